@@ -1,0 +1,157 @@
+//! `derive(events, rules)`: the one place where events become a view. It has no clock, and neither the order, the repetition nor the
+//! batching of events can change its result.
+
+mod timeline;
+
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::{Colour, Event, EventData, StoredEvent, TestKind, TestOutcome};
+use crate::rules::Rules;
+use crate::time::Time;
+use crate::view::{EventSet, TestShown, Vaccination, View};
+
+/// Derives the view of the subject whose events these are, all of them.
+pub fn derive(events: &[StoredEvent], rules: &Rules) -> View {
+    let distinct: BTreeMap<_, &StoredEvent> = events.iter().map(|e| (e.key(), e)).collect();
+    let set = distinct.values().fold(EventSet::default(), |set, e| set.with(e.hash));
+    let (effective, conflict) = effective(&distinct.into_values().collect::<Vec<_>>(), rules);
+    View {
+        rules_version: rules.version,
+        events: set,
+        document: events.iter().map(|e| &e.event.document).min().cloned(),
+        name: identity(&effective),
+        tests: tests_shown(&effective, rules),
+        vaccination: vaccination(&effective, rules),
+        timeline: timeline::timeline(events, &effective, rules),
+        conflict,
+    }
+}
+
+/// The events that count: of each (agency, id) the highest revision, of two contents under it the more restrictive, less what is
+/// retracted. Also whether there were two contents.
+fn effective<'a>(distinct: &[&'a StoredEvent], rules: &Rules) -> (Vec<&'a Event>, bool) {
+    let mut newest: BTreeMap<(&str, &str), Vec<&StoredEvent>> = BTreeMap::new();
+    for stored in distinct {
+        let same_id = newest.entry((&stored.event.agency, &stored.event.id)).or_default();
+        if same_id.first().is_some_and(|other| other.event.revision < stored.event.revision) {
+            same_id.clear();
+        }
+        same_id.push(stored); // ascending by revision, so never lower than what is there
+    }
+    let conflict = newest.values().any(|contents| contents.len() > 1);
+    let standing: Vec<&Event> = newest
+        .into_values()
+        .filter_map(|contents| contents.into_iter().max_by_key(|e| (restriction(&e.event, rules), e.hash)))
+        .map(|stored| &stored.event)
+        .collect();
+    let retracted: BTreeSet<(&str, &str)> = standing
+        .iter()
+        .filter_map(|event| match &event.data {
+            EventData::Retraction { event_id, .. } => Some((event.agency.as_str(), event_id.as_str())),
+            EventData::Identity { .. }
+            | EventData::TestResult { .. }
+            | EventData::Vaccination { .. }
+            | EventData::ColourAssignment { .. } => None,
+        })
+        .collect();
+    let stands = |e: &&Event| {
+        matches!(e.data, EventData::Retraction { .. }) || !retracted.contains(&(e.agency.as_str(), e.id.as_str()))
+    };
+    (standing.into_iter().filter(stands).collect(), conflict)
+}
+
+/// How much an event restricts: its colour, then for how long, then a result's own order. Least of all a retraction, which may free.
+fn restriction(event: &Event, rules: &Rules) -> (u8, Colour, Time, TestOutcome) {
+    match &event.data {
+        EventData::Retraction { .. } => (0, Colour::Green, Time::MIN, TestOutcome::Negative),
+        EventData::Vaccination { .. } => (1, Colour::Green, Time::MIN, TestOutcome::Negative),
+        EventData::TestResult { test, result: TestOutcome::Positive } => {
+            let rule = rules.positive(*test);
+            (1, rule.colour, event.occurred_at.plus(rule.lasts()), TestOutcome::Positive)
+        }
+        EventData::TestResult { result, .. } => (1, Colour::Green, Time::MIN, *result),
+        EventData::ColourAssignment { colour, until, .. } => {
+            (1, *colour, until.unwrap_or(Time::MAX), TestOutcome::Negative)
+        }
+        EventData::Identity { deceased_at, .. } => {
+            (1, deceased_at.map_or(Colour::Green, |_| Colour::None), Time::MAX, TestOutcome::Negative)
+        }
+    }
+}
+
+/// The masked name of the newest identity.
+fn identity(effective: &[&Event]) -> Option<String> {
+    let identities = effective.iter().filter_map(|e| match &e.data {
+        EventData::Identity { name, .. } => Some((e.occurred_at, e.revision, &e.agency, &e.id, name)),
+        EventData::TestResult { .. }
+        | EventData::Vaccination { .. }
+        | EventData::ColourAssignment { .. }
+        | EventData::Retraction { .. } => None,
+    });
+    identities.max().map(|(.., name)| name.clone())
+}
+
+/// The newest results of each kind of test, newest first over all.
+fn tests_shown(effective: &[&Event], rules: &Rules) -> Vec<TestShown> {
+    let mut tests: Vec<_> = effective
+        .iter()
+        .filter_map(|e| match e.data {
+            EventData::TestResult { test, result } => Some((e.occurred_at, result, test, &e.agency, &e.id)),
+            EventData::Identity { .. }
+            | EventData::Vaccination { .. }
+            | EventData::ColourAssignment { .. }
+            | EventData::Retraction { .. } => None,
+        })
+        .collect();
+    tests.sort_unstable_by_key(|t| Reverse(*t));
+    let mut shown: BTreeMap<TestKind, usize> = BTreeMap::new();
+    tests.retain(|(_, _, test, ..)| {
+        let of_kind = shown.entry(*test).or_default();
+        *of_kind += 1;
+        *of_kind <= rules.tests.shown
+    });
+    let show = |(sampled_at, result, test, agency, _): (_, _, _, &String, _)| TestShown {
+        test,
+        result,
+        sampled_at,
+        agency: agency.clone(),
+    };
+    tests.into_iter().map(show).collect()
+}
+
+/// Distinct doses: one a day, and one for each dose number, whoever reports them.
+fn vaccination(effective: &[&Event], rules: &Rules) -> Vaccination {
+    let mut given: Vec<_> = effective
+        .iter()
+        .filter_map(|e| match &e.data {
+            EventData::Vaccination { vaccine, dose } if rules.vaccination.covid_19.contains(vaccine) => {
+                Some((e.occurred_at, *dose, vaccine))
+            }
+            EventData::Vaccination { .. }
+            | EventData::Identity { .. }
+            | EventData::TestResult { .. }
+            | EventData::ColourAssignment { .. }
+            | EventData::Retraction { .. } => None,
+        })
+        .collect();
+    given.sort_unstable();
+    let (mut days, mut numbers) = (BTreeSet::new(), BTreeSet::new());
+    let (mut doses, mut single) = (0u8, false);
+    for (at, dose, vaccine) in &given {
+        let new_day = days.insert(at.utc_day());
+        let new_number = dose.is_none_or(|n| numbers.insert(n));
+        if new_day && new_number {
+            doses = doses.saturating_add(1);
+        }
+        single |= rules.vaccination.single_dose.contains(*vaccine);
+    }
+    Vaccination {
+        doses,
+        complete: single || doses >= rules.vaccination.complete_at_doses,
+        last_at: given.last().map(|(at, ..)| *at),
+    }
+}

@@ -1,0 +1,245 @@
+//! Properties of `derive`, against an oracle that asks each event at one moment and knows nothing of spans or segments.
+
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::derive;
+use crate::event::{Colour, Event, EventData, StoredEvent, TestKind, TestOutcome};
+use crate::rules::Rules;
+use crate::subject::SubjectId;
+use crate::time::{DAY, HOUR, Time};
+use crate::view::View;
+
+const START: i64 = 1_790_000_000; // seconds; September 2026
+
+fn at(hours: u32) -> Time {
+    Time::from_secs(START).plus(HOUR * hours)
+}
+
+fn event(id: &str, revision: u64, hours: u32, data: EventData) -> StoredEvent {
+    let event = Event {
+        subject: SubjectId::from_bytes([1; 16]),
+        agency: "lab7".into(),
+        id: id.into(),
+        revision,
+        document: "610102********0016".into(),
+        occurred_at: at(hours),
+        data,
+    };
+    StoredEvent::new(event, Time::default())
+}
+
+fn test(test: TestKind, result: TestOutcome) -> EventData {
+    EventData::TestResult { test, result }
+}
+
+fn positive() -> EventData {
+    test(TestKind::NucleicAcid, TestOutcome::Positive)
+}
+
+fn negative() -> EventData {
+    test(TestKind::NucleicAcid, TestOutcome::Negative)
+}
+
+fn assigned(colour: Colour, reason: &str, until: Option<u32>) -> EventData {
+    EventData::ColourAssignment { colour, reason: reason.into(), until: until.map(at) }
+}
+
+fn any_data() -> impl Strategy<Value = EventData> {
+    let kind = prop_oneof![Just(TestKind::NucleicAcid), Just(TestKind::Antigen)];
+    let result = prop_oneof![
+        3 => Just(TestOutcome::Negative),
+        3 => Just(TestOutcome::Positive),
+        1 => Just(TestOutcome::Inconclusive),
+        1 => Just(TestOutcome::Invalid)
+    ];
+    let colour = prop_oneof![Just(Colour::Green), Just(Colour::Yellow), Just(Colour::Red)];
+    prop_oneof![
+        6 => (kind, result).prop_map(|(t, r)| test(t, r)),
+        2 => (colour, proptest::option::of(0..600u32)).prop_map(|(c, until)| assigned(c, "quarantine", until)),
+        1 => ("[a-c]", 0..4u8).prop_map(|(_, dose)| EventData::Vaccination { vaccine: "208".into(), dose: Some(dose) }),
+        1 => proptest::option::weighted(0.1, 0..600u32).prop_map(|died| EventData::Identity {
+            name: "张*".into(), born: None, deceased_at: died.map(at)
+        }),
+        1 => (0..8u32).prop_map(|n| EventData::Retraction { event_id: n.to_string(), why: "mistaken".into() }),
+    ]
+}
+
+/// Few ids and revisions, so that corrections, conflicts and retractions meet.
+fn any_events() -> impl Strategy<Value = Vec<StoredEvent>> {
+    let one = (0..8u32, 0..3u64, 0..400u32, any_data()).prop_map(|(id, rev, h, d)| event(&id.to_string(), rev, h, d));
+    vec(one, 0..14)
+}
+
+/// The colour at `now`, from the events that count, by the words of the rules.
+fn oracle(events: &[StoredEvent], rules: &Rules, now: Time) -> Colour {
+    let mut distinct: Vec<&StoredEvent> = events.iter().collect();
+    distinct.sort_by_key(|e| e.key());
+    distinct.dedup_by_key(|e| e.key());
+    let (counting, _) = super::effective(&distinct, rules);
+    let negatives = |after: Time| {
+        let later = move |e: &&&Event| e.data == negative() && e.occurred_at > after && e.occurred_at <= now;
+        counting.iter().filter(later).map(|e| e.occurred_at).collect::<Vec<_>>()
+    };
+    let asked = counting.iter().map(|e| match &e.data {
+        EventData::TestResult { test: TestKind::NucleicAcid, result: TestOutcome::Positive } => {
+            let later = negatives(e.occurred_at);
+            let cleared = later.iter().any(|a| later.iter().any(|b| b.since(*a) >= DAY));
+            let counts = e.occurred_at <= now && now.since(e.occurred_at) < DAY * 7 && !cleared;
+            if counts { Colour::Red } else { Colour::Green }
+        }
+        EventData::TestResult { test: TestKind::Antigen, result: TestOutcome::Positive } => {
+            let cleared = !negatives(e.occurred_at).is_empty();
+            let counts = e.occurred_at <= now && now.since(e.occurred_at) < DAY * 7 && !cleared;
+            if counts { Colour::Yellow } else { Colour::Green }
+        }
+        EventData::ColourAssignment { colour, until, .. } => {
+            let counts = e.occurred_at <= now && until.is_none_or(|u| now < u);
+            if counts { *colour } else { Colour::Green }
+        }
+        EventData::Identity { deceased_at: Some(died), .. } if *died <= now => Colour::None,
+        EventData::Identity { .. }
+        | EventData::TestResult { .. }
+        | EventData::Vaccination { .. }
+        | EventData::Retraction { .. } => Colour::Green,
+    });
+    asked.max().unwrap_or(Colour::Green)
+}
+
+fn colour(view: &View, hours: u32) -> Colour {
+    view.colour_at(at(hours)).colour()
+}
+
+proptest! {
+    #[test]
+    fn order_repetition_and_batches_do_not_matter(events in any_events(), seed in any::<u64>(), repeat in 0..14usize) {
+        let rules = Rules::built_in();
+        let mut shuffled = events.clone();
+        shuffled.extend(events.iter().take(repeat).cloned());
+        let len = shuffled.len().max(1);
+        for i in 0..shuffled.len() {
+            shuffled.swap(i, (seed.rotate_left(i as u32 * 7) % len as u64) as usize);
+        }
+        prop_assert!(derive(&events, &rules) == derive(&shuffled, &rules));
+    }
+
+    #[test]
+    fn adding_an_event_loses_no_other(events in any_events(), more in any_events()) {
+        let rules = Rules::built_in();
+        let mut all = events.clone();
+        all.extend(more);
+        let (before, after) = (derive(&events, &rules).events, derive(&all, &rules).events);
+        prop_assert!(after.count >= before.count);
+        // Exactly the events that are new are added to the digest.
+        let known: std::collections::BTreeSet<_> = events.iter().map(StoredEvent::key).collect();
+        let new: std::collections::BTreeMap<_, _> =
+            all.iter().filter(|e| !known.contains(&e.key())).map(|e| (e.key(), e.hash)).collect();
+        prop_assert_eq!(new.values().fold(before, |set, hash| set.with(*hash)), after);
+    }
+
+    #[test]
+    fn the_colour_at_a_time_is_the_oracles(events in any_events(), hours in 0..1200u32) {
+        let rules = Rules::built_in();
+        let view = derive(&events, &rules);
+        if view.timeline.first().is_some_and(|s| s.from <= at(hours)) {
+            prop_assert_eq!(colour(&view, hours), oracle(&events, &rules, at(hours)));
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_of_the_past_is_over(events in any_events()) {
+        let view = derive(&events, &Rules::built_in());
+        let newest = events.iter().map(|e| e.event.occurred_at).max();
+        prop_assert!(view.timeline.is_sorted_by(|a, b| a.from < b.from));
+        if let Some(newest) = newest {
+            prop_assert!(view.timeline[0].from <= newest);
+        }
+    }
+
+    #[test]
+    fn codecs_round_trip_and_never_panic(events in any_events(), noise in vec(any::<u8>(), 0..64)) {
+        let view = derive(&events, &Rules::built_in());
+        prop_assert!(View::decode(&view.encode()).as_ref() == Ok(&view));
+        for stored in &events {
+            prop_assert!(StoredEvent::decode(&stored.encode()).as_ref() == Ok(stored));
+        }
+        let _ = (View::decode(&noise), StoredEvent::decode(&noise), crate::change::Change::decode(&noise));
+        let mut longer = view.encode().to_vec();
+        longer.push(0);
+        prop_assert!(View::decode(&longer).is_err());
+    }
+}
+
+#[test]
+fn a_positive_is_red_for_a_week_or_until_two_negatives_a_day_apart() {
+    let rules = Rules::built_in();
+    let alone = derive(&[event("p", 0, 0, positive())], &rules);
+    assert_eq!((colour(&alone, 0), colour(&alone, 167), colour(&alone, 168)), (Colour::Red, Colour::Red, Colour::Green));
+    let close = [event("p", 0, 0, positive()), event("a", 0, 30, negative()), event("b", 0, 53, negative())];
+    assert_eq!(colour(&derive(&close, &rules), 60), Colour::Red);
+    let apart = [event("p", 0, 0, positive()), event("a", 0, 30, negative()), event("b", 0, 54, negative())];
+    assert_eq!((colour(&derive(&apart, &rules), 53), colour(&derive(&apart, &rules), 54)), (Colour::Red, Colour::Green));
+}
+
+#[test]
+fn a_correction_and_a_retraction_free_and_an_inconclusive_changes_nothing() {
+    let rules = Rules::built_in();
+    let corrected = [event("p", 0, 0, positive()), event("p", 1, 0, negative())];
+    assert_eq!(colour(&derive(&corrected, &rules), 1), Colour::Green);
+    let taken_back = [
+        event("p", 0, 0, positive()),
+        event("r", 0, 1, EventData::Retraction { event_id: "p".into(), why: "mixed up".into() }),
+    ];
+    assert_eq!(colour(&derive(&taken_back, &rules), 1), Colour::Green);
+    let view = derive(&[event("i", 0, 0, test(TestKind::NucleicAcid, TestOutcome::Inconclusive))], &rules);
+    assert_eq!((colour(&view, 1), view.tests.len()), (Colour::Green, 1));
+}
+
+#[test]
+fn two_contents_under_one_revision_count_as_the_more_restrictive_and_are_flagged() {
+    let raced = [event("p", 0, 0, positive()), event("p", 0, 0, negative())];
+    let view = derive(&raced, &Rules::built_in());
+    assert_eq!((colour(&view, 1), view.conflict, view.events.count), (Colour::Red, true, 2));
+}
+
+#[test]
+fn doses_are_distinct_and_one_of_a_single_dose_vaccine_is_complete() {
+    let rules = Rules::built_in();
+    let dose = |vaccine: &str, dose| EventData::Vaccination { vaccine: vaccine.into(), dose };
+    let twice_told = [event("a", 0, 1, dose("208", None)), event("b", 0, 2, dose("208", Some(1)))];
+    let view = derive(&twice_told, &rules).vaccination;
+    assert_eq!((view.doses, view.complete), (1, false));
+    let two = [event("a", 0, 0, dose("208", Some(1))), event("b", 0, 600, dose("207", Some(2)))];
+    assert!(derive(&two, &rules).vaccination.complete);
+    assert!(derive(&[event("a", 0, 0, dose("212", None))], &rules).vaccination.complete);
+    assert_eq!(derive(&[event("a", 0, 0, dose("140", None))], &rules).vaccination.doses, 0);
+}
+
+#[test]
+fn until_is_when_the_colour_changes_and_the_deceased_have_none() {
+    let rules = Rules::built_in();
+    let events = [
+        event("i", 0, 0, EventData::Identity { name: "张*".into(), born: None, deceased_at: None }),
+        event("q", 0, 10, assigned(Colour::Red, "quarantine", Some(40))),
+        event("c", 0, 10, assigned(Colour::Red, "close_contact", Some(60))),
+    ];
+    let view = derive(&events, &rules);
+    let now = view.colour_at(at(20));
+    assert_eq!((now.colour(), now.reason(), now.until), (Colour::Red, "close_contact", Some(at(60))));
+    let mut dead = events.to_vec();
+    dead.push(event("i", 1, 0, EventData::Identity { name: "张*".into(), born: None, deceased_at: Some(at(5)) }));
+    let view = derive(&dead, &rules);
+    assert_eq!((colour(&view, 1), colour(&view, 6), colour(&view, 20)), (Colour::Green, Colour::None, Colour::None));
+    assert_eq!(derive(&[], &rules).colour_at(at(0)).reason(), "not_registered");
+}
+
+#[test]
+fn a_full_subject_is_derived_in_bounded_time_and_space() {
+    let rules = Rules::built_in();
+    let data = |n: u32| if n.is_multiple_of(3) { positive() } else { negative() };
+    let events: Vec<_> = (0..2_000).map(|n| event(&n.to_string(), 0, n, data(n))).collect();
+    let view = derive(&events, &rules);
+    assert!(view.encode().len() < 64 * 1024, "{}", view.encode().len());
+    assert!(view.timeline[0].from >= at(2_000).minus(DAY * 40));
+}

@@ -1,0 +1,108 @@
+//! From events to colours by time: each event gives a colour for a span, the most restrictive one in force wins.
+
+use std::cmp::Reverse;
+
+use crate::event::{Colour, Event, EventData, StoredEvent, TestKind, TestOutcome};
+use crate::rules::{PositiveRule, Rules};
+use crate::time::Time;
+use crate::view::Segment;
+
+/// One event's say: a colour during `from..until`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Span<'a> {
+    // The field order is the order of precedence: of two in force the greater one wins.
+    colour: Colour,
+    until: Time,
+    from: Reverse<Time>,
+    agency: Option<&'a str>,
+    reason: &'a str,
+}
+
+/// The colours of a subject by time, without what ended long before the newest event. `all` bounds the past, `effective` decides.
+pub(super) fn timeline(all: &[StoredEvent], effective: &[&Event], rules: &Rules) -> Vec<Segment> {
+    let times = || all.iter().map(|e| e.event.occurred_at);
+    let (Some(first), Some(last)) = (times().min(), times().max()) else { return Vec::new() };
+    let kept_from = last.minus(rules.timeline.history());
+    let mut spans: Vec<Span> = spans(effective, rules).into_iter().filter(|s| s.until > kept_from).collect();
+    spans.push(Span {
+        colour: Colour::Green,
+        until: Time::MAX,
+        from: Reverse(first),
+        agency: None,
+        reason: "no_restriction",
+    });
+    let mut edges: Vec<Time> = spans.iter().flat_map(|s| [s.from.0, s.until]).filter(|t| *t < Time::MAX).collect();
+    edges.sort_unstable();
+    edges.dedup();
+
+    let mut segments: Vec<Segment> = Vec::new();
+    for from in edges {
+        let in_force = spans.iter().filter(|s| s.from.0 <= from && from < s.until).max();
+        let Some(Span { colour, reason, agency, .. }) = in_force else { continue };
+        let goes_on = segments
+            .last()
+            .is_some_and(|s| (s.colour, s.reason.as_str(), s.agency.as_deref()) == (*colour, reason, *agency));
+        if !goes_on {
+            let (reason, agency) = ((*reason).to_owned(), agency.map(str::to_owned));
+            segments.push(Segment { from, colour: *colour, reason, agency });
+        }
+    }
+    let first_kept = segments.partition_point(|s| s.from <= kept_from).saturating_sub(1);
+    segments.drain(..first_kept);
+    segments
+}
+
+fn spans<'a>(effective: &[&'a Event], rules: &Rules) -> Vec<Span<'a>> {
+    let mut negatives: Vec<Time> = effective
+        .iter()
+        .filter(|e| matches!(e.data, EventData::TestResult { test: TestKind::NucleicAcid, result: TestOutcome::Negative }))
+        .map(|e| e.occurred_at)
+        .collect();
+    negatives.sort_unstable();
+    let spans = effective.iter().filter_map(|event| {
+        let span = |colour, reason, until| Span {
+            colour,
+            until,
+            from: Reverse(event.occurred_at),
+            agency: Some(event.agency.as_str()),
+            reason,
+        };
+        match &event.data {
+            EventData::TestResult { test, result: TestOutcome::Positive } => {
+                let rule = rules.positive(*test);
+                let reason = match test {
+                    TestKind::NucleicAcid => "positive_nucleic_acid",
+                    TestKind::Antigen => "positive_antigen",
+                };
+                Some(span(rule.colour, reason, ends(event.occurred_at, rule, &negatives)))
+            }
+            EventData::ColourAssignment { colour, reason, until } => {
+                Some(span(*colour, reason.as_str(), until.unwrap_or(Time::MAX)))
+            }
+            EventData::Identity { deceased_at: Some(died), .. } => {
+                Some(Span { from: Reverse(*died), ..span(Colour::None, "deceased", Time::MAX) })
+            }
+            EventData::Identity { deceased_at: None, .. }
+            | EventData::TestResult { .. }
+            | EventData::Vaccination { .. }
+            | EventData::Retraction { .. } => None,
+        }
+    });
+    spans.filter(|s| s.from.0 < s.until).collect()
+}
+
+/// When a positive test stops counting: after its time, or at the negative that completes the row that clears it.
+fn ends(sampled_at: Time, rule: &PositiveRule, negatives: &[Time]) -> Time {
+    let expiry = sampled_at.plus(rule.lasts());
+    let (mut counted, mut next_from) = (0, sampled_at);
+    for negative in negatives.iter().filter(|t| **t > sampled_at && **t < expiry) {
+        if counted == 0 || *negative >= next_from {
+            counted += 1;
+            next_from = negative.plus(rule.negatives_apart());
+        }
+        if counted == rule.cleared_by_negatives {
+            return *negative;
+        }
+    }
+    expiry
+}

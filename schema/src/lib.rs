@@ -1,0 +1,18 @@
+//! What yima stores and sends: types, codecs, rules, code format, problem types. No I/O and no clock.
+
+pub mod change;
+mod codec;
+pub mod derive;
+pub mod event;
+pub mod limits;
+pub mod mask;
+pub mod problem;
+pub mod resident_id;
+pub mod rules;
+pub mod seal;
+pub mod session;
+pub mod subject;
+pub mod time;
+pub mod view;
+
+pub use codec::Undecodable;

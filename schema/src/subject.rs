@@ -1,0 +1,248 @@
+//! Who a code belongs to: identity documents, and the pseudonym they become.
+
+use std::fmt;
+
+use aws_lc_rs::{digest, hmac};
+use serde::{Deserialize, Serialize};
+
+use crate::mask::mask_number;
+use crate::resident_id;
+
+/// The kinds of identity document that a subject can be known by. The discriminant is hashed into the subject id: never change one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum DocumentType {
+    /// Resident identity card of the People's Republic of China (GB 11643).
+    CnResidentId = 1,
+    /// Passport: 5 to 20 letters and digits.
+    Passport = 2,
+    /// Travel permit of residents of Hong Kong, Macao (H or M and 8 digits) and Taiwan (8 digits).
+    HkMoTwPermit = 3,
+    /// An agency's own number: `agency/number`.
+    Local = 4,
+}
+
+impl DocumentType {
+    /// All types, in the order in which error messages list them.
+    pub const ALL: [Self; 4] = [Self::CnResidentId, Self::Passport, Self::HkMoTwPermit, Self::Local];
+
+    /// The name at the edge.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CnResidentId => "cn_resident_id",
+            Self::Passport => "passport",
+            Self::HkMoTwPermit => "hk_mo_tw_permit",
+            Self::Local => "local",
+        }
+    }
+
+    /// The type of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|t| t.as_str() == name)
+    }
+}
+
+/// A document number is not one of its type. The message says what was expected and never repeats the number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentFault {
+    /// See [`resident_id::ResidentIdFault`].
+    #[error("not a resident identity number (GB 11643): {0}")]
+    ResidentId(#[from] resident_id::ResidentIdFault),
+    /// A passport number of another shape.
+    #[error("expected a passport number: 5 to 20 letters and digits")]
+    Passport,
+    /// A permit number of another shape.
+    #[error("expected a permit number: H or M and 8 digits, or 8 digits")]
+    Permit,
+    /// A local number of another shape.
+    #[error("expected an agency's name, a slash and its own number of 1 to 64 letters, digits, dots, dashes or underscores")]
+    Local,
+}
+
+/// A checked identity document. Holds the raw number: it is made at the edge, turned into a [`SubjectId`] and dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Document {
+    kind: DocumentType,
+    number: String,
+}
+
+impl Document {
+    /// Checks a number against its type and brings it into canonical form (trimmed, upper case; `local` keeps its case).
+    ///
+    /// # Errors
+    /// What the number should have looked like.
+    pub fn new(kind: DocumentType, number: &str) -> Result<Self, DocumentFault> {
+        let trimmed = number.trim();
+        let upper = trimmed.to_ascii_uppercase();
+        let number = match kind {
+            DocumentType::CnResidentId => resident_id::canonical(trimmed)?,
+            DocumentType::Passport => {
+                let fits = (5..=20).contains(&upper.len()) && upper.bytes().all(|b| b.is_ascii_alphanumeric());
+                fits.then_some(upper).ok_or(DocumentFault::Passport)?
+            }
+            DocumentType::HkMoTwPermit => {
+                let digits = upper.strip_prefix(['H', 'M']).unwrap_or(&upper);
+                let fits = digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit());
+                fits.then_some(upper).ok_or(DocumentFault::Permit)?
+            }
+            DocumentType::Local => {
+                let (agency, own) = trimmed.split_once('/').ok_or(DocumentFault::Local)?;
+                let own_fits = (1..=64).contains(&own.len())
+                    && own.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+                let fits = crate::event::is_agency_name(agency) && own_fits;
+                fits.then(|| trimmed.to_owned()).ok_or(DocumentFault::Local)?
+            }
+        };
+        Ok(Self { kind, number })
+    }
+
+    /// The type.
+    pub fn kind(&self) -> DocumentType {
+        self.kind
+    }
+
+    /// The agency whose own number a `local` document is; `None` for every other type.
+    pub fn local_agency(&self) -> Option<&str> {
+        match self.kind {
+            DocumentType::Local => self.number.split_once('/').map(|(agency, _)| agency),
+            DocumentType::CnResidentId | DocumentType::Passport | DocumentType::HkMoTwPermit => None,
+        }
+    }
+
+    /// The number as pages and views show it.
+    pub fn masked(&self) -> String {
+        match self.kind {
+            DocumentType::CnResidentId => mask_number(&self.number, 6, 4),
+            DocumentType::Passport | DocumentType::HkMoTwPermit => mask_number(&self.number, 1, 2),
+            DocumentType::Local => {
+                let (agency, own) = self.number.split_once('/').unwrap_or(("", &self.number));
+                format!("{agency}/{}", mask_number(own, 2, 2))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Document({}, redacted)", self.kind.as_str())
+    }
+}
+
+/// A person's pseudonym: the first 16 bytes of HMAC-SHA-256(pseudonym key, document type ‖ canonical number). The partition key of all data.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SubjectId([u8; 16]);
+
+impl SubjectId {
+    /// From its 16 bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its 16 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// Its first 8 bytes as a number: uniformly distributed, for sharding and fingerprints.
+    pub fn fingerprint(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
+impl fmt::Debug for SubjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SubjectId(redacted)")
+    }
+}
+
+/// The key that turns documents into subject ids. Losing or changing it loses everyone: created once, backed up, its
+/// fingerprint kept in the store.
+#[derive(Clone)]
+pub struct PseudonymKey(hmac::Key);
+
+impl PseudonymKey {
+    /// From 32 secret bytes.
+    pub fn from_bytes(secret: &[u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
+    }
+
+    /// The pseudonym of a document's holder.
+    pub fn subject(&self, document: &Document) -> SubjectId {
+        let mut hmac = hmac::Context::with_key(&self.0);
+        hmac.update(&[document.kind as u8]);
+        hmac.update(document.number.as_bytes());
+        SubjectId(first_16(hmac.sign().as_ref()))
+    }
+
+    /// Tells keys apart without telling the key: HMAC of a fixed text, 16 bytes.
+    pub fn fingerprint(&self) -> [u8; 16] {
+        first_16(hmac::sign(&self.0, b"yima pseudonym key fingerprint").as_ref())
+    }
+}
+
+impl fmt::Debug for PseudonymKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PseudonymKey(redacted)")
+    }
+}
+
+/// The first 16 bytes of SHA-256 of `data`.
+pub(crate) fn sha256_16(data: &[u8]) -> [u8; 16] {
+    first_16(digest::digest(&digest::SHA256, data).as_ref())
+}
+
+fn first_16(bytes: &[u8]) -> [u8; 16] {
+    let mut out = [0; 16];
+    out.copy_from_slice(&bytes[..16]); // SHA-256 output is 32 bytes
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_person_however_the_number_is_written() {
+        let key = PseudonymKey::from_bytes(&[7; 32]);
+        let a = Document::new(DocumentType::CnResidentId, "11010519491231002x").unwrap();
+        let b = Document::new(DocumentType::CnResidentId, " 11010519491231002X ").unwrap();
+        assert_eq!(key.subject(&a), key.subject(&b));
+        assert_ne!(key.subject(&a), PseudonymKey::from_bytes(&[8; 32]).subject(&a));
+    }
+
+    #[test]
+    fn the_same_number_of_two_types_is_two_people() {
+        let key = PseudonymKey::from_bytes(&[7; 32]);
+        let permit = Document::new(DocumentType::HkMoTwPermit, "H12345678").unwrap();
+        let passport = Document::new(DocumentType::Passport, "H12345678").unwrap();
+        assert_ne!(key.subject(&permit), key.subject(&passport));
+    }
+
+    #[test]
+    fn masks_hide_the_middle() {
+        let masked = |t, n| Document::new(t, n).unwrap().masked();
+        assert_eq!(masked(DocumentType::CnResidentId, "610102199003070016"), "610102********0016");
+        assert_eq!(masked(DocumentType::Passport, "E12345678"), "E******78");
+        assert_eq!(masked(DocumentType::Local, "hospital-1/01332066-fca8"), "hospital-1/01*********a8");
+        assert_eq!(masked(DocumentType::Local, "hospital-1/7"), "hospital-1/*");
+    }
+
+    #[test]
+    fn nothing_personal_in_debug_or_errors() {
+        let document = Document::new(DocumentType::Passport, "E12345678").unwrap();
+        let subject = PseudonymKey::from_bytes(&[7; 32]).subject(&document);
+        assert!(!format!("{document:?}{subject:?}").contains("123"));
+        let fault = Document::new(DocumentType::CnResidentId, "610102199003070015").unwrap_err();
+        assert!(!fault.to_string().contains("6101"));
+    }
+
+    #[test]
+    fn shapes_are_checked() {
+        assert_eq!(Document::new(DocumentType::Passport, "E1"), Err(DocumentFault::Passport));
+        assert_eq!(Document::new(DocumentType::HkMoTwPermit, "X12345678"), Err(DocumentFault::Permit));
+        assert_eq!(Document::new(DocumentType::Local, "no-slash"), Err(DocumentFault::Local));
+        assert_eq!(Document::new(DocumentType::Local, "Bad Agency/1"), Err(DocumentFault::Local));
+    }
+}

@@ -1,0 +1,2 @@
+//! yima: the one binary.
+fn main() {}
