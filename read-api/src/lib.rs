@@ -1,1 +1,14 @@
-//! read-api
+//! Shows and checks codes: reads only, from a cache whose freshness is proved. Needs of the store no more than looking up views and
+//! following changes.
+
+pub mod app;
+mod body;
+pub mod cache;
+pub mod config;
+mod etag;
+mod headers;
+mod pages;
+mod routes;
+mod verdict;
+
+pub use routes::router;

@@ -1,6 +1,7 @@
 //! What yima stores and sends: types, codecs, rules, code format, problem types. No I/O and no clock.
 
 pub mod change;
+pub mod code;
 mod codec;
 pub mod derive;
 pub mod event;

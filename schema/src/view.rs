@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, Undecodable};
 use crate::event::{Colour, ContentHash, TestKind, TestOutcome};
+use crate::subject::SubjectId;
 use crate::time::Time;
 
 /// A view's version in its region: raised by each compare-and-set, never compared between regions. 0 is "no view".
@@ -79,6 +80,8 @@ pub struct Vaccination {
 /// The answer about one subject, derived from all of their events.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct View {
+    /// Whose it is, so that whoever reads it can see that it is what was asked for; `None` without any event.
+    pub subject: Option<SubjectId>,
     /// The rules it was derived by.
     pub rules_version: u32,
     /// The events it was derived from.

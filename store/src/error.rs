@@ -1,7 +1,7 @@
 //! What can go wrong with a store, by what the caller can do about it.
 
 /// A store's failure.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// Not reachable or not able now; nothing was done. Try again later.
     #[error("the store is unavailable: {0}")]

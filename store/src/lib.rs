@@ -3,6 +3,8 @@
 //! A service depends on the traits that it needs. The order of steps that makes an acknowledgement true is the writer's
 //! (append, look up the version, then read the events, derive, compare and set, publish); each step here is durable when it returns.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod embedded;
 mod error;
 

@@ -1,1 +1,9 @@
-//! writer
+//! Takes events from agencies, folds them into views and publishes the changes.
+
+pub mod app;
+pub mod config;
+pub mod fold;
+pub mod ingest;
+mod routes;
+
+pub use routes::router;

@@ -20,6 +20,7 @@ pub fn derive(events: &[StoredEvent], rules: &Rules) -> View {
     let set = distinct.values().fold(EventSet::default(), |set, e| set.with(e.hash));
     let (effective, conflict) = effective(&distinct.into_values().collect::<Vec<_>>(), rules);
     View {
+        subject: events.first().map(|e| e.event.subject),
         rules_version: rules.version,
         events: set,
         document: events.iter().map(|e| &e.event.document).min().cloned(),

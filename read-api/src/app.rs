@@ -1,0 +1,131 @@
+//! What the handlers share, wired once.
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use yima_schema::code::{IssuerKey, IssuerKeys};
+use yima_schema::problem::{Problem, ProblemType};
+use yima_schema::seal::SealKeys;
+use yima_schema::session::{Holder, Session};
+use yima_schema::subject::{PseudonymKey, SubjectId};
+use yima_schema::time::Time;
+use yima_service::jwt::{self, Verifier};
+use yima_service::rate::RateLimiter;
+
+use crate::cache::{NoAnswer, Views};
+use crate::config::ReadApiConfig;
+use crate::etag::EntityTags;
+use crate::headers::AsOf;
+
+/// Secrets and public keys of a read node; those of a region's nodes are the same.
+pub struct Keys {
+    /// Turns an identity token's document into a subject.
+    pub pseudonyms: PseudonymKey,
+    /// Signs codes.
+    pub issuer: IssuerKey,
+    /// Seals sessions, handles and entity tags; each purpose derives its own key.
+    pub seal: Vec<[u8; 32]>,
+    /// Verifies identity tokens.
+    pub identity_provider: Verifier,
+}
+
+/// See the module.
+pub struct App {
+    pub(crate) views: Arc<Views>,
+    pub(crate) config: ReadApiConfig,
+    pub(crate) region: String,
+    pub(crate) pseudonyms: PseudonymKey,
+    pub(crate) identity_provider: Verifier,
+    pub(crate) sessions: SealKeys,
+    pub(crate) handles: SealKeys,
+    pub(crate) tags: EntityTags,
+    pub(crate) issuer: IssuerKey,
+    pub(crate) issuers: IssuerKeys,
+    pub(crate) jwks: Bytes,
+    pub(crate) limits: Limiters,
+    pub(crate) as_of: AsOf,
+    pub(crate) clock: fn() -> Time,
+}
+
+/// Rate limiters, by what they count.
+pub(crate) struct Limiters {
+    pub display: RateLimiter,
+    pub code: RateLimiter,
+    pub scan: RateLimiter,
+    pub session: RateLimiter,
+    pub sign_in: RateLimiter,
+}
+
+impl App {
+    /// Wires the service over a cache.
+    ///
+    /// # Panics
+    /// Without a sealing secret.
+    pub fn new(views: Arc<Views>, config: ReadApiConfig, region: &str, keys: Keys, clock: fn() -> Time) -> Arc<Self> {
+        let issuers = IssuerKeys::new(vec![keys.issuer.verifying_key()]);
+        let jwks = serde_json::json!({ "keys": issuers.jwks() }).to_string().into();
+        let newest = keys.seal.last().expect("a read node has a sealing secret");
+        let limits = Limiters {
+            display: RateLimiter::new("display", &config.limits.display),
+            code: RateLimiter::new("code", &config.limits.code),
+            scan: RateLimiter::new("scan", &config.limits.scan),
+            session: RateLimiter::new("session", &config.limits.session),
+            sign_in: RateLimiter::new("sign-in", &config.limits.sign_in),
+        };
+        Arc::new(Self {
+            views,
+            region: region.to_owned(),
+            pseudonyms: keys.pseudonyms,
+            identity_provider: keys.identity_provider,
+            sessions: SealKeys::new(&keys.seal, "session"),
+            handles: SealKeys::new(&keys.seal, "handle"),
+            tags: EntityTags::new(newest, region),
+            issuer: keys.issuer,
+            issuers,
+            jwks,
+            limits,
+            as_of: AsOf::default(),
+            config,
+            clock,
+        })
+    }
+
+    /// Forgets rate limits that count nothing any more. To be called about once a minute.
+    pub fn sweep(&self) {
+        let Limiters { display, code, scan, session, sign_in } = &self.limits;
+        for limiter in [display, code, scan, session, sign_in] {
+            limiter.sweep();
+        }
+    }
+
+    /// The caller's session.
+    pub(crate) fn session(&self, headers: &HeaderMap, now: Time) -> Result<Session, Problem> {
+        let opened = Session::open(jwt::bearer(headers)?, &self.sessions).ok().filter(|s| s.expires_at > now);
+        opened.ok_or_else(|| Problem::new(ProblemType::Unauthenticated, "The session is not valid any more: sign in again"))
+    }
+
+    /// The caller's session and subject, if it is a citizen's.
+    pub(crate) fn citizen(&self, headers: &HeaderMap, now: Time) -> Result<(u64, SubjectId), Problem> {
+        let session = self.session(headers, now)?;
+        match session.holder {
+            Holder::Citizen { subject } => Ok((session.id, subject)),
+            Holder::Checkpoint { .. } => {
+                Err(Problem::new(ProblemType::Forbidden, "A checkpoint's session scans; it has no code of its own"))
+            }
+        }
+    }
+}
+
+/// What a client is told when the cache has no answer.
+pub(crate) fn no_answer(fault: NoAnswer) -> Problem {
+    match fault {
+        NoAnswer::Unavailable => {
+            Problem::new(ProblemType::Unavailable, "This cannot be looked up now; try again shortly").retry_after(5)
+        }
+        NoAnswer::BeingUpdated => {
+            Problem::new(ProblemType::BeingUpdated, "This changed just now; try again shortly").retry_after(1)
+        }
+        NoAnswer::Corrupt => Problem::new(ProblemType::Internal, "What is stored cannot be read; it has been reported"),
+    }
+}

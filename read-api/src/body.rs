@@ -1,0 +1,97 @@
+//! The JSON shapes of answers: stable names at the edge, made from a view and a moment.
+
+use serde::Serialize;
+use yima_schema::event::{Colour, TestKind, TestOutcome};
+use yima_schema::time::Time;
+use yima_schema::view::{ColourAt, View};
+
+/// `GET /v1/display`.
+#[derive(Serialize)]
+pub struct DisplayBody<'a> {
+    version: u64,
+    identity: IdentityBody<'a>,
+    colour: ColourBody<'a>,
+    tests: Vec<TestBody<'a>>,
+    vaccination: VaccinationBody,
+    next_transition_at: Option<Time>,
+}
+
+/// Masked.
+#[derive(Serialize)]
+pub struct IdentityBody<'a> {
+    name: Option<&'a str>,
+    document: Option<&'a str>,
+}
+
+/// The colour in force, and who decided it.
+#[derive(Serialize)]
+pub struct ColourBody<'a> {
+    code: Colour,
+    reason: &'a str,
+    since: Option<Time>,
+    until: Option<Time>,
+    agency: Option<&'a str>,
+}
+
+/// One test.
+#[derive(Serialize)]
+pub struct TestBody<'a> {
+    test: TestKind,
+    result: TestOutcome,
+    sampled_at: Time,
+    agency: &'a str,
+}
+
+/// Doses in short.
+#[derive(Serialize)]
+pub struct VaccinationBody {
+    doses: u8,
+    complete: bool,
+    last_at: Option<Time>,
+}
+
+/// The parts that a display and a scan share.
+pub struct Parts<'a> {
+    /// Masked name and number.
+    pub identity: IdentityBody<'a>,
+    /// The colour in force.
+    pub colour: ColourBody<'a>,
+    /// Newest first.
+    pub tests: Vec<TestBody<'a>>,
+    /// Doses.
+    pub vaccination: VaccinationBody,
+}
+
+impl<'a> Parts<'a> {
+    /// Of a view whose timeline says `at`.
+    pub fn new(view: &'a View, at: &ColourAt<'a>) -> Self {
+        Self {
+            identity: IdentityBody { name: view.name.as_deref(), document: view.document.as_deref() },
+            colour: ColourBody {
+                code: at.colour(),
+                reason: at.segment.map_or("not_registered", |s| &s.reason),
+                since: at.segment.map(|s| s.from),
+                until: at.until,
+                agency: at.segment.and_then(|s| s.agency.as_deref()),
+            },
+            tests: view
+                .tests
+                .iter()
+                .map(|t| TestBody { test: t.test, result: t.result, sampled_at: t.sampled_at, agency: &t.agency })
+                .collect(),
+            vaccination: VaccinationBody {
+                doses: view.vaccination.doses,
+                complete: view.vaccination.complete,
+                last_at: view.vaccination.last_at,
+            },
+        }
+    }
+}
+
+impl<'a> DisplayBody<'a> {
+    /// Of a view, its version and what its timeline says.
+    pub fn new(version: u64, view: &'a View, at: &ColourAt<'a>) -> Self {
+        let Parts { identity, colour, tests, vaccination } = Parts::new(view, at);
+        Self { version, identity, colour, tests, vaccination, next_transition_at: at.next_transition_at }
+    }
+}

@@ -1,0 +1,124 @@
+//! Settings of the read service; see `docs/configuration.md`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde::Deserialize;
+use yima_schema::time::{DAY, HOUR};
+use yima_service::config;
+use yima_service::http::HttpLimits;
+use yima_service::rate::RateConfig;
+
+/// Section `read_api`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReadApiConfig {
+    /// Address of the public port. Default `127.0.0.1:8080`.
+    pub bind: SocketAddr,
+    /// Connections, headers, requests.
+    pub http: HttpLimits,
+    /// The cache and its proof.
+    pub cache: CacheConfig,
+    /// Rate limits.
+    pub limits: Limits,
+    /// How long a code can be shown. Seconds, default 60.
+    #[serde(rename = "code_lifetime_s", deserialize_with = "config::s")]
+    pub code_lifetime: Duration,
+    /// Life of a citizen's session. Seconds, default 30 days.
+    #[serde(rename = "citizen_session_s", deserialize_with = "config::s")]
+    pub citizen_session: Duration,
+    /// Life of a checkpoint's session. Seconds, default 12 h.
+    #[serde(rename = "checkpoint_session_s", deserialize_with = "config::s")]
+    pub checkpoint_session: Duration,
+    /// What `Yima-Refresh-After` asks of pages, before jitter of up to a quarter. Seconds, default 1.
+    pub refresh_after_s: u32,
+}
+
+impl Default for ReadApiConfig {
+    fn default() -> Self {
+        Self {
+            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            http: HttpLimits::default(),
+            cache: CacheConfig::default(),
+            limits: Limits::default(),
+            code_lifetime: Duration::from_secs(60),
+            citizen_session: DAY * 30,
+            checkpoint_session: HOUR * 12,
+            refresh_after_s: 1,
+        }
+    }
+}
+
+/// Section `read_api.cache`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheConfig {
+    /// Memory for views. Bytes, default 512 MiB; about 1.3 kB a person.
+    pub memory_bytes: usize,
+    /// Memory for proved absences. Bytes, default 16 MiB.
+    pub absent_bytes: usize,
+    /// Subjects that the ledger can hold. Default 16 million; about 20 bytes each when full. Over it everything is loaded again.
+    pub ledger_entries: usize,
+    /// An answer true of a moment no longer ago is fresh. Milliseconds, default 2,000; several times `poll_ms`.
+    #[serde(rename = "max_lag_ms", deserialize_with = "config::ms")]
+    pub max_lag: Duration,
+    /// An answer true of a moment longer ago is not given. Seconds, default 24 h.
+    #[serde(rename = "max_stale_s", deserialize_with = "config::s")]
+    pub max_stale: Duration,
+    /// The feed is read at least so often. Milliseconds, default 200.
+    #[serde(rename = "poll_ms", deserialize_with = "config::ms")]
+    pub poll_every: Duration,
+    /// Loads in the store at once. Default 64.
+    pub concurrent_loads: usize,
+    /// Loads that may wait for one of these; more are refused. Default 1,000.
+    pub queued_loads: usize,
+    /// For one load, waiting included. Milliseconds, default 1,000; shorter than the clients' patience.
+    #[serde(rename = "load_timeout_ms", deserialize_with = "config::ms")]
+    pub load_timeout: Duration,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 512 << 20,
+            absent_bytes: 16 << 20,
+            ledger_entries: 16_000_000,
+            max_lag: Duration::from_secs(2),
+            max_stale: DAY,
+            poll_every: Duration::from_millis(200),
+            concurrent_loads: 64,
+            queued_loads: 1_000,
+            load_timeout: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Section `read_api.limits`. Never by address: behind a balancer everyone has the same.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Displays of one session. Default 10 per second.
+    pub display: RateConfig,
+    /// Codes of one session. Default 6 per minute.
+    pub code: RateConfig,
+    /// Scans of one checkpoint. Default 50 per second.
+    pub scan: RateConfig,
+    /// Sign-ins of one person or checkpoint. Default 30 per minute.
+    pub session: RateConfig,
+    /// Sign-ins of everybody, wrong tokens included: each costs a signature check. Default 5,000 per second.
+    pub sign_in: RateConfig,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const SECOND: Duration = Duration::from_secs(1);
+        const MINUTE: Duration = Duration::from_secs(60);
+        Self {
+            display: RateConfig::new(10, SECOND),
+            code: RateConfig::new(6, MINUTE),
+            scan: RateConfig::new(50, SECOND),
+            session: RateConfig::new(30, MINUTE),
+            sign_in: RateConfig::new(5_000, SECOND),
+        }
+    }
+}

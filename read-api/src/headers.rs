@@ -1,0 +1,86 @@
+//! Header fields of answers that come from the cache; values that move with time are made once, not per request.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::http::header::{AGE, CACHE_CONTROL, VARY};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use yima_schema::time::Time;
+
+use crate::cache::{Answer, Outcome};
+
+/// The moment of which an answer is true, RFC 3339.
+const YIMA_AS_OF: HeaderName = HeaderName::from_static("yima-as-of");
+/// Seconds after which a page should ask again.
+pub const YIMA_REFRESH_AFTER: HeaderName = HeaderName::from_static("yima-refresh-after");
+/// RFC 9211.
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// For one person only, and to be asked about each time (RFC 9111 sections 5.2.2.7 and 5.2.2.4).
+pub const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cache");
+
+/// The last value of `Yima-As-Of`: between two polls nearly all answers share it.
+pub struct AsOf(ArcSwap<(Time, HeaderValue)>);
+
+impl Default for AsOf {
+    fn default() -> Self {
+        Self(ArcSwap::from_pointee((Time::MIN, as_of_value(Time::MIN))))
+    }
+}
+
+impl AsOf {
+    fn value(&self, as_of: Time) -> HeaderValue {
+        let last = self.0.load();
+        if last.0 == as_of {
+            return last.1.clone();
+        }
+        let value = as_of_value(as_of);
+        if as_of > last.0 {
+            self.0.store(Arc::new((as_of, value.clone())));
+        }
+        value
+    }
+
+    /// Puts what an answer says of itself on a response.
+    pub fn describe(&self, answer: &Answer, now: Time, headers: &mut HeaderMap) {
+        headers.insert(CACHE_CONTROL, PRIVATE);
+        headers.insert(VARY, HeaderValue::from_static("authorization"));
+        headers.insert(AGE, age(now.since(answer.as_of).as_secs()));
+        headers.insert(YIMA_AS_OF, self.value(answer.as_of));
+        headers.insert(CACHE_STATUS, cache_status(answer));
+    }
+}
+
+fn as_of_value(as_of: Time) -> HeaderValue {
+    HeaderValue::try_from(as_of.to_string()).expect("RFC 3339 is visible ASCII")
+}
+
+fn age(seconds: u64) -> HeaderValue {
+    match seconds {
+        0 => HeaderValue::from_static("0"),
+        1 => HeaderValue::from_static("1"),
+        2 => HeaderValue::from_static("2"),
+        more => more.into(),
+    }
+}
+
+fn cache_status(answer: &Answer) -> HeaderValue {
+    HeaderValue::from_static(match answer.outcome {
+        Outcome::HitMemory if answer.entry.is_absent() => "yima; hit; detail=negative",
+        Outcome::HitMemory => "yima; hit; detail=hit_memory",
+        Outcome::Negative => "yima; hit; detail=negative",
+        Outcome::Stale => "yima; hit; ttl=-1; detail=stale",
+        Outcome::Miss => "yima; fwd=miss; stored; detail=miss",
+        Outcome::Coalesced => "yima; fwd=miss; collapsed; detail=coalesced",
+        Outcome::Revalidated => "yima; fwd=stale; detail=revalidated",
+        Outcome::Error => "yima; fwd=miss; detail=error",
+    })
+}
+
+/// A short positive number as a header value.
+pub fn small_number(n: u32) -> HeaderValue {
+    match n {
+        1 => HeaderValue::from_static("1"),
+        more => more.into(),
+    }
+}

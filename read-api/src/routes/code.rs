@@ -1,0 +1,46 @@
+//! `GET /v1/code`: a signed code for the caller's phone. Rare and dear beside a display, so it can be refused while displays live.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use yima_schema::code::{Claims, Handle, Snapshot, sign};
+use yima_schema::time::Time;
+use yima_schema::view::Version;
+use yima_service::http::Failure;
+
+use crate::app::{App, no_answer};
+
+#[derive(Serialize)]
+struct CodeBody {
+    code: String,
+    expires_at: Time,
+}
+
+/// A code that lives for `code_lifetime_s`.
+///
+/// # Errors
+/// 401, 403, 429, 503.
+pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+    let now = (app.clock)();
+    let (session, subject) = app.citizen(request.headers(), now)?;
+    let remaining = app.limits.code.check(session, 1).map_err(|refused| Failure(refused.into()))?;
+    let answer = app.views.get(subject, Version::ABSENT).await.map_err(no_answer)?;
+    let handle =
+        Handle { subject, region: app.region.clone(), version: answer.entry.held.version, sealed_at: now };
+    // Whole seconds, as the code carries them.
+    let issued_at = Time::from_secs(now.as_secs());
+    let expires_at = issued_at.plus(app.config.code_lifetime);
+    let claims = Claims {
+        issuer: app.region.clone(),
+        issued_at,
+        expires_at,
+        handle: handle.seal(&app.handles),
+        snapshot: Snapshot::of(&answer.entry.view(), answer.as_of, now),
+    };
+    let mut response = axum::Json(CodeBody { code: sign(&claims, &app.issuer), expires_at }).into_response();
+    app.as_of.describe(&answer, now, response.headers_mut());
+    app.limits.code.describe(remaining, response.headers_mut());
+    Ok(response)
+}

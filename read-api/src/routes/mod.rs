@@ -1,0 +1,39 @@
+//! The table of contents of the public port.
+
+mod code;
+mod display;
+mod scan;
+mod sessions;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+
+use crate::app::App;
+use crate::pages;
+
+/// All routes, without the layer and the fallbacks that every service has.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/v1/display", get(display::display))
+        .route("/v1/code", get(code::code))
+        .route("/v1/scan", post(scan::scan))
+        .route("/v1/sessions", post(sessions::create))
+        .route("/v1/keys", get(keys))
+        .with_state(app)
+        .merge(pages::router())
+}
+
+/// `GET /v1/keys`: the public keys that sign codes (RFC 7517).
+async fn keys(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json")),
+        (CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
+    ];
+    (headers, app.jwks.clone())
+}

@@ -1,0 +1,125 @@
+//! `POST /v1/scan`: checks a code against the live view. Whatever the code is, a well-formed request gets a verdict.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use yima_schema::code::{self, CodeFault, Handle};
+use yima_schema::problem::{Problem, ProblemType};
+use yima_schema::session::Holder;
+use yima_schema::time::Time;
+use yima_schema::view::Version;
+use yima_service::http::{Failure, body};
+
+use crate::app::{App, no_answer};
+use crate::body::{ColourBody, IdentityBody, Parts, TestBody, VaccinationBody};
+use crate::verdict::{Reason, Verdict, hours, judge};
+
+/// Largest body, in bytes: a code has a few hundred characters.
+const MAX_BODY: usize = 16_384;
+/// For the body to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How far the clocks of two read nodes may differ.
+const NODE_CLOCK_SKEW: Duration = Duration::from_secs(30);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScanRequest {
+    code: String,
+}
+
+/// The answer; what is not known is null.
+#[derive(Serialize)]
+struct ScanBody<'a> {
+    verdict: Verdict,
+    reason: Reason,
+    instruction: &'static str,
+    identity: Option<IdentityBody<'a>>,
+    colour: Option<ColourBody<'a>>,
+    tests: Vec<TestBody<'a>>,
+    vaccination: Option<VaccinationBody>,
+    as_of: Option<Time>,
+}
+
+/// A verdict.
+///
+/// # Errors
+/// 400, 401, 403, 408, 413, 415, 429, 503.
+pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+    let now = (app.clock)();
+    let (checkpoint, require_test_within_h) = match app.session(request.headers(), now)?.holder {
+        Holder::Checkpoint { checkpoint, require_test_within_h } => (checkpoint, require_test_within_h),
+        Holder::Citizen { .. } => {
+            return Err(Problem::new(ProblemType::Forbidden, "Only a checkpoint's session can scan").into());
+        }
+    };
+    let limit = &app.limits.scan;
+    let remaining = limit.check(limit.key(&checkpoint), 1).map_err(|refused| Failure(refused.into()))?;
+    body::content_type(request.headers(), &["application/json"])?;
+    let bytes = body::read_body(request.into_body(), MAX_BODY, BODY_TIMEOUT).await?;
+    let ScanRequest { code } = body::json(&bytes)?;
+
+    let mut response = match open(&app, &code, now) {
+        Err(reason) => refused(reason),
+        Ok(handle) => {
+            // Versions of another region's views cannot be compared with ours.
+            let shown = if handle.region == app.region { handle.version } else { Version::ABSENT };
+            let answer = app.views.get(handle.subject, shown).await.map_err(no_answer)?;
+            let view = answer.entry.view();
+            let at = view.colour_at(now);
+            let reason = judge(&view, &at, answer.fresh, require_test_within_h.map(hours), now);
+            let parts = Parts::new(&view, &at);
+            let mut response = axum::Json(ScanBody {
+                verdict: reason.verdict(),
+                reason,
+                instruction: reason.instruction(),
+                identity: Some(parts.identity),
+                colour: Some(parts.colour),
+                tests: parts.tests,
+                vaccination: Some(parts.vaccination),
+                as_of: Some(answer.as_of),
+            })
+            .into_response();
+            app.as_of.describe(&answer, now, response.headers_mut());
+            response
+        }
+    };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    limit.describe(remaining, response.headers_mut());
+    Ok(response)
+}
+
+/// The handle of a code that is genuine and current.
+fn open(app: &App, code: &str, now: Time) -> Result<Handle, Reason> {
+    let claims = code::open(code, &app.issuers).map_err(|fault| match fault {
+        CodeFault::Malformed => Reason::Malformed,
+        CodeFault::UnknownIssuer => Reason::UnknownIssuer,
+        CodeFault::Forged => Reason::Forged,
+    })?;
+    if now >= claims.expires_at {
+        return Err(Reason::Expired);
+    }
+    if claims.issued_at > now.plus(NODE_CLOCK_SKEW) {
+        return Err(Reason::NotYetValid);
+    }
+    Handle::open(&claims.handle, &app.handles).ok_or(Reason::UnknownIssuer)
+}
+
+/// Nothing about anyone: an old or foreign code opens no one's data.
+fn refused(reason: Reason) -> Response {
+    axum::Json(ScanBody {
+        verdict: reason.verdict(),
+        reason,
+        instruction: reason.instruction(),
+        identity: None,
+        colour: None,
+        tests: Vec::new(),
+        vaccination: None,
+        as_of: None,
+    })
+    .into_response()
+}

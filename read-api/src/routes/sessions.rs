@@ -1,0 +1,66 @@
+//! `POST /v1/sessions`: exchanges an identity token for a session, once, so that the hot path never checks a signature.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use yima_schema::problem::{Problem, ProblemType};
+use yima_schema::session::{Holder, Session};
+use yima_schema::subject::Document;
+use yima_schema::time::Time;
+use yima_service::http::Failure;
+use yima_service::jwt::{self, Claims, Scope};
+
+use crate::app::App;
+
+#[derive(Serialize)]
+struct SessionBody {
+    session: String,
+    expires_at: Time,
+}
+
+/// A session for the holder of the identity token in `Authorization`.
+///
+/// # Errors
+/// 401, 403, 429.
+pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+    let token = jwt::bearer(request.headers())?;
+    app.limits.sign_in.check(0, 1).map_err(|refused| Failure(refused.into()))?;
+    let now = (app.clock)();
+    let claims = app.identity_provider.verify(token)?;
+    let holder = holder(&app, &claims)?;
+    let limit = &app.limits.session;
+    let (who, lifetime) = match &holder {
+        Holder::Citizen { subject } => (subject.fingerprint(), app.config.citizen_session),
+        Holder::Checkpoint { checkpoint, .. } => (limit.key(checkpoint), app.config.checkpoint_session),
+    };
+    let remaining = limit.check(who, 1).map_err(|refused| Failure(refused.into()))?;
+    let session = Session { id: rand::random(), expires_at: now.plus(lifetime), holder };
+    let body = SessionBody { session: session.seal(&app.sessions), expires_at: session.expires_at };
+    let mut response = axum::Json(body).into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    limit.describe(remaining, response.headers_mut());
+    Ok(response)
+}
+
+fn holder(app: &App, claims: &Claims) -> Result<Holder, Problem> {
+    if claims.allows(Scope::Scan) {
+        let checkpoint = claims.checkpoint.clone().filter(|name| (1..=64).contains(&name.len()));
+        let checkpoint = checkpoint.ok_or_else(|| lacks("checkpoint"))?;
+        return Ok(Holder::Checkpoint { checkpoint, require_test_within_h: claims.require_test_within_h });
+    }
+    if claims.allows(Scope::Display) {
+        let kind = claims.document_type.ok_or_else(|| lacks("document_type"))?;
+        let number = claims.document_number.as_deref().ok_or_else(|| lacks("document_number"))?;
+        let document = Document::new(kind, number).map_err(|_| lacks("document_number"))?;
+        return Ok(Holder::Citizen { subject: app.pseudonyms.subject(&document) });
+    }
+    Err(Problem::new(ProblemType::Forbidden, "The token's scope must have `display` or `scan`"))
+}
+
+fn lacks(claim: &str) -> Problem {
+    Problem::new(ProblemType::Forbidden, format!("The token has no valid claim `{claim}`"))
+}

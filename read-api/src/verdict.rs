@@ -1,0 +1,167 @@
+//! A checkpoint's verdict: a pure function of what is known, the checkpoint's policy and the time.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use yima_schema::event::{Colour, TestKind, TestOutcome};
+use yima_schema::time::{HOUR, Time};
+use yima_schema::view::{ColourAt, View};
+
+/// What the guard does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Let through.
+    Pass,
+    /// Look closer, as the instruction says.
+    Check,
+    /// Do not let through.
+    Stop,
+}
+
+/// Why. The closed list that pages translate.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Green, and the policy is met.
+    Green,
+    /// Red.
+    Red,
+    /// Yellow.
+    Yellow,
+    /// The code is closed: its holder is deceased.
+    Closed,
+    /// The policy asks for a negative nucleic-acid test, and the newest is none.
+    TestRequired,
+    /// The newest negative nucleic-acid test is older than the policy allows.
+    TestTooOld,
+    /// What is known may have changed since.
+    Unproved,
+    /// A genuine code past its time.
+    Expired,
+    /// A genuine code from the future: a clock is wrong.
+    NotYetValid,
+    /// The signature is wrong.
+    Forged,
+    /// Not a yima code, or misread.
+    Malformed,
+    /// Signed by a key that is not known here.
+    UnknownIssuer,
+    /// A genuine code of a person of whom nothing is known.
+    Nobody,
+}
+
+impl Reason {
+    /// What the guard does about it.
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::Green => Verdict::Pass,
+            Self::Red | Self::Forged => Verdict::Stop,
+            Self::Yellow
+            | Self::Closed
+            | Self::TestRequired
+            | Self::TestTooOld
+            | Self::Unproved
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::Malformed
+            | Self::UnknownIssuer
+            | Self::Nobody => Verdict::Check,
+        }
+    }
+
+    /// The instruction in English; pages have their own words.
+    pub fn instruction(self) -> &'static str {
+        match self {
+            Self::Green => "Let through.",
+            Self::Red => "Do not let through. Keep your distance and call your supervisor.",
+            Self::Yellow => "Restricted. Ask where they are going and follow your checkpoint's rule for yellow.",
+            Self::Closed => "This code is closed. Check the identity document and call your supervisor.",
+            Self::TestRequired => "No negative nucleic-acid test. Send to the nearest testing point.",
+            Self::TestTooOld => "The nucleic-acid test is too old for this checkpoint. Send to the nearest testing point.",
+            Self::Unproved => "This answer may be out of date. Check the time of the answer and decide by your checkpoint's rule.",
+            Self::Expired => "The code is out of date, perhaps a screenshot. Ask them to refresh it and scan again.",
+            Self::NotYetValid => "The code is from the future. Ask them to refresh it; if it stays, report a clock fault.",
+            Self::Forged => "This code is forged. Do not let through and call your supervisor.",
+            Self::Malformed => "This is not a health code, or it was misread. Scan again.",
+            Self::UnknownIssuer => "This code comes from an issuer not known here. Check the identity document.",
+            Self::Nobody => "The code is genuine, but nothing is known of this person. Check the identity document.",
+        }
+    }
+}
+
+/// Judges a person by their view. `fresh` tells whether the view is proved to be current.
+pub fn judge(view: &View, at: &ColourAt<'_>, fresh: bool, require_test_within: Option<Duration>, now: Time) -> Reason {
+    match at.colour() {
+        // A restriction stands even when it is not proved to be current.
+        Colour::Red => Reason::Red,
+        Colour::None if at.segment.is_none() => Reason::Nobody,
+        Colour::None => Reason::Closed,
+        Colour::Yellow => Reason::Yellow,
+        Colour::Green if !fresh => Reason::Unproved,
+        Colour::Green => require_test_within.map_or(Reason::Green, |within| judge_tests(view, within, now)),
+    }
+}
+
+/// The newest nucleic-acid test with a result must be negative and young enough.
+fn judge_tests(view: &View, within: Duration, now: Time) -> Reason {
+    let conclusive = view.tests.iter().find(|t| {
+        t.test == TestKind::NucleicAcid && matches!(t.result, TestOutcome::Negative | TestOutcome::Positive)
+    });
+    match conclusive {
+        Some(test) if test.result == TestOutcome::Negative => {
+            if now.since(test.sampled_at) <= within { Reason::Green } else { Reason::TestTooOld }
+        }
+        Some(_) | None => Reason::TestRequired,
+    }
+}
+
+/// A policy's hours as a duration.
+pub fn hours(hours: u16) -> Duration {
+    HOUR * u32::from(hours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use yima_schema::view::{Segment, TestShown};
+
+    fn view(colour: Colour, tests: &[(TestKind, TestOutcome, i64)]) -> View {
+        let segment = Segment { from: Time::default(), colour, reason: "x".into(), agency: None };
+        let shown = |&(test, result, at): &(_, _, i64)| TestShown {
+            test,
+            result,
+            sampled_at: Time::from_secs(at * 3600),
+            agency: "lab7".into(),
+        };
+        View { timeline: vec![segment], tests: tests.iter().map(shown).collect(), ..View::default() }
+    }
+
+    fn reason(view: &View, fresh: bool, within_h: Option<u16>, now_h: i64) -> Reason {
+        let now = Time::from_secs(now_h * 3600);
+        judge(view, &view.colour_at(now), fresh, within_h.map(hours), now)
+    }
+
+    #[test]
+    fn colours_and_freshness() {
+        assert_eq!(reason(&view(Colour::Green, &[]), true, None, 1), Reason::Green);
+        assert_eq!(reason(&view(Colour::Green, &[]), false, None, 1), Reason::Unproved);
+        assert_eq!(reason(&view(Colour::Red, &[]), false, None, 1), Reason::Red);
+        assert_eq!(reason(&view(Colour::Yellow, &[]), true, None, 1), Reason::Yellow);
+        assert_eq!(reason(&view(Colour::None, &[]), true, None, 1), Reason::Closed);
+        assert_eq!(reason(&View::default(), true, None, 1), Reason::Nobody);
+    }
+
+    #[test]
+    fn the_policy_looks_at_the_newest_conclusive_nucleic_acid_test() {
+        use {TestKind::*, TestOutcome::*};
+        let tested = |tests: &[_]| view(Colour::Green, tests);
+        assert_eq!(reason(&tested(&[(NucleicAcid, Negative, 10)]), true, Some(24), 34), Reason::Green);
+        assert_eq!(reason(&tested(&[(NucleicAcid, Negative, 10)]), true, Some(24), 35), Reason::TestTooOld);
+        assert_eq!(reason(&tested(&[(Antigen, Negative, 30)]), true, Some(24), 35), Reason::TestRequired);
+        let inconclusive_since = [(NucleicAcid, Inconclusive, 30), (NucleicAcid, Negative, 20)];
+        assert_eq!(reason(&tested(&inconclusive_since), true, Some(24), 35), Reason::Green);
+        let positive_since = [(NucleicAcid, Positive, 30), (NucleicAcid, Negative, 20)];
+        assert_eq!(reason(&tested(&positive_since), true, Some(24), 35), Reason::TestRequired);
+    }
+}

@@ -1,0 +1,24 @@
+// Bundles both pages into $OUT_DIR; build.rs calls it through `npm run build`.
+import { copyFile, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { build } from "esbuild";
+
+const out = process.env.OUT_DIR;
+if (!out) throw new Error("OUT_DIR must name the directory to write the pages to");
+
+await mkdir(out, { recursive: true });
+await build({
+  entryPoints: ["src/citizen.ts", "src/checkpoint.ts", "citizen.css", "checkpoint.css"],
+  entryNames: "[name]",
+  outdir: out,
+  bundle: true,
+  minify: true,
+  format: "esm",
+  target: "es2022",
+  charset: "utf8",
+  legalComments: "none",
+  logLevel: "warning",
+});
+for (const file of ["citizen.html", "checkpoint.html", "favicon.svg"]) {
+  await copyFile(file, join(out, file));
+}

@@ -1,0 +1,46 @@
+/**
+ * What a hand scanner or a paste left in the input, as the code it was. Chinese input methods type full-width letters and
+ * some scanners lower-case ones; Base45 has neither, and no code ends in a space, so this changes no genuine code.
+ */
+export function clean(typed: string): string {
+  return typed.normalize("NFKC").trim().toUpperCase();
+}
+
+const COMPLETE = /^YM1:[0-9A-Z $%*+\-./:]{16,}$/;
+
+/** Keeps `input` ready for the next code, whatever is clicked, and hands over each one. */
+export function listen(input: HTMLInputElement, scanned: (code: string) => void): void {
+  const submit = (typed: string): void => {
+    const code = clean(typed);
+    // Emptied first: the next code may be typed before this one's answer.
+    input.value = "";
+    if (code) scanned(code);
+  };
+
+  input.addEventListener("keydown", (event) => {
+    // Some scanners end with Tab; only a complete code takes it, so that Tab still leaves the field otherwise.
+    const ends = event.key === "Enter" || (event.key === "Tab" && COMPLETE.test(clean(input.value)));
+    if (!ends || event.isComposing) return;
+    event.preventDefault();
+    submit(input.value);
+  });
+  input.addEventListener("paste", (event) => {
+    const text = event.clipboardData?.getData("text") ?? "";
+    if (!COMPLETE.test(clean(text))) return;
+    event.preventDefault();
+    submit(text);
+  });
+
+  const focus = (): void => {
+    // Buttons may hold the focus, else they could not be reached by keyboard; nothing else needs it.
+    if (!(document.activeElement instanceof HTMLButtonElement)) input.focus({ preventScroll: true });
+  };
+  input.addEventListener("blur", () => setTimeout(focus));
+  window.addEventListener("focus", focus);
+  document.addEventListener("click", () => input.focus({ preventScroll: true }));
+  // A scanner types into whatever has the focus: its first letter brings the input back and lands there.
+  document.addEventListener("keydown", (event) => {
+    const letter = event.key.length === 1 && event.key !== " " && !event.ctrlKey && !event.metaKey && !event.altKey;
+    if (letter) input.focus({ preventScroll: true });
+  });
+}

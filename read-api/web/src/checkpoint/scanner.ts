@@ -1,0 +1,81 @@
+import { get, Refused } from "../shared/api.ts";
+import type { Scan } from "../shared/types.ts";
+
+/** What the big panel says. Only `scan` is a verdict; nothing else may look like one. */
+export type Outcome =
+  | { kind: "idle" }
+  | { kind: "waiting" }
+  | { kind: "scan"; scan: Scan }
+  | { kind: "unchecked"; why: "offline" | "refused" }
+  | { kind: "unchecked"; why: "busy"; until: number };
+
+const CLEAR_AFTER_MS = 20_000;
+// A person stands there and waits: rather say "not checked" early.
+const TIMEOUT_MS = 5_000;
+const BUSY_MS = 1_000;
+
+/** Checks codes, one at a time: a newer scan replaces the older, whose answer is never shown. Keeps nothing. */
+export class Scanner {
+  readonly #session: string;
+  readonly #show: (outcome: Outcome) => void;
+  readonly #sessionOver: () => void;
+  #abort: AbortController | undefined;
+  #clear: ReturnType<typeof setTimeout> | undefined;
+  #busyUntil = 0;
+
+  constructor(session: string, show: (outcome: Outcome) => void, sessionOver: () => void) {
+    this.#session = session;
+    this.#show = show;
+    this.#sessionOver = sessionOver;
+    show({ kind: "idle" });
+  }
+
+  async scan(code: string): Promise<void> {
+    this.#abort?.abort();
+    const abort = (this.#abort = new AbortController());
+    // The last person's verdict is gone before this one's answer comes.
+    this.#settle({ kind: "waiting" });
+    const outcome = await this.#ask(code, abort.signal);
+    if (this.#abort === abort && outcome !== null) this.#settle(outcome);
+  }
+
+  stop(): void {
+    this.#abort?.abort();
+    this.#abort = undefined;
+    clearTimeout(this.#clear);
+  }
+
+  async #ask(code: string, signal: AbortSignal): Promise<Outcome | null> {
+    if (Date.now() < this.#busyUntil) return { kind: "unchecked", why: "busy", until: this.#busyUntil };
+    try {
+      const scan = await get<Scan>("POST", "/v1/scan", {
+        bearer: this.#session,
+        body: { code },
+        signal,
+        timeoutMs: TIMEOUT_MS,
+      });
+      return isVerdict(scan.verdict) ? { kind: "scan", scan } : { kind: "unchecked", why: "refused" };
+    } catch (error) {
+      if (signal.aborted) return null;
+      if (!(error instanceof Refused)) return { kind: "unchecked", why: "offline" };
+      if (error.sessionOver) {
+        this.#sessionOver();
+        return null;
+      }
+      if (!error.busy) return { kind: "unchecked", why: "refused" };
+      this.#busyUntil = Date.now() + (error.retryAfterMs ?? BUSY_MS);
+      return { kind: "unchecked", why: "busy", until: this.#busyUntil };
+    }
+  }
+
+  #settle(outcome: Outcome): void {
+    clearTimeout(this.#clear);
+    this.#show(outcome);
+    if (outcome.kind === "waiting") return;
+    this.#clear = setTimeout(() => this.#show({ kind: "idle" }), CLEAR_AFTER_MS);
+  }
+}
+
+function isVerdict(word: string): boolean {
+  return word === "pass" || word === "check" || word === "stop";
+}

@@ -1,0 +1,70 @@
+import { byId, make, say } from "../shared/dom.ts";
+import { testLines, vaccinationLines } from "../shared/facts.ts";
+import { lookup, t } from "../shared/i18n.ts";
+import { shape } from "../shared/shapes.ts";
+import { clockTime } from "../shared/time.ts";
+import type { Colour, Scan } from "../shared/types.ts";
+import type { Outcome } from "./scanner.ts";
+
+/** Draws one outcome; an earlier one leaves no trace on the page. */
+export function draw(outcome: Outcome): void {
+  const verdict = outcome.kind === "scan" ? outcome.scan.verdict : outcome.kind;
+  const panel = byId("verdict");
+  panel.dataset["verdict"] = verdict;
+  panel.dataset["reason"] = reason(outcome);
+  byId("verdict-shape").replaceChildren(...(verdict === "waiting" ? [] : [shape(verdict)]));
+  say(byId("verdict-word"), t(`verdict_${verdict}`));
+  say(byId("instruction"), instruction(outcome));
+  drawCountdown(outcome);
+  byId("person").replaceChildren(...(outcome.kind === "scan" ? person(outcome.scan) : []));
+}
+
+/** The seconds until the server may be asked again; apart, so that a screen reader is not told each of them. */
+export function drawCountdown(outcome: Outcome): void {
+  const busy = outcome.kind === "unchecked" && outcome.why === "busy";
+  const seconds = busy ? Math.ceil((outcome.until - Date.now()) / 1_000) : 0;
+  say(byId("countdown"), seconds > 0 ? t("seconds", seconds) : "");
+}
+
+function reason(outcome: Outcome): string {
+  if (outcome.kind === "scan") return outcome.scan.reason;
+  return outcome.kind === "unchecked" ? outcome.why : "";
+}
+
+function instruction(outcome: Outcome): string {
+  switch (outcome.kind) {
+    case "idle":
+      return t("idle_hint");
+    case "waiting":
+      return "";
+    case "scan":
+      return lookup("do", outcome.scan.reason) ?? outcome.scan.instruction;
+    case "unchecked":
+      return t(`unchecked_${outcome.why}`);
+  }
+}
+
+function person(scan: Scan): Node[] {
+  const nodes: Node[] = [];
+  if (scan.identity) {
+    const { name, document } = scan.identity;
+    nodes.push(make("p", "who", make("strong", "", name ?? t("no_name")), " ", make("span", "number", document)));
+  }
+  if (scan.colour) nodes.push(colourLine(scan.colour));
+  // Without a person there are no tests to speak of, and "no test on record" would be a statement about someone.
+  if (scan.identity || scan.colour) {
+    nodes.push(fact("last_test", testLines(scan.tests, 1)), fact("vaccination", vaccinationLines(scan.vaccination)));
+  }
+  if (scan.as_of !== null) nodes.push(make("p", "quiet small", t("as_of", clockTime(Date.parse(scan.as_of)))));
+  return nodes;
+}
+
+function colourLine(colour: Colour): Node {
+  const chip = make("span", "chip", shape(colour.code), lookup("colour", colour.code) ?? colour.code);
+  chip.dataset["colour"] = colour.code;
+  return make("p", "colour", chip, " ", lookup("reason", colour.reason) ?? colour.reason);
+}
+
+function fact(title: "last_test" | "vaccination", lines: Node[]): Node {
+  return make("div", "fact", make("h2", "quiet", t(title)), ...lines);
+}

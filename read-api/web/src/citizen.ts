@@ -1,0 +1,74 @@
+import { offerCopy } from "./citizen/copy.ts";
+import { CodeFollower, DisplayFollower } from "./citizen/follow.ts";
+import { showDemoPeople } from "./citizen/people.ts";
+import { clear, draw } from "./citizen/view.ts";
+import { byId, say } from "./shared/dom.ts";
+import { startLanguage, t, type Word } from "./shared/i18n.ts";
+import { SessionStore } from "./shared/session.ts";
+import { now } from "./shared/time.ts";
+
+const store = new SessionStore("citizen");
+let following: { display: DisplayFollower; code: CodeFollower } | null = null;
+let notice: Word | null = null;
+
+function show(session: string): void {
+  stop();
+  byId("sign-in").hidden = true;
+  byId("health-code").hidden = byId("sign-out").hidden = false;
+  offerCopy();
+  const listener = { changed: redraw, sessionOver: () => signOut("session_over") };
+  const code = new CodeFollower(session, listener);
+  const display = new DisplayFollower(session, {
+    ...listener,
+    newVersion: (colourChanged) => code.newVersion(colourChanged),
+  });
+  following = { display, code };
+  redraw();
+}
+
+function signOut(why: Word | null): void {
+  stop();
+  store.forget();
+  notice = why;
+  byId("health-code").hidden = byId("sign-out").hidden = true;
+  byId("sign-in").hidden = false;
+  redraw();
+  void showDemoPeople(signedIn);
+}
+
+function stop(): void {
+  following?.display.stop();
+  following?.code.stop();
+  following = null;
+  clear();
+}
+
+function signedIn(session: string): void {
+  store.keep(session);
+  notice = null;
+  show(session);
+}
+
+function redraw(): void {
+  say(byId("notice"), notice === null ? "" : t(notice));
+  if (following) draw(following.display, following.code);
+}
+
+/** On the second, so that the clock never skips one. */
+function tick(): void {
+  if (!document.hidden) redraw();
+  setTimeout(tick, 1_000 - (now() % 1_000));
+}
+
+startLanguage(byId("lang"), () => {
+  redraw();
+  offerCopy();
+  if (!following) void showDemoPeople(signedIn);
+});
+byId("sign-out").addEventListener("click", () => signOut(null));
+// What is on the screen is from before the pause: say so before anything else.
+document.addEventListener("visibilitychange", redraw);
+const kept = store.lookup();
+if (kept === null) signOut(null);
+else show(kept);
+tick();

@@ -1,0 +1,51 @@
+import { byId, make } from "../shared/dom.ts";
+import { lookup, t } from "../shared/i18n.ts";
+import { lookupDemoPeople, signInDemo } from "../shared/session.ts";
+import { shape } from "../shared/shapes.ts";
+import type { DemoPerson } from "../shared/types.ts";
+
+let latest = 0;
+
+/** Lists the demo's citizens; a click signs in as one of them. Without a demo, says who signs people in. */
+export async function showDemoPeople(signedIn: (session: string) => void): Promise<void> {
+  const list = byId("demo-people");
+  const mine = ++latest;
+  const say = (text: string): void => list.replaceChildren(make("p", "note", text));
+  if (!list.hasChildNodes()) say(t("waiting"));
+  try {
+    const people = await lookupDemoPeople();
+    if (mine !== latest) return;
+    byId("demo-intro").hidden = people === null;
+    if (people === null) return say(t("no_demo"));
+    list.replaceChildren(...people.map((person) => button(person, list, signedIn)));
+  } catch {
+    if (mine !== latest) return;
+    say(`${t("stale_offline")} ${t("retrying")}`);
+    setTimeout(() => mine === latest && void showDemoPeople(signedIn), 3_000);
+  }
+}
+
+function button(person: DemoPerson, list: HTMLElement, signedIn: (session: string) => void): HTMLElement {
+  const about = lookup("about", person.about) ?? person.about;
+  const element = make(
+    "button",
+    "person",
+    shape(lookup("colour", person.about) === null ? "person" : person.about),
+    make("span", "who", `${person.name} · ${about}`, make("small", "quiet", person.document_number)),
+  );
+  element.type = "button";
+  element.dataset["person"] = String(person.person);
+  element.dataset["about"] = person.about;
+  element.addEventListener("click", async () => {
+    const buttons = list.querySelectorAll("button");
+    for (const other of buttons) other.disabled = true;
+    try {
+      signedIn(await signInDemo({ role: "citizen", person: person.person }));
+    } catch {
+      byId("notice").textContent = t("sign_in_failed");
+    } finally {
+      for (const other of buttons) other.disabled = false;
+    }
+  });
+  return element;
+}

@@ -1,0 +1,86 @@
+import { observeServerClock } from "./time.ts";
+
+/** The server answered, but not with what was asked for. */
+export class Refused extends Error {
+  readonly status: number;
+  /** From `Retry-After`; null when the server named no time. */
+  readonly retryAfterMs: number | null;
+
+  constructor(status: number, retryAfterMs: number | null) {
+    super(`refused with ${status}`);
+    this.status = status;
+    this.retryAfterMs = retryAfterMs;
+  }
+
+  get sessionOver(): boolean {
+    return this.status === 401;
+  }
+
+  get busy(): boolean {
+    return this.status === 429 || this.status >= 500;
+  }
+}
+
+/** No answer came, or it broke off: network, time-out, or not the JSON it claimed to be. */
+export class Unreachable extends Error {}
+
+export interface Call {
+  bearer?: string | undefined;
+  body?: unknown;
+  etag?: string | null | undefined;
+  signal?: AbortSignal | undefined;
+  timeoutMs?: number;
+}
+
+export interface Answer<T> {
+  /** null: 304, what is held under the ETag is still right. */
+  body: T | null;
+  headers: Headers;
+}
+
+/** One request. Tokens go in the header, never in the URL; the browser's cache is never asked. */
+export async function call<T>(method: "GET" | "POST", path: string, options: Call = {}): Promise<Answer<T>> {
+  const headers = new Headers({ accept: "application/json" });
+  if (options.bearer) headers.set("authorization", `Bearer ${options.bearer}`);
+  if (options.etag) headers.set("if-none-match", options.etag);
+  const init: RequestInit = { method, headers, cache: "no-store", credentials: "omit", redirect: "error" };
+  if (options.body !== undefined) {
+    headers.set("content-type", "application/json");
+    init.body = JSON.stringify(options.body);
+  }
+
+  // AbortSignal.any is younger than many phones, so time-out and caller share one controller.
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), options.timeoutMs ?? 8_000);
+  options.signal?.addEventListener("abort", () => abort.abort(), { once: true });
+  init.signal = abort.signal;
+  try {
+    const response = await fetch(path, init);
+    observeServerClock(response.headers.get("date"));
+    if (response.status === 304) return { body: null, headers: response.headers };
+    if (!response.ok) throw new Refused(response.status, retryAfterMs(response.headers));
+    return { body: (await response.json()) as T, headers: response.headers };
+  } catch (cause) {
+    throw cause instanceof Refused ? cause : new Unreachable("no answer", { cause });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Like `call`, for answers that have a body. */
+export async function get<T>(method: "GET" | "POST", path: string, options: Call = {}): Promise<T> {
+  const { body } = await call<T>(method, path, options);
+  if (body === null) throw new Unreachable("304 to an unconditional request");
+  return body;
+}
+
+/** A header that holds whole seconds, in milliseconds. */
+export function secondsHeader(headers: Headers, name: string): number | null {
+  const value = headers.get(name);
+  return value !== null && /^\d+$/.test(value) ? Number(value) * 1_000 : null;
+}
+
+function retryAfterMs(headers: Headers): number | null {
+  const wait = secondsHeader(headers, "retry-after");
+  return wait === null ? null : Math.min(Math.max(wait, 1_000), 300_000);
+}

@@ -1,0 +1,49 @@
+import { get, Refused } from "./api.ts";
+import type { DemoPeople, DemoPerson, NewSession } from "./types.ts";
+
+export type Role = "citizen" | "checkpoint";
+
+/** The sealed session token of one role, kept for this tab only, so that a reload does not sign out. */
+export class SessionStore {
+  readonly #key: string;
+
+  constructor(role: Role) {
+    this.#key = `yima.session.${role}`;
+  }
+
+  lookup(): string | null {
+    return sessionStorage.getItem(this.#key);
+  }
+
+  keep(token: string): void {
+    sessionStorage.setItem(this.#key, token);
+  }
+
+  forget(): void {
+    sessionStorage.removeItem(this.#key);
+  }
+}
+
+/** The demo's people, or null when this is no demo and the city's identity provider signs people in. */
+export async function lookupDemoPeople(): Promise<DemoPerson[] | null> {
+  try {
+    return (await get<DemoPeople>("GET", "/demo/people")).people;
+  } catch (error) {
+    if (error instanceof Refused && error.status === 404) return null;
+    throw error;
+  }
+}
+
+const DEMO = "yima.demo";
+
+/** Whether this tab signed in with the demo's identity provider. */
+export function isDemo(): boolean {
+  return sessionStorage.getItem(DEMO) !== null;
+}
+
+/** Demo identity provider's token, exchanged once for a session. */
+export async function signInDemo(who: { role: Role; person?: number }): Promise<string> {
+  sessionStorage.setItem(DEMO, "yes");
+  const { token } = await get<{ token: string }>("POST", "/demo/token", { body: who });
+  return (await get<NewSession>("POST", "/v1/sessions", { bearer: token })).session;
+}

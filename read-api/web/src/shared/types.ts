@@ -1,0 +1,76 @@
+/** What read-api sends; times are RFC 3339 UTC. Unknown words of a later server are shown as they are. */
+
+export type ColourCode = "green" | "yellow" | "red" | "none";
+
+export interface Identity {
+  name: string | null;
+  document: string;
+}
+
+export interface Colour {
+  code: ColourCode;
+  reason: string;
+  since: string;
+  until: string | null;
+  agency: string | null;
+}
+
+export interface TestResult {
+  test: string;
+  result: string;
+  sampled_at: string;
+  agency: string;
+}
+
+export interface Vaccination {
+  doses: number;
+  complete: boolean;
+  last_at: string | null;
+}
+
+/** `GET /v1/display`. Tests and vaccination are dropped first when the server is overloaded. */
+export interface Display {
+  version: number;
+  identity: Identity;
+  colour: Colour;
+  tests?: TestResult[] | null;
+  vaccination?: Vaccination | null;
+  next_transition_at: string | null;
+}
+
+/** `GET /v1/code`. */
+export interface Code {
+  code: string;
+  expires_at: string;
+}
+
+/** `POST /v1/scan`. */
+export interface Scan {
+  verdict: "pass" | "check" | "stop";
+  reason: string;
+  instruction: string;
+  identity: Identity | null;
+  colour: Colour | null;
+  tests?: TestResult[] | null;
+  vaccination?: Vaccination | null;
+  as_of: string | null;
+}
+
+/** `POST /v1/sessions`. */
+export interface NewSession {
+  session: string;
+  expires_at: string;
+}
+
+/** `GET /demo/people`; exists only in the demo. */
+export interface DemoPeople {
+  people: DemoPerson[];
+}
+
+export interface DemoPerson {
+  person: number;
+  name: string;
+  document_type: string;
+  document_number: string;
+  about: string;
+}

@@ -1,0 +1,161 @@
+//! The CWT's claims: when, by whom, the sealed handle, and a minimal snapshot for scanners without a network.
+
+use coset::cbor::Value;
+use coset::cwt::{ClaimName, ClaimsSet, ClaimsSetBuilder, Timestamp};
+use coset::{CborSerializable, RegisteredLabelWithPrivate};
+
+use crate::event::{Colour, TestKind, TestOutcome};
+use crate::time::Time;
+use crate::view::{TestShown, View};
+
+// Private use: below -65536 (RFC 8392 section 9.1).
+const HANDLE: i64 = -65537;
+const SNAPSHOT: i64 = -65538;
+
+/// What a code claims.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Claims {
+    /// The region that issued it.
+    pub issuer: String,
+    /// When; whole seconds.
+    pub issued_at: Time,
+    /// Until when it can be shown; whole seconds.
+    pub expires_at: Time,
+    /// [`super::Handle`], sealed.
+    pub handle: Vec<u8>,
+    /// What an offline scanner can show.
+    pub snapshot: Snapshot,
+}
+
+/// The least that a scanner needs when it cannot ask.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The moment of which the rest is true; not always when the code was issued.
+    pub as_of: Time,
+    /// The colour when the code was issued.
+    pub colour: Colour,
+    /// The next change of colour that is already known.
+    pub next: Option<(Time, Colour)>,
+    /// The newest nucleic-acid test.
+    pub test: Option<(TestOutcome, Time)>,
+    /// Doses, and whether the course is complete.
+    pub vaccination: (u8, bool),
+    /// Masked name.
+    pub name: Option<String>,
+}
+
+impl Snapshot {
+    /// The snapshot of a view that is true of `as_of`, at a moment.
+    pub fn of(view: &View, as_of: Time, now: Time) -> Self {
+        let at = view.colour_at(now);
+        let newest = |t: &&TestShown| t.test == TestKind::NucleicAcid;
+        Self {
+            as_of,
+            colour: at.colour(),
+            next: at.until.map(|t| (t, view.colour_at(t).colour())),
+            test: view.tests.iter().find(newest).map(|t| (t.result, t.sampled_at)),
+            vaccination: (view.vaccination.doses, view.vaccination.complete),
+            name: view.name.clone(),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        let time = |t: Time| Value::from(t.as_secs());
+        let pair = |p: Option<(Value, Value)>| p.map_or(Value::Null, |(a, b)| Value::Array(vec![a, b]));
+        Value::Array(vec![
+            time(self.as_of),
+            Value::from(colour_number(self.colour)),
+            pair(self.next.map(|(t, c)| (time(t), Value::from(colour_number(c))))),
+            pair(self.test.map(|(r, t)| (Value::from(outcome_number(r)), time(t)))),
+            Value::from(self.vaccination.0),
+            Value::Bool(self.vaccination.1),
+            self.name.clone().map_or(Value::Null, Value::Text),
+        ])
+    }
+
+    fn from_value(value: &Value) -> Option<Self> {
+        let [as_of, colour, next, test, doses, Value::Bool(complete), name] = value.as_array()?.as_slice() else {
+            return None;
+        };
+        let int = |v: &Value| v.as_integer().and_then(|i| i64::try_from(i).ok());
+        let time = |v: &Value| int(v).map(Time::from_secs);
+        let colour_of = |v: &Value| {
+            let number = int(v)?;
+            [Colour::Green, Colour::Yellow, Colour::Red, Colour::None].into_iter().find(|c| colour_number(*c) == number)
+        };
+        let outcome = |v: &Value| {
+            let number = int(v)?;
+            [TestOutcome::Negative, TestOutcome::Invalid, TestOutcome::Inconclusive, TestOutcome::Positive]
+                .into_iter()
+                .find(|o| outcome_number(*o) == number)
+        };
+        Some(Self {
+            as_of: time(as_of)?,
+            colour: colour_of(colour)?,
+            next: match next.as_array().map(Vec::as_slice) {
+                Some([t, c]) => Some((time(t)?, colour_of(c)?)),
+                Some(_) => return None,
+                None => None,
+            },
+            test: match test.as_array().map(Vec::as_slice) {
+                Some([r, t]) => Some((outcome(r)?, time(t)?)),
+                Some(_) => return None,
+                None => None,
+            },
+            vaccination: (u8::try_from(int(doses)?).ok()?, *complete),
+            name: name.as_text().map(str::to_owned),
+        })
+    }
+}
+
+impl Claims {
+    pub(super) fn to_cbor(&self) -> Vec<u8> {
+        let claims = ClaimsSetBuilder::new()
+            .issuer(self.issuer.clone())
+            .issued_at(Timestamp::WholeSeconds(self.issued_at.as_secs()))
+            .expiration_time(Timestamp::WholeSeconds(self.expires_at.as_secs()))
+            .private_claim(HANDLE, Value::Bytes(self.handle.clone()))
+            .private_claim(SNAPSHOT, self.snapshot.to_value())
+            .build();
+        claims.to_vec().expect("a built claims set always encodes")
+    }
+
+    pub(super) fn from_cbor(bytes: &[u8]) -> Option<Self> {
+        let set = ClaimsSet::from_slice(bytes).ok()?;
+        let private = |id| {
+            let name: ClaimName = RegisteredLabelWithPrivate::PrivateUse(id);
+            set.rest.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
+        };
+        let seconds = |t: &Option<Timestamp>| match t {
+            Some(Timestamp::WholeSeconds(s)) => Some(Time::from_secs(*s)),
+            Some(Timestamp::FractionalSeconds(_)) | None => None,
+        };
+        Some(Self {
+            handle: private(HANDLE)?.as_bytes()?.clone(),
+            snapshot: Snapshot::from_value(private(SNAPSHOT)?)?,
+            issued_at: seconds(&set.issued_at)?,
+            expires_at: seconds(&set.expiration_time)?,
+            issuer: set.issuer?,
+        })
+    }
+}
+
+/// The colour's number inside a code: never change one.
+fn colour_number(colour: Colour) -> i64 {
+    match colour {
+        Colour::Green => 0,
+        Colour::Yellow => 1,
+        Colour::Red => 2,
+        Colour::None => 3,
+    }
+}
+
+/// The result's number inside a code: never change one.
+fn outcome_number(outcome: TestOutcome) -> i64 {
+    match outcome {
+        TestOutcome::Negative => 0,
+        TestOutcome::Positive => 1,
+        TestOutcome::Inconclusive => 2,
+        TestOutcome::Invalid => 3,
+    }
+}

@@ -1,0 +1,145 @@
+//! Keys of issuers: ES256 (ECDSA with P-256 and SHA-256).
+
+use std::fmt;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
+};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+
+use crate::subject::sha256_16;
+
+/// Bytes of a key id: the start of SHA-256 of the public key.
+const KEY_ID_BYTES: usize = 8;
+
+/// A key cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyFault {
+    /// Not a P-256 private key as PKCS#8.
+    #[error("expected a P-256 private key in PKCS#8 (DER)")]
+    NotP256,
+}
+
+/// The key with which this region's read nodes sign codes.
+pub struct IssuerKey {
+    pair: EcdsaKeyPair,
+    id: [u8; KEY_ID_BYTES],
+}
+
+/// The public part of an issuer's key.
+pub struct VerifyingKey {
+    id: [u8; KEY_ID_BYTES],
+    point: Vec<u8>,
+}
+
+/// The issuers whose codes are taken.
+#[derive(Default)]
+pub struct IssuerKeys(Vec<VerifyingKey>);
+
+/// A public key as JSON Web Key (RFC 7517).
+#[derive(Serialize)]
+pub struct Jwk {
+    kty: &'static str,
+    crv: &'static str,
+    alg: &'static str,
+    #[serde(rename = "use")]
+    usage: &'static str,
+    kid: String,
+    x: String,
+    y: String,
+}
+
+impl IssuerKey {
+    /// A new key as PKCS#8 (DER).
+    ///
+    /// # Panics
+    /// When the system has no randomness to give.
+    pub fn generate() -> Vec<u8> {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("system random source");
+        pair.to_pkcs8v1().expect("a generated key always encodes").as_ref().to_vec()
+    }
+
+    /// From PKCS#8 (DER).
+    ///
+    /// # Errors
+    /// Not such a key.
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyFault> {
+        let pair =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map_err(|_| KeyFault::NotP256)?;
+        let id = key_id(pair.public_key().as_ref());
+        Ok(Self { pair, id })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &[u8] {
+        &self.id
+    }
+
+    /// Its public part.
+    pub fn verifying_key(&self) -> VerifyingKey {
+        VerifyingKey { id: self.id, point: self.pair.public_key().as_ref().to_vec() }
+    }
+
+    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        let signature = self.pair.sign(&SystemRandom::new(), message).expect("system random source");
+        signature.as_ref().to_vec()
+    }
+}
+
+impl VerifyingKey {
+    /// `point`'s key under `id`'s name: what a forger would need.
+    #[cfg(test)]
+    pub(super) fn with_id_of(id: &IssuerKey, point: &IssuerKey) -> Self {
+        Self { id: id.id, ..point.verifying_key() }
+    }
+
+    pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), aws_lc_rs::error::Unspecified> {
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &self.point).verify(message, signature)
+    }
+
+    fn jwk(&self) -> Jwk {
+        // An uncompressed point: 0x04, x, y (SEC 1 section 2.3.3).
+        let (x, y) = self.point[1..].split_at(32);
+        Jwk {
+            kty: "EC",
+            crv: "P-256",
+            alg: "ES256",
+            usage: "sig",
+            kid: URL_SAFE_NO_PAD.encode(self.id),
+            x: URL_SAFE_NO_PAD.encode(x),
+            y: URL_SAFE_NO_PAD.encode(y),
+        }
+    }
+}
+
+impl IssuerKeys {
+    /// Takes codes of these keys.
+    pub fn new(keys: Vec<VerifyingKey>) -> Self {
+        Self(keys)
+    }
+
+    /// The key of that id.
+    pub(super) fn find(&self, id: &[u8]) -> Option<&VerifyingKey> {
+        self.0.iter().find(|key| key.id == id)
+    }
+
+    /// The keys as a JSON Web Key Set (RFC 7517 section 5).
+    pub fn jwks(&self) -> Vec<Jwk> {
+        self.0.iter().map(VerifyingKey::jwk).collect()
+    }
+}
+
+impl fmt::Debug for IssuerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IssuerKey(redacted)")
+    }
+}
+
+fn key_id(point: &[u8]) -> [u8; KEY_ID_BYTES] {
+    let mut id = [0; KEY_ID_BYTES];
+    id.copy_from_slice(&sha256_16(point)[..KEY_ID_BYTES]);
+    id
+}

@@ -1,0 +1,70 @@
+//! The code on the phone: `YM1:` and Base45 (RFC 9285) of a CBOR array, as one QR alphanumeric segment.
+//!
+//! The array holds the issuer's part, a COSE_Sign1 (RFC 9052) around a CWT (RFC 8392) signed with ES256; two more elements are reserved for
+//! the phone's part (the time and the phone's signature over it, by the key that the CWT's `cnf` claim names, RFC 8747).
+
+mod claims;
+mod handle;
+mod keys;
+
+#[cfg(test)]
+mod tests;
+
+use coset::{CborSerializable, CoseSign1, CoseSign1Builder, HeaderBuilder, RegisteredLabelWithPrivate, cbor::Value, iana};
+
+use crate::limits::MAX_CODE_CHARS;
+
+pub use claims::{Claims, Snapshot};
+pub use handle::Handle;
+pub use keys::{IssuerKey, IssuerKeys, KeyFault};
+
+const PREFIX: &str = "YM1:";
+
+/// Why a text is not a genuine code. Whether a genuine one is still current is the caller's question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CodeFault {
+    /// Not a yima code at all, or damaged in reading.
+    #[error("not a yima code")]
+    Malformed,
+    /// Signed, it says, by a key that is not known here.
+    #[error("signed by an unknown key")]
+    UnknownIssuer,
+    /// The signature is not that of the key it names.
+    #[error("the signature is wrong")]
+    Forged,
+}
+
+/// Signs claims into a code.
+pub fn sign(claims: &Claims, key: &IssuerKey) -> String {
+    let protected = HeaderBuilder::new().algorithm(iana::Algorithm::ES256).key_id(key.id().to_vec()).build();
+    let sign1 = CoseSign1Builder::new()
+        .protected(protected)
+        .payload(claims.to_cbor())
+        .create_signature(b"", |to_be_signed| key.sign(to_be_signed))
+        .build();
+    let issued = sign1.to_vec().expect("a built COSE_Sign1 always encodes");
+    let parts = Value::Array(vec![Value::Bytes(issued)]).to_vec().expect("a CBOR value always encodes");
+    format!("{PREFIX}{}", base45::encode(parts))
+}
+
+/// Reads a code and checks its issuer's signature.
+///
+/// # Errors
+/// Not a code, an unknown issuer, or a wrong signature, in that order.
+pub fn open(text: &str, keys: &IssuerKeys) -> Result<Claims, CodeFault> {
+    let malformed = |_| CodeFault::Malformed;
+    let text = text.trim();
+    let body = text.strip_prefix(PREFIX).filter(|_| text.len() <= MAX_CODE_CHARS).ok_or(CodeFault::Malformed)?;
+    let cbor = base45::decode(body).map_err(|_| CodeFault::Malformed)?;
+    // One element until phones sign: a code with more is not one of this version.
+    let Value::Array(parts) = Value::from_slice(&cbor).map_err(malformed)? else { return Err(CodeFault::Malformed) };
+    let [Value::Bytes(issued)] = parts.as_slice() else { return Err(CodeFault::Malformed) };
+    let sign1 = CoseSign1::from_slice(issued).map_err(malformed)?;
+    let header = &sign1.protected.header;
+    if header.alg != Some(RegisteredLabelWithPrivate::Assigned(iana::Algorithm::ES256)) {
+        return Err(CodeFault::Malformed);
+    }
+    let key = keys.find(&header.key_id).ok_or(CodeFault::UnknownIssuer)?;
+    sign1.verify_signature(b"", |signature, signed| key.verify(signed, signature)).map_err(|_| CodeFault::Forged)?;
+    Claims::from_cbor(sign1.payload.as_deref().unwrap_or_default()).ok_or(CodeFault::Malformed)
+}

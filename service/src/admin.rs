@@ -1,0 +1,46 @@
+//! The admin port: health and metrics, for the machine's own people and probes.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
+
+use crate::ready::Readiness;
+use crate::telemetry::Metrics;
+
+/// The admin port of a process.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminConfig {
+    /// Address and port. Default `127.0.0.1:9090`: it asks for no token, so open it only to a network of operators.
+    pub listen: SocketAddr,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)) }
+    }
+}
+
+/// `GET /health/live` (200 as long as the process answers), `GET /health/ready` (200, or 503 with the parts that are waited for) and
+/// `GET /metrics` (Prometheus' text format).
+pub fn router(readiness: Readiness, metrics: Metrics) -> Router {
+    Router::new()
+        .route("/health/live", get(async || Json(serde_json::json!({"live": true}))))
+        .route("/health/ready", get(async move || ready(&readiness)))
+        .route("/metrics", get(async move || text(metrics.render())))
+}
+
+fn ready(readiness: &Readiness) -> Response {
+    let waiting_for = readiness.waiting_for();
+    let status = if waiting_for.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(serde_json::json!({"waiting_for": waiting_for}))).into_response()
+}
+
+fn text(metrics: String) -> Response {
+    let content_type = HeaderValue::from_static("text/plain; version=0.0.4");
+    ([(header::CONTENT_TYPE, content_type)], metrics).into_response()
+}

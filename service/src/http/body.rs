@@ -1,0 +1,170 @@
+//! Bodies: read whole within a limit and a time, and JSON faults that name the field and never the value.
+
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use serde_path_to_error::{Path, Segment};
+use yima_schema::problem::{FieldError, Problem, ProblemType};
+
+use crate::expected::{expected, missing_field};
+
+/// Reads a whole body.
+///
+/// # Errors
+/// [`ProblemType::TooLarge`] over `max_bytes`, by `Content-Length` before anything is read; [`ProblemType::Timeout`] when it is not there
+/// after `timeout`; [`ProblemType::Malformed`] when it breaks off. The connection is closed then, as its rest is not read.
+pub async fn read_body(body: Body, max_bytes: usize, timeout: Duration) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(ProblemType::TooLarge, format!("A body may have up to {max_bytes} bytes here"));
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|least| least <= max_bytes) {
+        let read = Limited::new(body, max_bytes).collect();
+        let late = |_| Problem::new(ProblemType::Timeout, "The body did not arrive in time");
+        tokio::time::timeout(timeout, read).await.map_err(late)?.map(|whole| whole.to_bytes()).map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                too_large()
+            } else {
+                Problem::new(ProblemType::Malformed, "The body broke off, or is not what its headers say")
+            }
+        })
+    } else {
+        Err(too_large())
+    }
+}
+
+/// Reads a JSON document.
+///
+/// # Errors
+/// [`ProblemType::Malformed`] when it is not JSON (RFC 8259: syntax, UTF-8) or nested over 127 deep; [`ProblemType::Invalid`] with a pointer
+/// to the first field that is not as expected. Neither repeats a value.
+pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut document = serde_json::Deserializer::from_slice(bytes);
+    let read = serde_path_to_error::deserialize(&mut document).map_err(|error| match error.inner().classify() {
+        serde_json::error::Category::Data => {
+            let message = error.inner().to_string();
+            Problem::invalid(vec![FieldError::new(pointer(error.path(), missing_field(&message)), expected(&message))])
+        }
+        serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
+            malformed(error.inner())
+        }
+    })?;
+    document.end().map_err(|error| malformed(&error))?;
+    Ok(read)
+}
+
+fn malformed(error: &serde_json::Error) -> Problem {
+    let detail =
+        format!("Not JSON in UTF-8 from line {}, column {} on, or nested too deep", error.line(), error.column());
+    Problem::new(ProblemType::Malformed, detail)
+}
+
+/// A JSON Pointer (RFC 6901) to where deserialising stopped, and to the field that is missing there.
+fn pointer(path: &Path, missing: Option<&str>) -> String {
+    let mut pointer = String::new();
+    let mut push = |token: &str| {
+        pointer.push('/');
+        pointer.push_str(&token.replace('~', "~0").replace('/', "~1"));
+    };
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => push(&index.to_string()),
+            Segment::Map { key } => push(key),
+            Segment::Enum { variant } => push(variant),
+            Segment::Unknown => break,
+        }
+    }
+    if let Some(field) = missing {
+        push(field);
+    }
+    pointer
+}
+
+/// Which of `taken` the content type is, whatever its case and parameters (RFC 9110 section 8.3.1).
+///
+/// # Errors
+/// [`ProblemType::UnsupportedMediaType`] with the list of what is taken, also without a `Content-Type`.
+pub fn content_type(headers: &HeaderMap, taken: &[&'static str]) -> Result<&'static str, Problem> {
+    let sent = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = sent.split(';').next().unwrap_or_default().trim();
+    let unsupported = || {
+        let detail = format!("This route takes {}", taken.join(", "));
+        Problem::new(ProblemType::UnsupportedMediaType, detail)
+    };
+    taken.iter().copied().find(|one| one.eq_ignore_ascii_case(essence)).ok_or_else(unsupported)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize, Debug)]
+    #[serde(deny_unknown_fields)]
+    struct Event {
+        #[expect(dead_code)]
+        revision: u32,
+        #[expect(dead_code)]
+        tests: Vec<Test>,
+    }
+
+    #[derive(Deserialize, Debug)]
+    struct Test {
+        #[expect(dead_code)]
+        #[serde(rename = "a/b~c")]
+        result: Outcome,
+    }
+
+    #[derive(Deserialize, Debug)]
+    #[serde(rename_all = "snake_case")]
+    enum Outcome {
+        Negative,
+        Positive,
+    }
+
+    #[test]
+    fn a_fault_names_the_field_and_not_the_value() {
+        for (document, pointer, detail) in [
+            (r#"{"revision":"hunter2","tests":[]}"#, "/revision", "expected a whole number"),
+            (
+                r#"{"revision":1,"tests":[{"a/b~c":"negative"},{"a/b~c":"hunter2"}]}"#,
+                "/tests/1/a~1b~0c",
+                "`negative` or",
+            ),
+            (r#"{"revision":1,"tests":[{}]}"#, "/tests/0/a~1b~0c", "is required"),
+            (r#"{"revision":1}"#, "/tests", "is required"),
+            (r#"{"revision":1,"tests":[],"more":"hunter2"}"#, "/more", "a known field"),
+            (r#""hunter2""#, "", "an object with fields"),
+        ] {
+            let problem = json::<Event>(document.as_bytes()).unwrap_err();
+            assert_eq!(problem.kind, ProblemType::Invalid, "{document}");
+            assert_eq!(problem.errors[0].pointer, pointer);
+            assert!(problem.errors[0].detail.contains(detail), "{problem:?}");
+            assert!(!format!("{problem:?}").contains("hunter"), "{problem:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_is_malformed() {
+        let deep = "[".repeat(200);
+        for document in [b"{".as_slice(), b"{} {}", b"\"\xff\"", b"", b"{'a':1}", deep.as_bytes()] {
+            let problem = json::<serde_json::Value>(document).unwrap_err();
+            assert_eq!(problem.kind, ProblemType::Malformed, "{document:?}");
+        }
+        assert!(json::<Event>(br#"{"revision":1,"tests":[{"a/b~c":"positive"}]}"#).is_ok());
+    }
+
+    #[test]
+    fn content_types_are_compared_by_essence() {
+        let of = |sent: &'static str| {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, sent.parse().unwrap())]);
+            content_type(&headers, &["application/json", "text/csv"])
+        };
+        assert_eq!(of("Application/JSON; charset=utf-8"), Ok("application/json"));
+        assert_eq!(of("text/csv"), Ok("text/csv"));
+        assert_eq!(of("text/plain").unwrap_err().kind, ProblemType::UnsupportedMediaType);
+        assert!(content_type(&HeaderMap::new(), &["text/csv"]).is_err());
+    }
+}

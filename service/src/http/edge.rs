@@ -1,0 +1,252 @@
+//! The one middleware: request id, metrics, trace, access log, in-flight limit, deadline and the catching of panics, in one future without
+//! boxes. Several layers that each do one of these cost a quarter of the throughput.
+
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::extract::MatchedPath;
+use axum::http::{HeaderValue, Request};
+use axum::response::{IntoResponse, Response};
+use pin_project_lite::pin_project;
+use tokio::time::Sleep;
+use tower::{Layer, Service};
+use tracing::Span;
+use yima_schema::problem::{Problem, ProblemType};
+
+use super::request_id::{self, X_REQUEST_ID};
+use super::route::{CLIENT_GONE, Route, Routes, Series};
+use super::{Failure, HttpLimits};
+use crate::telemetry::{Sampling, Telemetry};
+
+/// The middleware of one server. Goes around the routes with [`super::finish`]; a clone is the same limit and the same metrics.
+#[derive(Clone)]
+pub struct EdgeLayer(&'static Shared);
+
+struct Shared {
+    service: &'static str,
+    max_in_flight: usize,
+    request_timeout: Duration,
+    in_flight: AtomicUsize,
+    routes: Routes,
+    sampling: Sampling,
+}
+
+impl EdgeLayer {
+    /// The middleware of the server that metrics call `service`. To be called once per server: what it makes lives as long as the process.
+    pub fn new(service: &'static str, limits: &HttpLimits, telemetry: &Telemetry) -> Self {
+        let shared: &'static Shared = Box::leak(Box::new(Shared {
+            service,
+            max_in_flight: limits.max_in_flight.get(),
+            request_timeout: limits.request_timeout,
+            in_flight: AtomicUsize::new(0),
+            routes: Routes::new(service),
+            sampling: telemetry.sampling(),
+        }));
+        // Read at each scrape: a gauge that every request moves would be one more contended cache line.
+        telemetry.metrics().before_scrape(move || {
+            let in_flight = u32::try_from(shared.in_flight.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
+            metrics::gauge!("http_requests_in_flight", "service" => shared.service).set(in_flight);
+        });
+        Self(shared)
+    }
+
+    /// The same around a service that no [`axum::Router`] routes to, such as a hot path that is answered before routing. `route` is what
+    /// its requests are counted under.
+    pub fn around<S>(&self, route: &'static str, inner: S) -> Edge<S> {
+        Edge { inner, shared: self.0, route: Some(self.0.routes.get(route)), seen: Arc::default() }
+    }
+}
+
+impl<S> Layer<S> for EdgeLayer {
+    type Service = Edge<S>;
+
+    fn layer(&self, inner: S) -> Edge<S> {
+        Edge { inner, shared: self.0, route: None, seen: Arc::default() }
+    }
+}
+
+/// A service with the middleware around it. See [`EdgeLayer`].
+#[derive(Clone)]
+pub struct Edge<S> {
+    inner: S,
+    shared: &'static Shared,
+    /// The route, when no router says it.
+    route: Option<&'static Route>,
+    /// The route that came through here first. A router wraps each of its routes by itself, so nearly always the only one.
+    seen: Arc<OnceLock<&'static Route>>,
+}
+
+impl<S> Edge<S> {
+    fn route<B>(&self, request: &Request<B>) -> &'static Route {
+        let Some(path) = request.extensions().get::<MatchedPath>() else {
+            return self.route.unwrap_or(self.shared.routes.unmatched);
+        };
+        let seen = *self.seen.get_or_init(|| self.shared.routes.get(path.as_str()));
+        if *seen.path == *path.as_str() { seen } else { self.shared.routes.get(path.as_str()) }
+    }
+}
+
+impl<S, B> Service<Request<B>> for Edge<S>
+where
+    S: Service<Request<B>, Response = Response, Error = Infallible>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = EdgeFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let route = self.route(&request);
+        let series = route.series(request.method());
+        let id = request_id::of(request.headers());
+        let under_way = UnderWay::begin(self.shared, series);
+        let fits = under_way.fits();
+        let span = if fits { self.shared.sampling.span(&request, &route.path, &id) } else { None };
+        let mut head = Head { shared: self.shared, route, id, span, under_way, sleep: None };
+        if !fits {
+            return EdgeFuture { inner: None, answer: Some(overloaded()), head };
+        }
+        let inner = &mut self.inner;
+        match head.guard(|| inner.call(request)) {
+            Ok(inner) => EdgeFuture { inner: Some(inner), answer: None, head },
+            Err(answer) => EdgeFuture { inner: None, answer: Some(answer), head },
+        }
+    }
+}
+
+pin_project! {
+    /// The answer of an [`Edge`].
+    pub struct EdgeFuture<F> {
+        #[pin]
+        inner: Option<F>,
+        // The answer where it is known without asking `inner`.
+        answer: Option<Response>,
+        head: Head,
+    }
+}
+
+/// What is kept of a request until its answer.
+struct Head {
+    shared: &'static Shared,
+    route: &'static Route,
+    id: HeaderValue,
+    span: Option<Span>,
+    under_way: UnderWay,
+    /// The deadline; made only when the answer is not there at once.
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl<F: Future<Output = Result<Response, Infallible>>> Future for EdgeFuture<F> {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let answer = match (this.answer.take(), this.inner.as_mut().as_pin_mut()) {
+            (Some(answer), _) => answer,
+            (None, Some(inner)) => match this.head.guard(|| inner.poll(cx)) {
+                Ok(Poll::Ready(Ok(answer))) => answer,
+                Ok(Poll::Pending) => match this.head.poll_deadline(cx) {
+                    Poll::Ready(answer) => answer,
+                    Poll::Pending => return Poll::Pending,
+                },
+                Err(answer) => answer,
+            },
+            // Only after the answer was given, when nobody may ask again.
+            (None, None) => return Poll::Pending,
+        };
+        // Dropped now, so that a request that is over holds nothing while its answer is sent.
+        this.inner.set(None);
+        Poll::Ready(Ok(this.head.finish(answer)))
+    }
+}
+
+impl Head {
+    /// Runs a step of the handler within the span; a panic becomes the answer.
+    fn guard<T>(&mut self, step: impl FnOnce() -> T) -> Result<T, Response> {
+        let _entered = self.span.as_ref().map(Span::enter);
+        // Nothing that the step may have left half done is used again: the inner future is dropped.
+        catch_unwind(AssertUnwindSafe(step)).map_err(|_panic| {
+            let (service, route, id) = (self.shared.service, &self.route.path, self.id.to_str().unwrap_or_default());
+            tracing::error!(service, %route, request_id = id, "a handler panicked");
+            Failure(Problem::new(ProblemType::Internal, "The fault is logged; the request may be tried again"))
+                .into_response()
+        })
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
+        let deadline = self.shared.request_timeout;
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(deadline)));
+        sleep.as_mut().poll(cx).map(|()| {
+            Failure(Problem::new(ProblemType::Unavailable, "The answer was not ready in time").retry_after(1))
+                .into_response()
+        })
+    }
+
+    fn finish(&mut self, mut answer: Response) -> Response {
+        let status = answer.status().as_u16();
+        let elapsed = self.under_way.finish(status);
+        let id = std::mem::replace(&mut self.id, HeaderValue::from_static(""));
+        if let Some(span) = self.span.take() {
+            span.record("http.response.status_code", status);
+        }
+        tracing::debug!(
+            service = self.shared.service,
+            route = &*self.route.path,
+            status,
+            elapsed_us = elapsed.as_micros(),
+            request_id = id.to_str().unwrap_or_default(),
+            "answered"
+        );
+        answer.headers_mut().insert(X_REQUEST_ID, id);
+        answer
+    }
+}
+
+/// Counts a request as under way until it is answered, or dropped because its client went away.
+struct UnderWay {
+    shared: &'static Shared,
+    series: &'static Series,
+    started: Instant,
+    /// Its place in the order of those under way, from 1.
+    place: usize,
+    finished: bool,
+}
+
+impl UnderWay {
+    fn begin(shared: &'static Shared, series: &'static Series) -> Self {
+        let place = shared.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { shared, series, started: Instant::now(), place, finished: false }
+    }
+
+    fn fits(&self) -> bool {
+        self.place <= self.shared.max_in_flight
+    }
+
+    fn finish(&mut self, status: u16) -> Duration {
+        let elapsed = self.started.elapsed();
+        if !std::mem::replace(&mut self.finished, true) {
+            self.series.record(status, elapsed);
+            self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
+        elapsed
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.finish(CLIENT_GONE);
+    }
+}
+
+/// The refusal over the in-flight limit. About a microsecond: one small document is written.
+fn overloaded() -> Response {
+    Failure(Problem::new(ProblemType::Unavailable, "Too many requests are under way").retry_after(1)).into_response()
+}

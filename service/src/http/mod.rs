@@ -1,0 +1,27 @@
+//! HTTP as every server of ours speaks it: the accept loop, the one middleware layer, bodies and problem documents.
+
+pub mod body;
+mod edge;
+mod limits;
+mod problem;
+mod request_id;
+mod route;
+mod serve;
+
+use axum::Router;
+use yima_schema::problem::{Problem, ProblemType};
+
+pub use edge::{Edge, EdgeFuture, EdgeLayer};
+pub use limits::HttpLimits;
+pub use problem::Failure;
+pub use serve::serve;
+
+/// A finished router: 404 and 405 (with `Allow`) as problem documents, and `layer` around every route and both of these.
+pub fn finish(router: Router, layer: &EdgeLayer) -> Router {
+    router
+        .fallback(async || Failure(Problem::new(ProblemType::NotFound, "No route has this path")))
+        .method_not_allowed_fallback(async || {
+            Failure(Problem::new(ProblemType::MethodNotAllowed, "This path takes other methods: see Allow"))
+        })
+        .layer(layer.clone())
+}

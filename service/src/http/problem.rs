@@ -1,0 +1,54 @@
+//! Problem documents as responses (RFC 9457).
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use yima_schema::problem::{Problem, ProblemType};
+
+/// A problem that becomes the response: `application/problem+json`, never stored by a cache, `Retry-After` where it is known, and
+/// `WWW-Authenticate: Bearer` (RFC 6750 section 3) with 401.
+#[derive(Clone, Debug)]
+pub struct Failure(pub Problem);
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let Self(problem) = self;
+        let status = StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        // A problem is made of texts and numbers: it always serialises.
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = problem.retry_after_s {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if problem.kind == ProblemType::Unauthenticated {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_follow_from_the_problem() {
+        let of = |problem: Problem| Failure(problem).into_response();
+        let unauthenticated = of(Problem::new(ProblemType::Unauthenticated, "x"));
+        assert_eq!(unauthenticated.status(), 401);
+        assert_eq!(unauthenticated.headers()["www-authenticate"], "Bearer");
+        assert_eq!(unauthenticated.headers()["content-type"], "application/problem+json");
+        assert_eq!(unauthenticated.headers()["cache-control"], "no-store");
+        let unavailable = of(Problem::new(ProblemType::Unavailable, "x").retry_after(7));
+        assert_eq!(unavailable.headers()["retry-after"], "7");
+        assert!(!unavailable.headers().contains_key("www-authenticate"));
+    }
+}

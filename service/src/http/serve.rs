@@ -1,0 +1,105 @@
+//! The accept loop: HTTP/1.1 over TCP. TLS and HTTP/2 are the balancer's job.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use axum::response::Response;
+use hyper::body::{Body as _, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tower::{Service, ServiceExt};
+
+use super::HttpLimits;
+use crate::lifecycle::Lifecycle;
+
+/// Most headers of a request; with more it is answered 431 (RFC 6585 section 5).
+const MAX_HEADERS: usize = 64;
+/// What a connection over the limit gets, whatever it asks.
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// Serves `app` on `listener` until the soft stop; then no connection is accepted, idle ones are closed, and those with a request under way
+/// after its answer. The hard stop drops them. The future ends with accepting; connections are tasks of `lifecycle`.
+///
+/// A connection over `max_connections` is accepted, told 503 and closed at once: left in the backlog, its client would wait for nothing.
+/// `app` is a [`axum::Router`] or any service of the same shape, such as one that answers a hot path before the router.
+pub fn serve<S>(
+    listener: TcpListener,
+    app: S,
+    limits: &HttpLimits,
+    lifecycle: &Lifecycle,
+) -> impl Future<Output = ()> + Send + use<S>
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
+{
+    let lifecycle = lifecycle.clone();
+    let places = Arc::new(Semaphore::new(limits.max_connections.get().min(Semaphore::MAX_PERMITS)));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.header_read_timeout)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(limits.max_header_bytes.max(8_192));
+    async move {
+        while let Some(accepted) = lifecycle.soft().run_until_cancelled(listener.accept()).await {
+            let stream = match accepted {
+                Ok((stream, _peer)) => stream,
+                Err(error) => {
+                    recover(&error).await;
+                    continue;
+                }
+            };
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                metrics::counter!("http_connections_refused_total").increment(1);
+                // A new socket takes as much at once; if not, closing says it too.
+                let _best_effort = stream.try_write(FULL);
+                continue;
+            };
+            let connection = connection(stream, app.clone(), http.clone(), lifecycle.clone());
+            lifecycle.tasks().spawn(async move {
+                connection.await;
+                drop(place);
+            });
+        }
+    }
+}
+
+async fn connection<S>(stream: TcpStream, app: S, http: http1::Builder, lifecycle: Lifecycle)
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
+{
+    // Answers are written whole, so waiting for more to send only delays them.
+    let _only_slower = stream.set_nodelay(true);
+    let service = service_fn(move |request: Request<Incoming>| app.clone().oneshot(request.map(body)));
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    // A token of its own: all connections polling one token would share its lock.
+    let soft = lifecycle.soft().child_token();
+    // How a connection ends (reset, too slow, not HTTP) is the client's matter, and hyper has answered where it could.
+    tokio::select! {
+        biased;
+        _ended = connection.as_mut() => return,
+        () = soft.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    let _ended = lifecycle.hard().run_until_cancelled(connection).await;
+}
+
+/// A request without a body, which is most of them, costs no allocation for it.
+fn body(incoming: Incoming) -> Body {
+    if incoming.is_end_stream() { Body::empty() } else { Body::new(incoming) }
+}
+
+/// Waits when accepting fails for a lack of file descriptors or memory; a client that was gone already needs nothing.
+async fn recover(error: &std::io::Error) {
+    use std::io::ErrorKind;
+    let gone = [ErrorKind::ConnectionRefused, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset];
+    if !gone.contains(&error.kind()) {
+        tracing::error!(%error, "a connection could not be accepted");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

@@ -1,0 +1,93 @@
+//! The signing side: the demo's identity provider.
+
+use std::fmt;
+use std::time::Duration;
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::Serialize;
+
+use super::{AUDIENCE, Claims};
+use crate::clock;
+
+/// The bytes are no private key of P-256 (or, when generating, the system gave no randomness).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("expected a P-256 private key in PKCS #8")]
+pub struct KeyFault;
+
+/// Issues tokens with one key.
+pub struct Issuer {
+    name: String,
+    key: EncodingKey,
+    public: Jwk,
+    header: Header,
+}
+
+/// The claims of a token as they are signed (RFC 7519 section 4.1).
+#[derive(Serialize)]
+struct Signed<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    iat: i64,
+    nbf: i64,
+    exp: i64,
+    #[serde(flatten)]
+    claims: &'a Claims,
+}
+
+impl Issuer {
+    /// A new key pair: the private key in PKCS #8 (RFC 5958), to be kept secret, and the public key as a JWK.
+    ///
+    /// # Errors
+    /// The system gives no randomness.
+    pub fn generate() -> Result<(Vec<u8>, Jwk), KeyFault> {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| KeyFault)?;
+        let pkcs8 = pair.to_pkcs8v1().map_err(|_| KeyFault)?.as_ref().to_vec();
+        let public = public_key(&EncodingKey::from_ec_der(&pkcs8))?;
+        Ok((pkcs8, public))
+    }
+
+    /// From a private key as [`Self::generate`] made it. `name` is the `iss` of its tokens.
+    ///
+    /// # Errors
+    /// It is no such key.
+    pub fn from_pkcs8(pkcs8: &[u8], name: impl Into<String>) -> Result<Self, KeyFault> {
+        // The library would only notice when it signs.
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).map_err(|_| KeyFault)?;
+        let key = EncodingKey::from_ec_der(pkcs8);
+        let public = public_key(&key)?;
+        let header = Header { kid: public.common.key_id.clone(), ..Header::new(Algorithm::ES256) };
+        Ok(Self { name: name.into(), key, public, header })
+    }
+
+    /// A signed token with these claims, valid from now for `lifetime`.
+    ///
+    /// # Panics
+    /// Never: the key was tried in [`Self::from_pkcs8`], and claims always serialise.
+    pub fn issue(&self, claims: &Claims, lifetime: Duration) -> String {
+        let now = clock::now();
+        let (iat, exp) = (now.as_secs(), now.plus(lifetime).as_secs());
+        let signed = Signed { iss: &self.name, aud: AUDIENCE, iat, nbf: iat, exp, claims };
+        jsonwebtoken::encode(&self.header, &signed, &self.key).expect("a key that was tried signs claims")
+    }
+
+    /// The public key as the JWKS document (RFC 7517 section 5) that a [`super::Verifier`] reads.
+    pub fn jwks(&self) -> JwkSet {
+        JwkSet { keys: vec![self.public.clone()] }
+    }
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Issuer({}, key redacted)", self.name)
+    }
+}
+
+/// The public half with its thumbprint (RFC 7638) as key id.
+fn public_key(key: &EncodingKey) -> Result<Jwk, KeyFault> {
+    let mut public = Jwk::from_encoding_key(key, Algorithm::ES256).map_err(|_| KeyFault)?;
+    public.common.key_id = Some(public.thumbprint(ThumbprintHash::SHA256).map_err(|_| KeyFault)?);
+    public.common.public_key_use = Some(PublicKeyUse::Signature);
+    Ok(public)
+}

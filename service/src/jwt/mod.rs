@@ -1,0 +1,67 @@
+//! Identity tokens: ES256 JWTs (RFC 7519, RFC 7518 section 3.4) that an identity provider issues and we verify.
+
+mod claims;
+mod issuer;
+mod verifier;
+
+use std::path::PathBuf;
+
+use axum::http::{HeaderMap, header};
+use serde::Deserialize;
+use yima_schema::problem::{Problem, ProblemType};
+
+pub use claims::{Claims, Scope};
+pub use issuer::{Issuer, KeyFault};
+pub use verifier::{KeysFault, Verifier};
+
+/// The audience that every token must name (`aud`).
+pub const AUDIENCE: &str = "yima";
+/// Longest token that is looked at, in bytes.
+pub const MAX_TOKEN_BYTES: usize = 4_096;
+
+/// Whose tokens are taken.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JwtConfig {
+    /// `iss` of every token. Default `yima-demo`, the demo's own identity provider.
+    pub issuer: String,
+    /// The identity provider's public keys: a JWKS document (RFC 7517 section 5) on disk, so that its death stops nobody. Default none: the
+    /// demo's keys in the data directory.
+    pub keys_file: Option<PathBuf>,
+}
+
+impl Default for JwtConfig {
+    fn default() -> Self {
+        Self { issuer: "yima-demo".to_owned(), keys_file: None }
+    }
+}
+
+/// The token of `Authorization: Bearer …` (RFC 6750 section 2.1).
+///
+/// # Errors
+/// [`ProblemType::Unauthenticated`] when there is none.
+pub fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+    headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .filter(|token| !token.is_empty())
+        .ok_or_else(|| Problem::new(ProblemType::Unauthenticated, "Send the token as Authorization: Bearer …"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bearer_is_found_whatever_the_scheme_s_case() {
+        let with = |value: &'static str| HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
+        assert_eq!(bearer(&with("bearer  abc")).unwrap(), "abc");
+        for other in ["Basic abc", "Bearer", "Bearer  ", "abc"] {
+            assert_eq!(bearer(&with(other)).unwrap_err().kind, ProblemType::Unauthenticated, "{other}");
+        }
+        assert!(bearer(&HeaderMap::new()).is_err());
+    }
+}

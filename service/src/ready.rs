@@ -1,0 +1,90 @@
+//! Readiness: a latch held by each part that is not up yet. Liveness is another thing: it is answered as long as the process answers.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+/// Whether this process should be sent requests. A clone is the same latch.
+#[derive(Clone, Default, Debug)]
+pub struct Readiness(Arc<Mutex<State>>);
+
+#[derive(Default, Debug)]
+struct State {
+    waiting: Vec<&'static str>,
+    stopping: bool,
+}
+
+/// A part that is not up. Only [`Hold::release`] says that it is: a hold that is dropped without (its task failed or panicked on the way
+/// up) keeps the process not ready for good, because nobody is left who could bring the part up.
+#[derive(Debug)]
+#[must_use = "a hold that is dropped without being released keeps the process not ready for good"]
+pub struct Hold {
+    part: &'static str,
+    readiness: Readiness,
+}
+
+impl Readiness {
+    /// Ready as soon as nothing holds it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Not ready until `part` is released. Take every hold before the first is released, or the process is ready in between.
+    pub fn hold(&self, part: &'static str) -> Hold {
+        self.0.lock().waiting.push(part);
+        Hold { part, readiness: self.clone() }
+    }
+
+    /// Nothing holds it and the process is not stopping.
+    pub fn is_ready(&self) -> bool {
+        let state = self.0.lock();
+        state.waiting.is_empty() && !state.stopping
+    }
+
+    /// The parts that are not up, in the order in which they were held; `stopping` last when the process stops.
+    pub fn waiting_for(&self) -> Vec<&'static str> {
+        let state = self.0.lock();
+        state.waiting.iter().copied().chain(state.stopping.then_some("stopping")).collect()
+    }
+
+    /// Never ready again.
+    pub fn stopping(&self) {
+        self.0.lock().stopping = true;
+    }
+}
+
+impl Hold {
+    /// The part is up.
+    pub fn release(self) {
+        let mut state = self.readiness.0.lock();
+        if let Some(at) = state.waiting.iter().position(|part| *part == self.part) {
+            state.waiting.remove(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_when_every_part_is_released_and_never_after_stopping() {
+        let readiness = Readiness::new();
+        let (store, cache) = (readiness.hold("store"), readiness.hold("cache"));
+        assert_eq!(readiness.waiting_for(), ["store", "cache"]);
+        store.release();
+        assert!(!readiness.is_ready());
+        cache.release();
+        assert!(readiness.is_ready());
+        readiness.stopping();
+        assert!(!readiness.is_ready());
+        assert_eq!(readiness.waiting_for(), ["stopping"]);
+    }
+
+    #[test]
+    fn a_part_that_died_on_the_way_up_is_still_waited_for() {
+        let readiness = Readiness::new();
+        drop(readiness.hold("cache"));
+        assert_eq!(readiness.waiting_for(), ["cache"]);
+    }
+}

@@ -1,0 +1,143 @@
+//! Logs, metrics and traces: set up once, flushed at the end.
+
+mod metrics;
+mod process;
+mod sampling;
+mod traces;
+
+use std::time::Duration;
+
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use serde::Deserialize;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+pub use metrics::Metrics;
+pub use sampling::Sampling;
+
+use crate::lifecycle::Lifecycle;
+
+/// Logs, metrics and traces of a process.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetryConfig {
+    /// `service.name` of traces (OpenTelemetry resource). Default `yima`.
+    pub service_name: String,
+    /// What is logged, as tracing-subscriber's env-filter writes it (`info`, `info,yima_service=debug`). Default `info`; the variable
+    /// `YIMA_LOG` goes over it. The access log is at `debug`.
+    pub log: String,
+    /// How log lines look on standard error. Default `text`.
+    pub log_format: LogFormat,
+    /// Where spans are sent: OTLP over plain HTTP, the whole URL such as `http://localhost:4318/v1/traces`. Default none: no tracing at all.
+    pub otlp_endpoint: Option<String>,
+    /// The share of requests that are traced although their caller did not ask for it. 0 to 1, default 0.001. Without `otlp_endpoint` it
+    /// means nothing.
+    pub sample_rate: f64,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self {
+            service_name: "yima".to_owned(),
+            log: "info".to_owned(),
+            log_format: LogFormat::Text,
+            otlp_endpoint: None,
+            sample_rate: 0.001,
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Telemetry could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryFault {
+    /// `log` or `YIMA_LOG` is not a filter.
+    #[error("telemetry.log: expected a filter such as info or info,yima_service=debug")]
+    Filter(#[source] tracing_subscriber::filter::ParseError),
+    /// `otlp_endpoint` is not a URL that spans can be sent to.
+    #[error("telemetry.otlp_endpoint: expected a URL such as http://localhost:4318/v1/traces")]
+    Endpoint(#[source] opentelemetry_otlp::ExporterBuildError),
+    /// Something else in this process has set up logs or metrics.
+    #[error("telemetry is set up twice")]
+    Twice,
+}
+
+/// What was set up. To be kept until the end and then [`Self::shutdown`].
+pub struct Telemetry {
+    metrics: Metrics,
+    sampling: Sampling,
+    provider: Option<SdkTracerProvider>,
+}
+
+/// Sets up logs, metrics and traces for the process, once; within a tokio runtime, which the exporter of spans uses.
+///
+/// # Errors
+/// See [`TelemetryFault`].
+pub fn init(config: &TelemetryConfig) -> Result<Telemetry, TelemetryFault> {
+    let filter = std::env::var("YIMA_LOG").unwrap_or_else(|_| config.log.clone());
+    let filter = EnvFilter::builder().parse(filter).map_err(TelemetryFault::Filter)?;
+    let provider =
+        config.otlp_endpoint.as_deref().map(|url| traces::provider(url, &config.service_name)).transpose()?;
+    let lines = match config.log_format {
+        LogFormat::Text => fmt::layer().with_writer(std::io::stderr).boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
+    };
+    let spans = provider.as_ref().map(traces::layer);
+    let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans);
+    subscriber.try_init().map_err(|_| TelemetryFault::Twice)?;
+    log_panics();
+    let metrics = Metrics::install().map_err(|_| TelemetryFault::Twice)?;
+    let sampling = Sampling::new(if provider.is_some() { Some(config.sample_rate) } else { None });
+    Ok(Telemetry { metrics, sampling, provider })
+}
+
+impl Telemetry {
+    /// The metrics that the admin port shows.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Which requests are traced.
+    pub fn sampling(&self) -> Sampling {
+        self.sampling.clone()
+    }
+
+    /// Folds what histograms have gathered, every five seconds until the soft stop; without it they grow until the next scrape.
+    pub fn upkeep(&self, lifecycle: &Lifecycle) {
+        let (metrics, soft) = (self.metrics.clone(), lifecycle.soft().clone());
+        lifecycle.spawn("metrics_upkeep", async move {
+            let mut every = tokio::time::interval(Duration::from_secs(5));
+            while soft.run_until_cancelled(every.tick()).await.is_some() {
+                metrics.fold();
+            }
+        });
+    }
+
+    /// Sends the spans that are still here; waits up to five seconds.
+    pub async fn shutdown(self) {
+        let Some(provider) = self.provider else { return };
+        // It blocks its thread until the exporter, which runs on this runtime, is done.
+        let flushed = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(Duration::from_secs(5))).await;
+        if !matches!(flushed, Ok(Ok(()))) {
+            tracing::warn!("some spans could not be sent before the end");
+        }
+    }
+}
+
+/// Logs where a panic happened. Not its message: slicing a text at the wrong place, for one, panics with the text.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panicked");
+    }));
+}

@@ -1,0 +1,47 @@
+//! Which requests are traced. A request that is not costs a comparison and, with tracing on, one header look-up.
+
+use axum::http::{HeaderValue, Request};
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::TraceContextExt;
+use opentelemetry_http::HeaderExtractor;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use tracing::Span;
+use tracing::field::Empty;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// Decides and begins the spans of requests.
+#[derive(Clone, Debug)]
+pub struct Sampling {
+    rate: Option<f64>,
+}
+
+impl Sampling {
+    /// `rate` is the share of requests from 0 to 1; `None` is no tracing at all.
+    pub(super) fn new(rate: Option<f64>) -> Self {
+        Self { rate }
+    }
+
+    /// The span of a request that is traced: its caller said so (W3C Trace Context, `traceparent` with the sampled flag), or chance did.
+    pub(crate) fn span<B>(&self, request: &Request<B>, route: &str, id: &HeaderValue) -> Option<Span> {
+        let rate = self.rate?;
+        let given = request.headers().contains_key("traceparent");
+        let parent = given.then(|| TraceContextPropagator::new().extract(&HeaderExtractor(request.headers())));
+        let asked = parent.as_ref().is_some_and(|parent| parent.span().span_context().is_sampled());
+        if !asked && rand::random::<f64>() >= rate {
+            return None;
+        }
+        let span = tracing::info_span!(
+            "request",
+            otel.kind = "server",
+            http.request.method = request.method().as_str(),
+            http.route = route,
+            http.response.status_code = Empty,
+            request_id = id.to_str().unwrap_or_default(),
+        );
+        if let Some(parent) = parent {
+            // Fails only when the span is not one of ours to begin with.
+            let _no_parent = span.set_parent(parent);
+        }
+        Some(span)
+    }
+}

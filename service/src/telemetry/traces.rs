@@ -1,0 +1,89 @@
+//! Spans to an OpenTelemetry collector, over OTLP on plain HTTP: the collector is beside us, and TLS is its business from there.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId, TraceState, TracerProvider};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_http::hyper::HyperClient;
+use opentelemetry_http::{HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample};
+use tokio::runtime::Handle;
+use tracing::Subscriber;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::TelemetryFault;
+
+/// How long one batch may take to be sent.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Sends batches of spans to `url`.
+pub(super) fn provider(url: &str, service_name: &str) -> Result<SdkTracerProvider, TelemetryFault> {
+    let client =
+        OnRuntime { runtime: Handle::current(), client: HyperClient::with_default_connector(EXPORT_TIMEOUT, None) };
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_http_client(client)
+        .with_endpoint(url)
+        .with_timeout(EXPORT_TIMEOUT)
+        .build()
+        .map_err(TelemetryFault::Endpoint)?;
+    let resource = Resource::builder().with_service_name(service_name.to_owned()).build();
+    Ok(SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_resource(resource)
+        .with_sampler(Requests)
+        .build())
+}
+
+/// Takes spans of level info and above; each costs only while a traced request is under way.
+pub(super) fn layer<S>(provider: &SdkTracerProvider) -> impl Layer<S> + use<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    tracing_opentelemetry::layer().with_tracer(provider.tracer("yima")).with_filter(LevelFilter::INFO)
+}
+
+/// The exporter has a thread of its own, without a runtime; requests are made on ours.
+#[derive(Debug)]
+struct OnRuntime {
+    runtime: Handle,
+    client: HyperClient,
+}
+
+#[async_trait]
+impl HttpClient for OnRuntime {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let client = self.client.clone();
+        self.runtime.spawn(async move { client.send_bytes(request).await }).await?
+    }
+}
+
+/// Keeps what belongs to a traced request: its own span, which was begun because it was chosen, and everything below a kept one. So a span
+/// in a request that was not chosen, or outside any, is not taken for the root of a trace.
+#[derive(Clone, Debug)]
+struct Requests;
+
+impl ShouldSample for Requests {
+    fn should_sample(
+        &self,
+        parent: Option<&Context>,
+        _: TraceId,
+        _: &str,
+        kind: &SpanKind,
+        _: &[KeyValue],
+        _: &[Link],
+    ) -> SamplingResult {
+        let parent = parent.map(|context| context.span().span_context().clone());
+        let below = parent.as_ref().is_some_and(opentelemetry::trace::SpanContext::is_sampled);
+        let decision =
+            if below || *kind == SpanKind::Server { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop };
+        let trace_state = parent.map_or_else(TraceState::default, |parent| parent.trace_state().clone());
+        SamplingResult { decision, attributes: Vec::new(), trace_state }
+    }
+}

@@ -1,0 +1,122 @@
+//! Clients that are slow, greedy or many.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::{get, post};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use yima_service::http::body::read_body;
+use yima_service::http::{Failure, HttpLimits};
+
+use crate::support::{Gate, SOON, answer, ask, get as ask_get, shared, start, until_closed};
+
+const ONE: NonZeroUsize = NonZeroUsize::MIN;
+
+fn hello() -> Router {
+    Router::new().route("/hello", get(async || "hello"))
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_finish_its_headers_is_cut_off() {
+    let limits = HttpLimits { header_read_timeout: Duration::from_millis(100), ..HttpLimits::default() };
+    let server = start("slow_headers", hello(), &limits).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET /hello HTTP/1.1\r\nHost: te").await.unwrap();
+    let text = until_closed(&mut stream).await;
+    assert!(!text.contains("200 OK"), "{text}");
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_is_cut_off() {
+    let take = async |body: Body| read_body(body, 1_000, Duration::from_millis(200)).await.map_err(Failure);
+    let server = start("slow_body", Router::new().route("/events", post(take)), &HttpLimits::default()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"POST /events HTTP/1.1\r\nHost: test\r\nContent-Length: 900\r\n\r\n").await.unwrap();
+    let (mut read, mut write) = stream.split();
+    let trickle = async {
+        while write.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let mut text = vec![0; 4_096];
+    let length = tokio::select! {
+        length = tokio::io::AsyncReadExt::read(&mut read, &mut text) => length.unwrap(),
+        () = trickle => panic!("closed without an answer"),
+        () = tokio::time::sleep(SOON) => panic!("not cut off"),
+    };
+    let text = String::from_utf8_lossy(&text[..length]);
+    assert!(text.starts_with("HTTP/1.1 408") && text.contains("problems/timeout"), "{text}");
+}
+
+#[tokio::test]
+async fn too_many_or_too_long_headers_are_refused() {
+    let server = start("many_headers", hello(), &HttpLimits::default()).await;
+    let with = |count: usize| (0..count).fold("GET /hello HTTP/1.1".to_owned(), |head, n| format!("{head}\nX-{n}: 1"));
+    assert_eq!(ask(server.address, &with(60), "").await.status, 200);
+    assert_eq!(ask(server.address, &with(100), "").await.status, 431);
+    let long = format!("GET /hello HTTP/1.1\nX-Long: {}", "x".repeat(20_000));
+    assert_eq!(ask(server.address, &long, "").await.status, 431);
+}
+
+#[tokio::test]
+async fn a_request_over_the_in_flight_limit_is_refused_at_once() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let app = hello().route("/wait", get(async move || held.pass().await));
+    let server = start("in_flight", app, &HttpLimits { max_in_flight: ONE, ..HttpLimits::default() }).await;
+    let first = tokio::spawn(ask_get_owned(server.address, "/wait"));
+    gate.reached().await;
+    let refused = ask_get(server.address, "/hello").await;
+    assert_eq!((refused.status, refused.problem().as_str()), (503, "unavailable"));
+    assert_eq!(refused.headers["retry-after"], "1");
+    gate.open();
+    assert_eq!(first.await.unwrap().status, 200);
+    assert_eq!(ask_get(server.address, "/hello").await.status, 200, "its place is free again");
+}
+
+async fn ask_get_owned(address: std::net::SocketAddr, path: &'static str) -> crate::support::Answer {
+    ask_get(address, path).await
+}
+
+#[tokio::test]
+async fn a_connection_over_the_limit_is_told_so() {
+    let server = start("connections", hello(), &HttpLimits { max_connections: ONE, ..HttpLimits::default() }).await;
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    first.write_all(b"GET /hello HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    first.readable().await.unwrap();
+    let mut second = TcpStream::connect(server.address).await.unwrap();
+    let refused = answer(&mut second).await;
+    assert_eq!((refused.status, refused.headers["retry-after"].as_str()), (503, "1"));
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_too_long_is_given_up() {
+    let app = hello().route("/stuck", get(async || std::future::pending::<()>().await));
+    let limits = HttpLimits { request_timeout: Duration::from_millis(100), ..HttpLimits::default() };
+    let server = start("deadline", app, &limits).await;
+    let late = ask_get(server.address, "/stuck").await;
+    assert_eq!((late.status, late.problem().as_str()), (503, "unavailable"));
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_frees_its_place_and_is_counted() {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let app = hello().route("/wait", get(async move || held.pass().await));
+    let server = start("client_gone", app, &HttpLimits { max_in_flight: ONE, ..HttpLimits::default() }).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET /wait HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    gate.reached().await;
+    drop(stream);
+    let counted = r#"http_requests_total{service="client_gone",method="GET",route="/wait",status="499"} 1"#;
+    let seen = async {
+        while !shared().telemetry.metrics().render().contains(counted) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SOON, seen).await.expect("not counted");
+    assert_eq!(ask_get(server.address, "/hello").await.status, 200);
+}

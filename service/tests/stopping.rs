@@ -1,0 +1,56 @@
+//! Stopping finishes what is under way and takes nothing new.
+
+use axum::Router;
+use axum::routing::get;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use yima_service::http::HttpLimits;
+use yima_service::lifecycle::Ended;
+
+use crate::support::{Gate, Server, answer, start, until_closed};
+
+async fn server(service: &'static str) -> (Server, Gate) {
+    let gate = Gate::new();
+    let held = gate.clone();
+    let app = Router::new().route("/wait", get(async move || held.pass().await)).route("/hello", get(async || "hello"));
+    (start(service, app, &HttpLimits::default()).await, gate)
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_finished_and_an_idle_connection_closed() {
+    let (server, gate) = server("graceful").await;
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    idle.write_all(b"GET /hello HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    let mut seen = [0; 12];
+    idle.read_exact(&mut seen).await.unwrap();
+    assert_eq!(&seen, b"HTTP/1.1 200");
+    let mut busy = TcpStream::connect(server.address).await.unwrap();
+    busy.write_all(b"GET /wait HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    gate.reached().await;
+
+    let life = server.life.clone();
+    let stopped = tokio::spawn(async move { life.run_until_stopped().await.unwrap() });
+    server.life.stop();
+    until_closed(&mut idle).await;
+    assert!(server.life.soft().is_cancelled() && !server.life.hard().is_cancelled());
+    assert_eq!(server.life.readiness().waiting_for(), ["stopping"]);
+    // The listener is gone once the accept loop is.
+    while TcpStream::connect(server.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    gate.open();
+    let finished = answer(&mut busy).await;
+    assert_eq!((finished.status, finished.body.as_str()), (200, "passed"));
+    assert_eq!(stopped.await.unwrap(), Ended::Asked);
+}
+
+#[tokio::test]
+async fn the_hard_stop_drops_what_is_under_way() {
+    let (server, gate) = server("hard_stop").await;
+    let mut busy = TcpStream::connect(server.address).await.unwrap();
+    busy.write_all(b"GET /wait HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    gate.reached().await;
+    server.life.soft().cancel();
+    server.life.hard().cancel();
+    assert_eq!(until_closed(&mut busy).await, "");
+}

@@ -1,0 +1,137 @@
+//! Appending and reading events.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use yima_schema::event::StoredEvent;
+use yima_schema::limits::MAX_EVENTS_PER_SUBJECT;
+
+use super::fixture::{append_one, event, subject};
+use super::{Failure, Harness, ensure};
+use crate::Appended;
+
+pub(super) async fn an_event_is_new_and_then_a_duplicate(harness: &dyn Harness) -> Result<(), Failure> {
+    let store = harness.open().await;
+    let first = event(subject(), "a", 0, 0);
+    let again = StoredEvent { received_at: first.received_at.plus(std::time::Duration::from_secs(9)), ..first.clone() };
+    let Appended::New(mark) = append_one(&*store, first.clone()).await? else {
+        return Err(Failure("a new event was not New".into()));
+    };
+    let Appended::Duplicate(other) = append_one(&*store, again).await? else {
+        return Err(Failure("the same event again was not a Duplicate".into()));
+    };
+    ensure!(mark != other, "a duplicate got the mark of its first");
+    let read = store.events(&[first.event.subject]).await?;
+    ensure!(read == [vec![first]], "after a duplicate, the first event is not what is there");
+    Ok(())
+}
+
+pub(super) async fn another_content_conflicts_within_one_call(harness: &dyn Harness) -> Result<(), Failure> {
+    let store = harness.open().await;
+    let s = subject();
+    let outcomes = store.append(vec![event(s, "a", 0, 0), event(s, "a", 0, 1), event(s, "a", 0, 0)]).await?;
+    ensure!(
+        matches!(outcomes[..], [Appended::New(_), Appended::Conflict, Appended::Duplicate(_)]),
+        "new, conflicting, repeated: {outcomes:?}"
+    );
+    ensure!(store.events(&[s]).await? == [vec![event(s, "a", 0, 0)]], "a conflict changed what is there");
+    Ok(())
+}
+
+pub(super) async fn another_content_conflicts_across_calls(harness: &dyn Harness) -> Result<(), Failure> {
+    let store = harness.open().await;
+    let s = subject();
+    append_one(&*store, event(s, "a", 3, 0)).await?;
+    let outcome = append_one(&*store, event(s, "a", 3, 1)).await?;
+    ensure!(outcome == Appended::Conflict, "another content of a stored event: {outcome:?}");
+    ensure!(store.events(&[s]).await? == [vec![event(s, "a", 3, 0)]], "a conflict changed what is there");
+    Ok(())
+}
+
+pub(super) async fn one_id_may_have_many_revisions(harness: &dyn Harness) -> Result<(), Failure> {
+    let store = harness.open().await;
+    let s = subject();
+    let mut other_agency = event(s, "a", 0, 7).event;
+    other_agency.agency = "lab-70".into();
+    let all = vec![
+        event(s, "a", 0, 0),
+        event(s, "a", 1, 1),
+        event(s, "a", u64::MAX, 2),
+        event(s, "a1", 0, 3),
+        event(subject(), "a", 0, 4),
+        StoredEvent::new(other_agency, event(s, "a", 0, 0).received_at),
+    ];
+    let outcomes = store.append(all).await?;
+    ensure!(outcomes.iter().all(|o| matches!(o, Appended::New(_))), "different events: {outcomes:?}");
+    Ok(())
+}
+
+pub(super) async fn outcomes_come_in_the_order_given(harness: &dyn Harness) -> Result<(), Failure> {
+    let store = harness.open().await;
+    let (s, t) = (subject(), subject());
+    store.append(vec![event(s, "old", 0, 0), event(t, "old", 0, 0)]).await?;
+    let mixed = vec![event(t, "old", 0, 9), event(s, "new", 0, 0), event(s, "old", 0, 0), event(t, "new", 0, 0)];
+    let outcomes = store.append(mixed).await?;
+    let [Appended::Conflict, Appended::New(a), Appended::Duplicate(b), Appended::New(c)] = outcomes[..] else {
+        return Err(Failure(format!("conflict, new, duplicate, new: {outcomes:?}")));
+    };
+    ensure!(a != b && b != c && a != c, "two events got one mark");
+    ensure!(store.append(Vec::new()).await?.is_empty(), "no events had outcomes");
+    Ok(())
+}
+
+pub(super) async fn a_subject_fills_up(harness: &dyn Harness) -> Result<(), Failure> {
+    let store = harness.open().await;
+    let s = subject();
+    let numbered = |n: usize| event(s, &format!("e{n}"), 0, 0);
+    let half = MAX_EVENTS_PER_SUBJECT / 2;
+    store.append((0..half).map(numbered).collect()).await?;
+    let outcomes = store.append((half..MAX_EVENTS_PER_SUBJECT + 2).map(numbered).collect()).await?;
+    let new = outcomes.iter().filter(|o| matches!(o, Appended::New(_))).count();
+    ensure!(new == MAX_EVENTS_PER_SUBJECT - half, "{} events were new", half + new);
+    ensure!(outcomes.ends_with(&[Appended::Full, Appended::Full]), "events above the limit were not Full");
+    let outcome = append_one(&*store, numbered(MAX_EVENTS_PER_SUBJECT)).await?;
+    ensure!(outcome == Appended::Full, "a full subject: {outcome:?}");
+    let outcome = append_one(&*store, numbered(7)).await?;
+    ensure!(matches!(outcome, Appended::Duplicate(_)), "a duplicate of a full subject: {outcome:?}");
+    let outcome = append_one(&*store, event(s, "e7", 0, 1)).await?;
+    ensure!(outcome == Appended::Conflict, "a conflict of a full subject: {outcome:?}");
+    let read = store.events(&[s]).await?;
+    ensure!(read.len() == 1 && read[0].len() == MAX_EVENTS_PER_SUBJECT, "a full subject does not read back whole");
+    Ok(())
+}
+
+pub(super) async fn events_read_back_exactly(harness: &dyn Harness) -> Result<(), Failure> {
+    let store = harness.open().await;
+    let (s, t, nobody) = (subject(), subject(), subject());
+    let mut of_s: Vec<_> = (0..20).map(|n| event(s, &format!("s/{n}"), n, 5)).collect();
+    let of_t = vec![event(t, "t", 0, 5)];
+    store.append(of_s.iter().chain(&of_t).cloned().collect()).await?;
+    let mut read = store.events(&[t, nobody, s, t]).await?;
+    for events in [&mut of_s].into_iter().chain(&mut read) {
+        events.sort_by(|a, b| a.key().cmp(&b.key())); // the order is the engine's own
+    }
+    ensure!(read.len() == 4, "four subjects asked, {} answered", read.len());
+    ensure!(read[0] == of_t && read[3] == of_t, "a subject's only event is not what was appended");
+    ensure!(read[1].is_empty(), "a subject without events has some");
+    ensure!(read[2] == of_s, "a subject's events are not those that were appended");
+    Ok(())
+}
+
+pub(super) async fn a_racing_pair_of_contents_is_written_once(harness: &dyn Harness) -> Result<(), Failure> {
+    let store = harness.open().await;
+    let s = subject();
+    let mut racing = JoinSet::new();
+    for second in 0..8 {
+        let store = Arc::clone(&store);
+        racing.spawn(async move { append_one(&*store, event(s, "a", 0, second)).await });
+    }
+    let mut new = 0;
+    while let Some(outcome) = racing.join_next().await {
+        new += usize::from(matches!(outcome??, Appended::New(_)));
+    }
+    let kept = store.events(&[s]).await?.concat().len();
+    // An engine without a lock may keep both contents of a race; it must then say New to both, or one would be lost.
+    ensure!(new >= 1 && new == kept, "{new} contents of one revision were new and {kept} are there");
+    Ok(())
+}

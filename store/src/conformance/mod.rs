@@ -1,0 +1,137 @@
+//! What every engine has to do, written against the traits alone. An engine's tests call [`run`]; this crate's own also run single
+//! cases against engines that are wrong on purpose and expect each to be caught.
+
+mod events;
+mod fixture;
+mod marks;
+mod streams;
+mod views;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{Feed, StoreError, WriterStore};
+
+/// All traits of an engine at once.
+pub trait Store: WriterStore + Feed {}
+
+impl<T: WriterStore + Feed> Store for T {}
+
+/// Starts an engine for a case.
+#[async_trait]
+pub trait Harness: Send + Sync {
+    /// An engine with any content; cases make up subjects of their own and open their own streams.
+    async fn open(&self) -> Arc<dyn Store>;
+    /// The same data as a new process finds it. `store` is the only handle to the old one.
+    async fn reopen(&self, store: Arc<dyn Store>) -> Arc<dyn Store>;
+}
+
+/// Why an engine does not conform.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Failure(String);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self(format!("a call failed: {error}"))
+    }
+}
+
+impl From<tokio::task::JoinError> for Failure {
+    fn from(_: tokio::task::JoinError) -> Self {
+        Self("a task panicked".into())
+    }
+}
+
+type Run = for<'a> fn(&'a dyn Harness) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
+
+/// One property.
+pub struct Case {
+    /// What holds, as a name.
+    pub name: &'static str,
+    run: Run,
+}
+
+impl Case {
+    /// Tries it.
+    ///
+    /// # Errors
+    /// What did not hold.
+    pub async fn run(&self, harness: &dyn Harness) -> Result<(), Failure> {
+        (self.run)(harness).await
+    }
+}
+
+/// Tries every case and tells all that failed, each by name.
+///
+/// # Errors
+/// The names of the cases that failed, with what did not hold.
+pub async fn run(harness: &dyn Harness) -> Result<(), Failure> {
+    let mut failures = Vec::new();
+    for case in cases() {
+        if let Err(failure) = case.run(harness).await {
+            failures.push(format!("{}: {failure}", case.name));
+        }
+    }
+    if failures.is_empty() { Ok(()) } else { Err(Failure(failures.join("\n"))) }
+}
+
+macro_rules! cases {
+    ($($module:ident: $($name:ident)+;)+) => {
+        /// Every case, in the order of the data's way.
+        pub fn cases() -> Vec<Case> {
+            vec![$($(Case { name: stringify!($name), run: |harness| Box::pin($module::$name(harness)) }),+),+]
+        }
+    };
+}
+
+cases! {
+    events: an_event_is_new_and_then_a_duplicate
+        another_content_conflicts_within_one_call
+        another_content_conflicts_across_calls
+        one_id_may_have_many_revisions
+        outcomes_come_in_the_order_given
+        a_subject_fills_up
+        events_read_back_exactly
+        a_racing_pair_of_contents_is_written_once;
+    marks: marks_settle_by_publication
+        marks_of_a_living_writer_are_not_left_over;
+    views: an_absent_view_is_none
+        many_are_looked_up_in_the_order_asked
+        a_write_at_the_expected_version_is_set
+        a_write_at_another_version_is_lost
+        the_second_of_two_writes_in_one_call_is_lost
+        one_of_eight_contenders_wins_each_version
+        the_epoch_bounds_versions;
+    streams: streams_have_ids_of_their_own
+        concurrent_publishers_leave_no_gap
+        what_was_published_is_within_last
+        changes_come_in_pages
+        a_closed_stream_takes_no_more
+        a_restart_closes_streams_and_keeps_rows
+        a_publication_wakes_a_follower;
+}
+
+/// Fails the case unless a condition holds.
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err($crate::conformance::Failure(format!($($message)+)));
+        }
+    };
+}
+use ensure;

@@ -1,0 +1,164 @@
+//! The one thread that writes. Whatever has queued up while it wrote goes into its next write together (group commit).
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::Shared;
+use super::group::{Group, Numbers};
+use crate::{Result, StoreError};
+
+/// Requests that may wait; beyond it, callers wait for room.
+const QUEUE_REQUESTS: usize = 4_096;
+/// Requests in one write.
+const GROUP_REQUESTS: usize = 1_024;
+/// Bytes of requests in one write, about. A single larger request is written alone.
+const GROUP_BYTES: usize = 8 * 1024 * 1024;
+
+/// The queue to the thread.
+#[derive(Clone)]
+pub(super) struct Queue(mpsc::Sender<Box<dyn Request>>);
+
+impl Queue {
+    /// Has `work` done in a group, and waits until that is durable. `bytes`: about how much it writes. The work is done even if the
+    /// caller stops waiting. It may be run again in another group, if its first one could not be evaluated.
+    ///
+    /// # Errors
+    /// Those of `work`, for which nothing was written; `Unavailable` (nothing was written) after a failed write or when closed; `TimedOut`
+    /// when the write itself failed, so that the outcome is unknown until the directory is opened again.
+    pub(super) async fn submit<T, W>(&self, bytes: usize, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: Fn(&mut Group<'_>) -> Result<T> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let request = Box::new(Pending { bytes, work, done: None, answer });
+        self.0.send(request).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| StoreError::TimedOut)?
+    }
+}
+
+/// Starts the thread. It ends when every [`Queue`] is dropped and what they sent is written.
+pub(super) fn start(shared: Arc<Shared>, numbers: Numbers) -> std::io::Result<(Queue, JoinHandle<()>)> {
+    let (sender, mut queue) = mpsc::channel(QUEUE_REQUESTS);
+    let mut committer = Committer { shared, numbers };
+    let thread = std::thread::Builder::new().name("yima-committer".into()).spawn(move || {
+        while let Some(first) = queue.blocking_recv() {
+            committer.commit(gather(first, &mut queue));
+        }
+    })?;
+    Ok((Queue(sender), thread))
+}
+
+/// The store was closed.
+pub(super) fn closed() -> StoreError {
+    StoreError::Unavailable("it is closed".into())
+}
+
+fn gather(first: Box<dyn Request>, queue: &mut mpsc::Receiver<Box<dyn Request>>) -> Vec<Box<dyn Request>> {
+    let mut bytes = first.bytes();
+    let mut requests = vec![first];
+    while requests.len() < GROUP_REQUESTS && bytes < GROUP_BYTES {
+        let Ok(next) = queue.try_recv() else { break };
+        bytes += next.bytes();
+        requests.push(next);
+    }
+    requests
+}
+
+struct Committer {
+    shared: Arc<Shared>,
+    numbers: Numbers,
+}
+
+impl Committer {
+    fn commit(&mut self, mut requests: Vec<Box<dyn Request>>) {
+        let shared = Arc::clone(&self.shared);
+        let mut usable = shared.usable.lock();
+        if !*usable {
+            let stopped = StoreError::Unavailable("it stopped after a failed write; restart the process".into());
+            return answer(requests, &Err(stopped));
+        }
+        let mut group = Group::new(&shared.tables, self.numbers.clone());
+        for request in &mut requests {
+            if let Err(fault) = request.stage(&mut group) {
+                drop((group, usable));
+                return self.commit_apart(requests, fault);
+            }
+        }
+        let written = match group.commit() {
+            Ok(numbers) => {
+                self.show(numbers);
+                Ok(())
+            }
+            Err(e) => {
+                *usable = false;
+                tracing::error!(error = %shared.tables.meta.fault(&e), "a write failed: the store takes no more until it is opened again");
+                Err(StoreError::TimedOut)
+            }
+        };
+        drop(usable);
+        answer(requests, &written);
+    }
+
+    /// A request that cannot be evaluated must not fail its neighbours.
+    fn commit_apart(&mut self, requests: Vec<Box<dyn Request>>, fault: StoreError) {
+        if requests.len() == 1 {
+            return answer(requests, &Err(fault));
+        }
+        for request in requests {
+            self.commit(vec![request]);
+        }
+    }
+
+    /// Takes over the numbers of a durable group, before anything in it is acknowledged.
+    fn show(&mut self, numbers: Numbers) {
+        let changed = !Arc::ptr_eq(&numbers.streams, &self.numbers.streams);
+        self.numbers = numbers;
+        if changed {
+            self.shared.streams.store(Arc::clone(&self.numbers.streams));
+            self.shared.wake();
+        }
+    }
+}
+
+fn answer(requests: Vec<Box<dyn Request>>, written: &Result<()>) {
+    for request in requests {
+        request.answer(written.clone());
+    }
+}
+
+/// A request without its types.
+trait Request: Send {
+    fn bytes(&self) -> usize;
+    fn stage(&mut self, group: &mut Group<'_>) -> Result<()>;
+    fn answer(self: Box<Self>, written: Result<()>);
+}
+
+struct Pending<T, W> {
+    bytes: usize,
+    work: W,
+    done: Option<T>,
+    answer: oneshot::Sender<Result<T>>,
+}
+
+impl<T, W> Request for Pending<T, W>
+where
+    T: Send,
+    W: Fn(&mut Group<'_>) -> Result<T> + Send,
+{
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn stage(&mut self, group: &mut Group<'_>) -> Result<()> {
+        self.done = Some((self.work)(group)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, written: Result<()>) {
+        let Self { done, answer, .. } = *self;
+        let _ = answer.send(written.and_then(|()| done.ok_or_else(closed))); // the caller may have stopped waiting
+    }
+}

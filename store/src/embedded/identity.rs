@@ -1,0 +1,89 @@
+//! Whose data a directory holds: recorded when it is created, checked whenever it is opened.
+
+use fjall::PersistMode;
+
+use super::EmbeddedOptions;
+use super::tables::Tables;
+use crate::{Result, StoreError};
+
+/// Key in `meta`: the next stream's number (u32).
+pub(super) const NEXT_STREAM: &str = "next_stream";
+/// Key in `meta`: how far an import has come.
+pub(super) const IMPORT: &str = "import";
+
+const FORMAT: &str = "format";
+const REGION: &str = "region";
+const EPOCH: &str = "epoch";
+const STORE_ID: &str = "store_id";
+const FINGERPRINT: &str = "pseudonym_fingerprint";
+
+/// The format of keys and rows that this program writes; it reads none newer.
+const CURRENT_FORMAT: u32 = 1;
+/// A store begins here; 0 would leave no room below it.
+const FIRST_EPOCH: u16 = 1;
+
+/// What tells one store from another.
+#[derive(Clone, Copy)]
+pub(super) struct Identity {
+    /// See [`crate::WriterStore::epoch`].
+    pub(super) epoch: u16,
+    /// Random, made at creation.
+    pub(super) store_id: [u8; 16],
+}
+
+impl Identity {
+    /// Checks the directory against the options, or records them in a new one.
+    pub(super) fn check_or_create(tables: &Tables, options: &EmbeddedOptions) -> Result<Self> {
+        match number::<4>(tables, FORMAT)?.map(u32::from_be_bytes) {
+            None => Self::create(tables, options),
+            Some(format) if format > CURRENT_FORMAT => Err(StoreError::Rejected(format!(
+                "the data directory has format {format} and this program reads up to {CURRENT_FORMAT}: use a newer program"
+            ))),
+            Some(_) => Self::check(tables, options),
+        }
+    }
+
+    fn create(tables: &Tables, options: &EmbeddedOptions) -> Result<Self> {
+        if !tables.events.is_empty()? || !tables.views.is_empty()? {
+            return Err(tables.meta.corrupt("the identity is missing"));
+        }
+        let identity = Self { epoch: FIRST_EPOCH, store_id: rand::random() };
+        let mut rows = tables.db.batch().durability(Some(PersistMode::SyncAll));
+        let meta = tables.meta.keyspace();
+        rows.insert(meta, FORMAT, CURRENT_FORMAT.to_be_bytes());
+        rows.insert(meta, REGION, options.region.as_bytes());
+        rows.insert(meta, EPOCH, identity.epoch.to_be_bytes());
+        rows.insert(meta, STORE_ID, identity.store_id);
+        rows.insert(meta, FINGERPRINT, options.pseudonym_fingerprint);
+        rows.commit().map_err(|e| tables.meta.fault(&e))?;
+        Ok(identity)
+    }
+
+    fn check(tables: &Tables, options: &EmbeddedOptions) -> Result<Self> {
+        let missing = || tables.meta.corrupt("a part of the identity is missing");
+        if number(tables, FINGERPRINT)?.ok_or_else(missing)? != options.pseudonym_fingerprint {
+            return Err(StoreError::Rejected(
+                "the data directory was made with another pseudonym key, under which nobody would be found: restore that key, \
+                 or choose another data directory"
+                    .into(),
+            ));
+        }
+        let region = tables.meta.get(REGION)?.ok_or_else(missing)?;
+        if region.as_ref() != options.region.as_bytes() {
+            return Err(StoreError::Rejected(format!(
+                "the data directory belongs to region {}, not {}: correct the setting, or choose another data directory",
+                String::from_utf8_lossy(&region),
+                options.region
+            )));
+        }
+        Ok(Self {
+            epoch: u16::from_be_bytes(number(tables, EPOCH)?.ok_or_else(missing)?),
+            store_id: number(tables, STORE_ID)?.ok_or_else(missing)?,
+        })
+    }
+}
+
+fn number<const N: usize>(tables: &Tables, key: &str) -> Result<Option<[u8; N]>> {
+    let value = tables.meta.get(key)?;
+    value.map(|v| v.as_ref().try_into().map_err(|_| tables.meta.corrupt("a number of another length"))).transpose()
+}

@@ -1,0 +1,120 @@
+//! The way in for a whole population: sorted tables, written directly.
+
+use std::cmp::Ordering;
+
+use bytes::Bytes;
+use fjall::PersistMode;
+use yima_schema::event::StoredEvent;
+use yima_schema::subject::SubjectId;
+use yima_schema::view::Version;
+
+use super::identity::IMPORT;
+use super::tables::Tables;
+use super::{EmbeddedStore, keys};
+use crate::{Result, StoreError};
+
+const STARTED: &[u8] = b"started";
+const FINISHED: &[u8] = b"finished";
+/// Subjects between two calls of the progress callback.
+const PROGRESS_SUBJECTS: u64 = 10_000;
+
+/// One person to import, complete.
+pub struct ImportedSubject {
+    /// Whose.
+    pub subject: SubjectId,
+    /// All events of the subject, in any order, each once.
+    pub events: Vec<StoredEvent>,
+    /// The version of the view: at least `Version::ABSENT.next(epoch)`.
+    pub version: Version,
+    /// The view derived from the events ([`yima_schema::view::View::encode`]).
+    pub view: Bytes,
+}
+
+impl EmbeddedStore {
+    /// Fills a store that has no events and no views from `people`, ascending by subject, and returns how many they were. `progress` is
+    /// told the number done now and then, and at the end. Blocks its thread for as long as it takes; other writes wait behind it.
+    ///
+    /// It is all or nothing: if it does not finish, this store takes no more writes, and the next [`EmbeddedStore::open`] finds
+    /// that out, drops what was imported and leaves the store empty, ready to import again.
+    ///
+    /// # Errors
+    /// `Rejected` if there is anything in the store already, or if `people` are not ascending and complete; `Unavailable` if the disk fails.
+    pub fn import(&self, people: impl Iterator<Item = ImportedSubject>, progress: impl FnMut(u64)) -> Result<u64> {
+        let mut usable = self.shared.usable.lock();
+        let tables = &self.shared.tables;
+        if !*usable || !tables.events.is_empty()? || !tables.views.is_empty()? {
+            return Err(StoreError::Rejected("only an empty store can import: choose another data directory".into()));
+        }
+        *usable = false; // until it has finished: what is acknowledged in between would be dropped with it
+        set_state(tables, STARTED)?;
+        let imported = ingest(tables, self.identity.epoch, people, progress)?;
+        set_state(tables, FINISHED)?;
+        *usable = true;
+        Ok(imported)
+    }
+}
+
+/// Whether an import was begun and not finished.
+pub(super) fn was_interrupted(tables: &Tables) -> Result<bool> {
+    Ok(tables.meta.get(IMPORT)?.is_some_and(|state| state.as_ref() == STARTED))
+}
+
+/// Forgets an interrupted import, whose rows are gone.
+pub(super) fn forget(tables: &Tables) -> Result<()> {
+    let mut rows = tables.db.batch().durability(Some(PersistMode::SyncAll));
+    rows.remove(tables.meta.keyspace(), IMPORT);
+    rows.commit().map_err(|e| tables.meta.fault(&e))
+}
+
+fn set_state(tables: &Tables, state: &[u8]) -> Result<()> {
+    let mut rows = tables.db.batch().durability(Some(PersistMode::SyncAll));
+    rows.insert(tables.meta.keyspace(), IMPORT, state);
+    rows.commit().map_err(|e| tables.meta.fault(&e))
+}
+
+fn ingest(
+    tables: &Tables,
+    epoch: u16,
+    people: impl Iterator<Item = ImportedSubject>,
+    mut progress: impl FnMut(u64),
+) -> Result<u64> {
+    let lowest = Version::ABSENT.next(epoch);
+    let mut events = tables.events.keyspace().start_ingestion().map_err(|e| tables.events.fault(&e))?;
+    let mut views = tables.views.keyspace().start_ingestion().map_err(|e| tables.views.fault(&e))?;
+    let mut imported = 0;
+    let mut before = None;
+    for person in people {
+        let ascending = before.replace(person.subject).is_none_or(|before| before < person.subject);
+        if !ascending || person.version < lowest {
+            return Err(StoreError::Rejected("people to import must be ascending by subject, each once, not below the epoch".into()));
+        }
+        for (key, row) in event_rows(&person)? {
+            events.write(key, row).map_err(|e| tables.events.fault(&e))?;
+        }
+        let view = keys::encode_view(person.version, &person.view);
+        views.write(person.subject.as_bytes(), view).map_err(|e| tables.views.fault(&e))?;
+        imported += 1;
+        if imported % PROGRESS_SUBJECTS == 0 {
+            progress(imported);
+        }
+    }
+    events.finish().map_err(|e| tables.events.fault(&e))?;
+    views.finish().map_err(|e| tables.views.fault(&e))?;
+    progress(imported);
+    Ok(imported)
+}
+
+/// A subject's rows of `events`, ascending.
+fn event_rows(person: &ImportedSubject) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut rows = Vec::with_capacity(person.events.len());
+    for event in &person.events {
+        rows.push((keys::event(event)?, event.encode()));
+    }
+    rows.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    let of_subject = person.events.iter().all(|e| e.event.subject == person.subject);
+    let distinct = rows.windows(2).all(|pair| pair[0].0.cmp(&pair[1].0) == Ordering::Less);
+    if !of_subject || !distinct {
+        return Err(StoreError::Rejected("events to import must be of their subject, each once".into()));
+    }
+    Ok(rows)
+}

@@ -1,0 +1,144 @@
+//! The embedded engine: fjall tables in one directory of one process, and one thread that writes them.
+//!
+//! Every write goes through the committer thread as part of one batch that is on disk before any reader can see it and before anyone
+//! is told. Conditions (duplicate, full, version, stream open) are evaluated on that thread, so no lock is needed per subject.
+
+mod committer;
+mod fault;
+mod group;
+mod identity;
+mod import;
+mod keys;
+mod options;
+mod reading;
+mod streams;
+mod tables;
+mod writing;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::{Result, StoreError};
+use committer::Queue;
+use group::Streams;
+use identity::Identity;
+use tables::Tables;
+
+pub use import::ImportedSubject;
+pub use options::EmbeddedOptions;
+
+/// A store in a directory, which only one process can have open. Its methods need a tokio runtime.
+pub struct EmbeddedStore {
+    shared: Arc<Shared>,
+    committer: Mutex<Option<(Queue, JoinHandle<()>)>>,
+    identity: Identity,
+    options: EmbeddedOptions,
+    /// The first mark of this process; those below were left by earlier ones.
+    first_mark: u64,
+}
+
+/// What readers and the committer thread share.
+struct Shared {
+    tables: Tables,
+    /// The registry as of the last durable write.
+    streams: ArcSwap<std::collections::BTreeMap<crate::StreamId, crate::StreamState>>,
+    woken: Notify,
+    /// Held by whoever writes. False once a write has failed, after which memory and disk may differ, and while an import runs.
+    usable: Mutex<bool>,
+}
+
+impl EmbeddedStore {
+    /// Opens the directory, or creates it. Closes every stream that the process before left open, and undoes an import that
+    /// did not finish. Blocks for as long as that takes (a second or so after a crash).
+    ///
+    /// # Errors
+    /// `Rejected`, with what to do about it: another process has it open, it is of another region or pseudonym key, or of a newer
+    /// format. `Corrupt` or `Unavailable` as the disk has it.
+    pub fn open(path: &Path, options: EmbeddedOptions) -> Result<Arc<Self>> {
+        let mut tables = Tables::open(path, options.cache_bytes)?;
+        let identity = Identity::check_or_create(&tables, &options)?;
+        if import::was_interrupted(&tables)? {
+            tracing::warn!("an import did not finish: dropping its rows");
+            tables = tables.without_people(path, options.cache_bytes)?;
+            import::forget(&tables)?;
+        }
+        let numbers = streams::recover(&tables)?;
+        let first_mark = numbers.mark;
+        let shared = Arc::new(Shared {
+            tables,
+            streams: ArcSwap::new(Streams::clone(&numbers.streams)),
+            woken: Notify::new(),
+            usable: Mutex::new(true),
+        });
+        let committer = committer::start(Arc::clone(&shared), numbers)
+            .map_err(|e| StoreError::Unavailable(format!("no thread to write with: {}", e.kind())))?;
+        Ok(Arc::new(Self { shared, committer: Mutex::new(Some(committer)), identity, options, first_mark }))
+    }
+
+    /// Tells this store from every other, also from a new one at the same place; random.
+    pub fn store_id(&self) -> [u8; 16] {
+        self.identity.store_id
+    }
+
+    /// Whether it has neither events nor views, so that [`Self::import`] would be accepted.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Corrupt` as the disk has it.
+    pub fn is_empty(&self) -> Result<bool> {
+        Ok(self.shared.tables.events.is_empty()? && self.shared.tables.views.is_empty()?)
+    }
+
+    /// Bytes on disk: tables and journal.
+    ///
+    /// # Errors
+    /// `Unavailable` after a failed write.
+    pub fn disk_bytes(&self) -> Result<u64> {
+        self.shared.tables.db.disk_space().map_err(|e| fault::fault("database", &e))
+    }
+
+    /// Takes no more writes, waits until those under way are durable and answered, and ends the committer thread. Reads go on. The
+    /// directory stays locked until the store is dropped.
+    pub async fn close(&self) {
+        let committer = self.committer.lock().take();
+        let joined = tokio::task::spawn_blocking(move || join(committer)).await;
+        if joined.is_err() {
+            tracing::error!("closing the store was interrupted");
+        }
+    }
+}
+
+impl Shared {
+    /// Wakes every follower that waits, and the next one to wait if none does.
+    fn wake(&self) {
+        self.woken.notify_one();
+        self.woken.notify_waiters();
+    }
+}
+
+/// Waits for the thread, so that the directory is unlocked when the store is gone.
+fn join(committer: Option<(Queue, JoinHandle<()>)>) {
+    if let Some((queue, thread)) = committer {
+        drop(queue);
+        if thread.join().is_err() {
+            tracing::error!("the committer thread panicked");
+        }
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        join(self.committer.get_mut().take());
+    }
+}
+
+impl fmt::Debug for EmbeddedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EmbeddedStore({})", self.options.region)
+    }
+}

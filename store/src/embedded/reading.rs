@@ -1,0 +1,90 @@
+//! Reads. They take no lock and see only what is durable.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use yima_schema::change::Change;
+use yima_schema::event::StoredEvent;
+use yima_schema::subject::SubjectId;
+
+use super::tables::Tables;
+use super::{EmbeddedStore, keys};
+use crate::{EventReader, Feed, Result, StoreError, StreamId, StreamState, VersionedView, ViewReader};
+
+/// Up to this many views are looked up on the caller's own thread: a lookup takes a few microseconds, as long as it takes to hand
+/// work to another thread, and a block that has to come from disk about 100.
+const INLINE_LOOKUPS: usize = 16;
+
+#[async_trait]
+impl ViewReader for EmbeddedStore {
+    async fn lookup(&self, subject: SubjectId) -> Result<Option<VersionedView>> {
+        lookup(&self.shared.tables, subject)
+    }
+
+    async fn lookup_many(&self, subjects: &[SubjectId]) -> Result<Vec<Option<VersionedView>>> {
+        if subjects.len() <= INLINE_LOOKUPS {
+            return subjects.iter().map(|s| lookup(&self.shared.tables, *s)).collect();
+        }
+        let subjects = subjects.to_vec();
+        self.blocking(move |tables| subjects.into_iter().map(|s| lookup(tables, s)).collect()).await
+    }
+}
+
+#[async_trait]
+impl EventReader for EmbeddedStore {
+    async fn events(&self, subjects: &[SubjectId]) -> Result<Vec<Vec<StoredEvent>>> {
+        let subjects = subjects.to_vec();
+        self.blocking(move |tables| subjects.into_iter().map(|s| events(tables, s)).collect()).await
+    }
+}
+
+#[async_trait]
+impl Feed for EmbeddedStore {
+    async fn streams(&self) -> Result<Vec<StreamState>> {
+        Ok(self.shared.streams.load().values().copied().collect())
+    }
+
+    async fn changes(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<(u64, Change)>> {
+        let (first, last) = self.shared.streams.load().get(&stream).map_or((1, 0), |s| (s.first, s.last));
+        let from = first.max(after.saturating_add(1));
+        if from > last || limit == 0 {
+            return Ok(Vec::new()); // the usual poll
+        }
+        self.blocking(move |tables| changes(tables, stream, from, last, limit)).await
+    }
+
+    /// Wakes every caller that waits, and keeps one wake-up for a caller that does not yet: a single follower misses none.
+    async fn woken(&self) {
+        self.shared.woken.notified().await;
+    }
+}
+
+impl EmbeddedStore {
+    /// Reads on a thread where waiting for the disk holds nobody up.
+    pub(super) async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Tables) -> Result<T> + Send + 'static) -> Result<T> {
+        let shared = Arc::clone(&self.shared);
+        let done = tokio::task::spawn_blocking(move || work(&shared.tables)).await;
+        done.map_err(|_| StoreError::Unavailable("a read was interrupted".into()))?
+    }
+}
+
+fn lookup(tables: &Tables, subject: SubjectId) -> Result<Option<VersionedView>> {
+    let row = tables.views.get(subject.as_bytes())?;
+    row.map(|row| keys::decode_view(&row).ok_or_else(|| tables.views.corrupt("a version"))).transpose()
+}
+
+fn events(tables: &Tables, subject: SubjectId) -> Result<Vec<StoredEvent>> {
+    let rows = tables.events.prefix(subject.as_bytes());
+    rows.map(|row| StoredEvent::decode(&row?.1).map_err(|e| tables.events.corrupt(e))).collect()
+}
+
+fn changes(tables: &Tables, stream: StreamId, from: u64, last: u64, limit: usize) -> Result<Vec<(u64, Change)>> {
+    let rows = tables.changes.range(keys::change(stream, from)..=keys::change(stream, last));
+    let decode = |row: Result<(fjall::Slice, fjall::Slice)>| {
+        let (key, row) = row?;
+        let number = keys::change_number(&key).ok_or_else(|| tables.changes.corrupt("a key"))?;
+        let (_, change) = keys::split_change(&row).ok_or_else(|| tables.changes.corrupt("a time"))?;
+        Ok((number, Change::decode(change).map_err(|e| tables.changes.corrupt(e))?))
+    };
+    rows.take(limit).map(decode).collect()
+}

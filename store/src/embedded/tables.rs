@@ -1,0 +1,138 @@
+//! The tables: one fjall keyspace each, and how each is tuned.
+
+use std::fs::File;
+use std::ops::RangeBounds;
+use std::path::Path;
+
+use fjall::config::{BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry};
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, Slice};
+
+use super::fault::fault;
+use crate::{Result, StoreError};
+
+const MIB: u64 = 1024 * 1024;
+
+/// A keyspace that knows its name, so that its errors can tell it.
+#[derive(Clone)]
+pub(super) struct Table {
+    name: &'static str,
+    keyspace: Keyspace,
+}
+
+/// All tables of one data directory. As long as one clone lives, the directory is locked.
+#[derive(Clone)]
+pub(super) struct Tables {
+    /// The database that they are in.
+    pub(super) db: Database,
+    /// Subject and event key → event.
+    pub(super) events: Table,
+    /// Subject → version and view.
+    pub(super) views: Table,
+    /// Stream and number → change.
+    pub(super) changes: Table,
+    /// Stream → its state.
+    pub(super) streams: Table,
+    /// Mark → subject.
+    pub(super) marks: Table,
+    /// Named values: see `identity.rs` and `import.rs`.
+    pub(super) meta: Table,
+}
+
+impl Tables {
+    /// Opens the directory and its tables, creating what is missing.
+    pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<Self> {
+        let db = Database::builder(path).cache_size(cache_bytes).open().map_err(|e| fault("database", &e))?;
+        let tables = Self {
+            // Point reads only: filters keep most of them to one block. Every other table is read by range, which filters cannot help.
+            views: Table::open(&db, "views", || tuned(32).filter_policy(FilterPolicy::all(bloom())))?,
+            events: Table::open(&db, "events", || tuned(32))?,
+            changes: Table::open(&db, "changes", || tuned(32))?,
+            marks: Table::open(&db, "marks", || tuned(8))?,
+            streams: Table::open(&db, "streams", || tuned(1))?,
+            meta: Table::open(&db, "meta", || tuned(1))?,
+            db,
+        };
+        sync_directories(path).map_err(|e| StoreError::Unavailable(format!("data directory: {}", e.kind())))?;
+        Ok(tables)
+    }
+
+    /// Drops everything in `events` and `views`. Nothing may hold these tables.
+    ///
+    /// Not `Keyspace::clear`: it is replayed from the journal at the next start and would then take tables with it that were
+    /// ingested after it.
+    pub(super) fn without_people(self, path: &Path, cache_bytes: u64) -> Result<Self> {
+        for table in [&self.events, &self.views] {
+            self.db.delete_keyspace(table.keyspace.clone()).map_err(|e| fault(table.name, &e))?;
+        }
+        drop(self); // the files of a deleted keyspace go with its last handle, and the directory's lock with the last table
+        Self::open(path, cache_bytes)
+    }
+}
+
+impl Table {
+    fn open(db: &Database, name: &'static str, options: impl FnOnce() -> KeyspaceCreateOptions) -> Result<Self> {
+        Ok(Self { name, keyspace: db.keyspace(name, options).map_err(|e| fault(name, &e))? })
+    }
+
+    /// The keyspace, for writing.
+    pub(super) fn keyspace(&self) -> &Keyspace {
+        &self.keyspace
+    }
+
+    /// The value of a key.
+    pub(super) fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Slice>> {
+        self.keyspace.get(key).map_err(|e| self.fault(&e))
+    }
+
+    /// Rows by ascending key.
+    pub(super) fn range<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> impl Iterator<Item = Result<(Slice, Slice)>> {
+        self.keyspace.range(range).map(|row| row.into_inner().map_err(|e| self.fault(&e)))
+    }
+
+    /// Rows whose key begins with `prefix`, by ascending key.
+    pub(super) fn prefix(&self, prefix: &[u8]) -> impl Iterator<Item = Result<(Slice, Slice)>> {
+        self.keyspace.prefix(prefix).map(|row| row.into_inner().map_err(|e| self.fault(&e)))
+    }
+
+    /// The row with the highest key that begins with `prefix`.
+    pub(super) fn last(&self, prefix: &[u8]) -> Result<Option<(Slice, Slice)>> {
+        self.keyspace.prefix(prefix).next_back().map(|row| row.into_inner().map_err(|e| self.fault(&e))).transpose()
+    }
+
+    /// Whether it has no rows.
+    pub(super) fn is_empty(&self) -> Result<bool> {
+        self.keyspace.is_empty().map_err(|e| self.fault(&e))
+    }
+
+    /// A row of it cannot be read.
+    pub(super) fn corrupt(&self, what: impl ToString) -> StoreError {
+        StoreError::Corrupt { table: self.name, what: what.to_string() }
+    }
+
+    /// What an error that happened in it means.
+    pub(super) fn fault(&self, error: &fjall::Error) -> StoreError {
+        fault(self.name, error)
+    }
+}
+
+fn tuned(memtable_mib: u64) -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(memtable_mib * MIB)
+        .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
+        .filter_policy(FilterPolicy::disabled())
+}
+
+/// Ten bits a key: about 1 % of lookups for subjects without a view read a block in vain.
+fn bloom() -> FilterPolicyEntry {
+    FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0))
+}
+
+/// fjall syncs the directories that it creates, but not the entries of a new keyspace in `keyspaces/` nor of a new database in its
+/// parent; without them a power cut could take the journal's rows with it.
+fn sync_directories(path: &Path) -> std::io::Result<()> {
+    let parent = path.canonicalize()?.parent().map(Path::to_path_buf);
+    for directory in [Some(path.join("keyspaces")), Some(path.to_path_buf()), parent].into_iter().flatten() {
+        File::open(directory)?.sync_all()?;
+    }
+    Ok(())
+}

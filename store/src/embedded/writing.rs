@@ -1,0 +1,101 @@
+//! Writes: each is checked, then handed to the committer thread.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use yima_schema::change::Change;
+use yima_schema::event::StoredEvent;
+use yima_schema::subject::SubjectId;
+use yima_schema::time::Time;
+
+use super::committer::{Queue, closed};
+use super::{EmbeddedStore, keys};
+use crate::{
+    Appended, CompareAndSet, Mark, Published, Result, StoreError, StreamId, ViewWrite, WriterStore,
+};
+
+/// About what a row takes besides its body, in bytes.
+const ROW_BYTES: usize = 64;
+/// About what an event takes, in bytes.
+const EVENT_BYTES: usize = 400;
+/// Rows that one write trims, so that nobody waits long behind it.
+const TRIM_ROWS: usize = 5_000;
+
+#[async_trait]
+impl WriterStore for EmbeddedStore {
+    fn epoch(&self) -> u16 {
+        self.identity.epoch
+    }
+
+    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
+        self.queue()?.submit(events.len() * EVENT_BYTES, move |group| group.append(&events)).await
+    }
+
+    async fn compare_and_set(&self, writes: Vec<ViewWrite>) -> Result<Vec<CompareAndSet>> {
+        let floor = u64::from(self.identity.epoch) << 48;
+        if writes.iter().any(|w| w.next <= w.expected || w.next.0 < floor) {
+            return Err(StoreError::Rejected("a view's next version is not above the one it replaces and the epoch".into()));
+        }
+        let bytes = writes.iter().map(|w| w.view.len() + ROW_BYTES).sum();
+        self.queue()?.submit(bytes, move |group| group.compare_and_set(&writes)).await
+    }
+
+    async fn open_stream(&self) -> Result<StreamId> {
+        self.queue()?.submit(ROW_BYTES, |group| Ok(group.open_stream())).await
+    }
+
+    async fn publish(&self, stream: StreamId, changes: Vec<Change>, marks: Vec<Mark>) -> Result<Published> {
+        let bytes = changes.iter().map(|c| c.view.len() + ROW_BYTES).sum::<usize>() + marks.len() * ROW_BYTES;
+        self.queue()?.submit(bytes, move |group| Ok(group.publish(stream, &changes, &marks))).await
+    }
+
+    async fn close_stream(&self, stream: StreamId) -> Result<()> {
+        self.queue()?
+            .submit(ROW_BYTES, move |group| {
+                group.close_stream(stream);
+                Ok(())
+            })
+            .await
+    }
+
+    async fn unsettled(&self) -> Result<Vec<(Mark, SubjectId)>> {
+        let end = self.first_mark.to_be_bytes(); // marks from here on are this process's own
+        self.blocking(move |tables| {
+            let rows = tables.marks.range(..end);
+            let decode = |row: Result<(fjall::Slice, fjall::Slice)>| {
+                let (key, row) = row?;
+                let (number, subject) = keys::decode_mark(&key, &row).ok_or_else(|| tables.marks.corrupt("a mark"))?;
+                Ok((Mark(number), subject))
+            };
+            rows.map(decode).collect()
+        })
+        .await
+    }
+}
+
+impl EmbeddedStore {
+    /// Removes the changes that are older at `now` than the retention, in bounded pieces, and returns how many. To be called from
+    /// time to time (minutes); a stream that is closed and has no rows left disappears.
+    ///
+    /// # Errors
+    /// As for any write. What was removed before an error stays removed.
+    pub async fn trim(&self, now: Time) -> Result<usize> {
+        let until = now.minus(self.changes_retention());
+        let mut removed = 0;
+        loop {
+            let piece = self.queue()?.submit(TRIM_ROWS * ROW_BYTES, move |group| group.trim(until, TRIM_ROWS)).await?;
+            removed += piece;
+            if piece < TRIM_ROWS {
+                return Ok(removed);
+            }
+        }
+    }
+
+    fn changes_retention(&self) -> Duration {
+        self.options.changes_retention
+    }
+
+    fn queue(&self) -> Result<Queue> {
+        self.committer.lock().as_ref().map(|(queue, _)| queue.clone()).ok_or_else(closed)
+    }
+}

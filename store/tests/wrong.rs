@@ -1,0 +1,207 @@
+//! Engines that are wrong on purpose: the embedded one behind a fault.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use yima_schema::change::Change;
+use yima_schema::event::StoredEvent;
+use yima_schema::subject::SubjectId;
+use yima_schema::view::Version;
+use yima_store::embedded::EmbeddedStore;
+use yima_store::{
+    Appended, CompareAndSet, EventReader, Feed, Mark, Published, Result, StreamId, StreamState, VersionedView, ViewReader,
+    ViewWrite, WriterStore,
+};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    SetsWithoutCondition,
+    LosesEveryWrite,
+    DropsAnEvent,
+    DuplicateForConflict,
+    NewForDuplicate,
+    NeverFull,
+    ReversesLookups,
+    LeavesAGap,
+    TellsAnOldLast,
+    IgnoresPages,
+    PublishesWhenClosed,
+    ForgetsMarks,
+    KeepsMarks,
+    ListsLivingMarks,
+    NeverWakes,
+    ForgetsStreams,
+}
+
+impl Fault {
+    /// Each fault with a case that has to notice it.
+    pub const CAUGHT_BY: &[(Self, &str)] = &[
+        (Self::SetsWithoutCondition, "a_write_at_another_version_is_lost"),
+        (Self::SetsWithoutCondition, "the_second_of_two_writes_in_one_call_is_lost"),
+        (Self::SetsWithoutCondition, "one_of_eight_contenders_wins_each_version"),
+        (Self::LosesEveryWrite, "a_write_at_the_expected_version_is_set"),
+        (Self::DropsAnEvent, "events_read_back_exactly"),
+        (Self::DropsAnEvent, "an_event_is_new_and_then_a_duplicate"),
+        (Self::DuplicateForConflict, "another_content_conflicts_within_one_call"),
+        (Self::DuplicateForConflict, "another_content_conflicts_across_calls"),
+        (Self::DuplicateForConflict, "outcomes_come_in_the_order_given"),
+        (Self::NewForDuplicate, "an_event_is_new_and_then_a_duplicate"),
+        (Self::NeverFull, "a_subject_fills_up"),
+        (Self::ReversesLookups, "many_are_looked_up_in_the_order_asked"),
+        (Self::LeavesAGap, "concurrent_publishers_leave_no_gap"),
+        (Self::LeavesAGap, "changes_come_in_pages"),
+        (Self::TellsAnOldLast, "what_was_published_is_within_last"),
+        (Self::IgnoresPages, "changes_come_in_pages"),
+        (Self::PublishesWhenClosed, "a_closed_stream_takes_no_more"),
+        (Self::ForgetsMarks, "marks_settle_by_publication"),
+        (Self::KeepsMarks, "marks_settle_by_publication"),
+        (Self::ListsLivingMarks, "marks_of_a_living_writer_are_not_left_over"),
+        (Self::NeverWakes, "a_publication_wakes_a_follower"),
+        (Self::ForgetsStreams, "a_restart_closes_streams_and_keeps_rows"),
+    ];
+}
+
+pub struct Wrong {
+    pub store: Arc<EmbeddedStore>,
+    pub fault: Fault,
+}
+
+impl Wrong {
+    fn is(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+}
+
+#[async_trait]
+impl ViewReader for Wrong {
+    async fn lookup(&self, subject: SubjectId) -> Result<Option<VersionedView>> {
+        self.store.lookup(subject).await
+    }
+
+    async fn lookup_many(&self, subjects: &[SubjectId]) -> Result<Vec<Option<VersionedView>>> {
+        let mut found = self.store.lookup_many(subjects).await?;
+        if self.is(Fault::ReversesLookups) {
+            found.reverse();
+        }
+        Ok(found)
+    }
+}
+
+#[async_trait]
+impl EventReader for Wrong {
+    async fn events(&self, subjects: &[SubjectId]) -> Result<Vec<Vec<StoredEvent>>> {
+        let mut found = self.store.events(subjects).await?;
+        if self.is(Fault::DropsAnEvent) {
+            found.iter_mut().for_each(|events| drop(events.pop()));
+        }
+        Ok(found)
+    }
+}
+
+#[async_trait]
+impl Feed for Wrong {
+    async fn streams(&self) -> Result<Vec<StreamState>> {
+        let mut streams = self.store.streams().await?;
+        if self.is(Fault::TellsAnOldLast) {
+            streams.iter_mut().for_each(|s| s.last = s.last.saturating_sub(1));
+        }
+        if self.is(Fault::ForgetsStreams) {
+            streams.retain(|s| s.open);
+        }
+        Ok(streams)
+    }
+
+    async fn changes(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<(u64, Change)>> {
+        let limit = if self.is(Fault::IgnoresPages) { 10_000 } else { limit };
+        let mut rows = self.store.changes(stream, after, limit).await?;
+        if self.is(Fault::LeavesAGap) {
+            rows.retain(|row| row.0 != 2);
+        }
+        Ok(rows)
+    }
+
+    async fn woken(&self) {
+        if self.is(Fault::NeverWakes) {
+            std::future::pending::<()>().await;
+        }
+        self.store.woken().await;
+    }
+}
+
+#[async_trait]
+impl WriterStore for Wrong {
+    fn epoch(&self) -> u16 {
+        self.store.epoch()
+    }
+
+    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
+        let outcomes = self.store.append(events).await?.into_iter();
+        let falsify = |outcome| match outcome {
+            Appended::Conflict if self.is(Fault::DuplicateForConflict) => Appended::Duplicate(Mark(0)),
+            Appended::Duplicate(mark) if self.is(Fault::NewForDuplicate) => Appended::New(mark),
+            Appended::Full if self.is(Fault::NeverFull) => Appended::New(Mark(0)),
+            Appended::New(_) | Appended::Duplicate(_) | Appended::Conflict | Appended::Full => outcome,
+        };
+        Ok(outcomes.map(falsify).collect())
+    }
+
+    async fn compare_and_set(&self, writes: Vec<ViewWrite>) -> Result<Vec<CompareAndSet>> {
+        if self.is(Fault::LosesEveryWrite) {
+            return Ok(vec![CompareAndSet::Lost; writes.len()]);
+        }
+        if !self.is(Fault::SetsWithoutCondition) {
+            return self.store.compare_and_set(writes).await;
+        }
+        let count = writes.len();
+        for mut write in writes {
+            write.expected = self.store.lookup(write.subject).await?.map_or(Version::ABSENT, |found| found.version);
+            write.next = write.next.max(Version(write.expected.0 + 1));
+            self.store.compare_and_set(vec![write]).await?;
+        }
+        Ok(vec![CompareAndSet::Set; count])
+    }
+
+    async fn open_stream(&self) -> Result<StreamId> {
+        self.store.open_stream().await
+    }
+
+    async fn publish(&self, stream: StreamId, changes: Vec<Change>, marks: Vec<Mark>) -> Result<Published> {
+        let marks = if self.is(Fault::KeepsMarks) { Vec::new() } else { marks };
+        let published = self.store.publish(stream, changes, marks).await?;
+        Ok(if self.is(Fault::PublishesWhenClosed) { Published::Open } else { published })
+    }
+
+    async fn close_stream(&self, stream: StreamId) -> Result<()> {
+        self.store.close_stream(stream).await
+    }
+
+    async fn unsettled(&self) -> Result<Vec<(Mark, SubjectId)>> {
+        match self.fault {
+            Fault::ForgetsMarks => Ok(Vec::new()),
+            // As an engine would answer that lists every mark there is.
+            Fault::ListsLivingMarks => {
+                let rows = self.store.streams().await?;
+                let mut listed = self.store.unsettled().await?;
+                for stream in rows {
+                    let changes = self.store.changes(stream.id, 0, 10).await?;
+                    listed.extend(changes.into_iter().map(|(number, change)| (Mark(number), change.subject)));
+                }
+                Ok(listed)
+            }
+            Fault::SetsWithoutCondition
+            | Fault::LosesEveryWrite
+            | Fault::DropsAnEvent
+            | Fault::DuplicateForConflict
+            | Fault::NewForDuplicate
+            | Fault::NeverFull
+            | Fault::ReversesLookups
+            | Fault::LeavesAGap
+            | Fault::TellsAnOldLast
+            | Fault::IgnoresPages
+            | Fault::PublishesWhenClosed
+            | Fault::KeepsMarks
+            | Fault::NeverWakes
+            | Fault::ForgetsStreams => self.store.unsettled().await,
+        }
+    }
+}

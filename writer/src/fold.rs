@@ -1,0 +1,183 @@
+//! From events to acknowledged views: append, look up the version, *then* read the events, derive, compare and set, publish.
+//!
+//! The order is what makes an acknowledgement true. The version is read before the events, so a set that succeeds was made from at
+//! least the events that any earlier version was made from; whoever loses the race starts again at the version.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use yima_schema::change::Change;
+use yima_schema::derive::derive;
+use yima_schema::event::StoredEvent;
+use yima_schema::rules::Rules;
+use yima_schema::subject::SubjectId;
+use yima_schema::view::{Version, View};
+use yima_store::{Appended, CompareAndSet, Mark, Published, StoreError, StreamId, ViewWrite, WriterStore};
+
+/// Subjects folded in one step.
+const FOLD_BATCH: usize = 1_000;
+/// How long to wait before a fold that has begun is tried again, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// What became of an event whose row was in order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Durable, folded and published, for the first time.
+    Accepted,
+    /// The same, and it had been there before.
+    Duplicate,
+    /// Another content is there under its id and revision.
+    Conflict,
+    /// Its subject has as many events as one can have.
+    Full,
+}
+
+/// Folds events into views and publishes them in this process's stream.
+pub struct Folder {
+    store: Arc<dyn WriterStore>,
+    rules: Arc<Rules>,
+    stream: Mutex<StreamId>,
+}
+
+impl Folder {
+    /// Opens a stream, then folds and publishes what writers before this one left unfinished.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn start(store: Arc<dyn WriterStore>, rules: Arc<Rules>) -> Result<Self, StoreError> {
+        let stream = Mutex::new(store.open_stream().await?);
+        let folder = Self { store, rules, stream };
+        let unsettled = folder.store.unsettled().await?;
+        for batch in unsettled.chunks(FOLD_BATCH) {
+            let (marks, subjects) = batch.iter().copied().unzip();
+            folder.fold_and_publish(subjects, marks).await?;
+        }
+        if !unsettled.is_empty() {
+            tracing::info!(events = unsettled.len(), "finished folds that an earlier process had begun");
+        }
+        Ok(folder)
+    }
+
+    /// Appends events and folds their subjects; each outcome holds when this returns. Once the events are appended this does not give
+    /// up: what was begun is finished, whatever the client was told.
+    ///
+    /// # Errors
+    /// Nothing was appended, or a subject's data cannot be read.
+    pub async fn commit(&self, events: Vec<StoredEvent>) -> Result<Vec<Outcome>, StoreError> {
+        let subjects: Vec<SubjectId> = events.iter().map(|e| e.event.subject).collect();
+        let appended = self.store.append(events).await?;
+        let (mut marks, mut to_fold) = (Vec::new(), Vec::new());
+        let mut outcomes = Vec::with_capacity(appended.len());
+        for (subject, appended) in subjects.into_iter().zip(appended) {
+            let (outcome, mark) = match appended {
+                Appended::New(mark) => (Outcome::Accepted, Some(mark)),
+                Appended::Duplicate(mark) => (Outcome::Duplicate, Some(mark)),
+                Appended::Conflict => (Outcome::Conflict, None),
+                Appended::Full => (Outcome::Full, None),
+            };
+            outcomes.push(outcome);
+            if let Some(mark) = mark {
+                marks.push(mark);
+                to_fold.push(subject);
+            }
+        }
+        if !marks.is_empty() {
+            self.finish(to_fold, marks).await?;
+        }
+        Ok(outcomes)
+    }
+
+    /// Folds and publishes until it is done; only what a later try cannot mend is an error.
+    async fn finish(&self, subjects: Vec<SubjectId>, marks: Vec<Mark>) -> Result<(), StoreError> {
+        let mut wait = RETRY.0;
+        loop {
+            match self.fold_and_publish(subjects.clone(), marks.clone()).await {
+                Err(fault @ (StoreError::Unavailable(_) | StoreError::TimedOut)) => {
+                    tracing::warn!(%fault, "a fold waits for the store");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(RETRY.1);
+                }
+                done @ (Ok(()) | Err(StoreError::Corrupt { .. } | StoreError::Rejected(_))) => return done,
+            }
+        }
+    }
+
+    async fn fold_and_publish(&self, mut subjects: Vec<SubjectId>, marks: Vec<Mark>) -> Result<(), StoreError> {
+        subjects.sort_unstable();
+        subjects.dedup();
+        let changes = self.fold(subjects).await?;
+        loop {
+            let stream = *self.stream.lock();
+            match self.store.publish(stream, changes.clone(), marks.clone()).await? {
+                Published::Open => return Ok(()),
+                Published::Closed => self.replace_stream(stream).await?,
+            }
+        }
+    }
+
+    /// Someone closed our stream, taking us for dead: what was published there is not acknowledged, but published again in a new one.
+    async fn replace_stream(&self, closed: StreamId) -> Result<(), StoreError> {
+        let opened = self.store.open_stream().await?;
+        let replaced = {
+            let mut stream = self.stream.lock();
+            let ours = *stream == closed;
+            if ours {
+                *stream = opened;
+            }
+            ours
+        };
+        // Another fold may have been faster.
+        if replaced { Ok(()) } else { self.store.close_stream(opened).await }
+    }
+
+    /// Brings each subject's view up to its events; returns the newest state of every one, also where nothing was new.
+    async fn fold(&self, mut subjects: Vec<SubjectId>) -> Result<Vec<Change>, StoreError> {
+        let mut done = Vec::with_capacity(subjects.len());
+        while !subjects.is_empty() {
+            let current = self.store.lookup_many(&subjects).await?;
+            let events = self.store.events(&subjects).await?;
+            let epoch = self.store.epoch();
+            let (mut writes, mut changed) = (Vec::new(), HashMap::new());
+            for ((subject, current), events) in subjects.iter().zip(current).zip(events) {
+                let view = derive(&events, &self.rules);
+                match current {
+                    Some(current) if is_made_from(&current.view, &view) => {
+                        done.push(Change { subject: *subject, version: current.version, view: current.view });
+                    }
+                    found => {
+                        let expected = found.map_or(Version::ABSENT, |v| v.version);
+                        let (next, view) = (expected.next(epoch), view.encode());
+                        changed.insert(*subject, Change { subject: *subject, version: next, view: view.clone() });
+                        writes.push(ViewWrite { subject: *subject, expected, next, view });
+                    }
+                }
+            }
+            let written: Vec<SubjectId> = writes.iter().map(|w| w.subject).collect();
+            let outcomes = self.store.compare_and_set(writes).await?;
+            subjects.clear();
+            for (subject, outcome) in written.into_iter().zip(outcomes) {
+                match outcome {
+                    CompareAndSet::Set => done.extend(changed.remove(&subject)),
+                    CompareAndSet::Lost => subjects.push(subject),
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// Closes the stream: nothing more will be published by this process.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        let stream = *self.stream.lock();
+        self.store.close_stream(stream).await
+    }
+}
+
+/// Whether a stored view was already made from the same events by the same rules. One that cannot be read was not.
+fn is_made_from(stored: &[u8], view: &View) -> bool {
+    View::decode(stored).is_ok_and(|s| s.events == view.events && s.rules_version == view.rules_version)
+}

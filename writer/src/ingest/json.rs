@@ -1,0 +1,188 @@
+//! yima's own event as JSON.
+
+use serde_json::Value;
+use yima_schema::event::{Colour, Event, EventData, StoredEvent, TestKind, TestOutcome, is_event_id};
+use yima_schema::limits::{MAX_NAME_CHARS, MAX_WHY_CHARS};
+use yima_schema::mask::mask_name;
+use yima_schema::problem::{FieldError, Problem, ProblemType};
+use yima_schema::subject::{Document, DocumentType};
+use yima_schema::time::Time;
+
+use super::fields::Fields;
+use super::{Context, NotTaken, Row};
+
+const TIME: &str = "expected a time as RFC 3339 writes it, with an offset, such as 2026-11-22T07:30:00Z";
+const EVENT_ID: &str = "expected 1 to 100 letters, digits or . _ : / -";
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Identity,
+    TestResult,
+    Vaccination,
+    ColourAssignment,
+    Retraction,
+}
+
+const KINDS: [(&str, Kind); 5] = [
+    ("identity", Kind::Identity),
+    ("test_result", Kind::TestResult),
+    ("vaccination", Kind::Vaccination),
+    ("colour_assignment", Kind::ColourAssignment),
+    ("retraction", Kind::Retraction),
+];
+
+/// Reads an event; every field at fault is named.
+pub(super) fn read(value: &Value, context: Context<'_>) -> Row {
+    let mut event = Fields::new(Some(value), "");
+    let id = event.required("id", EVENT_ID, |v| v.as_str().filter(|id| is_event_id(id)).map(str::to_owned));
+    let sender = event.optional("agency").map(|v| v.as_str() == Some(context.agency));
+    if sender == Some(false) {
+        let detail = "an agency writes under its own name only: leave `agency` out or send the token's";
+        let mut problem = Problem::new(ProblemType::Forbidden, detail);
+        problem.errors = vec![FieldError::new("/agency", "expected the agency of the token")];
+        return Row { id, event: Err(NotTaken::Rejected(problem)) };
+    }
+    let revision = event.maybe("revision", "expected a whole number from 0", Value::as_u64).map(Option::unwrap_or_default);
+    let kind = event.one_of("kind", &KINDS);
+    let latest = context.latest();
+    let occurred_at = event.required("occurred_at", TIME, time);
+    if occurred_at.is_some_and(|t| t > latest) {
+        event.fault("occurred_at", "expected a time that is not in the future");
+    }
+    let (document, mut errors) = document(event.optional("subject"), context);
+    let data = event.optional("data");
+    errors.extend(event.finish());
+    let data = kind.and_then(|kind| {
+        let mut fields = Fields::new(data, "/data");
+        let data = read_data(kind, &mut fields, occurred_at, context);
+        errors.extend(fields.finish());
+        data
+    });
+    let event = match (id.clone(), revision, occurred_at, document, data) {
+        (Some(id), Some(revision), Some(occurred_at), Some(document), Some(data)) if errors.is_empty() => Ok(Event {
+            subject: context.pseudonyms.subject(&document),
+            agency: context.agency.to_owned(),
+            id,
+            revision,
+            document: document.masked(),
+            occurred_at,
+            data,
+        }),
+        _ => Err(NotTaken::Rejected(Problem::invalid(errors))),
+    };
+    let event = event.and_then(|event| match &event.data {
+        EventData::Vaccination { vaccine, .. } => covid_19_only(vaccine, context).map(|()| event),
+        EventData::Identity { .. }
+        | EventData::TestResult { .. }
+        | EventData::ColourAssignment { .. }
+        | EventData::Retraction { .. } => Ok(event),
+    });
+    Row { id, event: event.map(|event| StoredEvent::new(event, context.now)) }
+}
+
+/// Vaccinations against anything else are no business of a health code.
+pub(super) fn covid_19_only(cvx: &str, context: Context<'_>) -> Result<(), NotTaken> {
+    let ours = context.rules.vaccination.covid_19.contains(cvx);
+    ours.then_some(()).ok_or_else(|| NotTaken::Ignored("not a COVID-19 vaccine (by its CVX code)".into()))
+}
+
+/// The checked document; a `local` number is the sender's own.
+fn document(value: Option<&Value>, context: Context<'_>) -> (Option<Document>, Vec<FieldError>) {
+    let mut subject = Fields::new(value, "/subject");
+    let kind = subject.one_of("document_type", &DocumentType::ALL.map(|t| (t.as_str(), t)));
+    let number = subject.required("document_number", "expected a text", Value::as_str);
+    let document = kind.zip(number).and_then(|(kind, number)| match Document::new(kind, number) {
+        Ok(document) if document.local_agency().is_none_or(|agency| agency == context.agency) => Some(document),
+        Ok(_) => {
+            subject.fault("document_number", "expected a number of the token's own agency: agency/number");
+            None
+        }
+        Err(fault) => {
+            subject.fault("document_number", fault.to_string());
+            None
+        }
+    });
+    (document, subject.finish())
+}
+
+fn read_data(kind: Kind, data: &mut Fields<'_>, occurred_at: Option<Time>, context: Context<'_>) -> Option<EventData> {
+    Some(match kind {
+        Kind::Identity => {
+            let text = |v: &Value| v.as_str().map(str::trim).filter(|s| name_fits(s)).map(mask_name);
+            let name = data.required("name", "expected a name of 1 to 200 characters", text);
+            let born = data.maybe("born", "expected a date of birth as YYYY-MM-DD", |v| v.as_str().and_then(date));
+            let deceased_at = data.maybe("deceased_at", TIME, time);
+            if deceased_at.flatten().is_some_and(|t| t > context.latest()) {
+                data.fault("deceased_at", "expected a time that is not in the future");
+            }
+            EventData::Identity { name: name?, born: born?, deceased_at: deceased_at? }
+        }
+        Kind::TestResult => {
+            let test = data.one_of("test", &[("nucleic_acid", TestKind::NucleicAcid), ("antigen", TestKind::Antigen)]);
+            let results = [
+                ("negative", TestOutcome::Negative),
+                ("positive", TestOutcome::Positive),
+                ("inconclusive", TestOutcome::Inconclusive),
+                ("invalid", TestOutcome::Invalid),
+            ];
+            let result = data.one_of("result", &results);
+            EventData::TestResult { test: test?, result: result? }
+        }
+        Kind::Vaccination => {
+            let cvx = |v: &Value| v.as_str().filter(|c| is_cvx(c)).map(str::to_owned);
+            let vaccine = data.required("vaccine", "expected a CVX code, such as \"208\"", cvx);
+            let number = |v: &Value| v.as_u64().and_then(|n| u8::try_from(n).ok()).filter(|n| (1..=20).contains(n));
+            let dose = data.maybe("dose", "expected a whole number from 1 to 20", number);
+            EventData::Vaccination { vaccine: vaccine?, dose: dose? }
+        }
+        Kind::ColourAssignment => colour_assignment(data, occurred_at, context)?,
+        Kind::Retraction => {
+            let id = |v: &Value| v.as_str().filter(|id| is_event_id(id)).map(str::to_owned);
+            let event_id = data.required("event_id", EVENT_ID, id);
+            let text = |v: &Value| {
+                let why = v.as_str()?.trim();
+                (1..=MAX_WHY_CHARS).contains(&why.chars().count()).then(|| why.to_owned())
+            };
+            let why = data.required("why", "expected the reason in 1 to 200 characters", text);
+            EventData::Retraction { event_id: event_id?, why: why? }
+        }
+    })
+}
+
+fn colour_assignment(data: &mut Fields<'_>, occurred_at: Option<Time>, context: Context<'_>) -> Option<EventData> {
+    let colours = [("green", Colour::Green), ("yellow", Colour::Yellow), ("red", Colour::Red)];
+    let colour = data.one_of("colour", &colours);
+    let reasons: Vec<_> = context.rules.assignment_reasons.iter().map(|(name, may_give)| (name.as_str(), (name, may_give))).collect();
+    let reason = data.one_of("reason", &reasons);
+    if let (Some(colour), Some((name, may_give))) = (colour, reason)
+        && !may_give.contains(&colour)
+    {
+        let names: Vec<_> = may_give.iter().map(|c| c.as_str()).collect();
+        data.fault("colour", format!("the reason {name} gives only {}", names.join(" or ")));
+    }
+    let until = data.maybe("until", TIME, time);
+    if let (Some(from), Some(Some(until))) = (occurred_at, until)
+        && until <= from
+    {
+        data.fault("until", "expected a time after occurred_at");
+    }
+    Some(EventData::ColourAssignment { colour: colour?, reason: reason?.0.clone(), until: until? })
+}
+
+fn time(value: &Value) -> Option<Time> {
+    value.as_str()?.parse().ok()
+}
+
+fn date(text: &str) -> Option<String> {
+    let date: jiff::civil::Date = text.parse().ok()?;
+    (text.len() == 10).then(|| date.to_string())
+}
+
+/// A name has 1 to 200 characters, none of them control characters.
+pub(super) fn name_fits(name: &str) -> bool {
+    (1..=MAX_NAME_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control)
+}
+
+fn is_cvx(code: &str) -> bool {
+    (1..=4).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_digit())
+}

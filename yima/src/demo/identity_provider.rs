@@ -1,0 +1,127 @@
+//! The demo identity provider: gives tokens to whoever asks. It stands where a city's own sign-in would stand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use yima_schema::problem::{FieldError, Problem};
+use yima_schema::subject::{DocumentType, PseudonymKey};
+use yima_schema::time::{DAY, Time};
+use yima_service::http::{Failure, body};
+use yima_service::jwt::{Claims, Issuer, Scope};
+use yima_service::rate::{RateConfig, RateLimiter};
+
+use super::people::People;
+use super::population::{About, document_number, person};
+
+/// How long its tokens live.
+const LIFETIME: Duration = DAY;
+/// Everybody together.
+const TOKENS_PER_SECOND: u32 = 100;
+
+/// Claims of a citizen with that document.
+pub fn citizen(kind: DocumentType, number: &str) -> Claims {
+    Claims {
+        scope: Scope::Display.as_str().into(),
+        document_type: Some(kind),
+        document_number: Some(number.into()),
+        ..Claims::default()
+    }
+}
+
+/// Claims of a checkpoint's staff.
+pub fn checkpoint(name: &str, require_test_within_h: Option<u16>) -> Claims {
+    let scope = Scope::Scan.as_str().into();
+    Claims { scope, checkpoint: Some(name.into()), require_test_within_h, ..Claims::default() }
+}
+
+/// Claims of an agency.
+pub fn agency(name: &str) -> Claims {
+    Claims { scope: Scope::EventsWrite.as_str().into(), agency: Some(name.into()), ..Claims::default() }
+}
+
+/// A token with these claims.
+pub fn token(issuer: &Issuer, claims: &Claims) -> String {
+    issuer.issue(claims, LIFETIME)
+}
+
+struct Demo {
+    issuer: Issuer,
+    people: People,
+    shown: Vec<Person>,
+    limit: RateLimiter,
+}
+
+#[derive(Clone, Serialize)]
+struct Person {
+    person: usize,
+    name: Option<String>,
+    document_type: DocumentType,
+    document_number: String,
+    about: &'static str,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "role", rename_all = "snake_case", deny_unknown_fields)]
+enum TokenRequest {
+    Citizen { person: u64 },
+    Checkpoint {},
+}
+
+/// `GET /demo/people` and `POST /demo/token`, for the pages' sign-in buttons.
+pub fn router(issuer: Issuer, people: People, pseudonyms: &PseudonymKey, rules: &yima_schema::rules::Rules) -> Router {
+    let shown = (0..).zip(About::ALL).take_while(|(n, _)| *n < people.population).map(|(n, about)| {
+        let (_, events) = person(n, people.loaded_at, pseudonyms);
+        Person {
+            person: n as usize,
+            name: yima_schema::derive::derive(&events, rules).name,
+            document_type: DocumentType::CnResidentId,
+            document_number: document_number(n),
+            about: about.as_str(),
+        }
+    });
+    let limit = RateLimiter::new("demo-token", &RateConfig::new(TOKENS_PER_SECOND, Duration::from_secs(1)));
+    let demo = Demo { issuer, people, shown: shown.collect(), limit };
+    Router::new()
+        .route("/demo/people", get(list))
+        .route("/demo/token", post(give))
+        .with_state(Arc::new(demo))
+}
+
+async fn list(State(demo): State<Arc<Demo>>) -> Response {
+    uncached(Json(serde_json::json!({ "people": demo.shown })))
+}
+
+async fn give(State(demo): State<Arc<Demo>>, request: Request) -> Result<Response, Failure> {
+    demo.limit.check(0, 1).map_err(|refused| Failure(refused.into()))?;
+    body::content_type(request.headers(), &["application/json"])?;
+    let bytes = body::read_body(request.into_body(), 1_024, Duration::from_secs(5)).await?;
+    let claims = match body::json(&bytes)? {
+        TokenRequest::Citizen { person } if person < demo.people.population => {
+            citizen(DocumentType::CnResidentId, &document_number(person))
+        }
+        TokenRequest::Citizen { .. } => {
+            let expected = format!("expected a number below {}", demo.people.population);
+            return Err(Problem::invalid(vec![FieldError::new("/person", expected)]).into());
+        }
+        TokenRequest::Checkpoint {} => checkpoint("demo-gate", None),
+    };
+    Ok(uncached(Json(serde_json::json!({ "token": token(&demo.issuer, &claims) }))))
+}
+
+fn uncached(body: impl IntoResponse) -> Response {
+    let mut response = body.into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// When the population was loaded is part of who the people are; without one nobody is shown.
+pub fn nobody(now: Time) -> People {
+    People { population: 0, loaded_at: now }
+}

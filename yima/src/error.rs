@@ -1,0 +1,76 @@
+//! Why a command ends without having done what it was asked; each message says what to change.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use yima_schema::rules::RulesFault;
+use yima_schema::subject::DocumentFault;
+use yima_service::config::Faults;
+use yima_service::telemetry::TelemetryFault;
+use yima_store::StoreError;
+
+/// See the module.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Settings at fault, all of them.
+    #[error(transparent)]
+    Config(#[from] Faults),
+    /// Telemetry cannot be set up.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryFault),
+    /// The rules cannot be used.
+    #[error(transparent)]
+    Rules(#[from] RulesFault),
+    /// The store refuses.
+    #[error("store: {0}")]
+    Store(#[from] StoreError),
+    /// Beside an existing store.
+    #[error(
+        "the pseudonym key {0} is missing, but the store has people who are known by it: restore it from your backup, or choose another --data-dir"
+    )]
+    PseudonymKeyMissing(PathBuf),
+    /// A file cannot be read or written.
+    #[error("{path}: {why}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// The system's word.
+        why: String,
+    },
+    /// A key file is not what it should be.
+    #[error("{path}: {why}; restore it from your backup")]
+    Key {
+        /// Which.
+        path: PathBuf,
+        /// What was expected.
+        why: String,
+    },
+    /// An address cannot be bound.
+    #[error("{setting}: cannot listen on {address}: {why}")]
+    Bind {
+        /// The setting that names it.
+        setting: &'static str,
+        /// The address.
+        address: std::net::SocketAddr,
+        /// The system's word.
+        why: String,
+    },
+    /// A document on the command line.
+    #[error("DOCUMENT: {0}")]
+    Document(#[from] DocumentFault),
+    /// Something else on the command line.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl Failure {
+    /// A file that cannot be read or written.
+    pub fn file(path: &Path, why: &dyn Display) -> Self {
+        Self::File { path: path.to_owned(), why: why.to_string() }
+    }
+
+    /// A key that cannot be used.
+    pub fn key(path: &Path, why: &dyn Display) -> Self {
+        Self::Key { path: path.to_owned(), why: why.to_string() }
+    }
+}

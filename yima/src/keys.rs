@@ -1,0 +1,144 @@
+//! The keys of a data directory: made at first start, read ever after, readable by their owner only.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::rand;
+use yima_schema::code::IssuerKey;
+use yima_schema::subject::PseudonymKey;
+use yima_service::jwt::Issuer;
+
+use crate::error::Failure;
+
+const PSEUDONYM: &str = "pseudonym.key";
+const SEAL: &str = "seal.key";
+const ISSUER: &str = "issuer.p8";
+const IDENTITY_PROVIDER: &str = "demo-identity-provider.p8";
+
+/// `iss` of the demo identity provider's tokens.
+pub const DEMO_ISSUER: &str = "yima-demo";
+
+/// Where a data directory keeps its keys.
+pub struct KeyDir(PathBuf);
+
+impl KeyDir {
+    /// The keys of that data directory.
+    pub fn of(data_dir: &Path) -> Self {
+        Self(data_dir.join("keys"))
+    }
+
+    /// Makes the keys that are missing. The pseudonym key of a store that has one already is never made anew: whoever is in the
+    /// store would be lost.
+    ///
+    /// # Errors
+    /// The pseudonym key is missing beside an existing store, or the directory cannot be written.
+    pub fn create(&self, store_exists: bool) -> Result<(), Failure> {
+        let pseudonym = self.0.join(PSEUDONYM);
+        if store_exists && !pseudonym.exists() {
+            return Err(Failure::PseudonymKeyMissing(pseudonym));
+        }
+        fs::create_dir_all(&self.0).map_err(|e| Failure::file(&self.0, &e))?;
+        for name in [PSEUDONYM, SEAL] {
+            self.create_file(name, || {
+                let mut secret = [0; 32];
+                rand::fill(&mut secret).expect("system random source");
+                secret.to_vec()
+            })?;
+        }
+        self.create_file(ISSUER, IssuerKey::generate)?;
+        self.create_file(IDENTITY_PROVIDER, || Issuer::generate().expect("system random source").0)
+    }
+
+    /// The key that turns documents into subjects.
+    ///
+    /// # Errors
+    /// Missing, or not 32 bytes.
+    pub fn pseudonyms(&self) -> Result<PseudonymKey, Failure> {
+        Ok(PseudonymKey::from_bytes(&self.secret(PSEUDONYM)?))
+    }
+
+    /// The secret from which sessions, handles and entity tags derive their keys.
+    ///
+    /// # Errors
+    /// Missing, or not 32 bytes.
+    pub fn seal(&self) -> Result<[u8; 32], Failure> {
+        self.secret(SEAL)
+    }
+
+    /// The key that signs codes.
+    ///
+    /// # Errors
+    /// Missing, or not such a key.
+    pub fn issuer(&self) -> Result<IssuerKey, Failure> {
+        IssuerKey::from_pkcs8(&self.read(ISSUER)?).map_err(|e| Failure::key(&self.0.join(ISSUER), &e))
+    }
+
+    /// The demo identity provider.
+    ///
+    /// # Errors
+    /// Missing, or not such a key.
+    pub fn identity_provider(&self) -> Result<Issuer, Failure> {
+        let path = self.0.join(IDENTITY_PROVIDER);
+        Issuer::from_pkcs8(&self.read(IDENTITY_PROVIDER)?, DEMO_ISSUER).map_err(|e| Failure::key(&path, &e))
+    }
+
+    fn secret(&self, name: &str) -> Result<[u8; 32], Failure> {
+        let expected = "expected 32 bytes";
+        self.read(name)?.try_into().map_err(|_| Failure::key(&self.0.join(name), &expected))
+    }
+
+    fn read(&self, name: &str) -> Result<Vec<u8>, Failure> {
+        let path = self.0.join(name);
+        fs::read(&path).map_err(|e| Failure::file(&path, &e))
+    }
+
+    /// Written beside and renamed, so that a crash leaves a whole key or none.
+    fn create_file(&self, name: &str, make: impl FnOnce() -> Vec<u8>) -> Result<(), Failure> {
+        let path = self.0.join(name);
+        if path.exists() {
+            return Ok(());
+        }
+        let part = self.0.join(format!("{name}.part"));
+        let written = || -> std::io::Result<()> {
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+            file.write_all(&make())?;
+            file.sync_all()?;
+            fs::rename(&part, &path)?;
+            fs::File::open(&self.0)?.sync_all()
+        };
+        written().map_err(|e| Failure::file(&path, &e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_made_once_and_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let keys = KeyDir::of(dir.path());
+        keys.create(false).unwrap();
+        let fingerprint = keys.pseudonyms().unwrap().fingerprint();
+        keys.create(true).unwrap();
+        assert_eq!(keys.pseudonyms().unwrap().fingerprint(), fingerprint);
+        keys.issuer().unwrap();
+        keys.identity_provider().unwrap();
+        for file in fs::read_dir(dir.path().join("keys")).unwrap() {
+            assert_eq!(file.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_lost_pseudonym_key_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = KeyDir::of(dir.path());
+        assert!(matches!(keys.create(true), Err(Failure::PseudonymKeyMissing(_))));
+        keys.create(false).unwrap();
+        fs::write(dir.path().join("keys").join(PSEUDONYM), b"short").unwrap();
+        assert!(matches!(keys.pseudonyms(), Err(Failure::Key { .. })));
+    }
+}
