@@ -40,9 +40,14 @@ fn the_journal_is_synced_before_an_acknowledgement() {
         let id = id(number);
         let find = |what: &dyn Fn(&Call) -> bool| calls.iter().find(|call| what(call));
         let acknowledged = find(&|c| c.text.contains(&format!("\"ack {id}"))).expect("an acknowledgement");
-        let written = find(&|c| c.is_write() && c.file.ends_with(".jnl") && c.text.contains(&id)).expect("a journal write");
-        let synced = find(&|c| c.is_sync() && c.file == written.file && c.began > written.ended && c.text.ends_with("= 0"));
-        assert!(synced.is_some_and(|s| s.ended < acknowledged.began), "event {number} was acknowledged before it was synced");
+        let written =
+            find(&|c| c.is_write() && c.file.ends_with(".jnl") && c.text.contains(&id)).expect("a journal write");
+        let synced =
+            find(&|c| c.is_sync() && c.file == written.file && c.began > written.ended && c.text.ends_with("= 0"));
+        assert!(
+            synced.is_some_and(|s| s.ended < acknowledged.began),
+            "event {number} was acknowledged before it was synced"
+        );
     }
 }
 

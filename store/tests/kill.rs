@@ -131,7 +131,7 @@ impl Acknowledged {
 #[tokio::test]
 async fn nothing_acknowledged_is_lost() {
     let seed = rand::random();
-    println_seed(seed);
+    eprintln!("seed {seed}"); // shown when the test fails
     let mut random = StdRng::seed_from_u64(seed);
     let dir = tempfile::tempdir().unwrap();
     let mut acknowledged = Acknowledged::default();
@@ -140,9 +140,4 @@ async fn nothing_acknowledged_is_lost() {
         acknowledged.check(&open(dir.path())).await;
     }
     assert!(acknowledged.events.len() > ROUNDS && !acknowledged.changes.is_empty());
-}
-
-/// Shown when the test fails.
-fn println_seed(seed: u64) {
-    eprintln!("seed {seed}");
 }

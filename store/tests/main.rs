@@ -3,9 +3,11 @@
 
 mod child;
 mod conformance;
+mod failure;
 mod fixture;
 mod fsync;
 mod import;
 mod kill;
+mod measure;
 mod reopen;
 mod wrong;

@@ -9,8 +9,8 @@ use yima_schema::subject::SubjectId;
 use yima_schema::view::Version;
 use yima_store::embedded::EmbeddedStore;
 use yima_store::{
-    Appended, CompareAndSet, EventReader, Feed, Mark, Published, Result, StreamId, StreamState, VersionedView, ViewReader,
-    ViewWrite, WriterStore,
+    Appended, CompareAndSet, EventReader, Feed, Mark, Published, Result, StreamId, StreamState, VersionedView,
+    ViewReader, ViewWrite, WriterStore,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

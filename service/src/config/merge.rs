@@ -37,7 +37,7 @@ impl Merged {
         };
         match text.parse::<Table>() {
             Ok(table) => (self.table, self.in_file) = (table.clone(), table),
-            // Only the message: the whole error quotes the line, which may hold a secret.
+            // Not the error itself: it quotes the line, which may hold a secret.
             Err(error) => {
                 let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
                 self.fault("", format!("{} line {line}", self.file), "expected TOML".to_owned());

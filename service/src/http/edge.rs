@@ -110,14 +110,14 @@ where
         let under_way = UnderWay::begin(self.shared, series);
         let fits = under_way.fits();
         let span = if fits { self.shared.sampling.span(&request, &route.path, &id) } else { None };
-        let mut head = Head { shared: self.shared, route, id, span, under_way, sleep: None };
+        let head = Head { shared: self.shared, route, id, span, under_way, sleep: None };
         if !fits {
             return EdgeFuture { inner: None, answer: Some(overloaded()), head };
         }
         let inner = &mut self.inner;
         match head.guard(|| inner.call(request)) {
             Ok(inner) => EdgeFuture { inner: Some(inner), answer: None, head },
-            Err(answer) => EdgeFuture { inner: None, answer: Some(answer), head },
+            Err(Panicked) => EdgeFuture { inner: None, answer: Some(Panicked.answer()), head },
         }
     }
 }
@@ -157,7 +157,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for EdgeFuture<F> 
                     Poll::Ready(answer) => answer,
                     Poll::Pending => return Poll::Pending,
                 },
-                Err(answer) => answer,
+                Err(Panicked) => Panicked.answer(),
             },
             // Only after the answer was given, when nobody may ask again.
             (None, None) => return Poll::Pending,
@@ -168,16 +168,25 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for EdgeFuture<F> 
     }
 }
 
+/// The handler panicked; it is logged.
+struct Panicked;
+
+impl Panicked {
+    fn answer(self) -> Response {
+        let detail = "The fault is logged; the request may be tried again";
+        Failure(Problem::new(ProblemType::Internal, detail)).into_response()
+    }
+}
+
 impl Head {
-    /// Runs a step of the handler within the span; a panic becomes the answer.
-    fn guard<T>(&mut self, step: impl FnOnce() -> T) -> Result<T, Response> {
+    /// Runs a step of the handler within the span, and logs it if it panics.
+    fn guard<T>(&self, step: impl FnOnce() -> T) -> Result<T, Panicked> {
         let _entered = self.span.as_ref().map(Span::enter);
         // Nothing that the step may have left half done is used again: the inner future is dropped.
         catch_unwind(AssertUnwindSafe(step)).map_err(|_panic| {
             let (service, route, id) = (self.shared.service, &self.route.path, self.id.to_str().unwrap_or_default());
             tracing::error!(service, %route, request_id = id, "a handler panicked");
-            Failure(Problem::new(ProblemType::Internal, "The fault is logged; the request may be tried again"))
-                .into_response()
+            Panicked
         })
     }
 

@@ -23,7 +23,8 @@ pub(super) async fn many_are_looked_up_in_the_order_asked(harness: &dyn Harness)
     let subjects: Vec<_> = (0..60).map(|_| subject()).collect();
     // Every third has no view.
     let with = |n: usize| (!n.is_multiple_of(3)).then(|| view(n as u32));
-    let writes = (0..60_usize).filter(|n| !n.is_multiple_of(3)).map(|n| write(subjects[n], Version::ABSENT, v1, n as u32));
+    let writes =
+        (0..60_usize).filter(|n| !n.is_multiple_of(3)).map(|n| write(subjects[n], Version::ABSENT, v1, n as u32));
     let outcomes = store.compare_and_set(writes.collect()).await?;
     ensure!(outcomes == vec![CompareAndSet::Set; 40], "first views of 40 subjects were not all set");
     for asked in [0..60, 0..7] {
@@ -32,7 +33,10 @@ pub(super) async fn many_are_looked_up_in_the_order_asked(harness: &dyn Harness)
         ensure!(found == asked.map(with).collect::<Vec<_>>(), "views are not in the order asked, or not those written");
     }
     let twice = store.lookup_many(&[subjects[1], subjects[0], subjects[1]]).await?;
-    ensure!(twice.len() == 3 && twice[0] == twice[2] && twice[0].is_some(), "a subject asked twice is not answered twice");
+    ensure!(
+        twice.len() == 3 && twice[0] == twice[2] && twice[0].is_some(),
+        "a subject asked twice is not answered twice"
+    );
     Ok(())
 }
 

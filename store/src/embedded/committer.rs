@@ -51,6 +51,11 @@ pub(super) fn start(shared: Arc<Shared>, numbers: Numbers) -> std::io::Result<(Q
     Ok((Queue(sender), thread))
 }
 
+/// A write failed, or an import did not finish.
+pub(super) fn stopped() -> StoreError {
+    StoreError::Unavailable("it stopped after a failed write; restart the process".into())
+}
+
 /// The store was closed.
 pub(super) fn closed() -> StoreError {
     StoreError::Unavailable("it is closed".into())
@@ -77,8 +82,7 @@ impl Committer {
         let shared = Arc::clone(&self.shared);
         let mut usable = shared.usable.lock();
         if !*usable {
-            let stopped = StoreError::Unavailable("it stopped after a failed write; restart the process".into());
-            return answer(requests, &Err(stopped));
+            return answer(requests, &Err(stopped()));
         }
         let mut group = Group::new(&shared.tables, self.numbers.clone());
         for request in &mut requests {

@@ -7,12 +7,15 @@ use crate::StoreError;
 /// What an error of the storage engine means to a caller, when it happened in that table.
 pub(super) fn fault(table: &'static str, error: &Error) -> StoreError {
     match error {
-        Error::Io(e) | Error::Storage(LsmError::Io(e)) => StoreError::Unavailable(format!("table {table}: {}", e.kind())),
+        Error::Io(e) | Error::Storage(LsmError::Io(e)) => {
+            StoreError::Unavailable(format!("table {table}: {}", e.kind()))
+        }
         Error::Locked => StoreError::Rejected(
             "the data directory is in use by another process: stop that one, or choose another data directory".into(),
         ),
         Error::InvalidVersion(_) => StoreError::Rejected(
-            "the data directory was written by another version of the storage engine: use the program that wrote it".into(),
+            "the data directory was written by another version of the storage engine: use the program that wrote it"
+                .into(),
         ),
         Error::Poisoned | Error::KeyspaceDeleted => StoreError::Unavailable("it stopped after a failed write".into()),
         Error::Storage(_)

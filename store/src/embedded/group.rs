@@ -34,8 +34,11 @@ pub(super) struct Numbers {
 /// See the module.
 pub(super) struct Group<'a> {
     pub(super) tables: &'a Tables,
+    /// What it will write.
     pub(super) rows: OwnedWriteBatch,
+    /// As they will be when it is written.
     pub(super) numbers: Numbers,
+    /// When it began.
     pub(super) now: Time,
     /// Keys of the events of each subject that it has looked at, with those that it adds.
     events: HashMap<SubjectId, BTreeSet<Slice>>,

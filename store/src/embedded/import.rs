@@ -8,6 +8,7 @@ use yima_schema::event::StoredEvent;
 use yima_schema::subject::SubjectId;
 use yima_schema::view::Version;
 
+use super::committer::stopped;
 use super::identity::IMPORT;
 use super::tables::Tables;
 use super::{EmbeddedStore, keys};
@@ -38,11 +39,15 @@ impl EmbeddedStore {
     /// that out, drops what was imported and leaves the store empty, ready to import again.
     ///
     /// # Errors
-    /// `Rejected` if there is anything in the store already, or if `people` are not ascending and complete; `Unavailable` if the disk fails.
+    /// `Rejected` if there is anything in the store already, or if `people` are not ascending and complete; `Unavailable` if the disk
+    /// fails or a write failed before.
     pub fn import(&self, people: impl Iterator<Item = ImportedSubject>, progress: impl FnMut(u64)) -> Result<u64> {
         let mut usable = self.shared.usable.lock();
         let tables = &self.shared.tables;
-        if !*usable || !tables.events.is_empty()? || !tables.views.is_empty()? {
+        if !*usable {
+            return Err(stopped());
+        }
+        if !tables.events.is_empty()? || !tables.views.is_empty()? {
             return Err(StoreError::Rejected("only an empty store can import: choose another data directory".into()));
         }
         *usable = false; // until it has finished: what is acknowledged in between would be dropped with it
@@ -86,7 +91,9 @@ fn ingest(
     for person in people {
         let ascending = before.replace(person.subject).is_none_or(|before| before < person.subject);
         if !ascending || person.version < lowest {
-            return Err(StoreError::Rejected("people to import must be ascending by subject, each once, not below the epoch".into()));
+            return Err(StoreError::Rejected(
+                "people to import must be ascending by subject, each once, not below the epoch".into(),
+            ));
         }
         for (key, row) in event_rows(&person)? {
             events.write(key, row).map_err(|e| tables.events.fault(&e))?;

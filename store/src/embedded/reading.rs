@@ -11,8 +11,8 @@ use super::tables::Tables;
 use super::{EmbeddedStore, keys};
 use crate::{EventReader, Feed, Result, StoreError, StreamId, StreamState, VersionedView, ViewReader};
 
-/// Up to this many views are looked up on the caller's own thread: a lookup takes a few microseconds, as long as it takes to hand
-/// work to another thread, and a block that has to come from disk about 100.
+/// Up to this many views are looked up on the caller's own thread: a lookup among 13 million subjects took 10 µs (median; 62 µs at
+/// the 99th percentile) on two cores, about what it takes to hand work to another thread.
 const INLINE_LOOKUPS: usize = 16;
 
 #[async_trait]
@@ -61,7 +61,10 @@ impl Feed for EmbeddedStore {
 
 impl EmbeddedStore {
     /// Reads on a thread where waiting for the disk holds nobody up.
-    pub(super) async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Tables) -> Result<T> + Send + 'static) -> Result<T> {
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Tables) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let shared = Arc::clone(&self.shared);
         let done = tokio::task::spawn_blocking(move || work(&shared.tables)).await;
         done.map_err(|_| StoreError::Unavailable("a read was interrupted".into()))?

@@ -51,7 +51,8 @@ impl Group<'_> {
         let mut removed = 0;
         for mut stream in self.numbers.streams.values().copied().collect::<Vec<_>>() {
             let before = stream.first;
-            let rows = self.tables.changes.range(keys::change(stream.id, stream.first)..=keys::change(stream.id, u64::MAX));
+            let rows =
+                self.tables.changes.range(keys::change(stream.id, stream.first)..=keys::change(stream.id, u64::MAX));
             for row in rows.take(limit - removed) {
                 let (key, row) = row?;
                 let (written_at, _) = keys::split_change(&row).ok_or_else(|| self.tables.changes.corrupt("a time"))?;

@@ -11,6 +11,8 @@ use super::fault::fault;
 use crate::{Result, StoreError};
 
 const MIB: u64 = 1024 * 1024;
+/// Journals beyond this are worked off by writing out the tables that still need them: bounds what a start has to replay.
+const JOURNAL_BYTES: u64 = 256 * MIB;
 
 /// A keyspace that knows its name, so that its errors can tell it.
 #[derive(Clone)]
@@ -41,7 +43,11 @@ pub(super) struct Tables {
 impl Tables {
     /// Opens the directory and its tables, creating what is missing.
     pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<Self> {
-        let db = Database::builder(path).cache_size(cache_bytes).open().map_err(|e| fault("database", &e))?;
+        let db = Database::builder(path)
+            .cache_size(cache_bytes)
+            .max_journaling_size(JOURNAL_BYTES)
+            .open()
+            .map_err(|e| fault("database", &e))?;
         let tables = Self {
             // Point reads only: filters keep most of them to one block. Every other table is read by range, which filters cannot help.
             views: Table::open(&db, "views", || tuned(32).filter_policy(FilterPolicy::all(bloom())))?,
@@ -85,7 +91,10 @@ impl Table {
     }
 
     /// Rows by ascending key.
-    pub(super) fn range<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> impl Iterator<Item = Result<(Slice, Slice)>> {
+    pub(super) fn range<K: AsRef<[u8]>>(
+        &self,
+        range: impl RangeBounds<K>,
+    ) -> impl Iterator<Item = Result<(Slice, Slice)>> {
         self.keyspace.range(range).map(|row| row.into_inner().map_err(|e| self.fault(&e)))
     }
 

@@ -1,7 +1,5 @@
 //! Writes: each is checked, then handed to the committer thread.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use yima_schema::change::Change;
 use yima_schema::event::StoredEvent;
@@ -10,9 +8,7 @@ use yima_schema::time::Time;
 
 use super::committer::{Queue, closed};
 use super::{EmbeddedStore, keys};
-use crate::{
-    Appended, CompareAndSet, Mark, Published, Result, StoreError, StreamId, ViewWrite, WriterStore,
-};
+use crate::{Appended, CompareAndSet, Mark, Published, Result, StoreError, StreamId, ViewWrite, WriterStore};
 
 /// About what a row takes besides its body, in bytes.
 const ROW_BYTES: usize = 64;
@@ -34,7 +30,9 @@ impl WriterStore for EmbeddedStore {
     async fn compare_and_set(&self, writes: Vec<ViewWrite>) -> Result<Vec<CompareAndSet>> {
         let floor = u64::from(self.identity.epoch) << 48;
         if writes.iter().any(|w| w.next <= w.expected || w.next.0 < floor) {
-            return Err(StoreError::Rejected("a view's next version is not above the one it replaces and the epoch".into()));
+            return Err(StoreError::Rejected(
+                "a view's next version is not above the one it replaces and the epoch".into(),
+            ));
         }
         let bytes = writes.iter().map(|w| w.view.len() + ROW_BYTES).sum();
         self.queue()?.submit(bytes, move |group| group.compare_and_set(&writes)).await
@@ -80,7 +78,7 @@ impl EmbeddedStore {
     /// # Errors
     /// As for any write. What was removed before an error stays removed.
     pub async fn trim(&self, now: Time) -> Result<usize> {
-        let until = now.minus(self.changes_retention());
+        let until = now.minus(self.options.changes_retention);
         let mut removed = 0;
         loop {
             let piece = self.queue()?.submit(TRIM_ROWS * ROW_BYTES, move |group| group.trim(until, TRIM_ROWS)).await?;
@@ -89,10 +87,6 @@ impl EmbeddedStore {
                 return Ok(removed);
             }
         }
-    }
-
-    fn changes_retention(&self) -> Duration {
-        self.options.changes_retention
     }
 
     fn queue(&self) -> Result<Queue> {

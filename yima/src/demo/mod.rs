@@ -4,3 +4,37 @@ pub mod identity_provider;
 pub mod load;
 pub mod people;
 pub mod population;
+
+use people::People;
+use population::document_number;
+
+use crate::Options;
+use crate::config::Config;
+
+/// What to open, and three commands that work when pasted.
+pub fn greeting(options: &Options, config: &Config, people: People) -> String {
+    let (read, write) = (config.read_api.bind, config.writer.bind);
+    let program = std::env::current_exe().map_or_else(|_| "yima".into(), |path| path.display().to_string());
+    let yima = format!("{program} --data-dir {}", options.data_dir.display());
+    let citizen = document_number(0);
+    let event = format!(
+        r#"{{"id":"try-'$(date +%s)'","kind":"test_result","subject":{{"document_type":"cn_resident_id","document_number":"{citizen}"}},"occurred_at":"'$(date -u +%FT%TZ)'","data":{{"test":"nucleic_acid","result":"positive"}}}}"#
+    );
+    format!(
+        r#"
+yima runs with {people} people. Open:
+
+  http://{read}/            a citizen's phone
+  http://{read}/checkpoint  a checkpoint
+
+Try (the second shows a code, the third turns it red):
+
+  SESSION=$(curl -s -X POST http://{read}/v1/sessions -H "Authorization: Bearer $({yima} token citizen {citizen})" | cut -d '"' -f 4)
+
+  curl -i http://{read}/v1/display -H "Authorization: Bearer $SESSION"
+
+  curl -i http://{write}/v1/events -H 'Content-Type: application/json' -H "Authorization: Bearer $({yima} token agency lab-7)" -d '{event}'
+"#,
+        people = people.population
+    )
+}

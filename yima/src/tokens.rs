@@ -1,0 +1,102 @@
+//! `yima token` and `yima sessions`: need the data directory's keys only, not the store, which a running process has locked.
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use clap::Subcommand;
+use yima_schema::seal::SealKeys;
+use yima_schema::session::{Holder, Session};
+use yima_schema::subject::{Document, DocumentType};
+use yima_service::clock;
+
+use crate::Options;
+use crate::config::Config;
+use crate::demo::identity_provider;
+use crate::demo::people::People;
+use crate::demo::population::document;
+use crate::error::Failure;
+use crate::keys::KeyDir;
+
+/// Whose token.
+#[derive(Subcommand)]
+pub enum Whose {
+    /// A citizen's.
+    Citizen {
+        /// The number of an identity document; another type than `cn_resident_id` goes before it with a colon, such as
+        /// `passport:E12345678` or `local:hospital-1/42`.
+        document: String,
+    },
+    /// A checkpoint's.
+    Checkpoint {
+        /// The checkpoint's name.
+        #[arg(long, default_value = "demo-gate")]
+        name: String,
+        /// Its policy: a negative nucleic-acid test no older than so many hours.
+        #[arg(long)]
+        require_test_within_h: Option<u16>,
+    },
+    /// An agency's.
+    Agency {
+        /// The agency's name.
+        name: String,
+    },
+}
+
+/// Prints a token.
+///
+/// # Errors
+/// No keys yet, or what was asked for is not valid.
+pub fn token(data_dir: &Path, whose: &Whose) -> Result<(), Failure> {
+    let claims = match whose {
+        Whose::Citizen { document } => {
+            let (kind, number) = typed(document)?;
+            Document::new(kind, number)?;
+            identity_provider::citizen(kind, number)
+        }
+        Whose::Checkpoint { name, require_test_within_h } => identity_provider::checkpoint(name, *require_test_within_h),
+        Whose::Agency { name } if yima_schema::event::is_agency_name(name) => identity_provider::agency(name),
+        Whose::Agency { .. } => {
+            return Err(Failure::Usage("NAME: expected 1 to 32 lower-case letters, digits and dashes".into()));
+        }
+    };
+    let issuer = KeyDir::of(data_dir).identity_provider()?;
+    print(&mut std::iter::once(identity_provider::token(&issuer, &claims)))
+}
+
+/// Prints sessions of the first `count` demo citizens.
+///
+/// # Errors
+/// No keys yet, or there are fewer people.
+pub fn sessions(options: &Options, count: u64) -> Result<(), Failure> {
+    let people = People::read(&options.data_dir)?.map_or(0, |people| people.population);
+    if count > people {
+        return Err(Failure::Usage(format!("--count: the demo population has {people} people")));
+    }
+    let keys = KeyDir::of(&options.data_dir);
+    let (pseudonyms, seal) = (keys.pseudonyms()?, SealKeys::new(&[keys.seal()?], "session"));
+    let lifetime = Config::load(options.config.as_deref())?.read_api.citizen_session;
+    let expires_at = clock::now().plus(lifetime);
+    print(&mut (0..count).map(|n| {
+        let subject = pseudonyms.subject(&document(n));
+        Session { id: n, expires_at, holder: Holder::Citizen { subject } }.seal(&seal)
+    }))
+}
+
+fn typed(document: &str) -> Result<(DocumentType, &str), Failure> {
+    let Some((kind, number)) = document.split_once(':') else { return Ok((DocumentType::CnResidentId, document)) };
+    let names = DocumentType::ALL.map(DocumentType::as_str).join(", ");
+    let kind = DocumentType::parse(kind).ok_or_else(|| Failure::Usage(format!("DOCUMENT: expected one of {names} before the colon")))?;
+    Ok((kind, number))
+}
+
+fn print(lines: &mut dyn Iterator<Item = String>) -> Result<(), Failure> {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    for line in lines {
+        match writeln!(out, "{line}") {
+            // `yima sessions --count 100000 | head` is no fault.
+            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written.map_err(|e| Failure::file(Path::new("standard output"), &e))?,
+        }
+    }
+    out.flush().map_err(|e| Failure::file(Path::new("standard output"), &e))
+}
