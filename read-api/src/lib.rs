@@ -6,9 +6,10 @@ mod body;
 pub mod cache;
 pub mod config;
 mod etag;
+mod front;
 mod headers;
 mod pages;
 mod routes;
 mod verdict;
 
-pub use routes::router;
+pub use front::service;

@@ -95,8 +95,8 @@ async fn start(options: &Options, config: &Config, rules: Arc<Rules>, telemetry:
     let people = People::read(&options.data_dir)?.unwrap_or_else(|| identity_provider::nobody(now()));
     let demo = identity_provider::router(identity_provider, people, &pseudonyms, &rules);
     let layer = EdgeLayer::new("read-api", &config.read_api.http, telemetry);
-    let router = finish(yima_read_api::router(read.clone()).merge(demo), &layer);
-    lifecycle.spawn_critical("read-api", serve(read_port, router, &config.read_api.http, &lifecycle));
+    let service = yima_read_api::service(read.clone(), demo, &layer);
+    lifecycle.spawn_critical("read-api", serve(read_port, service, &config.read_api.http, &lifecycle));
 
     sweep(&lifecycle, store.clone(), move || {
         writer.sweep();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
@@ -21,7 +21,7 @@ use crate::headers::{YIMA_REFRESH_AFTER, small_number};
 ///
 /// # Errors
 /// 401, 403, 429, 503.
-pub async fn display(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+pub(crate) async fn display(app: Arc<App>, request: Request) -> Result<Response, Failure> {
     let now = (app.clock)();
     let (session, subject) = app.citizen(request.headers(), now)?;
     let remaining = app.limits.display.check(session, 1).map_err(|refused| Failure(refused.into()))?;

@@ -8,7 +8,7 @@ mod sessions;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
@@ -17,10 +17,15 @@ use axum::routing::{get, post};
 use crate::app::App;
 use crate::pages;
 
+pub(crate) use display::display;
+
+/// The one route that is answered before routing; here for its other methods.
+pub(crate) const DISPLAY: &str = "/v1/display";
+
 /// All routes, without the layer and the fallbacks that every service has.
-pub fn router(app: Arc<App>) -> Router {
+pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
-        .route("/v1/display", get(display::display))
+        .route(DISPLAY, get(async |State(app): State<Arc<App>>, request: Request| display(app, request).await))
         .route("/v1/code", get(code::code))
         .route("/v1/scan", post(scan::scan))
         .route("/v1/sessions", post(sessions::create))

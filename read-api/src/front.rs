@@ -1,0 +1,60 @@
+//! What a request meets first: the display is answered before routing, everything else goes to the router. Routing a display costs as
+//! much as answering it (see `tests/bench display`).
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::Method;
+use axum::response::{IntoResponse, Response};
+use axum::routing::future::RouteFuture;
+use futures::future::Either;
+use tower::{Service, service_fn};
+use yima_service::http::{EdgeLayer, finish};
+
+use crate::app::App;
+use crate::routes::{DISPLAY, display, router};
+
+/// The public port's service: all routes with `layer` around them, and those of `more`.
+pub fn service(
+    app: Arc<App>,
+    more: Router,
+    layer: &EdgeLayer,
+) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static {
+    let rest = finish(router(app.clone()).merge(more), layer);
+    let display = service_fn(move |request| {
+        let app = app.clone();
+        async move { Ok(display(app, request).await.into_response()) }
+    });
+    Front { display: layer.around(DISPLAY, display), rest }
+}
+
+#[derive(Clone)]
+struct Front<D> {
+    display: D,
+    rest: Router,
+}
+
+impl<D> Service<Request> for Front<D>
+where
+    D: Service<Request, Response = Response, Error = Infallible>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<D::Future, RouteFuture<Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(())) // a router and a function always are
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if request.method() == Method::GET && request.uri().path() == DISPLAY {
+            Either::Left(self.display.call(request))
+        } else {
+            Either::Right(self.rest.call(request))
+        }
+    }
+}

@@ -1,0 +1,21 @@
+-- Asks for one display after another, each with the session of another citizen. The requests are prepared once, so that building
+-- them costs the same (nearly nothing) whatever server answers.
+local requests, at = {}, 0
+
+function init(args)
+    for session in io.lines(args[1]) do
+        requests[#requests + 1] = wrk.format("GET", "/v1/display", { ["Authorization"] = "Bearer " .. session })
+    end
+end
+
+function request()
+    at = at % #requests + 1
+    return requests[at]
+end
+
+function done(summary, latency, _)
+    local errors = summary.errors
+    local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
+    io.write(string.format("RESULT %d %d %d %d %d %d\n", summary.requests, summary.duration,
+        latency:percentile(50), latency:percentile(99), latency:percentile(99.9), failed))
+end
