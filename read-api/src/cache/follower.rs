@@ -76,7 +76,7 @@ impl Follower {
         Ok(())
     }
 
-    async fn poll(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn poll(&mut self) -> Result<(), StoreError> {
         let began = (self.clock)();
         let streams = self.feed.streams().await?;
         let gone = |id: &StreamId| !streams.iter().any(|s| s.id == *id);

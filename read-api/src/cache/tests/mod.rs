@@ -1,0 +1,190 @@
+//! The cache against a store in memory: what foyer alone would get wrong, and a model that knows what was acknowledged when.
+
+mod model;
+mod store;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::follower::Follower;
+use super::*;
+use store::{TestStore, advance, now, subject, view};
+
+async fn cache(store: &Arc<TestStore>) -> (Arc<Views>, Follower) {
+    let config = CacheConfig { memory_bytes: 1 << 20, absent_bytes: 1 << 20, ..CacheConfig::default() };
+    let views = Views::new(store.clone(), &config, now);
+    let follower = Follower::start(store.clone(), views.clone(), Duration::from_millis(1), now).await.unwrap();
+    (views, follower)
+}
+
+async fn version(views: &Arc<Views>, n: u8) -> Version {
+    views.get(subject(n), Version::ABSENT).await.map(|a| a.entry.held.version).unwrap()
+}
+
+#[tokio::test]
+async fn a_thousand_waiters_make_one_load() {
+    let store = TestStore::new();
+    store.write(subject(1));
+    let (views, _follower) = cache(&store).await;
+    let asked = (0..1_000).map(|_| {
+        let views = views.clone();
+        tokio::spawn(async move { version(&views, 1).await })
+    });
+    for answer in asked.collect::<Vec<_>>() {
+        assert_eq!(answer.await.unwrap(), Version(1));
+    }
+    assert_eq!(store.lookups.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_load_under_way_never_replaces_a_change() {
+    let store = TestStore::new();
+    store.write(subject(1));
+    let (views, mut follower) = cache(&store).await;
+    store.gate.forget_permits(Semaphore::MAX_PERMITS);
+    let asked = tokio::spawn({
+        let views = views.clone();
+        async move { version(&views, 1).await }
+    });
+    while store.lookups.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    store.write(subject(1)); // the load has read version 1 and waits
+    follower.poll().await.unwrap();
+    store.gate.add_permits(Semaphore::MAX_PERMITS);
+    assert_eq!(asked.await.unwrap(), Version(2));
+    assert_eq!(version(&views, 1).await, Version(2));
+}
+
+#[tokio::test]
+async fn a_waiter_that_goes_away_does_not_end_the_load() {
+    let store = TestStore::new();
+    store.write(subject(1));
+    let (views, _follower) = cache(&store).await;
+    store.gate.forget_permits(Semaphore::MAX_PERMITS);
+    let asked = tokio::spawn({
+        let views = views.clone();
+        async move { version(&views, 1).await }
+    });
+    while store.lookups.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    asked.abort();
+    store.gate.add_permits(Semaphore::MAX_PERMITS);
+    while views.loads.contains(subject(1)) {
+        tokio::task::yield_now().await;
+    }
+    assert!(views.peek(subject(1), Version::ABSENT, now()).is_some_and(|a| a.fresh));
+    assert_eq!(store.lookups.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_load_is_true_of_its_beginning() {
+    let store = TestStore::new();
+    store.write(subject(1));
+    let (views, _follower) = cache(&store).await;
+    let began = now();
+    store.gate.forget_permits(Semaphore::MAX_PERMITS);
+    let asked = tokio::spawn({
+        let views = views.clone();
+        async move { views.get(subject(1), Version::ABSENT).await }
+    });
+    while store.lookups.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    advance(5_000); // whatever is written meanwhile may not be in it
+    store.gate.add_permits(Semaphore::MAX_PERMITS);
+    let answer = asked.await.unwrap().ok().unwrap();
+    assert!(!answer.fresh && answer.as_of == began);
+}
+
+#[tokio::test]
+async fn with_the_store_dead_answers_grow_stale_and_then_end() {
+    let store = TestStore::new();
+    store.write(subject(1));
+    let (views, mut follower) = cache(&store).await;
+    version(&views, 1).await;
+    store.failing.store(true, Ordering::Relaxed);
+    let loaded_at = now();
+    advance(2_001);
+    assert!(follower.poll().await.is_err());
+    let answer = views.get(subject(1), Version::ABSENT).await.unwrap();
+    assert!(!answer.fresh && answer.as_of == loaded_at && answer.outcome == Outcome::Stale);
+    assert_eq!(views.get(subject(2), Version::ABSENT).await.err(), Some(NoAnswer::Unavailable));
+    advance(86_400_000);
+    assert_eq!(views.get(subject(1), Version::ABSENT).await.err(), Some(NoAnswer::Unavailable));
+    store.failing.store(false, Ordering::Relaxed);
+    follower.poll().await.unwrap();
+    assert!(views.get(subject(1), Version::ABSENT).await.unwrap().fresh);
+}
+
+#[tokio::test]
+async fn superseded_is_never_served_even_with_the_store_dead() {
+    let store = TestStore::new();
+    store.write(subject(1));
+    let (views, mut follower) = cache(&store).await;
+    version(&views, 1).await;
+    store.write(subject(1));
+    follower.poll().await.unwrap();
+    views.present.remove(&subject(1)); // evicted; the ledger remembers version 2
+    store.failing.store(true, Ordering::Relaxed);
+    assert_eq!(views.get(subject(1), Version::ABSENT).await.err(), Some(NoAnswer::Unavailable));
+    // What the client has seen binds too.
+    store.failing.store(false, Ordering::Relaxed);
+    assert_eq!(views.get(subject(1), Version(3)).await.err(), Some(NoAnswer::BeingUpdated));
+}
+
+#[tokio::test]
+async fn absence_is_proved_and_ends_with_the_first_change() {
+    let store = TestStore::new();
+    let (views, mut follower) = cache(&store).await;
+    assert_eq!(version(&views, 1).await, Version::ABSENT);
+    let again = views.get(subject(1), Version::ABSENT).await.unwrap();
+    assert!(again.fresh && again.entry.is_absent() && store.lookups.load(Ordering::Relaxed) == 1);
+    store.write(subject(1));
+    follower.poll().await.unwrap();
+    assert_eq!(version(&views, 1).await, Version(1));
+    assert_eq!(store.lookups.load(Ordering::Relaxed), 1);
+    assert!(views.absent.get(&subject(1)).is_none());
+}
+
+#[tokio::test]
+async fn rows_that_expired_unread_begin_a_generation() {
+    let store = TestStore::new();
+    store.write(subject(1));
+    let (views, mut follower) = cache(&store).await;
+    version(&views, 1).await;
+    store.write(subject(1));
+    store.expire();
+    follower.poll().await.unwrap();
+    assert!(views.peek(subject(1), Version::ABSENT, now()).is_none());
+    assert_eq!(version(&views, 1).await, Version(2));
+}
+
+#[tokio::test]
+async fn a_full_ledger_begins_anew_without_serving_what_it_forgot() {
+    let store = TestStore::new();
+    let config = CacheConfig { ledger_entries: 2, ..CacheConfig::default() };
+    let views = Views::new(store.clone(), &config, now);
+    let mut follower = Follower::start(store.clone(), views.clone(), Duration::from_millis(1), now).await.unwrap();
+    for n in 1..=3 {
+        store.write(subject(n));
+        version(&views, n).await;
+    }
+    store.write(subject(1));
+    follower.poll().await.unwrap();
+    assert_eq!(views.ledger().len(), 0);
+    assert!(views.peek(subject(1), Version::ABSENT, now()).is_none());
+    assert_eq!(version(&views, 1).await, Version(2));
+}
+
+#[tokio::test]
+async fn somebody_elses_view_is_not_taken() {
+    let (me, other) = (subject(1), subject(2));
+    let held = Held { version: Version(1), generation: ledger::Generation(0), loaded_at: now() };
+    let found = VersionedView { version: Version(1), view: view(other) };
+    assert!(matches!(Entry::new(me, Some(found), held), Err(StoreError::Corrupt { .. })));
+}
