@@ -102,7 +102,9 @@ impl App {
     /// The caller's session.
     pub(crate) fn session(&self, headers: &HeaderMap, now: Time) -> Result<Session, Problem> {
         let opened = Session::open(jwt::bearer(headers)?, &self.sessions).ok().filter(|s| s.expires_at > now);
-        opened.ok_or_else(|| Problem::new(ProblemType::Unauthenticated, "The session is not valid any more: sign in again"))
+        opened.ok_or_else(|| {
+            Problem::new(ProblemType::Unauthenticated, "The session is not valid any more: sign in again")
+        })
     }
 
     /// The caller's session and subject, if it is a citizen's.

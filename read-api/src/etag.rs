@@ -79,7 +79,9 @@ mod tests {
         assert_eq!(tags.version(other, &tag), None);
         assert_eq!(EntityTags::new(&[1; 32], "guangdong").version(me, &tag), None);
         assert_ne!(tags.tag(me, Version(7), 4), tag);
-        for forged in ["\"\"", "*", "W/\"x\"", "\"AAAAAAAAAAcAAwAAAAAAAAAAAAA\"", "\"AAAAAAAAAAcAAwAAAAAAAAAAAAAAAAAAAAA\""] {
+        for forged in
+            ["\"\"", "*", "W/\"x\"", "\"AAAAAAAAAAcAAwAAAAAAAAAAAAA\"", "\"AAAAAAAAAAcAAwAAAAAAAAAAAAAAAAAAAAA\""]
+        {
             assert_eq!(tags.version(me, &HeaderValue::from_static(forged)), None, "{forged}");
         }
     }

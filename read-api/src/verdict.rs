@@ -78,10 +78,16 @@ impl Reason {
             Self::Yellow => "Restricted. Ask where they are going and follow your checkpoint's rule for yellow.",
             Self::Closed => "This code is closed. Check the identity document and call your supervisor.",
             Self::TestRequired => "No negative nucleic-acid test. Send to the nearest testing point.",
-            Self::TestTooOld => "The nucleic-acid test is too old for this checkpoint. Send to the nearest testing point.",
-            Self::Unproved => "This answer may be out of date. Check the time of the answer and decide by your checkpoint's rule.",
+            Self::TestTooOld => {
+                "The nucleic-acid test is too old for this checkpoint. Send to the nearest testing point."
+            }
+            Self::Unproved => {
+                "This answer may be out of date. Check the time of the answer and decide by your checkpoint's rule."
+            }
             Self::Expired => "The code is out of date, perhaps a screenshot. Ask them to refresh it and scan again.",
-            Self::NotYetValid => "The code is from the future. Ask them to refresh it; if it stays, report a clock fault.",
+            Self::NotYetValid => {
+                "The code is from the future. Ask them to refresh it; if it stays, report a clock fault."
+            }
             Self::Forged => "This code is forged. Do not let through and call your supervisor.",
             Self::Malformed => "This is not a health code, or it was misread. Scan again.",
             Self::UnknownIssuer => "This code comes from an issuer not known here. Check the identity document.",
@@ -105,12 +111,17 @@ pub fn judge(view: &View, at: &ColourAt<'_>, fresh: bool, require_test_within: O
 
 /// The newest nucleic-acid test with a result must be negative and young enough.
 fn judge_tests(view: &View, within: Duration, now: Time) -> Reason {
-    let conclusive = view.tests.iter().find(|t| {
-        t.test == TestKind::NucleicAcid && matches!(t.result, TestOutcome::Negative | TestOutcome::Positive)
-    });
+    let conclusive = view
+        .tests
+        .iter()
+        .find(|t| t.test == TestKind::NucleicAcid && matches!(t.result, TestOutcome::Negative | TestOutcome::Positive));
     match conclusive {
         Some(test) if test.result == TestOutcome::Negative => {
-            if now.since(test.sampled_at) <= within { Reason::Green } else { Reason::TestTooOld }
+            if now.since(test.sampled_at) <= within {
+                Reason::Green
+            } else {
+                Reason::TestTooOld
+            }
         }
         Some(_) | None => Reason::TestRequired,
     }

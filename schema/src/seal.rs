@@ -54,7 +54,11 @@ impl SealKeys {
         let sealed_from = 13;
         let tag = key
             .aead
-            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from([key.id]), &mut out[sealed_from..])
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from([key.id]),
+                &mut out[sealed_from..],
+            )
             .expect("texts here are far below AES-GCM-SIV's 64 GiB");
         out.extend_from_slice(tag.as_ref());
         out

@@ -56,7 +56,9 @@ pub enum DocumentFault {
     #[error("expected a permit number: H or M and 8 digits, or 8 digits")]
     Permit,
     /// A local number of another shape.
-    #[error("expected an agency's name, a slash and its own number of 1 to 64 letters, digits, dots, dashes or underscores")]
+    #[error(
+        "expected an agency's name, a slash and its own number of 1 to 64 letters, digits, dots, dashes or underscores"
+    )]
     Local,
 }
 

@@ -27,7 +27,8 @@ pub struct WriterConfig {
 impl Default for WriterConfig {
     fn default() -> Self {
         const IN_FLIGHT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
-        let http = HttpLimits { max_in_flight: IN_FLIGHT, request_timeout: Duration::from_secs(120), ..HttpLimits::default() };
+        let http =
+            HttpLimits { max_in_flight: IN_FLIGHT, request_timeout: Duration::from_secs(120), ..HttpLimits::default() };
         Self {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
             http,

@@ -10,12 +10,12 @@ use yima_read_api::cache::Views;
 use yima_read_api::cache::follower::Follower;
 use yima_schema::rules::Rules;
 use yima_schema::subject::PseudonymKey;
+use yima_service::admin;
 use yima_service::clock::now;
 use yima_service::http::{EdgeLayer, HttpLimits, finish, serve};
 use yima_service::jwt::{Issuer, Verifier};
 use yima_service::lifecycle::Lifecycle;
 use yima_service::telemetry::{self, Telemetry};
-use yima_service::admin;
 use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use yima_writer::fold::Folder;
 

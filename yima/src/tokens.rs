@@ -53,7 +53,9 @@ pub fn token(data_dir: &Path, whose: &Whose) -> Result<(), Failure> {
             Document::new(kind, number)?;
             identity_provider::citizen(kind, number)
         }
-        Whose::Checkpoint { name, require_test_within_h } => identity_provider::checkpoint(name, *require_test_within_h),
+        Whose::Checkpoint { name, require_test_within_h } => {
+            identity_provider::checkpoint(name, *require_test_within_h)
+        }
         Whose::Agency { name } if yima_schema::event::is_agency_name(name) => identity_provider::agency(name),
         Whose::Agency { .. } => {
             return Err(Failure::Usage("NAME: expected 1 to 32 lower-case letters, digits and dashes".into()));
@@ -85,7 +87,8 @@ pub fn sessions(options: &Options, count: u64) -> Result<(), Failure> {
 fn typed(document: &str) -> Result<(DocumentType, &str), Failure> {
     let Some((kind, number)) = document.split_once(':') else { return Ok((DocumentType::CnResidentId, document)) };
     let names = DocumentType::ALL.map(DocumentType::as_str).join(", ");
-    let kind = DocumentType::parse(kind).ok_or_else(|| Failure::Usage(format!("DOCUMENT: expected one of {names} before the colon")))?;
+    let kind = DocumentType::parse(kind)
+        .ok_or_else(|| Failure::Usage(format!("DOCUMENT: expected one of {names} before the colon")))?;
     Ok((kind, number))
 }
 

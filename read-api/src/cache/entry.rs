@@ -49,7 +49,12 @@ impl Entry {
         }
         let held = Held { version: found.version, ..held };
         // A copy of its own: a slice would keep a whole block of the store or the feed in memory.
-        Ok(Self { held, view: Bytes::copy_from_slice(&found.view), display: ArcSwapOption::empty(), revalidated_at: AtomicI64::new(Time::MIN.as_millis()) })
+        Ok(Self {
+            held,
+            view: Bytes::copy_from_slice(&found.view),
+            display: ArcSwapOption::empty(),
+            revalidated_at: AtomicI64::new(Time::MIN.as_millis()),
+        })
     }
 
     /// Whether nobody has asked this since `every` ago; if so, whoever asks is the one to load it again.

@@ -67,10 +67,8 @@ impl Follower {
     async fn begin_generation(&mut self) -> Result<(), StoreError> {
         let began = (self.clock)();
         let streams = self.feed.streams().await?;
-        self.positions = streams
-            .iter()
-            .map(|s| (s.id, Position { number: s.last, open: s.open, last: s.last }))
-            .collect();
+        self.positions =
+            streams.iter().map(|s| (s.id, Position { number: s.last, open: s.open, last: s.last })).collect();
         self.views.ledger().begin_generation();
         self.views.polled(began);
         Ok(())

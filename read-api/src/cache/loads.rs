@@ -53,7 +53,11 @@ impl Loads {
     }
 
     /// Joins the subject's load, or starts `load` as a task of its own. The flag says whether it was joined.
-    pub fn join_or_start<F>(self: &Arc<Self>, subject: SubjectId, load: F) -> (impl Future<Output = Loaded> + use<F>, bool)
+    pub fn join_or_start<F>(
+        self: &Arc<Self>,
+        subject: SubjectId,
+        load: F,
+    ) -> (impl Future<Output = Loaded> + use<F>, bool)
     where
         F: Future<Output = Loaded> + Send + 'static,
     {

@@ -182,10 +182,18 @@ impl Views {
         Some(Arc::clone(entry.value()))
     }
 
-    fn judge(&self, entry: Arc<Entry>, subject: SubjectId, client: Version, now: Time, outcome: Outcome) -> Option<Answer> {
+    fn judge(
+        &self,
+        entry: Arc<Entry>,
+        subject: SubjectId,
+        client: Version,
+        now: Time,
+        outcome: Outcome,
+    ) -> Option<Answer> {
         // Polled before the ledger is asked: a poll that ends between the two has raised the ledger first.
         let polled_at = self.polled_at();
-        let known = Known { newest: self.ledger.newest(subject), generation: self.ledger.generation(), polled_at, client };
+        let known =
+            Known { newest: self.ledger.newest(subject), generation: self.ledger.generation(), polled_at, client };
         match judge(entry.held, known, self.bounds, now) {
             Freshness::Fresh { as_of } => Some(Answer { entry, as_of, fresh: true, outcome }),
             Freshness::Stale { as_of } => Some(Answer { entry, as_of, fresh: false, outcome }),

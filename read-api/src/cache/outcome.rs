@@ -23,15 +23,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 7] = [
-        Self::HitMemory,
-        Self::Miss,
-        Self::Coalesced,
-        Self::Stale,
-        Self::Negative,
-        Self::Error,
-        Self::Revalidated,
-    ];
+    const ALL: [Self; 7] =
+        [Self::HitMemory, Self::Miss, Self::Coalesced, Self::Stale, Self::Negative, Self::Error, Self::Revalidated];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {

@@ -27,8 +27,7 @@ pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let (session, subject) = app.citizen(request.headers(), now)?;
     let remaining = app.limits.code.check(session, 1).map_err(|refused| Failure(refused.into()))?;
     let answer = app.views.get(subject, Version::ABSENT).await.map_err(no_answer)?;
-    let handle =
-        Handle { subject, region: app.region.clone(), version: answer.entry.held.version, sealed_at: now };
+    let handle = Handle { subject, region: app.region.clone(), version: answer.entry.held.version, sealed_at: now };
     // Whole seconds, as the code carries them.
     let issued_at = Time::from_secs(now.as_secs());
     let expires_at = issued_at.plus(app.config.code_lifetime);

@@ -67,8 +67,7 @@ impl IssuerKey {
     /// # Errors
     /// Not such a key.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyFault> {
-        let pair =
-            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map_err(|_| KeyFault::NotP256)?;
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map_err(|_| KeyFault::NotP256)?;
         let id = key_id(pair.public_key().as_ref());
         Ok(Self { pair, id })
     }

@@ -10,7 +10,9 @@ mod keys;
 #[cfg(test)]
 mod tests;
 
-use coset::{CborSerializable, CoseSign1, CoseSign1Builder, HeaderBuilder, RegisteredLabelWithPrivate, cbor::Value, iana};
+use coset::{
+    CborSerializable, CoseSign1, CoseSign1Builder, HeaderBuilder, RegisteredLabelWithPrivate, cbor::Value, iana,
+};
 
 use crate::limits::MAX_CODE_CHARS;
 

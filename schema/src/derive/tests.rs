@@ -1,6 +1,5 @@
 //! Properties of `derive`, against an oracle that asks each event at one moment and knows nothing of spans or segments.
 
-
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -175,11 +174,17 @@ proptest! {
 fn a_positive_is_red_for_a_week_or_until_two_negatives_a_day_apart() {
     let rules = Rules::built_in();
     let alone = derive(&[event("p", 0, 0, positive())], &rules);
-    assert_eq!((colour(&alone, 0), colour(&alone, 167), colour(&alone, 168)), (Colour::Red, Colour::Red, Colour::Green));
+    assert_eq!(
+        (colour(&alone, 0), colour(&alone, 167), colour(&alone, 168)),
+        (Colour::Red, Colour::Red, Colour::Green)
+    );
     let close = [event("p", 0, 0, positive()), event("a", 0, 30, negative()), event("b", 0, 53, negative())];
     assert_eq!(colour(&derive(&close, &rules), 60), Colour::Red);
     let apart = [event("p", 0, 0, positive()), event("a", 0, 30, negative()), event("b", 0, 54, negative())];
-    assert_eq!((colour(&derive(&apart, &rules), 53), colour(&derive(&apart, &rules), 54)), (Colour::Red, Colour::Green));
+    assert_eq!(
+        (colour(&derive(&apart, &rules), 53), colour(&derive(&apart, &rules), 54)),
+        (Colour::Red, Colour::Green)
+    );
 }
 
 #[test]

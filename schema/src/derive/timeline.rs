@@ -56,7 +56,9 @@ pub(super) fn timeline(all: &[StoredEvent], effective: &[&Event], rules: &Rules)
 fn spans<'a>(effective: &[&'a Event], rules: &Rules) -> Vec<Span<'a>> {
     let mut negatives: Vec<Time> = effective
         .iter()
-        .filter(|e| matches!(e.data, EventData::TestResult { test: TestKind::NucleicAcid, result: TestOutcome::Negative }))
+        .filter(|e| {
+            matches!(e.data, EventData::TestResult { test: TestKind::NucleicAcid, result: TestOutcome::Negative })
+        })
         .map(|e| e.occurred_at)
         .collect();
     negatives.sort_unstable();

@@ -48,7 +48,10 @@ pub(super) fn read(resource: &Value, context: Context<'_>) -> Row {
 
 fn resource_id<'a>(kind: &str, id: Option<&'a str>) -> Result<&'a str, NotTaken> {
     if !matches!(kind, "Patient" | "Immunization") {
-        return Err(fault("/resourceType", "expected Patient or Immunization: other resources are not understood here"));
+        return Err(fault(
+            "/resourceType",
+            "expected Patient or Immunization: other resources are not understood here",
+        ));
     }
     id.ok_or_else(|| fault("/id", "expected a FHIR id: 1 to 64 letters, digits, dashes and dots"))
 }
@@ -56,13 +59,17 @@ fn resource_id<'a>(kind: &str, id: Option<&'a str>) -> Result<&'a str, NotTaken>
 /// What changes a resource's meaning in ways that we do not know must not be passed over (FHIR R4 section 2.1.0.12).
 fn refuse_modifiers(resource: &Value) -> Result<(), NotTaken> {
     let found = ["modifierExtension", "implicitRules"].into_iter().find(|key| resource.get(key).is_some());
-    found.map_or(Ok(()), |key| Err(fault(&format!("/{key}"), "expected none: it may change the meaning of the resource")))
+    found.map_or(Ok(()), |key| {
+        Err(fault(&format!("/{key}"), "expected none: it may change the meaning of the resource"))
+    })
 }
 
 /// `meta.versionId` where it is a number, else `meta.lastUpdated` in milliseconds, else 0.
 fn revision(resource: &Value) -> Result<u64, NotTaken> {
     if let Some(version) = text(resource, "/meta/versionId") {
-        return version.parse().map_err(|_| fault("/meta/versionId", "expected a whole number: revisions have an order"));
+        return version
+            .parse()
+            .map_err(|_| fault("/meta/versionId", "expected a whole number: revisions have an order"));
     }
     let Some(updated) = text(resource, "/meta/lastUpdated") else { return Ok(0) };
     let time = date_time(updated).ok_or_else(|| fault("/meta/lastUpdated", "expected a FHIR instant"))?;
@@ -86,9 +93,7 @@ fn patient<'a>(id: &'a str, resource: &'a Value) -> Read<'a> {
     // Nothing in a Patient says when it became true: the time of its last change, or of birth, orders it among others.
     let occurred_at = text(resource, "/meta/lastUpdated").or(born).and_then(date_time).unwrap_or_default();
     let deceased_at = match (resource.get("deceasedDateTime"), resource.get("deceasedBoolean")) {
-        (Some(at), _) => {
-            Some(at.as_str().and_then(date_time).ok_or_else(|| fault("/deceasedDateTime", DATE_TIME))?)
-        }
+        (Some(at), _) => Some(at.as_str().and_then(date_time).ok_or_else(|| fault("/deceasedDateTime", DATE_TIME))?),
         (None, Some(Value::Bool(true))) => Some(occurred_at),
         (None, Some(Value::Bool(false)) | None) => None,
         (None, Some(_)) => return Err(fault("/deceasedBoolean", "expected true or false")),
@@ -110,10 +115,7 @@ fn immunization<'a>(id: &str, resource: &'a Value, context: Context<'_>) -> Read
         Some("completed") => covid_19_only(cvx, context)?,
         Some("not-done") => return Err(NotTaken::Ignored("the vaccination was not done".into())),
         Some("entered-in-error") => {
-            let data = EventData::Retraction {
-                event_id: format!("Immunization/{id}"),
-                why: "entered in error".into(),
-            };
+            let data = EventData::Retraction { event_id: format!("Immunization/{id}"), why: "entered in error".into() };
             return Ok((patient, occurred_at, data));
         }
         Some(_) | None => return Err(fault("/status", "expected completed, not-done or entered-in-error")),
@@ -141,7 +143,8 @@ fn whole_name(name: &Value) -> Option<String> {
     let given: Vec<_> = given.into_iter().flatten().filter_map(Value::as_str).collect();
     let family = text(name, "/family");
     let is_han = family.is_some_and(|f| f.chars().all(|c| ('\u{3400}'..='\u{9fff}').contains(&c)));
-    let parts: Vec<_> = if is_han { family.into_iter().chain(given).collect() } else { given.into_iter().chain(family).collect() };
+    let parts: Vec<_> =
+        if is_han { family.into_iter().chain(given).collect() } else { given.into_iter().chain(family).collect() };
     (!parts.is_empty()).then(|| parts.join(if is_han { "" } else { " " }))
 }
 

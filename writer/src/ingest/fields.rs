@@ -37,7 +37,12 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that must be there and that `read` must understand.
-    pub fn required<T>(&mut self, key: &'static str, expected: &str, read: impl FnOnce(&'a Value) -> Option<T>) -> Option<T> {
+    pub fn required<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        read: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> Option<T> {
         let value = self.optional(key).and_then(read);
         if value.is_none() {
             self.fault(key, expected);
@@ -75,7 +80,10 @@ impl<'a> Fields<'a> {
                 // RFC 6901 section 3: ~ and / are escaped. The name is the sender's, so it is cut.
                 let name: String = key.chars().take(40).collect::<String>().replace('~', "~0").replace('/', "~1");
                 let known = self.known.join(", ");
-                self.errors.push(FieldError::new(format!("{}/{name}", self.pointer), format!("unknown field; expected {known}")));
+                self.errors.push(FieldError::new(
+                    format!("{}/{name}", self.pointer),
+                    format!("unknown field; expected {known}"),
+                ));
             }
         }
         self.errors

@@ -34,6 +34,9 @@ const KINDS: [(&str, Kind); 5] = [
 /// Reads an event; every field at fault is named.
 pub(super) fn read(value: &Value, context: Context<'_>) -> Row {
     let mut event = Fields::new(Some(value), "");
+    if !value.is_object() {
+        return Row { id: None, event: Err(NotTaken::Rejected(Problem::invalid(event.finish()))) };
+    }
     let id = event.required("id", EVENT_ID, |v| v.as_str().filter(|id| is_event_id(id)).map(str::to_owned));
     let sender = event.optional("agency").map(|v| v.as_str() == Some(context.agency));
     if sender == Some(false) {
@@ -42,16 +45,18 @@ pub(super) fn read(value: &Value, context: Context<'_>) -> Row {
         problem.errors = vec![FieldError::new("/agency", "expected the agency of the token")];
         return Row { id, event: Err(NotTaken::Rejected(problem)) };
     }
-    let revision = event.maybe("revision", "expected a whole number from 0", Value::as_u64).map(Option::unwrap_or_default);
+    let revision =
+        event.maybe("revision", "expected a whole number from 0", Value::as_u64).map(Option::unwrap_or_default);
     let kind = event.one_of("kind", &KINDS);
     let latest = context.latest();
     let occurred_at = event.required("occurred_at", TIME, time);
     if occurred_at.is_some_and(|t| t > latest) {
         event.fault("occurred_at", "expected a time that is not in the future");
     }
-    let (document, mut errors) = document(event.optional("subject"), context);
+    let (document, subject_errors) = document(event.optional("subject"), context);
     let data = event.optional("data");
-    errors.extend(event.finish());
+    let mut errors = event.finish();
+    errors.extend(subject_errors);
     let data = kind.and_then(|kind| {
         let mut fields = Fields::new(data, "/data");
         let data = read_data(kind, &mut fields, occurred_at, context);
@@ -152,7 +157,8 @@ fn read_data(kind: Kind, data: &mut Fields<'_>, occurred_at: Option<Time>, conte
 fn colour_assignment(data: &mut Fields<'_>, occurred_at: Option<Time>, context: Context<'_>) -> Option<EventData> {
     let colours = [("green", Colour::Green), ("yellow", Colour::Yellow), ("red", Colour::Red)];
     let colour = data.one_of("colour", &colours);
-    let reasons: Vec<_> = context.rules.assignment_reasons.iter().map(|(name, may_give)| (name.as_str(), (name, may_give))).collect();
+    let reasons: Vec<_> =
+        context.rules.assignment_reasons.iter().map(|(name, may_give)| (name.as_str(), (name, may_give))).collect();
     let reason = data.one_of("reason", &reasons);
     if let (Some(colour), Some((name, may_give))) = (colour, reason)
         && !may_give.contains(&colour)

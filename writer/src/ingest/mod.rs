@@ -3,6 +3,8 @@
 mod fhir;
 mod fields;
 mod json;
+#[cfg(test)]
+mod tests;
 
 use serde_json::Value;
 use yima_schema::event::StoredEvent;
@@ -77,7 +79,8 @@ pub fn read(text: &[u8], dialect: Dialect, context: Context<'_>) -> Row {
 /// What is wrong with JSON that does not parse, without repeating any of it.
 fn malformed(fault: &serde_json::Error) -> Problem {
     let (line, column) = (fault.line(), fault.column());
-    let detail = format!("expected JSON (RFC 8259, UTF-8, at most 127 levels deep); fault at line {line}, column {column}");
+    let detail =
+        format!("expected JSON (RFC 8259, UTF-8, at most 127 levels deep); fault at line {line}, column {column}");
     let mut problem = Problem::new(ProblemType::Malformed, detail.clone());
     problem.errors = vec![FieldError::new("", detail)];
     problem

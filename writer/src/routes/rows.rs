@@ -45,7 +45,12 @@ pub(super) fn line_numbers(body: &Bytes) -> Vec<(usize, Bytes)> {
 }
 
 /// Reads and commits rows of one agency. Runs as a task of its own: a client that goes away does not stop what was begun.
-pub(super) async fn commit(app: &Arc<App>, agency: &Arc<str>, dialect: Dialect, rows: Vec<(usize, Bytes)>) -> Vec<RowAnswer> {
+pub(super) async fn commit(
+    app: &Arc<App>,
+    agency: &Arc<str>,
+    dialect: Dialect,
+    rows: Vec<(usize, Bytes)>,
+) -> Vec<RowAnswer> {
     let (answer, answered) = tokio::sync::oneshot::channel();
     let numbers: Vec<usize> = rows.iter().map(|(n, _)| *n).collect();
     let (task_app, agency) = (Arc::clone(app), Arc::clone(agency));
@@ -60,7 +65,12 @@ pub(super) async fn commit(app: &Arc<App>, agency: &Arc<str>, dialect: Dialect, 
     })
 }
 
-async fn read_and_commit(app: &Arc<App>, agency: &Arc<str>, dialect: Dialect, rows: Vec<(usize, Bytes)>) -> Vec<RowAnswer> {
+async fn read_and_commit(
+    app: &Arc<App>,
+    agency: &Arc<str>,
+    dialect: Dialect,
+    rows: Vec<(usize, Bytes)>,
+) -> Vec<RowAnswer> {
     let read = {
         let (app, agency) = (Arc::clone(app), Arc::clone(agency));
         // Parsing and hashing thousands of rows would hold up the requests that share this thread.

@@ -88,10 +88,7 @@ pub fn router(issuer: Issuer, people: People, pseudonyms: &PseudonymKey, rules: 
     });
     let limit = RateLimiter::new("demo-token", &RateConfig::new(TOKENS_PER_SECOND, Duration::from_secs(1)));
     let demo = Demo { issuer, people, shown: shown.collect(), limit };
-    Router::new()
-        .route("/demo/people", get(list))
-        .route("/demo/token", post(give))
-        .with_state(Arc::new(demo))
+    Router::new().route("/demo/people", get(list)).route("/demo/token", post(give)).with_state(Arc::new(demo))
 }
 
 async fn list(State(demo): State<Arc<Demo>>) -> Response {

@@ -3,6 +3,9 @@
 //! The order is what makes an acknowledgement true. The version is read before the events, so a set that succeeds was made from at
 //! least the events that any earlier version was made from; whoever loses the race starts again at the version.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;

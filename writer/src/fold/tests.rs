@@ -1,0 +1,130 @@
+//! Folds on the real embedded store.
+
+use yima_schema::event::{Event, EventData, TestKind, TestOutcome};
+use yima_schema::time::Time;
+use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
+use yima_store::{EventReader, Feed, ViewReader};
+
+use super::*;
+
+fn subject(n: u8) -> SubjectId {
+    SubjectId::from_bytes([n; 16])
+}
+
+fn event(subject_n: u8, id: &str, positive: bool) -> StoredEvent {
+    let result = if positive { TestOutcome::Positive } else { TestOutcome::Negative };
+    let event = Event {
+        subject: subject(subject_n),
+        agency: "lab-7".into(),
+        id: id.into(),
+        revision: 0,
+        document: "E1*****78".into(),
+        occurred_at: Time::from_secs(1_790_000_000),
+        data: EventData::TestResult { test: TestKind::NucleicAcid, result },
+    };
+    StoredEvent::new(event, Time::from_secs(1_790_000_100))
+}
+
+fn open(dir: &tempfile::TempDir) -> Arc<EmbeddedStore> {
+    EmbeddedStore::open(dir.path(), EmbeddedOptions::new("test", [0; 16])).unwrap()
+}
+
+async fn folder(store: &Arc<EmbeddedStore>) -> Arc<Folder> {
+    Arc::new(Folder::start(store.clone(), Arc::new(Rules::built_in())).await.unwrap())
+}
+
+async fn stored_view(store: &EmbeddedStore, n: u8) -> (Version, View) {
+    let found = store.lookup(subject(n)).await.unwrap().unwrap();
+    (found.version, View::decode(&found.view).unwrap())
+}
+
+/// The highest version of each subject that the feed tells.
+async fn published(store: &EmbeddedStore) -> HashMap<SubjectId, Version> {
+    let mut newest = HashMap::new();
+    for stream in store.streams().await.unwrap() {
+        for (_, change) in store.changes(stream.id, 0, usize::MAX).await.unwrap() {
+            let version: &mut Version = newest.entry(change.subject).or_default();
+            *version = (*version).max(change.version);
+        }
+    }
+    newest
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_writers_and_eight_clients_lose_nothing() {
+    const SUBJECTS: u8 = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let folders = [folder(&store).await, folder(&store).await];
+    let clients = (0..8usize).map(|client| {
+        let folder = folders[client % 2].clone();
+        tokio::spawn(async move {
+            for round in 0..6 {
+                let id = format!("{client}-{round}");
+                let events = (0..SUBJECTS).map(|n| event(n, &id, n % 3 == 0)).collect();
+                let outcomes = folder.commit(events).await.unwrap();
+                assert!(outcomes.iter().all(|o| *o == Outcome::Accepted));
+            }
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
+    let rules = Rules::built_in();
+    let published = published(&store).await;
+    for n in 0..SUBJECTS {
+        let events = store.events(&[subject(n)]).await.unwrap().remove(0);
+        let (version, view) = stored_view(&store, n).await;
+        assert_eq!(events.len(), 48);
+        assert!(view == derive(&events, &rules));
+        assert_eq!(published[&subject(n)], version);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outcomes_are_each_rows_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let folder = folder(&store).await;
+    let first = folder.commit(vec![event(1, "a", false), event(1, "a", false), event(1, "a", true)]).await.unwrap();
+    assert_eq!(first, [Outcome::Accepted, Outcome::Duplicate, Outcome::Conflict]);
+    let (version, _) = stored_view(&store, 1).await;
+    // A duplicate finds nothing new: no new version, but it is published again.
+    let rows_before = store.streams().await.unwrap()[0].last;
+    assert_eq!(folder.commit(vec![event(1, "a", false)]).await.unwrap(), [Outcome::Duplicate]);
+    assert_eq!(stored_view(&store, 1).await.0, version);
+    assert_eq!(store.streams().await.unwrap()[0].last, rows_before + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_writer_left_unfinished_is_folded_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    // As if the process had died between the append and the fold.
+    store.append(vec![event(1, "a", true), event(2, "b", false)]).await.unwrap();
+    store.close().await;
+    drop(store);
+    let store = open(&dir);
+    assert_eq!(store.unsettled().await.unwrap().len(), 2);
+    folder(&store).await;
+    for n in [1, 2] {
+        assert_eq!(stored_view(&store, n).await.1.events.count, 1);
+        assert!(published(&store).await.contains_key(&subject(n)));
+    }
+    store.close().await;
+    drop(store);
+    assert!(open(&dir).unsettled().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_whose_stream_was_closed_publishes_in_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let folder = folder(&store).await;
+    folder.commit(vec![event(1, "a", false)]).await.unwrap();
+    let stream = *folder.stream.lock();
+    store.close_stream(stream).await.unwrap();
+    assert_eq!(folder.commit(vec![event(1, "b", true)]).await.unwrap(), [Outcome::Accepted]);
+    assert_ne!(*folder.stream.lock(), stream);
+    assert_eq!(published(&store).await[&subject(1)], stored_view(&store, 1).await.0);
+}
