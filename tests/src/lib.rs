@@ -1,1 +1,10 @@
-//! tests
+//! The harness of the end-to-end tests: yima as a process, a client, and people to send events about.
+
+mod calls;
+mod http;
+mod people;
+mod yima;
+
+pub use http::{Http, Reply};
+pub use people::{Person, ago, new_person, now};
+pub use yima::{NotStarted, Options, Yima};

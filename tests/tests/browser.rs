@@ -1,0 +1,168 @@
+//! Both pages in a real browser, against a real yima: what a citizen and a guard see, and what they do not.
+
+mod chromium;
+
+use std::io::Write;
+use std::time::Instant;
+
+use serde_json::json;
+use yima_schema::time::HOUR;
+use yima_tests::{Options, Person, Yima};
+
+use chromium::{Screen, Window};
+
+const PHONE: Screen = Screen { width: 390, height: 844, phone: true };
+const SMALL_PHONE: Screen = Screen { width: 320, height: 640, phone: true };
+const DESK: Screen = Screen { width: 1280, height: 800, phone: false };
+
+const ENTER: &str = "\u{e007}";
+
+/// A citizen's phone, signed in as that demo person: 0 is green, 1 yellow, 2 red.
+fn phone(yima: &Yima, screen: Screen, person: u32) -> Window {
+    let phone = Window::open(screen, &yima.read_url());
+    phone.click(&format!("button[data-person='{person}']"));
+    phone
+}
+
+/// A checkpoint's screen, signed in.
+fn checkpoint(yima: &Yima) -> Window {
+    let desk = Window::open(DESK, &format!("{}/checkpoint", yima.read_url()));
+    desk.click("#demo-guard");
+    desk.see("#verdict[data-verdict='idle']");
+    desk
+}
+
+fn code(phone: &Window) -> String {
+    phone.attribute("#code[data-code^='YM1:']", "data-code")
+}
+
+fn scan(desk: &Window, code: &str) {
+    desk.type_into("#code-input", &format!("{code}{ENTER}"));
+}
+
+/// Nothing went wrong out of sight, and the page left nothing behind where others could find it.
+#[track_caller]
+fn assert_clean(window: &Window, yima: &Yima) {
+    assert_eq!(window.complaints(), Vec::<serde_json::Value>::new());
+    let origin = yima.read_url();
+    let asked =
+        window.evaluate("[location.href, ...performance.getEntriesByType('resource').map(entry => entry.name)]");
+    let asked: Vec<String> = serde_json::from_value(asked).expect("a list of texts");
+    assert!(asked.len() > 4, "page, script, style, sign-in and data: {asked:?}");
+    for url in asked {
+        let path = url.strip_prefix(&origin).unwrap_or_else(|| panic!("asked elsewhere: {url}"));
+        assert!(!path.contains(['?', '#']), "more than a path: {url}");
+    }
+    assert_eq!(window.evaluate("[document.cookie, localStorage.length]"), json!(["", 0]));
+}
+
+#[test]
+fn a_citizen_shows_a_code_and_a_guard_lets_them_through() {
+    let yima = Yima::start(Options::default());
+    let phone = phone(&yima, PHONE, 0);
+    phone.see("#colour[data-colour='green']");
+    phone.see("#as-of[datetime]");
+    let time = phone.text("#clock-time");
+    phone.see_xpath(&format!("//*[@id='clock-time'][.!='{time}']"));
+    let code = code(&phone);
+    phone.picture("citizen");
+
+    let desk = checkpoint(&yima);
+    scan(&desk, &code);
+    desk.see("#verdict[data-verdict='pass'][data-reason='green']");
+    desk.see("#code-input:focus:placeholder-shown");
+    assert_eq!(desk.text("#person .who"), format!("{} {}", phone.text("#name"), phone.text("#document")));
+    desk.picture("checkpoint");
+
+    // As a scanner types it: into whatever has the focus.
+    scan(&desk, "no health code");
+    desk.see("#verdict[data-verdict='check'][data-reason='malformed']");
+    assert_eq!(desk.text("#person"), "");
+    desk.see("#code-input:focus:placeholder-shown");
+
+    assert_clean(&phone, &yima);
+    assert_clean(&desk, &yima);
+}
+
+#[test]
+fn a_positive_test_turns_the_phone_red_by_itself_and_the_guard_stops_its_holder() {
+    let yima = Yima::start(Options::default());
+    let phone = Window::open(PHONE, &yima.read_url());
+    phone.see("button[data-person='0']");
+    let person = Person { document: phone.text("button[data-person='0'] small") };
+    phone.click("button[data-person='0']");
+    phone.see("#colour[data-colour='green']");
+    let green = code(&phone);
+
+    let lab = yima.agency_token("lab-7");
+    assert_eq!(yima.event(&lab, &person.test("browser-1", "positive", HOUR)), "accepted");
+    let accepted = Instant::now();
+    phone.see("#colour[data-colour='red']");
+    // Past the test runner's capture: it is a figure to look at, not a bound.
+    let _ = writeln!(std::io::stderr(), "accepted → red on the phone: {} ms", accepted.elapsed().as_millis());
+
+    let red = phone.attribute(&format!("#code[data-code]:not([data-code='{green}'])"), "data-code");
+    let desk = checkpoint(&yima);
+    scan(&desk, &red);
+    desk.see("#verdict[data-verdict='stop'][data-reason='red']");
+    // A picture of the green one does not help.
+    scan(&desk, "no health code");
+    desk.see("#verdict[data-reason='malformed']");
+    scan(&desk, &green);
+    desk.see("#verdict[data-verdict='stop'][data-reason='red']");
+    desk.picture("checkpoint-stop");
+    phone.picture("citizen-red");
+    assert_clean(&phone, &yima);
+    assert_clean(&desk, &yima);
+}
+
+#[test]
+fn a_small_phone_shows_everything_in_both_languages() {
+    let yima = Yima::start(Options::default());
+    let phone = Window::open(SMALL_PHONE, &yima.read_url());
+    for person in ["0", "1"] {
+        phone.see(&format!("button[data-person='{person}']"));
+        assert_fits(&phone);
+        phone.click(&format!("button[data-person='{person}']"));
+        code(&phone);
+        for (lang, words) in [("zh-Hans", ["绿码", "黄码"]), ("en", ["Green", "Yellow"])] {
+            phone.click("#lang");
+            phone.see(&format!("html[lang='{lang}']"));
+            phone.see_xpath(&format!("//*[@id='colour-word'][.='{}' or .='{}']", words[0], words[1]));
+            assert_fits(&phone);
+        }
+        phone.click("#sign-out");
+    }
+    assert_clean(&phone, &yima);
+}
+
+/// Nothing has to be scrolled for sideways.
+#[track_caller]
+fn assert_fits(window: &Window) {
+    assert_eq!(window.evaluate("document.documentElement.scrollWidth <= innerWidth"), json!(true));
+}
+
+#[test]
+fn without_the_service_a_phone_says_so_and_takes_its_code_away() {
+    let mut yima = Yima::start(Options::default().env("YIMA_READ_API__CODE_LIFETIME_S", 20));
+    let phone = phone(&yima, PHONE, 0);
+    let desk = checkpoint(&yima);
+    phone.see("#colour[data-colour='green']");
+    phone.see("#code[data-live='true']");
+    let (code, name) = (code(&phone), phone.text("#name"));
+    assert_clean(&phone, &yima);
+
+    yima.kill9();
+    scan(&desk, &code);
+    desk.see("#verdict[data-verdict='unchecked'][data-reason='offline']");
+    desk.picture("checkpoint-offline");
+    phone.see("#banner:not([hidden])");
+    phone.see("#code[data-live='false']");
+    let light = "getComputedStyle(document.querySelector('#code .light')).animationPlayState";
+    assert_eq!(phone.evaluate(light), json!("paused"), "nothing moves that would look live");
+    assert_eq!(phone.text("#name"), name, "what was shown last stays");
+    phone.picture("citizen-offline");
+    phone.see("#code:not([data-code]) #qr:empty");
+    phone.see("#code-note:not([hidden])");
+    phone.picture("citizen-expired");
+}

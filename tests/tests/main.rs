@@ -1,0 +1,27 @@
+//! End-to-end: yima as a process, seen through its ports only, except where the store is opened after it has stopped.
+
+mod browser;
+mod bad_input;
+mod codes;
+mod display;
+mod fields;
+mod journey;
+mod limits;
+mod rows;
+mod sockets;
+
+use std::sync::{Arc, Mutex, Weak};
+
+use yima_tests::{Options, Yima};
+
+/// An instance for tests that leave each other alone: each has its own people, agencies' events and checkpoints. It is ended with its
+/// last user, since nothing would end what a `static` owns.
+fn shared() -> Arc<Yima> {
+    static SHARED: Mutex<Weak<Yima>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().expect("the shared instance started for the test before");
+    shared.upgrade().unwrap_or_else(|| {
+        let started = Arc::new(Yima::start(Options::default().unlimited()));
+        *shared = Arc::downgrade(&started);
+        started
+    })
+}
