@@ -1,4 +1,4 @@
-//! Compact binary form: one format byte, then postcard. A reader of format n reads every format up to n.
+//! Compact binary form: one format byte, then postcard. A type that gets another format keeps reading the ones before.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -139,11 +139,13 @@ pub struct StoredEvent {
 }
 
 const FORMAT: u8 = 1;
+/// Part of what is hashed: stays, whatever becomes of the stored format, or events sent again would be conflicts.
+const HASHED_FORMAT: u8 = 1;
 
 impl StoredEvent {
     /// Computes the hash.
     pub fn new(event: Event, received_at: Time) -> Self {
-        let hash = ContentHash(sha256_16(&codec::encode(FORMAT, &event)));
+        let hash = ContentHash(sha256_16(&codec::encode(HASHED_FORMAT, &event)));
         Self { event, hash, received_at }
     }
 

@@ -13,6 +13,9 @@ pub fn mask_number(number: &str, head: usize, tail: usize) -> String {
 /// Masks a personal name. Written without spaces in Han characters: the surname's first character stays (张三丰 → 张**). Otherwise the
 /// first letter of each word stays (Anna Lee → A*** L**).
 pub fn mask_name(name: &str) -> String {
+    if name.trim().chars().count() == 1 {
+        return "*".into();
+    }
     let masked_word = |word: &str| -> String {
         word.chars().enumerate().map(|(at, c)| if at == 0 || c == '·' { c } else { '*' }).collect()
     };
@@ -29,7 +32,7 @@ mod tests {
         assert_eq!(mask_name("张三丰"), "张**");
         assert_eq!(mask_name("  Anna  Lee "), "A*** L**");
         assert_eq!(mask_name("阿卜杜拉·买买提"), "阿***·***");
-        assert_eq!(mask_name("张"), "张");
+        assert_eq!(mask_name("张"), "*");
     }
 
     #[test]

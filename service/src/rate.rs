@@ -13,6 +13,7 @@ use serde::Deserialize;
 use yima_schema::problem::{Problem, ProblemType};
 
 use crate::config;
+use crate::http::Failure;
 
 /// `RateLimit` (draft-ietf-httpapi-ratelimit-headers, section 4).
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -125,6 +126,21 @@ impl RateLimiter {
             // Cannot be: the cost is at most the burst.
             Err(InsufficientCapacity(_)) => Err(Refused { retry_after: Duration::from_secs(1) }),
         }
+    }
+
+    /// Takes `cost` from `key` as [`Self::check`] does; the refusal is the whole answer, with the fields of [`Self::describe`].
+    ///
+    /// # Errors
+    /// 429.
+    pub fn take(&self, key: u64, cost: u32) -> Result<Remaining, Failure> {
+        self.check(key, cost).map_err(|refused| self.refusal(refused))
+    }
+
+    /// The answer to whom was refused.
+    pub fn refusal(&self, refused: Refused) -> Failure {
+        let mut fields = HeaderMap::new();
+        self.describe(Remaining(0), &mut fields);
+        Failure::new(refused.into(), fields)
     }
 
     /// The key of a name (an agency, a checkpoint): random per limiter, so that nobody can look for two names that collide.

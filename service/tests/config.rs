@@ -39,7 +39,7 @@ fn all_sections_can_be_set() {
         ("YIMA_DISPLAY_RATE__WINDOW_S", "60"),
         ("YIMA_TELEMETRY__LOG_FORMAT", "json"),
     ]);
-    let config: Config = load(Some(file.path()), given).unwrap();
+    let config: Config = load("", Some(file.path()), given).unwrap();
     assert_eq!((config.http.max_in_flight.get(), config.http.request_timeout), (9, Duration::from_secs(5)));
     assert_eq!((config.admin.listen.port(), config.jwt.issuer.as_str()), (0, "idp"));
     assert_eq!((config.display_rate.requests.get(), config.display_rate.window), (6, Duration::from_secs(60)));
@@ -52,7 +52,7 @@ fn all_faults_are_reported_together() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "[http]\nmax_in_flight = 0\nmax_conections = 5\n[jwt]\nissuer = 5\n").unwrap();
     let given = env(&[("YIMA_ADMIN__LISTEN", "nowhere"), ("YIMA_HTTPS__PORT", "1"), ("YIMA_PORT", "1")]);
-    let faults = load::<Config>(Some(file.path()), given).err().unwrap();
+    let faults = load::<Config>("", Some(file.path()), given).err().unwrap();
     let mut keys: Vec<_> = faults.0.iter().map(|fault| fault.key.as_str()).collect();
     keys.sort_unstable();
     let wanted = ["", "admin.listen", "http.max_conections", "http.max_in_flight", "https", "jwt.issuer"];

@@ -1,6 +1,7 @@
 //! The calls that most tests make, each as its kind of caller makes it.
 
 use serde_json::{Value, json};
+use yima_schema::time::Time;
 
 use crate::{Person, Reply, Yima};
 
@@ -10,7 +11,8 @@ impl Yima {
     /// # Panics
     /// When that is refused.
     pub fn session(&self, identity_token: &str) -> String {
-        let reply = self.http().post(&format!("{}/v1/sessions", self.read_url()), identity_token, "application/json", b"");
+        let reply =
+            self.http().post(&format!("{}/v1/sessions", self.read_url()), identity_token, "application/json", b"");
         reply.json(200)["session"].as_str().expect("a session is a text").to_owned()
     }
 
@@ -38,8 +40,21 @@ impl Yima {
         self.token(&["agency", name])
     }
 
-    /// `GET /v1/display`.
+    /// `GET /v1/display`, asked again until the answer is true of a moment after the last acknowledgement of [`Self::push`]: until then it
+    /// need not show what was acknowledged, and says so itself. Anything but a display is returned at once.
     pub fn display(&self, session: &str) -> Reply {
+        let acknowledged_at = self.acknowledged_at();
+        loop {
+            let reply = self.display_now(session);
+            let as_of: Option<Time> = reply.header("yima-as-of").parse().ok();
+            if as_of.is_none_or(|as_of| as_of > acknowledged_at) {
+                return reply;
+            }
+        }
+    }
+
+    /// `GET /v1/display`, once.
+    pub fn display_now(&self, session: &str) -> Reply {
         self.http().get(&format!("{}/v1/display", self.read_url()), session)
     }
 
@@ -52,18 +67,31 @@ impl Yima {
         reply.json(200)["code"].as_str().expect("a code is a text").to_owned()
     }
 
-    /// `POST /v1/scan`.
+    /// `POST /v1/scan`, asked again as [`Self::display`] is.
     ///
     /// # Panics
     /// When there is no verdict.
     pub fn scan(&self, guard: &str, code: &str) -> Value {
-        let body = json!({ "code": code }).to_string();
-        self.http().post(&format!("{}/v1/scan", self.read_url()), guard, "application/json", body.as_bytes()).json(200)
+        let (url, body) = (format!("{}/v1/scan", self.read_url()), json!({ "code": code }).to_string());
+        let acknowledged_at = self.acknowledged_at();
+        loop {
+            let verdict = self.http().post(&url, guard, "application/json", body.as_bytes()).json(200);
+            let as_of: Option<Time> = verdict["as_of"].as_str().and_then(|as_of| as_of.parse().ok());
+            if as_of.is_none_or(|as_of| as_of > acknowledged_at) {
+                return verdict;
+            }
+        }
     }
 
     /// `POST /v1/events` with a body of that content type.
+    ///
+    /// # Panics
+    /// Without a whole answer.
     pub fn push(&self, agency: &str, content_type: &str, body: &[u8]) -> Reply {
-        self.http().post(&format!("{}/v1/events", self.writer_url()), agency, content_type, body)
+        let url = format!("{}/v1/events", self.writer_url());
+        let reply = self.http().push(&url, agency, content_type, body).expect("a whole answer to POST");
+        self.acknowledge();
+        reply
     }
 
     /// Sends one event and returns its status: `accepted`, `duplicate` or `ignored`.

@@ -8,7 +8,10 @@ use ureq::Agent;
 
 /// The client; a clone shares its connections.
 #[derive(Clone)]
-pub struct Http(Agent);
+pub struct Http {
+    kept: Agent,
+    once: Agent,
+}
 
 /// A whole answer.
 #[derive(Clone, Debug)]
@@ -23,20 +26,17 @@ pub struct Reply {
 
 impl Default for Http {
     fn default() -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .proxy(None)
-            .timeout_global(Some(Duration::from_secs(60)))
-            // Every thread of a load keeps its connection: new ones would use up the ports from which instances are given theirs.
-            .max_idle_connections(64)
-            .max_idle_connections_per_host(64);
-        Self(config.build().into())
+        let agent = |idle| {
+            let config = Agent::config_builder().http_status_as_error(false).max_redirects(0).proxy(None);
+            let config = config.max_idle_connections(idle).max_idle_connections_per_host(idle);
+            config.timeout_global(Some(Duration::from_secs(60))).build().into()
+        };
+        Self { kept: agent(64), once: agent(0) }
     }
 }
 
 impl Http {
-    /// Sends a request; without a body for `None`.
+    /// Sends a request on a connection of its own; without a body for `None`.
     ///
     /// # Errors
     /// There was no whole answer.
@@ -47,17 +47,7 @@ impl Http {
         headers: &[(&str, &str)],
         body: Option<&[u8]>,
     ) -> Result<Reply, ureq::Error> {
-        let mut request = Request::builder().method(method).uri(url);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let answer = match body {
-            Some(body) => self.0.run(request.body(body)?)?,
-            None => self.0.run(request.body(())?)?,
-        };
-        let (head, mut body) = answer.into_parts();
-        let body = body.with_config().limit(1 << 30).read_to_vec()?;
-        Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
+        run(&self.once, method, url, headers, body)
     }
 
     /// `GET` with a token.
@@ -66,18 +56,49 @@ impl Http {
     /// Without a whole answer.
     pub fn get(&self, url: &str, token: &str) -> Reply {
         let bearer = format!("Bearer {token}");
-        self.send("GET", url, &[("authorization", &bearer)], None).expect("a whole answer to GET")
+        run(&self.kept, "GET", url, &[("authorization", &bearer)], None).expect("a whole answer to GET")
     }
 
-    /// `POST` with a token.
+    /// `POST` with a token, on a connection of its own: who refuses before reading the body closes the connection.
     ///
     /// # Panics
     /// Without a whole answer.
     pub fn post(&self, url: &str, token: &str, content_type: &str, body: &[u8]) -> Reply {
-        let bearer = format!("Bearer {token}");
-        let headers = [("authorization", bearer.as_str()), ("content-type", content_type)];
-        self.send("POST", url, &headers, Some(body)).expect("a whole answer to POST")
+        run(&self.once, "POST", url, &headers(&format!("Bearer {token}"), content_type), Some(body))
+            .expect("a whole answer to POST")
     }
+
+    /// The same on a connection that is kept for the next: for many bodies that are read before they are answered.
+    ///
+    /// # Errors
+    /// There was no whole answer.
+    pub fn push(&self, url: &str, token: &str, content_type: &str, body: &[u8]) -> Result<Reply, ureq::Error> {
+        run(&self.kept, "POST", url, &headers(&format!("Bearer {token}"), content_type), Some(body))
+    }
+}
+
+fn headers<'a>(bearer: &'a str, content_type: &'a str) -> [(&'static str, &'a str); 2] {
+    [("authorization", bearer), ("content-type", content_type)]
+}
+
+fn run(
+    agent: &Agent,
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: Option<&[u8]>,
+) -> Result<Reply, ureq::Error> {
+    let mut request = Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = match body {
+        Some(body) => agent.run(request.body(body)?)?,
+        None => agent.run(request.body(())?)?,
+    };
+    let (head, mut body) = answer.into_parts();
+    let body = body.with_config().limit(1 << 30).read_to_vec()?;
+    Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
 }
 
 impl Reply {

@@ -2,9 +2,11 @@
 
 mod calls;
 mod http;
+mod options;
 mod people;
 mod yima;
 
 pub use http::{Http, Reply};
+pub use options::Options;
 pub use people::{Person, ago, new_person, now};
-pub use yima::{NotStarted, Options, Yima};
+pub use yima::{NotStarted, Yima};

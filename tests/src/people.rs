@@ -14,10 +14,10 @@ pub struct Person {
     pub document: String,
 }
 
-/// A person about whom nothing is known yet.
+/// A person about whom nothing is known yet. Numbers come round after 23 million people.
 ///
 /// # Panics
-/// After nine million people.
+/// Never.
 pub fn new_person() -> Person {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -1,95 +1,22 @@
 //! yima as a process of its own: started on free ports, watched until ready, ended by its id.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::process::{Child, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
+use yima_schema::time::Time;
 
-use crate::Http;
+use crate::{Http, Options, now};
 
 /// From starting the process to ready, with a small population, on a busy machine.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 /// From SIGTERM to the end; above the product's own deadline of 20 s.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
-
-/// How to start an instance. A clone starts another one on the same data directory.
-#[derive(Clone)]
-pub struct Options {
-    directory: Arc<TempDir>,
-    population: u64,
-    env: Vec<(String, String)>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        let directory = TempDir::new().expect("a temporary directory");
-        Self { directory: Arc::new(directory), population: 10, env: Vec::new() }
-    }
-}
-
-impl Options {
-    /// So many demo people. Default 10.
-    pub fn population(mut self, people: u64) -> Self {
-        self.population = people;
-        self
-    }
-
-    /// A setting by its variable, such as `YIMA_READ_API__CODE_LIFETIME_S`.
-    pub fn env(mut self, variable: &str, value: impl ToString) -> Self {
-        self.env.push((variable.to_owned(), value.to_string()));
-        self
-    }
-
-    /// Rate limits that no test reaches. For tests that are about something else.
-    pub fn unlimited(mut self) -> Self {
-        for limit in ["READ_API__LIMITS__DISPLAY", "READ_API__LIMITS__CODE", "READ_API__LIMITS__SCAN", "READ_API__LIMITS__SESSION"]
-        {
-            self = self.env(&format!("YIMA_{limit}__REQUESTS"), 1_000_000).env(&format!("YIMA_{limit}__WINDOW_S"), 1);
-        }
-        self
-    }
-
-    /// Where the instance keeps everything. It goes with the last clone of these options and the last instance.
-    pub fn data_dir(&self) -> PathBuf {
-        self.directory.path().join("data")
-    }
-
-    fn log(&self) -> PathBuf {
-        self.directory.path().join("stderr.log")
-    }
-
-    /// `yima --data-dir …` without anything that the caller's environment would add.
-    ///
-    /// # Panics
-    /// When yima is not built.
-    pub fn command(&self) -> Command {
-        let mut command = Command::new(binary());
-        for (variable, _) in std::env::vars_os() {
-            if variable.as_encoded_bytes().starts_with(b"YIMA_") {
-                command.env_remove(variable);
-            }
-        }
-        command.arg("--data-dir").arg(self.data_dir()).envs(self.env.iter().map(|(k, v)| (k, v)));
-        command
-    }
-
-    /// What a command of yima prints, line by line.
-    ///
-    /// # Panics
-    /// When it fails.
-    pub fn print(&self, args: &[impl AsRef<OsStr>]) -> Vec<String> {
-        let output = self.command().args(args).output().expect("yima can be run");
-        assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
-    }
-}
 
 /// Why an instance did not become ready.
 #[derive(Debug)]
@@ -104,9 +31,12 @@ pub struct NotStarted {
 pub struct Yima {
     options: Options,
     child: Child,
+    log: PathBuf,
     /// Of the read service, the writer, and the admin port.
     ports: [u16; 3],
     http: Http,
+    /// When the writer last answered a push, in milliseconds since the epoch.
+    acknowledged_at: AtomicI64,
 }
 
 impl Yima {
@@ -134,10 +64,12 @@ impl Yima {
         for (variable, port) in ["YIMA_READ_API__BIND", "YIMA_WRITER__BIND", "YIMA_ADMIN__LISTEN"].iter().zip(ports) {
             command.env(variable, format!("127.0.0.1:{port}"));
         }
-        let log = File::create(options.log()).expect("the temporary directory can be written");
+        let log = options.directory.path().join(format!("stderr-{}.log", ports[0]));
+        let stderr = File::create(&log).expect("the temporary directory can be written");
         command.args(["--population", &options.population.to_string()]).stdin(Stdio::null()).stdout(Stdio::null());
-        let child = command.stderr(log).spawn().expect("yima can be run");
-        let mut started = Self { options, child, ports, http: Http::default() };
+        let child = command.stderr(stderr).spawn().expect("yima can be run");
+        let mut started =
+            Self { options, child, log, ports, http: Http::default(), acknowledged_at: AtomicI64::new(0) };
         started.wait_until_ready().map(|()| started)
     }
 
@@ -210,7 +142,7 @@ impl Yima {
 
     /// What it wrote to standard error since its start.
     pub fn stderr(&self) -> String {
-        fs::read_to_string(self.options.log()).unwrap_or_else(|fault| format!("(no log: {fault})"))
+        fs::read_to_string(&self.log).unwrap_or_else(|fault| format!("(no log: {fault})"))
     }
 
     /// What it was started with.
@@ -221,6 +153,16 @@ impl Yima {
     /// Where it keeps everything.
     pub fn data_dir(&self) -> PathBuf {
         self.options.data_dir()
+    }
+
+    /// Notes that the writer has answered.
+    pub(crate) fn acknowledge(&self) {
+        self.acknowledged_at.fetch_max(now().as_millis(), Ordering::SeqCst);
+    }
+
+    /// When the writer last answered a push.
+    pub(crate) fn acknowledged_at(&self) -> Time {
+        Time::from_millis(self.acknowledged_at.load(Ordering::SeqCst))
     }
 
     /// The client.
@@ -268,15 +210,4 @@ impl Drop for Yima {
 fn free_ports() -> [u16; 3] {
     let listeners = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
     listeners.map(|listener| listener.local_addr().expect("a bound port").port())
-}
-
-/// The program: `YIMA_BIN`, else what cargo built beside this test.
-fn binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("YIMA_BIN") {
-        return path.into();
-    }
-    let test = std::env::current_exe().expect("a running program has a path");
-    // Tests are in `deps` below the directory of programs.
-    let found = test.ancestors().skip(1).take(2).map(|directory| directory.join("yima")).find(|path| path.is_file());
-    found.unwrap_or_else(|| panic!("there is no yima beside {}: run `cargo build -p yima`, or set YIMA_BIN", test.display()))
 }

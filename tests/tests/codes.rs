@@ -63,7 +63,18 @@ fn a_code_that_is_not_genuine_says_nothing_about_anyone() {
         refuses(&yima.scan(&guard, &altered(&code, at)), "stop", "forged");
     }
     let (cut, long) = (&code[..code.len() / 2], format!("YM1:{}", "A".repeat(2_000)));
-    for text in ["", "hello", "YM1:", "YM1:%%%", "HC1:6BF+70790T9WJWG.FKY*4GO0", "https://example.org/", "\u{0}", "健康", cut, &long] {
+    for text in [
+        "",
+        "hello",
+        "YM1:",
+        "YM1:%%%",
+        "HC1:6BF+70790T9WJWG.FKY*4GO0",
+        "https://example.org/",
+        "\u{0}",
+        "健康",
+        cut,
+        &long,
+    ] {
         refuses(&yima.scan(&guard, text), "check", "malformed");
     }
 }
@@ -103,7 +114,11 @@ fn a_checkpoint_s_policy_asks_for_a_test_of_so_many_hours() {
         let code = code_of(test, result, hours);
         for (guard, (verdict, reason)) in [(&day, at_24), (&two_days, at_48)] {
             let scan = yima.scan(guard, &code);
-            assert_eq!((&scan["verdict"], &scan["reason"]), (&json!(verdict), &json!(reason)), "{test} {result} {hours} h");
+            assert_eq!(
+                (&scan["verdict"], &scan["reason"]),
+                (&json!(verdict), &json!(reason)),
+                "{test} {result} {hours} h"
+            );
         }
     }
 }

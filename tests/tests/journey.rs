@@ -60,7 +60,8 @@ fn a_retraction_takes_back_the_agency_s_own_event_only() {
     let (person, lab, other) = (new_person(), yima.agency_token("lab-7"), yima.agency_token("lab-8"));
     let session = yima.session_of(&person);
     yima.event(&lab, &person.test("t-1", "positive", HOUR));
-    let retraction = person.event("r-1", "retraction", &ago(HOUR), json!({ "event_id": "t-1", "why": "two samples mixed up" }));
+    let retraction =
+        person.event("r-1", "retraction", &ago(HOUR), json!({ "event_id": "t-1", "why": "two samples mixed up" }));
     assert_eq!(yima.event(&other, &retraction), "accepted");
     assert_eq!(yima.shown(&session).0, "red");
     assert_eq!(yima.event(&lab, &retraction), "accepted");

@@ -1,14 +1,19 @@
 //! End-to-end: yima as a process, seen through its ports only, except where the store is opened after it has stopped.
 
-mod browser;
 mod bad_input;
+mod bodies;
+mod browser;
 mod codes;
+mod crash;
 mod display;
+mod fhir;
 mod fields;
 mod journey;
 mod limits;
+mod load;
 mod rows;
 mod sockets;
+mod start_stop;
 
 use std::sync::{Arc, Mutex, Weak};
 

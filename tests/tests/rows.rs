@@ -33,7 +33,8 @@ fn a_bad_row_blocks_no_good_one_and_says_what_is_wrong() {
     let answers = yima.push(&lab, "application/x-ndjson", rows.join("\r\n").as_bytes()).rows();
     let numbers: Vec<_> = answers.iter().map(|answer| answer["row"].as_u64().unwrap_or_default()).collect();
     assert_eq!(numbers, [1, 2, 4, 5, 6, 7, 8, 9, 10], "rows are numbered as lines, empty ones answer nothing");
-    let expected = ["accepted", "rejected", "rejected", "rejected", "rejected", "accepted", "rejected", "rejected", "accepted"];
+    let expected =
+        ["accepted", "rejected", "rejected", "rejected", "rejected", "accepted", "rejected", "rejected", "accepted"];
     assert_eq!(statuses(&answers), expected, "{answers:?}");
     let pointers = |row: usize| -> Vec<_> {
         let errors = answers[row]["problem"]["errors"].as_array();

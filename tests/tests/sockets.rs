@@ -34,7 +34,9 @@ fn exchange(url: &str, request: &[u8]) -> String {
 
 fn post_events(yima: &Yima, headers: &str) -> String {
     let token = yima.agency_token("lab-7");
-    format!("POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/x-ndjson\r\n{headers}\r\n")
+    format!(
+        "POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/x-ndjson\r\n{headers}\r\n"
+    )
 }
 
 #[test]
@@ -57,11 +59,32 @@ fn heads_that_are_too_much_are_refused() {
             let answer = exchange(&url, request.as_bytes());
             assert!(answer.starts_with("HTTP/1.1 400 "), "{request:?}: {answer}");
         }
+        for authorization in [b"\xff\xfe".as_slice(), b"Bearer", b"Bearer \xe5\x81\xa5"] {
+            let request = [
+                b"GET /v1/code HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: ",
+                authorization,
+                b"\r\n\r\n",
+            ];
+            let answer = exchange(&yima.read_url(), &request.concat());
+            assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+        }
         let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(70_000));
         let answer = exchange(&url, long.as_bytes());
         assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
     }
     is_unharmed(&yima, "GARBAGE");
+}
+
+#[test]
+fn a_refusal_that_ends_the_connection_says_so() {
+    let yima = shared();
+    let mut stream = connect(&yima.read_url());
+    let head = "POST /v1/scan HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n";
+    stream.write_all(head.as_bytes()).expect("the head is taken in");
+    // Without a token it is refused before its body is there. Whoever keeps connections has to know that this one ends (RFC 9112
+    // section 9.6), or the next request on it is lost.
+    let answer = read_all(stream);
+    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.to_lowercase().contains("connection: close\r\n"), "{answer}");
 }
 
 #[test]

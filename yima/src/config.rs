@@ -8,11 +8,15 @@ use yima_read_api::config::ReadApiConfig;
 use yima_schema::rules::Rules;
 use yima_service::admin::AdminConfig;
 use yima_service::config;
+use yima_service::jwt::JwtConfig;
 use yima_service::lifecycle::LifecycleConfig;
 use yima_service::telemetry::TelemetryConfig;
 use yima_writer::config::WriterConfig;
 
 use crate::error::Failure;
+
+/// The layer under the file: see there.
+const DEFAULTS: &str = include_str!("defaults.toml");
 
 /// The whole document.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,6 +28,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// The rules.
     pub rules: RulesConfig,
+    /// Whose identity tokens are taken. Without a `keys_file`: those of the demo's own provider, which gives them to whoever asks.
+    pub identity_provider: JwtConfig,
     /// The read service.
     pub read_api: ReadApiConfig,
     /// The writer.
@@ -42,6 +48,7 @@ impl Default for Config {
             region: RegionConfig::default(),
             store: StoreConfig::default(),
             rules: RulesConfig::default(),
+            identity_provider: JwtConfig::default(),
             read_api: ReadApiConfig::default(),
             writer: WriterConfig::default(),
             admin: AdminConfig::default(),
@@ -97,7 +104,7 @@ impl Config {
     /// # Errors
     /// All faults together.
     pub fn load(file: Option<&Path>) -> Result<Self, Failure> {
-        Ok(config::load(file, std::env::vars())?)
+        Ok(config::load(DEFAULTS, file, std::env::vars())?)
     }
 
     /// Reads the rules.
@@ -109,5 +116,27 @@ impl Config {
             Some(path) => Ok(Rules::parse(&std::fs::read_to_string(path).map_err(|e| Failure::file(path, &e))?)?),
             None => Ok(Rules::built_in()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loaded(env: &[(&str, &str)]) -> Config {
+        config::load(DEFAULTS, None, env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))).unwrap()
+    }
+
+    #[test]
+    fn the_layer_of_defaults_is_what_the_types_say() {
+        assert_eq!(format!("{:?}", loaded(&[])), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn a_section_given_in_part_keeps_its_own_defaults() {
+        let config =
+            loaded(&[("YIMA_READ_API__LIMITS__CODE__REQUESTS", "5"), ("YIMA_LIFECYCLE__STOP_DEADLINE_MS", "1")]);
+        assert_eq!(config.read_api.limits.code.window, Duration::from_secs(60));
+        assert_eq!(config.lifecycle.drain_wait, Duration::ZERO);
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// Where keys and the embedded store are.
     #[arg(long, global = true, env = "YIMA_DATA_DIR", default_value = "data")]
     data_dir: PathBuf,
-    /// Settings (TOML); the environment goes over it: YIMA_<SECTION>__<KEY>.
+    /// Settings (TOML); the environment goes over it: `YIMA_<SECTION>__<KEY>`.
     #[arg(long, global = true, env = "YIMA_CONFIG")]
     config: Option<PathBuf>,
     /// Synthetic people to load into an empty store.

@@ -1,5 +1,6 @@
 //! Everything in one process: the embedded store, the writer, the read service, the admin port and the demo.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use yima_schema::subject::PseudonymKey;
 use yima_service::admin;
 use yima_service::clock::now;
 use yima_service::http::{EdgeLayer, HttpLimits, finish, serve};
-use yima_service::jwt::{Issuer, Verifier};
+use yima_service::jwt::{Issuer, JwtConfig, Verifier};
 use yima_service::lifecycle::Lifecycle;
 use yima_service::telemetry::{self, Telemetry};
 use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
@@ -62,8 +63,8 @@ async fn start(options: &Options, config: &Config, rules: Arc<Rules>, telemetry:
     let pseudonyms = keys.pseudonyms()?;
     let store = open_store(options, config, &pseudonyms, &rules).await?;
 
-    let identity_provider = keys.identity_provider()?;
-    let verifier = || verifier(&identity_provider);
+    let demo_provider = keys.identity_provider()?;
+    let verifier = || verifier(&config.identity_provider, &demo_provider);
     let folder = Arc::new(Folder::start(store.clone(), rules.clone()).await?);
     let writer = yima_writer::app::App::new(
         folder.clone(),
@@ -93,7 +94,10 @@ async fn start(options: &Options, config: &Config, rules: Arc<Rules>, telemetry:
     };
     let read = yima_read_api::app::App::new(views, config.read_api.clone(), &config.region.name, read_keys, now);
     let people = People::read(&options.data_dir)?.unwrap_or_else(|| identity_provider::nobody(now()));
-    let demo = identity_provider::router(identity_provider, people, &pseudonyms, &rules);
+    let demo = match config.identity_provider.keys_file {
+        None => identity_provider::router(demo_provider, people, &pseudonyms, &rules),
+        Some(_) => axum::Router::new(),
+    };
     let layer = EdgeLayer::new("read-api", &config.read_api.http, telemetry);
     let service = yima_read_api::service(read.clone(), demo, &layer);
     lifecycle.spawn_critical("read-api", serve(read_port, service, &config.read_api.http, &lifecycle));
@@ -103,7 +107,8 @@ async fn start(options: &Options, config: &Config, rules: Arc<Rules>, telemetry:
         read.sweep();
     });
     starting.release();
-    println!("{}", crate::demo::greeting(options, config, people));
+    // Nobody may be reading.
+    let _ = writeln!(std::io::stdout(), "{}", crate::demo::greeting(options, config, people));
     let ended = lifecycle.run_until_stopped().await;
     let ended = ended.map_err(|e| Failure::Usage(format!("signals cannot be received: {e}")))?;
     // Nothing is accepted or under way any more.
@@ -136,9 +141,12 @@ async fn open_store(
     opened.await.map_err(|_| Failure::Usage("opening the store was interrupted".into()))?
 }
 
-fn verifier(identity_provider: &Issuer) -> Result<Verifier, Failure> {
-    let jwks = serde_json::to_string(&identity_provider.jwks()).unwrap_or_default();
-    Verifier::from_jwks(&jwks, DEMO_ISSUER).map_err(|e| Failure::Usage(e.to_string()))
+fn verifier(config: &JwtConfig, demo: &Issuer) -> Result<Verifier, Failure> {
+    let Some(path) = &config.keys_file else {
+        let jwks = serde_json::to_string(&demo.jwks()).expect("public keys always encode");
+        return Verifier::from_jwks(&jwks, DEMO_ISSUER).map_err(|e| Failure::Usage(e.to_string()));
+    };
+    Verifier::from_file(path, &config.issuer).map_err(|e| Failure::file(path, &e))
 }
 
 async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, Failure> {

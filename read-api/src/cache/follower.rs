@@ -62,8 +62,8 @@ impl Follower {
         }
     }
 
-    /// Starts at the end of every stream. The generation begins before the registry is read: a load after that sees what was
-    /// acknowledged up to then, and what is acknowledged later is in a row after these positions.
+    /// Starts at the end of every stream, then begins the generation: a load of it sees what was acknowledged before the registry was
+    /// read, and what was acknowledged later is in a row after these positions.
     async fn begin_generation(&mut self) -> Result<(), StoreError> {
         let began = (self.clock)();
         let streams = self.feed.streams().await?;
@@ -108,7 +108,7 @@ impl Follower {
                     number = at;
                 }
                 let found = VersionedView { version: change.version, view: change.view };
-                self.views.apply(change.subject, found, began)?;
+                self.views.apply(change.subject, found, began);
             }
         }
         Ok(number)

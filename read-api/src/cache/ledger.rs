@@ -53,13 +53,13 @@ impl Ledger {
     }
 
     /// How many subjects it knows.
-    pub fn len(&self) -> usize {
+    pub fn entries(&self) -> usize {
         self.len.load(Ordering::Relaxed)
     }
 
     /// Whether it is over its capacity: it has to be [`Self::forget`]-ed.
     pub fn is_over_capacity(&self) -> bool {
-        self.len() > self.capacity
+        self.entries() > self.capacity
     }
 
     /// Forgets every version, and begins a new generation first, so that no entry is judged without the version that it may lack.
@@ -119,7 +119,7 @@ mod tests {
         }
         assert_eq!(admitted, [3, 3, 5]);
         assert_eq!((ledger.newest(subject(1)), ledger.newest(subject(2))), (Version(5), Version::ABSENT));
-        assert_eq!(ledger.len(), 1);
+        assert_eq!(ledger.entries(), 1);
     }
 
     #[test]
@@ -130,7 +130,7 @@ mod tests {
         ledger.raise(subject(2), Version(1), || ());
         assert!(ledger.is_over_capacity());
         ledger.forget();
-        assert_eq!((ledger.len(), ledger.newest(subject(1))), (0, Version::ABSENT));
+        assert_eq!((ledger.entries(), ledger.newest(subject(1))), (0, Version::ABSENT));
         assert_ne!(ledger.generation(), generation);
     }
 
@@ -148,6 +148,6 @@ mod tests {
             }
         });
         let highest = (0..7u8).map(|n| ledger.newest(subject(n)).0).max().unwrap();
-        assert_eq!((highest, ledger.len()), (3_999, 7));
+        assert_eq!((highest, ledger.entries()), (3_999, 7));
     }
 }

@@ -43,7 +43,7 @@ impl Loads {
     }
 
     /// How many are under way.
-    pub fn len(&self) -> usize {
+    pub fn under_way(&self) -> usize {
         self.under_way.lock().len()
     }
 

@@ -143,20 +143,17 @@ impl Views {
         Err(NoAnswer::BeingUpdated)
     }
 
-    /// What a feed row said. Overwrites what is cached; who is not looked at is only noted in the ledger.
-    ///
-    /// # Errors
-    /// The row's view cannot be read or is somebody else's.
-    pub fn apply(&self, subject: SubjectId, found: VersionedView, read_at: Time) -> Result<(), StoreError> {
+    /// What a feed row said. Overwrites what is cached; who is not looked at is only noted in the ledger. A row that cannot be read
+    /// is noted too, so that its subject is loaded.
+    pub fn apply(&self, subject: SubjectId, found: VersionedView, read_at: Time) {
         let cached = self.present.contains(&subject) || self.absent.contains(&subject);
         let version = found.version;
-        let entry = Arc::new(Entry::new(subject, Some(found), self.now_held(read_at))?);
-        self.ledger.raise(subject, version, || {
-            if cached {
-                self.put(subject, entry);
-            }
+        let entry = Entry::new(subject, Some(found), self.now_held(read_at));
+        self.ledger.raise(subject, version, || match entry {
+            Ok(entry) if cached => self.put(subject, Arc::new(entry)),
+            Ok(_) => {}
+            Err(fault) => tracing::error!(%fault, "a row of the feed cannot be read"),
         });
-        Ok(())
     }
 
     /// The ledger, for whoever follows the feed.
@@ -171,10 +168,10 @@ impl Views {
             tracing::warn!("the ledger is over its capacity and begins anew: cache.ledger_entries is too small");
             self.ledger.forget();
         }
-        metrics::gauge!("cache_ledger_entries").set(self.ledger.len() as f64);
+        metrics::gauge!("cache_ledger_entries").set(self.ledger.entries() as f64);
         metrics::gauge!("cache_memory_entries", "module" => "view").set(self.present.entries() as f64);
         metrics::gauge!("cache_memory_entries", "module" => "negative").set(self.absent.entries() as f64);
-        metrics::gauge!("cache_loads").set(self.loads.len() as f64);
+        metrics::gauge!("cache_loads").set(self.loads.under_way() as f64);
     }
 
     fn held(&self, subject: SubjectId) -> Option<Arc<Entry>> {

@@ -25,7 +25,7 @@ struct CodeBody {
 pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
     let now = (app.clock)();
     let (session, subject) = app.citizen(request.headers(), now)?;
-    let remaining = app.limits.code.check(session, 1).map_err(|refused| Failure(refused.into()))?;
+    let remaining = app.limits.code.take(session, 1)?;
     let answer = app.views.get(subject, Version::ABSENT).await.map_err(no_answer)?;
     let handle = Handle { subject, region: app.region.clone(), version: answer.entry.held.version, sealed_at: now };
     // Whole seconds, as the code carries them.

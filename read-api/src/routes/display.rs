@@ -24,7 +24,7 @@ use crate::headers::{YIMA_REFRESH_AFTER, small_number};
 pub(crate) async fn display(app: Arc<App>, request: Request) -> Result<Response, Failure> {
     let now = (app.clock)();
     let (session, subject) = app.citizen(request.headers(), now)?;
-    let remaining = app.limits.display.check(session, 1).map_err(|refused| Failure(refused.into()))?;
+    let remaining = app.limits.display.take(session, 1)?;
     let asked = request.headers().get(IF_NONE_MATCH);
 
     // What the client was shown is looked into only when it is not what we have: most ask again about the same.

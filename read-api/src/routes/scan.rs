@@ -58,7 +58,7 @@ pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
         }
     };
     let limit = &app.limits.scan;
-    let remaining = limit.check(limit.key(&checkpoint), 1).map_err(|refused| Failure(refused.into()))?;
+    let remaining = limit.take(limit.key(&checkpoint), 1)?;
     body::content_type(request.headers(), &["application/json"])?;
     let bytes = body::read_body(request.into_body(), MAX_BODY, BODY_TIMEOUT).await?;
     let ScanRequest { code } = body::json(&bytes)?;

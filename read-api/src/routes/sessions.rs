@@ -28,7 +28,7 @@ struct SessionBody {
 /// 401, 403, 429.
 pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
     let token = jwt::bearer(request.headers())?;
-    app.limits.sign_in.check(0, 1).map_err(|refused| Failure(refused.into()))?;
+    app.limits.sign_in.take(0, 1)?;
     let now = (app.clock)();
     let claims = app.identity_provider.verify(token)?;
     let holder = holder(&app, &claims)?;
@@ -37,7 +37,7 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Res
         Holder::Citizen { subject } => (subject.fingerprint(), app.config.citizen_session),
         Holder::Checkpoint { checkpoint, .. } => (limit.key(checkpoint), app.config.checkpoint_session),
     };
-    let remaining = limit.check(who, 1).map_err(|refused| Failure(refused.into()))?;
+    let remaining = limit.take(who, 1)?;
     let session = Session { id: rand::random(), expires_at: now.plus(lifetime), holder };
     let body = SessionBody { session: session.seal(&app.sessions), expires_at: session.expires_at };
     let mut response = axum::Json(body).into_response();

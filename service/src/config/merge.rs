@@ -27,6 +27,14 @@ struct Variable {
 }
 
 impl Merged {
+    /// What holds where neither the file nor the environment says otherwise.
+    ///
+    /// # Panics
+    /// When it is not TOML: it is a constant of the program.
+    pub(super) fn new(defaults: &str) -> Self {
+        Self { table: defaults.parse().expect("the program's defaults are TOML"), ..Self::default() }
+    }
+
     pub(super) fn add_file(&mut self, path: &Path) {
         self.file = path.display().to_string();
         let text = match std::fs::read_to_string(path) {
@@ -36,7 +44,10 @@ impl Merged {
             }
         };
         match text.parse::<Table>() {
-            Ok(table) => (self.table, self.in_file) = (table.clone(), table),
+            Ok(table) => {
+                self.in_file = table.clone();
+                overlay(&mut self.table, table);
+            }
             // Not the error itself: it quotes the line, which may hold a secret.
             Err(error) => {
                 let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
@@ -166,6 +177,18 @@ fn remove(table: &mut Table, path: &[String]) -> bool {
     }
 }
 
+/// Lays one table over another, section by section.
+fn overlay(under: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (Some(Value::Table(under)), Value::Table(over)) => overlay(under, over),
+            (_, value) => {
+                under.insert(key, value);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -205,7 +228,7 @@ mod tests {
             ("YIMA_LOG", "debug"),
             ("PATH", "/bin"),
         ]);
-        let config: Config = load(Some(file.path()), given).unwrap();
+        let config: Config = load("", Some(file.path()), given).unwrap();
         assert_eq!(config.read_api.max_lag, Duration::from_secs(2));
         assert_eq!(config.read_api.name, "file");
         assert_eq!(config.read_api.key.expose(), "007");
@@ -223,7 +246,7 @@ mod tests {
             ("YIMA_TYPO", "hunter2"),
             ("YIMA_READ_API__KEY", "{ file = \"/hunter3/none\" }"),
         ]);
-        let faults = load::<Config>(Some(file.path()), given).err().unwrap();
+        let faults = load::<Config>("", Some(file.path()), given).err().unwrap();
         let text = faults.to_string();
         let found: Vec<_> = faults.0.iter().map(|fault| (fault.key.as_str(), fault.source.as_str())).collect();
         let path = file.path().display().to_string();
@@ -247,10 +270,10 @@ mod tests {
     fn a_file_that_is_not_toml_is_reported_with_its_line_and_the_environment_still_checked() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "[read_api]\nkey = hunter2 hunter2\n").unwrap();
-        let faults = load::<Config>(Some(file.path()), env([("YIMA_READ_API__PORTS", "none")])).err().unwrap();
+        let faults = load::<Config>("", Some(file.path()), env([("YIMA_READ_API__PORTS", "none")])).err().unwrap();
         assert_eq!(faults.0.len(), 2, "{faults}");
         assert!(faults.0[0].source.ends_with("line 2"), "{faults}");
         assert!(!faults.to_string().contains("hunter"), "{faults}");
-        assert!(load::<Config>(Some(std::path::Path::new("/no/such/file")), env([])).is_err());
+        assert!(load::<Config>("", Some(std::path::Path::new("/no/such/file")), env([])).is_err());
     }
 }

@@ -44,7 +44,10 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
-/// Reads `file` if there is one, lays the environment over it and makes a `T` of both.
+/// Reads `file` if there is one, lays it over `defaults` and the environment over both, and makes a `T` of it.
+///
+/// `defaults` (TOML) is for sections whose defaults differ from place to place: serde would fill a section that is given in part with the
+/// defaults of its type.
 ///
 /// `YIMA_<SECTION>__<KEY>` sets `key` of `[section]`, more `__` go deeper; a value is read as TOML writes one (`5`, `true`, `["a"]`), else
 /// as a text. Every struct in `T` should be `#[serde(default, deny_unknown_fields)]`.
@@ -52,10 +55,11 @@ impl std::error::Error for Faults {}
 /// # Errors
 /// Every fault in either source: unknown keys and variables, values of another type, a file that cannot be read or is not TOML.
 pub fn load<T: DeserializeOwned>(
+    defaults: &str,
     file: Option<&Path>,
     env: impl IntoIterator<Item = (String, String)>,
 ) -> Result<T, Faults> {
-    let mut merged = merge::Merged::default();
+    let mut merged = merge::Merged::new(defaults);
     if let Some(path) = file {
         merged.add_file(path);
     }

@@ -40,6 +40,10 @@ pub async fn read_body(body: Body, max_bytes: usize, timeout: Duration) -> Resul
 /// [`ProblemType::Malformed`] when it is not JSON (RFC 8259: syntax, UTF-8) or nested over 127 deep; [`ProblemType::Invalid`] with a pointer
 /// to the first field that is not as expected. Neither repeats a value.
 pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // serde would take a list for a struct, field by field.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::invalid(vec![FieldError::new("", "expected an object")]));
+    }
     let mut document = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut document).map_err(|error| match error.inner().classify() {
         serde_json::error::Category::Data => {
@@ -54,10 +58,12 @@ pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(read)
 }
 
-fn malformed(error: &serde_json::Error) -> Problem {
-    let detail =
-        format!("Not JSON in UTF-8 from line {}, column {} on, or nested too deep", error.line(), error.column());
-    Problem::new(ProblemType::Malformed, detail)
+/// What is wrong with a document that is not JSON; the pointer is to the whole of it, and nothing of it is repeated.
+pub fn malformed(error: &serde_json::Error) -> Problem {
+    let (line, column) = (error.line(), error.column());
+    let detail = format!("Not JSON in UTF-8 from line {line}, column {column} on, or nested over 127 deep");
+    let errors = vec![FieldError::new("", detail.clone())];
+    Problem { errors, ..Problem::new(ProblemType::Malformed, detail) }
 }
 
 /// A JSON Pointer (RFC 6901) to where deserialising stopped, and to the field that is missing there.

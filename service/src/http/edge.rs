@@ -9,7 +9,9 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use axum::body::HttpBody;
 use axum::extract::MatchedPath;
+use axum::http::header::CONNECTION;
 use axum::http::{HeaderValue, Request};
 use axum::response::{IntoResponse, Response};
 use pin_project_lite::pin_project;
@@ -94,6 +96,7 @@ impl<S> Edge<S> {
 impl<S, B> Service<Request<B>> for Edge<S>
 where
     S: Service<Request<B>, Response = Response, Error = Infallible>,
+    B: HttpBody,
 {
     type Response = Response;
     type Error = Infallible;
@@ -110,7 +113,8 @@ where
         let under_way = UnderWay::begin(self.shared, series);
         let fits = under_way.fits();
         let span = if fits { self.shared.sampling.span(&request, &route.path, &id) } else { None };
-        let head = Head { shared: self.shared, route, id, span, under_way, sleep: None };
+        let has_body = !request.body().is_end_stream();
+        let head = Head { shared: self.shared, route, id, span, under_way, sleep: None, has_body };
         if !fits {
             return EdgeFuture { inner: None, answer: Some(overloaded()), head };
         }
@@ -133,6 +137,9 @@ pin_project! {
     }
 }
 
+/// Answers that are given before a body is read to its end.
+const MAY_LEAVE_THE_BODY: [u16; 9] = [401, 403, 404, 405, 408, 413, 415, 429, 503];
+
 /// What is kept of a request until its answer.
 struct Head {
     shared: &'static Shared,
@@ -142,6 +149,8 @@ struct Head {
     under_way: UnderWay,
     /// The deadline; made only when the answer is not there at once.
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Whether it came with a body, which a refusal may have left unread.
+    has_body: bool,
 }
 
 impl<F: Future<Output = Result<Response, Infallible>>> Future for EdgeFuture<F> {
@@ -174,7 +183,7 @@ struct Panicked;
 impl Panicked {
     fn answer(self) -> Response {
         let detail = "The fault is logged; the request may be tried again";
-        Failure(Problem::new(ProblemType::Internal, detail)).into_response()
+        Failure::from(Problem::new(ProblemType::Internal, detail)).into_response()
     }
 }
 
@@ -194,7 +203,7 @@ impl Head {
         let deadline = self.shared.request_timeout;
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(deadline)));
         sleep.as_mut().poll(cx).map(|()| {
-            Failure(Problem::new(ProblemType::Unavailable, "The answer was not ready in time").retry_after(1))
+            Failure::from(Problem::new(ProblemType::Unavailable, "The answer was not ready in time").retry_after(1))
                 .into_response()
         })
     }
@@ -214,7 +223,12 @@ impl Head {
             request_id = id.to_str().unwrap_or_default(),
             "answered"
         );
-        answer.headers_mut().insert(X_REQUEST_ID, id);
+        let headers = answer.headers_mut();
+        headers.insert(X_REQUEST_ID, id);
+        if self.has_body && MAY_LEAVE_THE_BODY.contains(&status) {
+            // The connection cannot be used again with half a request in it, and its client is to know (RFC 9112 section 9.6).
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         answer
     }
 }
@@ -257,5 +271,6 @@ impl Drop for UnderWay {
 
 /// The refusal over the in-flight limit. About a microsecond: one small document is written.
 fn overloaded() -> Response {
-    Failure(Problem::new(ProblemType::Unavailable, "Too many requests are under way").retry_after(1)).into_response()
+    Failure::from(Problem::new(ProblemType::Unavailable, "Too many requests are under way").retry_after(1))
+        .into_response()
 }

@@ -19,9 +19,9 @@ pub use serve::serve;
 /// A finished router: 404 and 405 (with `Allow`) as problem documents, and `layer` around every route and both of these.
 pub fn finish(router: Router, layer: &EdgeLayer) -> Router {
     router
-        .fallback(async || Failure(Problem::new(ProblemType::NotFound, "No route has this path")))
+        .fallback(async || Failure::from(Problem::new(ProblemType::NotFound, "No route has this path")))
         .method_not_allowed_fallback(async || {
-            Failure(Problem::new(ProblemType::MethodNotAllowed, "This path takes other methods: see Allow"))
+            Failure::from(Problem::new(ProblemType::MethodNotAllowed, "This path takes other methods: see Allow"))
         })
         .layer(layer.clone())
 }

@@ -1,28 +1,40 @@
 //! Problem documents as responses (RFC 9457).
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use yima_schema::problem::{Problem, ProblemType};
 
 /// A problem that becomes the response: `application/problem+json`, never stored by a cache, `Retry-After` where it is known, and
 /// `WWW-Authenticate: Bearer` (RFC 6750 section 3) with 401.
 #[derive(Clone, Debug)]
-pub struct Failure(pub Problem);
+pub struct Failure {
+    problem: Problem,
+    /// Boxed: most have none, and an error is moved through every `?` on its way.
+    fields: Option<Box<HeaderMap>>,
+}
+
+impl Failure {
+    /// The problem with more header fields, such as what is left of a limit.
+    pub fn new(problem: Problem, fields: HeaderMap) -> Self {
+        Self { problem, fields: Some(Box::new(fields)) }
+    }
+}
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Self(problem)
+        Self { problem, fields: None }
     }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let Self(problem) = self;
+        let Self { problem, fields } = self;
         let status = StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         // A problem is made of texts and numbers: it always serialises.
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
+        headers.extend(fields.map(|fields| *fields).unwrap_or_default());
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = problem.retry_after_s {
@@ -41,7 +53,7 @@ mod tests {
 
     #[test]
     fn headers_follow_from_the_problem() {
-        let of = |problem: Problem| Failure(problem).into_response();
+        let of = |problem: Problem| Failure::from(problem).into_response();
         let unauthenticated = of(Problem::new(ProblemType::Unauthenticated, "x"));
         assert_eq!(unauthenticated.status(), 401);
         assert_eq!(unauthenticated.headers()["www-authenticate"], "Bearer");

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::time::Time;
 
-use super::{AUDIENCE, Claims, MAX_TOKEN_BYTES};
+use super::{AUDIENCE, Claims, MAX_TOKEN_BYTES, Scope};
 use crate::clock;
 
 /// How far the identity provider's clock may be off ours.
@@ -113,9 +113,12 @@ impl Verifier {
             Problem::new(ProblemType::Unauthenticated, detail)
         })?;
         let claims = Arc::new(claims);
-        // Saturates, as does `from_secs`; a token without end is still looked at again.
-        let expires_at = Time::from_secs(exp as i64).plus(LEEWAY);
-        self.remember(name, Verified { until: expires_at.min(now.plus(CACHED_FOR)), claims: Arc::clone(&claims) }, now);
+        // A citizen's token comes once, and has a document number that nothing should remember.
+        if claims.allows(Scope::EventsWrite) {
+            // Saturates, as does `from_secs`; a token without end is still looked at again.
+            let until = Time::from_secs(exp as i64).plus(LEEWAY).min(now.plus(CACHED_FOR));
+            self.remember(name, Verified { until, claims: Arc::clone(&claims) }, now);
+        }
         Ok(claims)
     }
 

@@ -5,6 +5,7 @@ mod process;
 mod sampling;
 mod traces;
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -89,7 +90,7 @@ pub fn init(config: &TelemetryConfig) -> Result<Telemetry, TelemetryFault> {
     let provider =
         config.otlp_endpoint.as_deref().map(|url| traces::provider(url, &config.service_name)).transpose()?;
     let lines = match config.log_format {
-        LogFormat::Text => fmt::layer().with_writer(std::io::stderr).boxed(),
+        LogFormat::Text => fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).boxed(),
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
     };
     let spans = provider.as_ref().map(traces::layer);

@@ -21,7 +21,8 @@ async fn main() {
     let port = u16::try_from(next()).expect("PORT: below 65536");
     let body = Bytes::from("x".repeat(next()));
     let padding = HeaderValue::try_from("x".repeat(next())).expect("visible ASCII");
-    let listener = tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.expect("PORT: free");
+    let listener =
+        tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.expect("PORT: free");
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         stream.set_nodelay(true).expect("a connected socket");

@@ -1,6 +1,7 @@
 //! The benchmark of the writer, in rounds: durable events per second through NDJSON beside the same rows appended to a bare store, and how
 //! long after `accepted` a display shows it. Then load time and memory. `bench-events [ROUNDS]`.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,11 @@ use yima_store::WriterStore;
 use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use yima_tests::{Options, Yima, ago, new_person, now};
 
+/// A line on standard output.
+macro_rules! report {
+    ($($words:tt)*) => { writeln!(std::io::stdout(), $($words)*).expect("standard output is open") };
+}
+
 const CLIENTS: usize = 4;
 /// Rows of one upload, and uploads of each client in a round.
 const ROWS: usize = 5_000;
@@ -19,16 +25,18 @@ const ROUND_ROWS: usize = CLIENTS * ROWS * UPLOADS;
 
 fn main() {
     let rounds: usize = std::env::args().nth(1).map_or(5, |n| n.parse().expect("ROUNDS: a number"));
-    let yima = Yima::start(Options::default().population(100_000).unlimited().env("YIMA_WRITER__EVENTS__REQUESTS", 10_000_000));
+    let yima = Yima::start(
+        Options::default().population(100_000).unlimited().env("YIMA_WRITER__EVENTS__REQUESTS", 10_000_000),
+    );
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         ours.push(through_ndjson(&yima, round));
         bare.push(runtime.block_on(into_a_bare_store()));
-        println!("round {round}: NDJSON {:.0} events/s, bare store {:.0} rows/s", ours[round], bare[round]);
+        report!("round {round}: NDJSON {:.0} events/s, bare store {:.0} rows/s", ours[round], bare[round]);
     }
     let (ours, bare) = (median(&mut ours), median(&mut bare));
-    println!("median: NDJSON {ours:.0} events/s, bare store {bare:.0} rows/s, ratio {:.2}", ours / bare);
+    report!("median: NDJSON {ours:.0} events/s, bare store {bare:.0} rows/s, ratio {:.2}", ours / bare);
     visible(&yima);
     drop(yima);
     for people in [100_000, 1_000_000] {
@@ -106,22 +114,27 @@ fn visible(yima: &Yima) {
     for n in 0..1_000 {
         let id = format!("visible-{n}");
         let result = if n % 2 == 0 { "positive" } else { "negative" };
-        let event = person.event(&id, "test_result", &ago(Duration::ZERO), serde_json::json!({"test": "antigen", "result": result}));
+        let event = person.event(
+            &id,
+            "test_result",
+            &ago(Duration::ZERO),
+            serde_json::json!({"test": "antigen", "result": result}),
+        );
         let sent = Instant::now();
         assert_eq!(yima.event(&agency, &event), "accepted");
         accepted.push(sent.elapsed().as_secs_f64() * 1e3);
         let answered = Instant::now();
-        while newest_result(yima, &session) != Value::from(result) {}
+        while newest_result(yima, &session).as_str() != Some(result) {}
         shown.push(answered.elapsed().as_secs_f64() * 1e3);
     }
     for (what, times) in [("sent → accepted", &mut accepted), ("accepted → visible", &mut shown)] {
         times.sort_by(f64::total_cmp);
-        println!("{what}: p50 {:.2} ms, p99 {:.2} ms, worst {:.2} ms", times[500], times[990], times[999]);
+        report!("{what}: p50 {:.2} ms, p99 {:.2} ms, worst {:.2} ms", times[500], times[990], times[999]);
     }
 }
 
 fn newest_result(yima: &Yima, session: &str) -> Value {
-    yima.display(session).json(200)["tests"][0]["result"].clone()
+    yima.display_now(session).json(200)["tests"][0]["result"].clone()
 }
 
 /// How long a first start takes, and what it leaves in memory.
@@ -130,8 +143,9 @@ fn load(people: u64) {
     let yima = Yima::start(Options::default().population(people));
     let seconds = began.elapsed().as_secs_f64();
     let metrics = yima.http().get(&format!("{}/metrics", yima.admin_url()), "");
-    let resident = metrics.text().lines().find_map(|l| l.strip_prefix("process_resident_memory_bytes ")).unwrap_or("?").to_owned();
-    println!("{people} people: ready after {seconds:.1} s, {resident} bytes resident");
+    let resident =
+        metrics.text().lines().find_map(|l| l.strip_prefix("process_resident_memory_bytes ")).unwrap_or("?").to_owned();
+    report!("{people} people: ready after {seconds:.1} s, {resident} bytes resident");
 }
 
 fn median(values: &mut [f64]) -> f64 {

@@ -6,7 +6,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +16,9 @@ use yima_schema::event::StoredEvent;
 use yima_schema::rules::Rules;
 use yima_schema::subject::SubjectId;
 use yima_schema::view::{Version, View};
-use yima_store::{Appended, CompareAndSet, Mark, Published, StoreError, StreamId, ViewWrite, WriterStore};
+use yima_store::{
+    Appended, CompareAndSet, Mark, Published, StoreError, StreamId, VersionedView, ViewWrite, WriterStore,
+};
 
 /// Subjects folded in one step.
 const FOLD_BATCH: usize = 1_000;
@@ -141,29 +142,23 @@ impl Folder {
         while !subjects.is_empty() {
             let current = self.store.lookup_many(&subjects).await?;
             let events = self.store.events(&subjects).await?;
-            let epoch = self.store.epoch();
-            let (mut writes, mut changed) = (Vec::new(), HashMap::new());
-            for ((subject, current), events) in subjects.iter().zip(current).zip(events) {
-                let view = derive(&events, &self.rules);
-                match current {
-                    Some(current) if is_made_from(&current.view, &view) => {
-                        done.push(Change { subject: *subject, version: current.version, view: current.view });
-                    }
-                    found => {
-                        let expected = found.map_or(Version::ABSENT, |v| v.version);
-                        let (next, view) = (expected.next(epoch), view.encode());
-                        changed.insert(*subject, Change { subject: *subject, version: next, view: view.clone() });
-                        writes.push(ViewWrite { subject: *subject, expected, next, view });
-                    }
-                }
-            }
-            let written: Vec<SubjectId> = writes.iter().map(|w| w.subject).collect();
-            let outcomes = self.store.compare_and_set(writes).await?;
-            subjects.clear();
-            for (subject, outcome) in written.into_iter().zip(outcomes) {
+            let (rules, epoch) = (self.rules.clone(), self.store.epoch());
+            // A thousand subjects take some ten milliseconds: too long for a thread that others wait for.
+            let derived = tokio::task::spawn_blocking(move || plan(&subjects, current, &events, &rules, epoch)).await;
+            let Plan { unchanged, changed } = derived.map_err(|_| StoreError::TimedOut)?;
+            done.extend(unchanged);
+            let writes = changed.iter().map(|(expected, change)| ViewWrite {
+                subject: change.subject,
+                expected: *expected,
+                next: change.version,
+                view: change.view.clone(),
+            });
+            let outcomes = self.store.compare_and_set(writes.collect()).await?;
+            subjects = Vec::new();
+            for ((_, change), outcome) in changed.into_iter().zip(outcomes) {
                 match outcome {
-                    CompareAndSet::Set => done.extend(changed.remove(&subject)),
-                    CompareAndSet::Lost => subjects.push(subject),
+                    CompareAndSet::Set => done.push(change),
+                    CompareAndSet::Lost => subjects.push(change.subject),
                 }
             }
         }
@@ -178,6 +173,38 @@ impl Folder {
         let stream = *self.stream.lock();
         self.store.close_stream(stream).await
     }
+}
+
+/// What folding some subjects comes to.
+struct Plan {
+    /// Views that have all of their events already.
+    unchanged: Vec<Change>,
+    /// Views to set, each with the version that is expected to be there.
+    changed: Vec<(Version, Change)>,
+}
+
+fn plan(
+    subjects: &[SubjectId],
+    current: Vec<Option<VersionedView>>,
+    events: &[Vec<StoredEvent>],
+    rules: &Rules,
+    epoch: u16,
+) -> Plan {
+    let mut plan = Plan { unchanged: Vec::new(), changed: Vec::new() };
+    for ((subject, current), events) in subjects.iter().zip(current).zip(events) {
+        let derived = derive(events, rules);
+        match current {
+            Some(VersionedView { version, view }) if is_made_from(&view, &derived) => {
+                plan.unchanged.push(Change { subject: *subject, version, view });
+            }
+            found => {
+                let expected = found.map_or(Version::ABSENT, |v| v.version);
+                let change = Change { subject: *subject, version: expected.next(epoch), view: derived.encode() };
+                plan.changed.push((expected, change));
+            }
+        }
+    }
+    plan
 }
 
 /// Whether a stored view was already made from the same events by the same rules. One that cannot be read was not.

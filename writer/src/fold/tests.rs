@@ -1,5 +1,7 @@
 //! Folds on the real embedded store.
 
+use std::collections::HashMap;
+
 use yima_schema::event::{Event, EventData, TestKind, TestOutcome};
 use yima_schema::time::Time;
 use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};

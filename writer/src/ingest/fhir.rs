@@ -27,8 +27,17 @@ pub(super) fn read(resource: &Value, context: Context<'_>) -> Row {
             "Patient" => patient(own_id, resource)?,
             _ => immunization(own_id, resource, context)?,
         };
-        if occurred_at > context.latest() {
-            return Err(fault("/occurrenceDateTime", "expected a time that is not in the future"));
+        let (pointer, died) = match &data {
+            EventData::Identity { deceased_at, .. } => ("/meta/lastUpdated", *deceased_at),
+            EventData::TestResult { .. }
+            | EventData::Vaccination { .. }
+            | EventData::ColourAssignment { .. }
+            | EventData::Retraction { .. } => ("/occurrenceDateTime", None),
+        };
+        for (pointer, time) in [(pointer, Some(occurred_at)), ("/deceasedDateTime", died)] {
+            if time.is_some_and(|t| t > context.latest()) {
+                return Err(fault(pointer, "expected a time that is not in the future"));
+            }
         }
         let local = format!("{}/{patient}", context.agency);
         let document = Document::new(DocumentType::Local, &local).map_err(|f| fault("/id", f.to_string()))?;

@@ -9,10 +9,11 @@ mod tests;
 use serde_json::Value;
 use yima_schema::event::StoredEvent;
 use yima_schema::limits::{MAX_CLOCK_SKEW, MAX_EVENT_BYTES};
-use yima_schema::problem::{FieldError, Problem, ProblemType};
+use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::rules::Rules;
 use yima_schema::subject::PseudonymKey;
 use yima_schema::time::Time;
+use yima_service::http::body;
 
 /// What a row is written in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,20 +69,10 @@ pub fn read(text: &[u8], dialect: Dialect, context: Context<'_>) -> Row {
     }
     let value: Value = match serde_json::from_slice(text) {
         Ok(value) => value,
-        Err(fault) => return Row { id: None, event: Err(NotTaken::Rejected(malformed(&fault))) },
+        Err(fault) => return Row { id: None, event: Err(NotTaken::Rejected(body::malformed(&fault))) },
     };
     match dialect {
         Dialect::Event => json::read(&value, context),
         Dialect::Fhir => fhir::read(&value, context),
     }
-}
-
-/// What is wrong with JSON that does not parse, without repeating any of it.
-fn malformed(fault: &serde_json::Error) -> Problem {
-    let (line, column) = (fault.line(), fault.column());
-    let detail =
-        format!("expected JSON (RFC 8259, UTF-8, at most 127 levels deep); fault at line {line}, column {column}");
-    let mut problem = Problem::new(ProblemType::Malformed, detail.clone());
-    problem.errors = vec![FieldError::new("", detail)];
-    problem
 }

@@ -72,7 +72,7 @@ async fn many(
         remaining = match app.events.check(app.events.key(agency), cost) {
             Ok(remaining) => remaining,
             // Refused as a whole or not at all: once a row is taken, the rest is paced.
-            Err(refused) if at == 0 => return Err(Problem::from(refused).into()),
+            Err(refused) if at == 0 => return Err(app.events.refusal(refused)),
             Err(mut refused) => loop {
                 tokio::time::sleep(refused.retry_after).await;
                 match app.events.check(app.events.key(agency), cost) {
@@ -91,5 +91,5 @@ async fn many(
 }
 
 fn take(app: &App, agency: &str, rows: u32) -> Result<Remaining, Failure> {
-    app.events.check(app.events.key(agency), rows).map_err(|refused| Failure(refused.into()))
+    app.events.take(app.events.key(agency), rows)
 }

@@ -80,7 +80,7 @@ async fn read_and_commit(
             rows.into_iter().map(|(n, text)| (n, ingest::read(&text, dialect, context))).collect::<Vec<_>>()
         })
         .await
-        .unwrap_or_default()
+        .expect("reading a row does not panic") // if it does, the client is told that the outcome is not known
     };
     let mut answers = Vec::with_capacity(read.len());
     let (mut events, mut waiting) = (Vec::new(), Vec::new());
@@ -97,6 +97,7 @@ async fn read_and_commit(
         answers.push(RowAnswer { row, id, status, reason, problem });
     }
     if events.is_empty() {
+        count(&answers);
         return answers;
     }
     let outcomes = app.folder.commit(events).await;
@@ -113,7 +114,21 @@ async fn read_and_commit(
     if let Err(fault) = outcomes {
         tracing::error!(%fault, "events could not be committed");
     }
+    count(&answers);
     answers
+}
+
+/// `events_total` by what became of the rows.
+fn count(answers: &[RowAnswer]) {
+    for (status, name) in [
+        (Status::Accepted, "accepted"),
+        (Status::Duplicate, "duplicate"),
+        (Status::Ignored, "ignored"),
+        (Status::Rejected, "rejected"),
+    ] {
+        let rows = answers.iter().filter(|answer| answer.status == status).count();
+        metrics::counter!("events_total", "status" => name).increment(rows as u64);
+    }
 }
 
 fn conflict() -> Problem {

@@ -96,7 +96,7 @@ async fn list(State(demo): State<Arc<Demo>>) -> Response {
 }
 
 async fn give(State(demo): State<Arc<Demo>>, request: Request) -> Result<Response, Failure> {
-    demo.limit.check(0, 1).map_err(|refused| Failure(refused.into()))?;
+    demo.limit.take(0, 1)?;
     body::content_type(request.headers(), &["application/json"])?;
     let bytes = body::read_body(request.into_body(), 1_024, Duration::from_secs(5)).await?;
     let claims = match body::json(&bytes)? {

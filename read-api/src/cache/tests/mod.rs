@@ -176,7 +176,7 @@ async fn a_full_ledger_begins_anew_without_serving_what_it_forgot() {
     }
     store.write(subject(1));
     follower.poll().await.unwrap();
-    assert_eq!(views.ledger().len(), 0);
+    assert_eq!(views.ledger().entries(), 0);
     assert!(views.peek(subject(1), Version::ABSENT, now()).is_none());
     assert_eq!(version(&views, 1).await, Version(2));
 }

@@ -89,7 +89,7 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Expire => store.expire(),
             Step::Wait(ms) => advance(ms),
         }
-        while views.loads.len() > 0 {
+        while views.loads.under_way() > 0 {
             tokio::task::yield_now().await; // loads behind stale answers
         }
     }

@@ -48,7 +48,7 @@ function drawClock(live: boolean): void {
 function drawBanner(display: DisplayFollower): void {
   const age = now() - display.asOf;
   // Before the first answer there is no age, but a failure is said at once.
-  const shown = display.display ? age > LIVE_MS : display.trouble !== null;
+  const shown = display.trouble !== null || (display.display !== null && age > LIVE_MS);
   byId("banner").hidden = !shown;
   if (!shown) return;
   const why = t(display.trouble === null ? "stale_unproved" : `stale_${display.trouble}`);

@@ -1,0 +1,95 @@
+//! How an instance is started, and the program's other commands on the same data.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+/// How to start an instance. A clone starts another one on the same data directory.
+#[derive(Clone)]
+pub struct Options {
+    pub(crate) directory: Arc<TempDir>,
+    pub(crate) population: u64,
+    env: Vec<(String, String)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let options = Self { directory: Arc::new(directory), population: 10, env: Vec::new() };
+        // An answer is true of the last poll's moment: more of them, so that tests wait less for a later one.
+        options.env("YIMA_READ_API__CACHE__POLL_MS", 5)
+    }
+}
+
+impl Options {
+    /// So many demo people. Default 10.
+    pub fn population(mut self, people: u64) -> Self {
+        self.population = people;
+        self
+    }
+
+    /// A setting by its variable, such as `YIMA_READ_API__CODE_LIFETIME_S`.
+    pub fn env(mut self, variable: &str, value: impl ToString) -> Self {
+        self.env.push((variable.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Rate limits that no test reaches. For tests that are about something else.
+    pub fn unlimited(mut self) -> Self {
+        for limit in [
+            "READ_API__LIMITS__DISPLAY",
+            "READ_API__LIMITS__CODE",
+            "READ_API__LIMITS__SCAN",
+            "READ_API__LIMITS__SESSION",
+        ] {
+            self = self.env(&format!("YIMA_{limit}__REQUESTS"), 1_000_000).env(&format!("YIMA_{limit}__WINDOW_S"), 1);
+        }
+        self
+    }
+
+    /// Where the instance keeps everything. It goes with the last clone of these options and the last instance.
+    pub fn data_dir(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// `yima --data-dir …` without anything that the caller's environment would add.
+    ///
+    /// # Panics
+    /// When yima is not built.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(binary());
+        for (variable, _) in std::env::vars_os() {
+            if variable.as_encoded_bytes().starts_with(b"YIMA_") {
+                command.env_remove(variable);
+            }
+        }
+        command.arg("--data-dir").arg(self.data_dir()).envs(self.env.iter().map(|(k, v)| (k, v)));
+        command
+    }
+
+    /// What a command of yima prints, line by line.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn print(&self, args: &[impl AsRef<OsStr>]) -> Vec<String> {
+        let output = self.command().args(args).output().expect("yima can be run");
+        assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    }
+}
+
+/// The program: `YIMA_BIN`, else what cargo built beside this test.
+fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("YIMA_BIN") {
+        return path.into();
+    }
+    let test = std::env::current_exe().expect("a running program has a path");
+    // Tests are in `deps` below the directory of programs.
+    let found = test.ancestors().skip(1).take(2).map(|directory| directory.join("yima")).find(|path| path.is_file());
+    found.unwrap_or_else(|| {
+        panic!("there is no yima beside {}: run `cargo build -p yima`, or set YIMA_BIN", test.display())
+    })
+}
