@@ -7,7 +7,8 @@ use std::{
     time::SystemTime,
 };
 
-const NEEDS_NODE: &str = "Node 18 or newer is needed to bundle the pages; on Debian, `./run` installs it where it is missing";
+const NEEDS_NODE: &str =
+    "Node 18 or newer is needed to bundle the pages; on Debian, `./run` installs it where it is missing";
 const OLDEST_NODE: u32 = 18;
 
 /// What the bundle is made of, relative to `web/`; `src` is watched as a whole.

@@ -61,7 +61,7 @@ pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let remaining = limit.take(limit.key(&checkpoint), 1)?;
     body::content_type(request.headers(), &["application/json"])?;
     let bytes = body::read_body(request.into_body(), MAX_BODY, BODY_TIMEOUT).await?;
-    let ScanRequest { code } = body::json(&bytes)?;
+    let ScanRequest { code } = body::object(&bytes)?;
 
     let mut response = match open(&app, &code, now) {
         Err(reason) => refused(reason),

@@ -233,6 +233,7 @@ fn until_is_when_the_colour_changes_and_the_deceased_have_none() {
     let now = view.colour_at(at(20));
     assert_eq!((now.colour(), now.reason(), now.until), (Colour::Red, "close_contact", Some(at(60))));
     let mut dead = events.to_vec();
+    dead.push(event("n", 0, 0, negative()));
     dead.push(event("i", 1, 0, EventData::Identity { name: "张*".into(), born: None, deceased_at: Some(at(5)) }));
     let view = derive(&dead, &rules);
     assert_eq!((colour(&view, 1), colour(&view, 6), colour(&view, 20)), (Colour::Green, Colour::None, Colour::None));

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
 use yima_schema::problem::{FieldError, Problem, ProblemType};
 
@@ -40,12 +41,23 @@ pub async fn read_body(body: Body, max_bytes: usize, timeout: Duration) -> Resul
 /// [`ProblemType::Malformed`] when it is not JSON (RFC 8259: syntax, UTF-8) or nested over 127 deep; [`ProblemType::Invalid`] with a pointer
 /// to the first field that is not as expected. Neither repeats a value.
 pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    // serde would take a list for a struct, field by field.
-    if bytes.trim_ascii_start().starts_with(b"[") {
-        return Err(Problem::invalid(vec![FieldError::new("", "expected an object")]));
-    }
     let mut document = serde_json::Deserializer::from_slice(bytes);
-    let read = serde_path_to_error::deserialize(&mut document).map_err(|error| match error.inner().classify() {
+    let read = serde_path_to_error::deserialize(&mut document).map_err(fault)?;
+    document.end().map_err(|error| malformed(&error))?;
+    Ok(read)
+}
+
+/// Reads a JSON object as a struct. [`json`] would also take a list for one, field by field, as serde does.
+///
+/// # Errors
+/// As [`json`].
+pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let fields: Map<String, Value> = json(bytes)?;
+    serde_path_to_error::deserialize(Value::Object(fields)).map_err(fault)
+}
+
+fn fault(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    match error.inner().classify() {
         serde_json::error::Category::Data => {
             let message = error.inner().to_string();
             Problem::invalid(vec![FieldError::new(pointer(error.path(), missing_field(&message)), expected(&message))])
@@ -53,9 +65,7 @@ pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
             malformed(error.inner())
         }
-    })?;
-    document.end().map_err(|error| malformed(&error))?;
-    Ok(read)
+    }
 }
 
 /// What is wrong with a document that is not JSON; the pointer is to the whole of it, and nothing of it is repeated.
@@ -156,7 +166,7 @@ mod tests {
     fn what_is_not_json_is_malformed() {
         let deep = "[".repeat(200);
         for document in [b"{".as_slice(), b"{} {}", b"\"\xff\"", b"", b"{'a':1}", deep.as_bytes()] {
-            let problem = json::<serde_json::Value>(document).unwrap_err();
+            let problem = json::<Value>(document).unwrap_err();
             assert_eq!(problem.kind, ProblemType::Malformed, "{document:?}");
         }
         assert!(json::<Event>(br#"{"revision":1,"tests":[{"a/b~c":"positive"}]}"#).is_ok());

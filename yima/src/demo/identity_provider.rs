@@ -99,7 +99,7 @@ async fn give(State(demo): State<Arc<Demo>>, request: Request) -> Result<Respons
     demo.limit.take(0, 1)?;
     body::content_type(request.headers(), &["application/json"])?;
     let bytes = body::read_body(request.into_body(), 1_024, Duration::from_secs(5)).await?;
-    let claims = match body::json(&bytes)? {
+    let claims = match body::object(&bytes)? {
         TokenRequest::Citizen { person } if person < demo.people.population => {
             citizen(DocumentType::CnResidentId, &document_number(person))
         }
