@@ -31,7 +31,7 @@ pub struct Display {
     pub until: Time,
     /// JSON.
     pub body: Bytes,
-    /// See [`crate::etag`].
+    /// Region, version and segment, authenticated.
     pub etag: HeaderValue,
 }
 

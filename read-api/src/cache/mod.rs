@@ -1,6 +1,6 @@
 //! The view cache: a memory tier in front of the store, with the ledger beside it as the proof of what the tier holds.
 //!
-//! There is one way into the tier, [`Views::admit`], under the ledger's lock of the subject: nothing older ever replaces something newer.
+//! There is one way into the tier, `Views::admit`, under the ledger's lock of the subject: nothing older ever replaces something newer.
 
 pub mod entry;
 pub mod follower;
