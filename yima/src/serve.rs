@@ -81,6 +81,8 @@ async fn start(options: &Options, config: &Config, rules: Arc<Rules>, telemetry:
 
     let cache = &config.read_api.cache;
     let views = Views::new(store.clone(), cache, now);
+    let followed = views.clone();
+    telemetry.metrics().before_scrape(move || followed.report());
     let follower = Follower::start(store.clone(), views.clone(), cache.poll_every, now).await?;
     let soft = lifecycle.soft().clone();
     lifecycle.spawn_critical("follower", async move {

@@ -168,10 +168,15 @@ impl Views {
             tracing::warn!("the ledger is over its capacity and begins anew: cache.ledger_entries is too small");
             self.ledger.forget();
         }
+    }
+
+    /// Sets the gauges. To be called before they are read.
+    pub fn report(&self) {
         metrics::gauge!("cache_ledger_entries").set(self.ledger.entries() as f64);
         metrics::gauge!("cache_memory_entries", "module" => "view").set(self.present.entries() as f64);
         metrics::gauge!("cache_memory_entries", "module" => "negative").set(self.absent.entries() as f64);
         metrics::gauge!("cache_loads").set(self.loads.under_way() as f64);
+        metrics::gauge!("cache_poll_lag_seconds").set((self.clock)().since(self.polled_at()).as_secs_f64());
     }
 
     fn held(&self, subject: SubjectId) -> Option<Arc<Entry>> {
