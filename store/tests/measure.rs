@@ -10,7 +10,7 @@ use crate::fixture::{event, open, options, subject};
 use crate::import::people;
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement, minutes long"]
+#[ignore = "a measurement, minutes long: tests/bench store"]
 async fn measure() {
     let dir = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(dir.path(), EmbeddedOptions { cache_bytes: 256 << 20, ..options() }).unwrap();

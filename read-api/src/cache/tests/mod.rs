@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use super::follower::Follower;
 use super::*;
@@ -22,6 +23,17 @@ async fn cache(store: &Arc<TestStore>) -> (Arc<Views>, Follower) {
 
 async fn version(views: &Arc<Views>, n: u8) -> Version {
     views.get(subject(n), Version::ABSENT).await.map(|a| a.entry.held.version).unwrap()
+}
+
+/// Asks for subject 1, whose load has read the store and waits at the gate.
+async fn ask_and_hold_up(store: &TestStore, views: &Arc<Views>) -> JoinHandle<Result<Answer, NoAnswer>> {
+    store.gate.forget_permits(Semaphore::MAX_PERMITS);
+    let views = views.clone();
+    let asked = tokio::spawn(async move { views.get(subject(1), Version::ABSENT).await });
+    while store.lookups.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    asked
 }
 
 #[tokio::test]
@@ -44,18 +56,11 @@ async fn a_load_under_way_never_replaces_a_change() {
     let store = TestStore::new();
     store.write(subject(1));
     let (views, mut follower) = cache(&store).await;
-    store.gate.forget_permits(Semaphore::MAX_PERMITS);
-    let asked = tokio::spawn({
-        let views = views.clone();
-        async move { version(&views, 1).await }
-    });
-    while store.lookups.load(Ordering::Relaxed) == 0 {
-        tokio::task::yield_now().await;
-    }
+    let asked = ask_and_hold_up(&store, &views).await;
     store.write(subject(1)); // the load has read version 1 and waits
     follower.poll().await.unwrap();
     store.gate.add_permits(Semaphore::MAX_PERMITS);
-    assert_eq!(asked.await.unwrap(), Version(2));
+    assert_eq!(asked.await.unwrap().ok().unwrap().entry.held.version, Version(2));
     assert_eq!(version(&views, 1).await, Version(2));
 }
 
@@ -64,14 +69,7 @@ async fn a_waiter_that_goes_away_does_not_end_the_load() {
     let store = TestStore::new();
     store.write(subject(1));
     let (views, _follower) = cache(&store).await;
-    store.gate.forget_permits(Semaphore::MAX_PERMITS);
-    let asked = tokio::spawn({
-        let views = views.clone();
-        async move { version(&views, 1).await }
-    });
-    while store.lookups.load(Ordering::Relaxed) == 0 {
-        tokio::task::yield_now().await;
-    }
+    let asked = ask_and_hold_up(&store, &views).await;
     asked.abort();
     store.gate.add_permits(Semaphore::MAX_PERMITS);
     while views.loads.contains(subject(1)) {
@@ -87,14 +85,7 @@ async fn a_load_is_true_of_its_beginning() {
     store.write(subject(1));
     let (views, _follower) = cache(&store).await;
     let began = now();
-    store.gate.forget_permits(Semaphore::MAX_PERMITS);
-    let asked = tokio::spawn({
-        let views = views.clone();
-        async move { views.get(subject(1), Version::ABSENT).await }
-    });
-    while store.lookups.load(Ordering::Relaxed) == 0 {
-        tokio::task::yield_now().await;
-    }
+    let asked = ask_and_hold_up(&store, &views).await;
     advance(5_000); // whatever is written meanwhile may not be in it
     store.gate.add_permits(Semaphore::MAX_PERMITS);
     let answer = asked.await.unwrap().ok().unwrap();
