@@ -67,7 +67,7 @@ export const words = {
   stale_offline: ["无网络连接，以下内容非实时", "No connection: what you see is not live"],
   stale_busy: ["系统繁忙，以下内容非实时", "The service is busy: what you see is not live"],
   stale_unproved: ["暂时无法确认最新状态", "The latest state cannot be confirmed right now"],
-  stale_age: ["数据为 {}", "It is from {}"],
+  stale_age: ["数据为 {}", "Last update: {}"],
   retrying: ["正在自动重试。", "Trying again by itself."],
   help_title: ["信息有误？", "Something wrong?"],
   help_agency: ["请联系赋码机构 {}，或拨打政务服务热线 12345。", "Ask {}, the agency that decided, or call the city's hotline 12345."],
