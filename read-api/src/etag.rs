@@ -11,6 +11,8 @@ use yima_schema::view::Version;
 const VERSION_BYTES: usize = 8;
 const SEGMENT_BYTES: usize = 2;
 const MAC_BYTES: usize = 10;
+/// Tags of one `If-None-Match` that are looked into.
+const MAX_TAGS: usize = 8;
 const TAG_BYTES: usize = VERSION_BYTES + SEGMENT_BYTES + MAC_BYTES;
 
 /// Makes and checks entity tags for one region.
@@ -41,9 +43,14 @@ impl EntityTags {
         HeaderValue::from_str(&text).expect("base64url is visible ASCII")
     }
 
-    /// The version in a tag that this region gave for that subject; `None` for any other text.
-    pub fn version(&self, subject: SubjectId, tag: &HeaderValue) -> Option<Version> {
-        let text = tag.to_str().ok()?.strip_prefix('"')?.strip_suffix('"')?;
+    /// The highest version in the tags of an `If-None-Match` that this region gave for that subject; `None` without one. A balancer that
+    /// compresses makes tags weak: `W/"…"`.
+    pub fn version(&self, subject: SubjectId, asked: &HeaderValue) -> Option<Version> {
+        asked.to_str().ok()?.split(',').take(MAX_TAGS).filter_map(|tag| self.version_of(subject, tag.trim())).max()
+    }
+
+    fn version_of(&self, subject: SubjectId, tag: &str) -> Option<Version> {
+        let text = tag.trim_start_matches("W/").strip_prefix('"')?.strip_suffix('"')?;
         let mut bytes = [0; TAG_BYTES];
         let len = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
         let (said, mac) = bytes.split_at(TAG_BYTES - MAC_BYTES);
@@ -76,6 +83,8 @@ mod tests {
         let (me, other) = (SubjectId::from_bytes([1; 16]), SubjectId::from_bytes([2; 16]));
         let tag = tags.tag(me, Version(7), 3);
         assert_eq!(tags.version(me, &tag), Some(Version(7)));
+        let list = format!("\"x\", W/{}, {}", tag.to_str().unwrap(), tags.tag(me, Version(6), 3).to_str().unwrap());
+        assert_eq!(tags.version(me, &HeaderValue::try_from(list).unwrap()), Some(Version(7)));
         assert_eq!(tags.version(other, &tag), None);
         assert_eq!(EntityTags::new(&[1; 32], "guangdong").version(me, &tag), None);
         assert_ne!(tags.tag(me, Version(7), 4), tag);

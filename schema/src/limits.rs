@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const MAX_EVENTS_PER_SUBJECT: usize = 2_000;
 /// Largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 10_000_000;
+/// Rows of one body.
+pub const MAX_ROWS: usize = 100_000;
 /// Longest single event, as JSON, in bytes.
 pub const MAX_EVENT_BYTES: usize = 65_536;
 /// How far a sender's clock may be ahead of ours.

@@ -19,7 +19,15 @@ pub fn mask_name(name: &str) -> String {
     let masked_word = |word: &str| -> String {
         word.chars().enumerate().map(|(at, c)| if at == 0 || c == '·' { c } else { '*' }).collect()
     };
-    name.split_whitespace().map(masked_word).collect::<Vec<_>>().join(" ")
+    // A space within a Han name is padding, not a border between words.
+    let is_han = name.chars().any(|c| ('\u{3400}'..='\u{9fff}').contains(&c));
+    name.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(if is_han { "" } else { " " })
+        .split(' ')
+        .map(masked_word)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]
@@ -33,6 +41,7 @@ mod tests {
         assert_eq!(mask_name("  Anna  Lee "), "A*** L**");
         assert_eq!(mask_name("阿卜杜拉·买买提"), "阿***·***");
         assert_eq!(mask_name("张"), "*");
+        assert_eq!(mask_name("张　三 丰"), "张**");
     }
 
     #[test]

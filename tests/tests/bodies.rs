@@ -95,3 +95,10 @@ fn the_demo_s_sign_in_is_no_softer() {
     let session = yima.session(token["token"].as_str().expect("a token"));
     assert_ne!(yima.shown(&session).0, "none");
 }
+
+#[test]
+fn a_body_of_too_many_rows_is_413_however_small_they_are() {
+    let yima = shared();
+    let lab = yima.agency_token("lab-7");
+    problem(&yima.push(&lab, "application/x-ndjson", &b"1\n".repeat(100_001)), 413, "too-large");
+}

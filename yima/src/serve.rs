@@ -96,6 +96,12 @@ async fn start(options: &Options, config: &Config, rules: Arc<Rules>, telemetry:
     };
     let read = yima_read_api::app::App::new(views, config.read_api.clone(), &config.region.name, read_keys, now);
     let people = People::read(&options.data_dir)?.unwrap_or_else(|| identity_provider::nobody(now()));
+    let public = [config.read_api.bind, config.writer.bind].iter().any(|address| !address.ip().is_loopback());
+    if public && config.identity_provider.keys_file.is_none() {
+        tracing::warn!(
+            "the demo identity provider gives tokens to whoever reaches this port: set identity_provider.keys_file before real data comes"
+        );
+    }
     let demo = match config.identity_provider.keys_file {
         None => identity_provider::router(demo_provider, people, &pseudonyms, &rules),
         Some(_) => axum::Router::new(),

@@ -88,7 +88,7 @@ impl Follower {
         self.positions.retain(|id, _| !gone(id));
         for stream in &streams {
             let number = self.positions.get(&stream.id).map_or(0, |at| at.number);
-            let number = self.read(stream.id, number, stream.last, began).await?;
+            let number = self.read(stream.id, number, stream.last).await?;
             self.positions.insert(stream.id, Position { number, open: stream.open, last: stream.last });
         }
         self.views.polled(began);
@@ -97,7 +97,7 @@ impl Follower {
 
     /// Applies every row above `number` up to `last` at least; returns how far nothing is missing. Rows beyond a gap are applied too, and
     /// again at the next poll, which is harmless.
-    async fn read(&self, stream: StreamId, mut number: u64, last: u64, began: Time) -> Result<u64, StoreError> {
+    async fn read(&self, stream: StreamId, mut number: u64, last: u64) -> Result<u64, StoreError> {
         let mut seen = number;
         while seen < last {
             let rows = self.feed.changes(stream, seen, PAGE).await?;
@@ -108,7 +108,7 @@ impl Follower {
                     number = at;
                 }
                 let found = VersionedView { version: change.version, view: change.view };
-                self.views.apply(change.subject, found, began);
+                self.views.apply(change.subject, found);
             }
         }
         Ok(number)

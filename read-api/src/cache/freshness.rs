@@ -62,7 +62,13 @@ pub fn judge(held: Held, known: Known, bounds: Bounds, now: Time) -> Freshness {
     if held.generation != known.generation || held.version < known.newest || held.version < known.client {
         return Freshness::MustLoad;
     }
-    let as_of = held.loaded_at.max(known.polled_at);
+    // Moments that have not come yet were noted by a clock that has been set back since: they prove nothing. A little ahead is only
+    // a `now` that was read before them.
+    let latest = now.plus(bounds.max_lag);
+    if held.loaded_at > latest {
+        return Freshness::MustLoad;
+    }
+    let as_of = if known.polled_at > latest { held.loaded_at } else { held.loaded_at.max(known.polled_at) };
     match now.since(as_of) {
         age if age <= bounds.max_lag => Freshness::Fresh { as_of },
         age if age <= bounds.max_stale => Freshness::Stale { as_of },
@@ -93,6 +99,9 @@ mod tests {
             ((7, 7, 0, true, 10, 100, 100 + 86_400), stale(100)),
             ((7, 7, 0, true, 10, 100, 101 + 86_400), Freshness::MustLoad),
             ((0, 0, 0, true, 10, 100, 101), fresh(100)),
+            ((7, 7, 0, true, 10, 100, 99), fresh(100)),
+            ((7, 7, 0, true, 10, 4_000, 101), stale(10)),
+            ((7, 7, 0, true, 4_000, 100, 101), Freshness::MustLoad),
         ];
         for ((version, newest, client, same, loaded, polled, now), expected) in rows {
             let generation = Generation(u64::from(!same));

@@ -145,10 +145,11 @@ impl Views {
 
     /// What a feed row said. Overwrites what is cached; who is not looked at is only noted in the ledger. A row that cannot be read
     /// is noted too, so that its subject is loaded.
-    pub fn apply(&self, subject: SubjectId, found: VersionedView, read_at: Time) {
+    pub fn apply(&self, subject: SubjectId, found: VersionedView) {
         let cached = self.present.contains(&subject) || self.absent.contains(&subject);
         let version = found.version;
-        let entry = Entry::new(subject, Some(found), self.now_held(read_at));
+        // True of the last complete poll, no later: of two rows about the subject this may be the first. The poll's end says more.
+        let entry = Entry::new(subject, Some(found), self.now_held(self.polled_at()));
         self.ledger.raise(subject, version, || match entry {
             Ok(entry) if cached => self.put(subject, Arc::new(entry)),
             Ok(_) => {}

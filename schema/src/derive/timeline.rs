@@ -1,6 +1,7 @@
 //! From events to colours by time: each event gives a colour for a span, the most restrictive one in force wins.
 
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{Colour, Event, EventData, StoredEvent, TestKind, TestOutcome};
 use crate::rules::{PositiveRule, Rules};
@@ -32,20 +33,29 @@ pub(super) fn timeline(all: &[StoredEvent], effective: &[&Event], rules: &Rules)
         agency: None,
         reason: "no_restriction",
     });
-    let mut edges: Vec<Time> = spans.iter().flat_map(|s| [s.from.0, s.until]).filter(|t| *t < Time::MAX).collect();
-    edges.sort_unstable();
-    edges.dedup();
-
+    // A sweep over time: at each edge spans begin and end, and of those in force the greatest wins.
+    let mut edges: BTreeMap<Time, Vec<(bool, usize)>> = BTreeMap::new();
+    for (n, span) in spans.iter().enumerate() {
+        edges.entry(span.from.0).or_default().push((true, n));
+        edges.entry(span.until).or_default().push((false, n));
+    }
+    let mut in_force: BTreeSet<(&Span, usize)> = BTreeSet::new();
     let mut segments: Vec<Segment> = Vec::new();
-    for from in edges {
-        let in_force = spans.iter().filter(|s| s.from.0 <= from && from < s.until).max();
-        let Some(Span { colour, reason, agency, .. }) = in_force else { continue };
+    for (from, changes) in edges.range(..Time::MAX) {
+        for (begins, n) in changes {
+            if *begins {
+                in_force.insert((&spans[*n], *n));
+            } else {
+                in_force.remove(&(&spans[*n], *n));
+            }
+        }
+        let Some((Span { colour, reason, agency, .. }, _)) = in_force.last() else { continue };
         let goes_on = segments
             .last()
             .is_some_and(|s| (s.colour, s.reason.as_str(), s.agency.as_deref()) == (*colour, reason, *agency));
         if !goes_on {
             let (reason, agency) = ((*reason).to_owned(), agency.map(str::to_owned));
-            segments.push(Segment { from, colour: *colour, reason, agency });
+            segments.push(Segment { from: *from, colour: *colour, reason, agency });
         }
     }
     let first_kept = segments.partition_point(|s| s.from <= kept_from).saturating_sub(1);

@@ -20,8 +20,8 @@ use yima_store::{
     Appended, CompareAndSet, Mark, Published, StoreError, StreamId, VersionedView, ViewWrite, WriterStore,
 };
 
-/// Subjects folded in one step.
-const FOLD_BATCH: usize = 1_000;
+/// Subjects folded in one step: all of their events are in memory together.
+const FOLD_BATCH: usize = 500;
 /// How long to wait before a fold that has begun is tried again, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -56,12 +56,26 @@ impl Folder {
         let unsettled = folder.store.unsettled().await?;
         for batch in unsettled.chunks(FOLD_BATCH) {
             let (marks, subjects) = batch.iter().copied().unzip();
-            folder.fold_and_publish(subjects, marks).await?;
+            match folder.fold_and_publish(subjects, marks).await {
+                Err(StoreError::Corrupt { .. }) => folder.fold_one_by_one(batch).await?,
+                folded => folded?,
+            }
         }
         if !unsettled.is_empty() {
             tracing::info!(events = unsettled.len(), "finished folds that an earlier process had begun");
         }
         Ok(folder)
+    }
+
+    /// Finishes what can be finished. A subject whose events cannot be read keeps its mark, and everybody else is served.
+    async fn fold_one_by_one(&self, batch: &[(Mark, SubjectId)]) -> Result<(), StoreError> {
+        for (mark, subject) in batch {
+            match self.fold_and_publish(vec![*subject], vec![*mark]).await {
+                Err(fault @ StoreError::Corrupt { .. }) => tracing::error!(%fault, "a subject cannot be folded"),
+                folded => folded?,
+            }
+        }
+        Ok(())
     }
 
     /// Appends events and folds their subjects; each outcome holds when this returns. Once the events are appended this does not give
@@ -111,7 +125,10 @@ impl Folder {
     async fn fold_and_publish(&self, mut subjects: Vec<SubjectId>, marks: Vec<Mark>) -> Result<(), StoreError> {
         subjects.sort_unstable();
         subjects.dedup();
-        let changes = self.fold(subjects).await?;
+        let mut changes = Vec::with_capacity(subjects.len());
+        for batch in subjects.chunks(FOLD_BATCH) {
+            changes.extend(self.fold(batch.to_vec()).await?);
+        }
         loop {
             let stream = *self.stream.lock();
             match self.store.publish(stream, changes.clone(), marks.clone()).await? {

@@ -7,7 +7,7 @@ use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use yima_schema::limits::MAX_BODY_BYTES;
+use yima_schema::limits::{MAX_BODY_BYTES, MAX_ROWS};
 use yima_schema::problem::{Problem, ProblemType};
 use yima_service::http::{Failure, body};
 use yima_service::rate::Remaining;
@@ -61,6 +61,10 @@ async fn many(
     dialect: Dialect,
     body: Bytes,
 ) -> Result<(Response, Remaining), Failure> {
+    // Counted before anything is made of them: a row can be two bytes.
+    if body.iter().filter(|b| **b == b'\n').count() >= MAX_ROWS {
+        return Err(Problem::new(ProblemType::TooLarge, format!("A body may have up to {MAX_ROWS} rows")).into());
+    }
     let rows = line_numbers(&body);
     if rows.is_empty() {
         return Err(Problem::new(ProblemType::Malformed, "Expected one JSON document a line").into());

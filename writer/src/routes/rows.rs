@@ -150,7 +150,7 @@ fn store_problem(fault: &StoreError) -> Problem {
     match fault {
         StoreError::Unavailable(_) | StoreError::TimedOut => unknown(),
         StoreError::Corrupt { .. } | StoreError::Rejected(_) => {
-            Problem::new(ProblemType::Internal, "This could not be kept; it has been reported")
+            Problem::new(ProblemType::Internal, "It is not known whether this was taken; the fault has been reported")
         }
     }
 }

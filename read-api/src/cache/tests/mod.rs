@@ -93,6 +93,24 @@ async fn a_load_is_true_of_its_beginning() {
 }
 
 #[tokio::test]
+async fn a_row_alone_is_true_of_no_more_than_the_last_complete_poll() {
+    let store = TestStore::new();
+    store.write(subject(1));
+    let (views, mut follower) = cache(&store).await;
+    version(&views, 1).await;
+    let polled_at = views.polled_at();
+    advance(10);
+    let second = store.write(subject(1));
+    store.write(subject(1));
+    advance(10); // both are acknowledged when the poll begins that reads the first
+    views.apply(subject(1), VersionedView { version: second, view: view(subject(1)) });
+    let between = views.peek(subject(1), Version::ABSENT, now()).unwrap();
+    assert!(between.entry.held.version == second && between.as_of == polled_at);
+    follower.poll().await.unwrap();
+    assert_eq!(version(&views, 1).await, Version(3));
+}
+
+#[tokio::test]
 async fn with_the_store_dead_answers_grow_stale_and_then_end() {
     let store = TestStore::new();
     store.write(subject(1));
