@@ -66,7 +66,6 @@ fn age(seconds: u64) -> HeaderValue {
 
 fn cache_status(answer: &Answer) -> HeaderValue {
     HeaderValue::from_static(match answer.outcome {
-        Outcome::HitMemory if answer.entry.is_absent() => "yima; hit; detail=negative",
         Outcome::HitMemory => "yima; hit; detail=hit_memory",
         Outcome::Negative => "yima; hit; detail=negative",
         Outcome::Stale => "yima; hit; ttl=-1; detail=stale",

@@ -19,15 +19,16 @@ pub fn mask_name(name: &str) -> String {
     let masked_word = |word: &str| -> String {
         word.chars().enumerate().map(|(at, c)| if at == 0 || c == '·' { c } else { '*' }).collect()
     };
-    // A space within a Han name is padding, not a border between words.
-    let is_han = name.chars().any(|c| ('\u{3400}'..='\u{9fff}').contains(&c));
-    name.split_whitespace()
-        .collect::<Vec<_>>()
-        .join(if is_han { "" } else { " " })
-        .split(' ')
-        .map(masked_word)
-        .collect::<Vec<_>>()
-        .join(" ")
+    if name.chars().any(is_han) {
+        // A space within such a name is padding, not a border between words.
+        return masked_word(&name.split_whitespace().collect::<String>());
+    }
+    name.split_whitespace().map(masked_word).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a character is Han (CJK unified ideographs and extension A): names in them stand family name first, without spaces.
+pub fn is_han(c: char) -> bool {
+    ('\u{3400}'..='\u{9fff}').contains(&c)
 }
 
 #[cfg(test)]

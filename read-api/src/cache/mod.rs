@@ -106,9 +106,11 @@ impl Views {
     /// The answer from memory, if there is one that may be given. `client` is the version that the client was shown before.
     /// The hot path: no allocation, one lock of one ledger shard.
     pub fn peek(self: &Arc<Self>, subject: SubjectId, client: Version, now: Time) -> Option<Answer> {
-        let answer = self.judge(self.held(subject)?, subject, client, now, Outcome::HitMemory)?;
+        let entry = self.held(subject)?;
+        let hit = if entry.is_absent() { Outcome::Negative } else { Outcome::HitMemory };
+        let answer = self.judge(entry, subject, client, now, hit)?;
         if answer.fresh {
-            self.outcomes.count(if answer.entry.is_absent() { Outcome::Negative } else { Outcome::HitMemory });
+            self.outcomes.count(hit);
             return Some(answer);
         }
         self.outcomes.count(Outcome::Stale);

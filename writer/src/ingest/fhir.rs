@@ -4,7 +4,7 @@
 use jiff::civil::{Date, DateTime};
 use serde_json::Value;
 use yima_schema::event::{Event, EventData, StoredEvent};
-use yima_schema::mask::mask_name;
+use yima_schema::mask::{is_han, mask_name};
 use yima_schema::problem::{FieldError, Problem};
 use yima_schema::subject::{Document, DocumentType};
 use yima_schema::time::Time;
@@ -151,10 +151,13 @@ fn whole_name(name: &Value) -> Option<String> {
     let given = name.get("given").and_then(Value::as_array);
     let given: Vec<_> = given.into_iter().flatten().filter_map(Value::as_str).collect();
     let family = text(name, "/family");
-    let is_han = family.is_some_and(|f| f.chars().all(|c| ('\u{3400}'..='\u{9fff}').contains(&c)));
-    let parts: Vec<_> =
-        if is_han { family.into_iter().chain(given).collect() } else { given.into_iter().chain(family).collect() };
-    (!parts.is_empty()).then(|| parts.join(if is_han { "" } else { " " }))
+    let family_first = family.is_some_and(|f| f.chars().all(is_han));
+    let parts: Vec<_> = if family_first {
+        family.into_iter().chain(given).collect()
+    } else {
+        given.into_iter().chain(family).collect()
+    };
+    (!parts.is_empty()).then(|| parts.join(if family_first { "" } else { " " }))
 }
 
 /// A FHIR dateTime or date; one without a time is its first moment, UTC.
