@@ -7,10 +7,12 @@ use axum::http::header::{AGE, CACHE_CONTROL, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use yima_schema::time::Time;
 
-use crate::cache::{Answer, Outcome};
+use crate::cache::{Answer, Outcome, Views};
 
 /// The moment of which an answer is true, RFC 3339.
 const YIMA_AS_OF: HeaderName = HeaderName::from_static("yima-as-of");
+/// The other regions, each with the moment before which everything acknowledged there is in the answer.
+const YIMA_REGIONS_AS_OF: HeaderName = HeaderName::from_static("yima-regions-as-of");
 /// Seconds after which a page should ask again.
 pub const YIMA_REFRESH_AFTER: HeaderName = HeaderName::from_static("yima-refresh-after");
 /// RFC 9211.
@@ -42,12 +44,15 @@ impl AsOf {
     }
 
     /// Puts what an answer says of itself on a response.
-    pub fn describe(&self, answer: &Answer, now: Time, headers: &mut HeaderMap) {
+    pub fn describe(&self, views: &Views, answer: &Answer, now: Time, headers: &mut HeaderMap) {
         headers.insert(CACHE_CONTROL, PRIVATE);
         headers.insert(VARY, HeaderValue::from_static("authorization"));
         headers.insert(AGE, age(now.since(answer.as_of).as_secs()));
         headers.insert(YIMA_AS_OF, self.value(answer.as_of));
         headers.insert(CACHE_STATUS, cache_status(answer));
+        if let Some(regions) = &views.regions().header {
+            headers.insert(YIMA_REGIONS_AS_OF, regions.clone());
+        }
     }
 }
 

@@ -3,9 +3,11 @@
 pub mod change;
 pub mod code;
 mod codec;
+pub mod cql;
 pub mod derive;
 pub mod event;
 pub mod limits;
+pub mod mark;
 pub mod mask;
 pub mod problem;
 pub mod resident_id;

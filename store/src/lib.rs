@@ -5,6 +5,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod cql;
 pub mod embedded;
 mod error;
 
@@ -12,7 +13,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use yima_schema::change::Change;
 use yima_schema::event::StoredEvent;
+use yima_schema::mark::EventName;
 use yima_schema::subject::SubjectId;
+use yima_schema::time::Time;
 use yima_schema::view::Version;
 
 pub use error::StoreError;
@@ -29,9 +32,14 @@ pub struct VersionedView {
     pub view: Bytes,
 }
 
-/// Number of a mark: a durable note "this subject has an event whose fold may not have been published".
+/// A mark: a durable note "this subject has an event whose fold may not have been published".
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Mark(pub u64);
+pub struct Mark {
+    /// The stream it is in; an engine with one sequence for all uses stream 0.
+    pub stream: StreamId,
+    /// Its number there.
+    pub number: u64,
+}
 
 /// What became of an appended event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,12 +85,25 @@ pub struct StreamId(pub u32);
 pub struct StreamState {
     /// Which.
     pub id: StreamId,
-    /// Lowest number that has not expired (1 as long as nothing has).
-    pub first: u64,
-    /// Highest number written; 0 if none.
+    /// Every number up to this one was written before the registry was read: one that cannot be read has expired. An open stream may have
+    /// more rows; that of a closed one is its last.
     pub last: u64,
     /// Closed streams take no more rows.
     pub open: bool,
+}
+
+/// What a poll of the feed begins with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Registry {
+    /// Every stream of the region that is open or has rows which have not expired.
+    pub streams: Vec<StreamState>,
+    /// The store's own clock, where it has one: if ours is ahead, answers must not claim what ours says.
+    pub clock: Option<Time>,
+    /// [`WriterStore::epoch`]. When it is raised, everything held was made before a restore or rebuild.
+    pub epoch: u16,
+    /// Other regions by name, each with the moment before which everything acknowledged there had been folded and published here when
+    /// this was read; `None` before the first time.
+    pub regions: Vec<(String, Option<Time>)>,
 }
 
 /// What became of a publication.
@@ -106,11 +127,11 @@ pub trait ViewReader: Send + Sync {
 /// Follows what writers publish.
 #[async_trait]
 pub trait Feed: Send + Sync {
-    /// Every stream of the region that is open or has rows which have not expired. Whatever was acknowledged before this is called is
-    /// within the numbers it tells.
-    async fn streams(&self) -> Result<Vec<StreamState>>;
-    /// Up to `limit` rows of a stream with numbers above `after`, ascending. Numbers may be missing: another row may come to stand there.
-    async fn changes(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<(u64, Change)>>;
+    /// The streams there are. Whatever was acknowledged before this is called is in one of them, and can be read.
+    async fn registry(&self) -> Result<Registry>;
+    /// Up to `limit` rows of a stream with numbers above `after`, ascending; none if there are no more now. `None` under a number that was
+    /// never used. Numbers may be missing: another row may come to stand there.
+    async fn changes(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<(u64, Option<Change>)>>;
     /// Resolves when something may have been published since the last call; spurious wake-ups are fine. Callers bound the wait.
     async fn woken(&self);
 }
@@ -141,4 +162,44 @@ pub trait WriterStore: ViewReader + EventReader {
     /// Marks left unsettled by writers that are gone: their subjects have to be folded and published before anything is acknowledged
     /// on top of them.
     async fn unsettled(&self) -> Result<Vec<(Mark, SubjectId)>>;
+}
+
+/// A stream whose marks have to be followed: another region's, or a closed one of this region whose writer did not finish.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Source {
+    /// Whose.
+    pub region: String,
+    /// Which of that region's streams.
+    pub stream: StreamId,
+    /// Marks up to this one are folded and published here.
+    pub position: u64,
+    /// Every mark up to this one was written before this was read, as the stream's region says. When the stream is closed, its last.
+    pub written: u64,
+    /// Closed streams take no more marks.
+    pub open: bool,
+    /// The highest number that the stream's writer had given to a mark at `as_of`, by its own clock: what it had acknowledged before has
+    /// a mark up to this one.
+    pub taken: u64,
+    /// See `taken`.
+    pub as_of: Time,
+}
+
+/// Follows marks. Only engines that several processes or regions share have one.
+#[async_trait]
+pub trait MarkFeed: Send + Sync {
+    /// Every stream that has to be followed here.
+    async fn sources(&self) -> Result<Vec<Source>>;
+    /// Takes the lease on a stream's marks, or renews it. `false`: another writer has it.
+    async fn lease(&self, source: &Source) -> Result<bool>;
+    /// Up to `limit` marks above `after`, ascending; `None` under a number that was never used. Numbers may be missing.
+    async fn marks(&self, source: &Source, after: u64, limit: usize) -> Result<Vec<(u64, Option<EventName>)>>;
+    /// Which of these events this region can read, in the order asked.
+    async fn arrived(&self, events: &[EventName]) -> Result<Vec<bool>>;
+    /// Reads events in the region of the source and keeps them here; which of them that region has, in the order asked.
+    async fn fetch(&self, source: &Source, events: &[EventName]) -> Result<Vec<bool>>;
+    /// Remembers that everything up to `position` is folded and published, and that this makes everything true that was acknowledged in
+    /// that stream before `as_of`.
+    async fn settle(&self, source: &Source, position: u64, as_of: Time) -> Result<()>;
+    /// Closes the streams of this region's writers that have given no sign of life for some time, and returns how many.
+    async fn close_dead(&self) -> Result<usize>;
 }

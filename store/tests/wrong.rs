@@ -9,8 +9,8 @@ use yima_schema::subject::SubjectId;
 use yima_schema::view::Version;
 use yima_store::embedded::EmbeddedStore;
 use yima_store::{
-    Appended, CompareAndSet, EventReader, Feed, Mark, Published, Result, StreamId, StreamState, VersionedView,
-    ViewReader, ViewWrite, WriterStore,
+    Appended, CompareAndSet, EventReader, Feed, Mark, Published, Registry, Result, StreamId, VersionedView, ViewReader,
+    ViewWrite, WriterStore,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +50,7 @@ impl Fault {
         (Self::ReversesLookups, "many_are_looked_up_in_the_order_asked"),
         (Self::LeavesAGap, "concurrent_publishers_leave_no_gap"),
         (Self::LeavesAGap, "changes_come_in_pages"),
-        (Self::TellsAnOldLast, "what_was_published_is_within_last"),
+        (Self::TellsAnOldLast, "a_closed_stream_takes_no_more"),
         (Self::IgnoresPages, "changes_come_in_pages"),
         (Self::PublishesWhenClosed, "a_closed_stream_takes_no_more"),
         (Self::ForgetsMarks, "marks_settle_by_publication"),
@@ -59,6 +59,10 @@ impl Fault {
         (Self::NeverWakes, "a_publication_wakes_a_follower"),
         (Self::ForgetsStreams, "a_restart_closes_streams_and_keeps_rows"),
     ];
+}
+
+fn mark(number: u64) -> Mark {
+    Mark { stream: StreamId(0), number }
 }
 
 pub struct Wrong {
@@ -100,18 +104,18 @@ impl EventReader for Wrong {
 
 #[async_trait]
 impl Feed for Wrong {
-    async fn streams(&self) -> Result<Vec<StreamState>> {
-        let mut streams = self.store.streams().await?;
+    async fn registry(&self) -> Result<Registry> {
+        let mut registry = self.store.registry().await?;
         if self.is(Fault::TellsAnOldLast) {
-            streams.iter_mut().for_each(|s| s.last = s.last.saturating_sub(1));
+            registry.streams.iter_mut().for_each(|s| s.last = s.last.saturating_sub(1));
         }
         if self.is(Fault::ForgetsStreams) {
-            streams.retain(|s| s.open);
+            registry.streams.retain(|s| s.open);
         }
-        Ok(streams)
+        Ok(registry)
     }
 
-    async fn changes(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<(u64, Change)>> {
+    async fn changes(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<(u64, Option<Change>)>> {
         let limit = if self.is(Fault::IgnoresPages) { 10_000 } else { limit };
         let mut rows = self.store.changes(stream, after, limit).await?;
         if self.is(Fault::LeavesAGap) {
@@ -137,9 +141,9 @@ impl WriterStore for Wrong {
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
         let outcomes = self.store.append(events).await?.into_iter();
         let falsify = |outcome| match outcome {
-            Appended::Conflict if self.is(Fault::DuplicateForConflict) => Appended::Duplicate(Mark(0)),
+            Appended::Conflict if self.is(Fault::DuplicateForConflict) => Appended::Duplicate(mark(0)),
             Appended::Duplicate(mark) if self.is(Fault::NewForDuplicate) => Appended::New(mark),
-            Appended::Full if self.is(Fault::NeverFull) => Appended::New(Mark(0)),
+            Appended::Full if self.is(Fault::NeverFull) => Appended::New(mark(0)),
             Appended::New(_) | Appended::Duplicate(_) | Appended::Conflict | Appended::Full => outcome,
         };
         Ok(outcomes.map(falsify).collect())
@@ -180,11 +184,13 @@ impl WriterStore for Wrong {
             Fault::ForgetsMarks => Ok(Vec::new()),
             // As an engine would answer that lists every mark there is.
             Fault::ListsLivingMarks => {
-                let rows = self.store.streams().await?;
+                let streams = self.store.registry().await?.streams;
                 let mut listed = self.store.unsettled().await?;
-                for stream in rows {
+                for stream in streams {
                     let changes = self.store.changes(stream.id, 0, 10).await?;
-                    listed.extend(changes.into_iter().map(|(number, change)| (Mark(number), change.subject)));
+                    listed.extend(
+                        changes.into_iter().filter_map(|(number, change)| Some((mark(number), change?.subject))),
+                    );
                 }
                 Ok(listed)
             }

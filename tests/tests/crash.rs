@@ -148,11 +148,12 @@ async fn fits_together(data_dir: &Path, acknowledged: &[Value]) {
     assert!(store.unsettled().await.expect("marks").is_empty(), "a mark is left");
 
     let mut published = HashMap::new();
-    for stream in store.streams().await.expect("the registry") {
+    for stream in store.registry().await.expect("the registry").streams {
         assert!(!stream.open, "{stream:?}");
         let rows = store.changes(stream.id, 0, usize::MAX).await.expect("changes");
+        let rows: Vec<_> = rows.into_iter().map(|(number, change)| (number, change.expect("a change"))).collect();
         let numbers: Vec<u64> = rows.iter().map(|(number, _)| *number).collect();
-        assert_eq!(numbers, (stream.first..=stream.last).collect::<Vec<_>>(), "{stream:?} has gaps");
+        assert_eq!(numbers, (1..=stream.last).collect::<Vec<_>>(), "{stream:?} has gaps");
         for (_, change) in rows {
             let newest = published.entry(change.subject).or_insert((Version::ABSENT, change.view.clone()));
             if change.version >= newest.0 {

@@ -4,6 +4,7 @@ mod bad_input;
 mod bodies;
 mod browser;
 mod codes;
+mod cql;
 mod crash;
 mod display;
 mod fhir;

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use yima_schema::change::Change;
 use yima_schema::time::Time;
-use yima_store::{Feed, StoreError, StreamId, VersionedView};
+use yima_store::{Feed, Registry, StoreError, StreamId, StreamState, VersionedView};
 
 use super::Views;
 
@@ -26,6 +27,7 @@ pub struct Follower {
     feed: Arc<dyn Feed>,
     views: Arc<Views>,
     positions: HashMap<StreamId, Position>,
+    epoch: u16,
     poll_every: Duration,
     clock: fn() -> Time,
 }
@@ -41,8 +43,10 @@ impl Follower {
         poll_every: Duration,
         clock: fn() -> Time,
     ) -> Result<Self, StoreError> {
-        let mut follower = Self { feed, views, positions: HashMap::new(), poll_every, clock };
-        follower.begin_generation().await?;
+        let began = clock();
+        let registry = feed.registry().await?;
+        let mut follower = Self { feed, views, positions: HashMap::new(), epoch: registry.epoch, poll_every, clock };
+        follower.begin_generation(&registry, began);
         Ok(follower)
     }
 
@@ -64,42 +68,52 @@ impl Follower {
 
     /// Starts at the end of every stream, then begins the generation: a load of it sees what was acknowledged before the registry was
     /// read, and what was acknowledged later is in a row after these positions.
-    async fn begin_generation(&mut self) -> Result<(), StoreError> {
-        let began = (self.clock)();
-        let streams = self.feed.streams().await?;
-        self.positions =
-            streams.iter().map(|s| (s.id, Position { number: s.last, open: s.open, last: s.last })).collect();
+    fn begin_generation(&mut self, registry: &Registry, began: Time) {
+        let at_end = |s: &StreamState| (s.id, Position { number: s.last, open: s.open, last: s.last });
+        self.positions = registry.streams.iter().map(at_end).collect();
+        self.epoch = registry.epoch;
         self.views.ledger().begin_generation();
-        self.views.polled(began);
-        Ok(())
+        self.views.polled(began, &registry.regions);
     }
 
     pub(super) async fn poll(&mut self) -> Result<(), StoreError> {
-        let began = (self.clock)();
-        let streams = self.feed.streams().await?;
-        let gone = |id: &StreamId| !streams.iter().any(|s| s.id == *id);
-        let missed_ends = self.positions.iter().any(|(id, at)| gone(id) && (at.open || at.number < at.last));
-        let missed_starts =
-            streams.iter().any(|s| s.first > self.positions.get(&s.id).map_or(0, |at| at.number) + 1 && s.last > 0);
-        if missed_ends || missed_starts {
-            tracing::warn!("rows of the feed expired unread; everything cached will be loaded again");
-            return self.begin_generation().await;
+        let asked = (self.clock)();
+        let registry = self.feed.registry().await?;
+        // The earlier of two clocks: one of them may be ahead.
+        let began = registry.clock.map_or(asked, |store| store.min(asked));
+        if registry.epoch != self.epoch {
+            tracing::warn!(
+                epoch = registry.epoch,
+                "the region was restored or rebuilt; everything cached will be loaded again"
+            );
+            self.begin_generation(&registry, began);
+            return Ok(());
         }
+        let gone = |id: &StreamId| !registry.streams.iter().any(|s| s.id == *id);
+        let mut missed = self.positions.iter().any(|(id, at)| gone(id) && (at.open || at.number < at.last));
         self.positions.retain(|id, _| !gone(id));
-        for stream in &streams {
-            let number = self.positions.get(&stream.id).map_or(0, |at| at.number);
-            let number = self.read(stream.id, number, stream.last).await?;
+        for stream in &registry.streams {
+            let at = self.positions.get(&stream.id).copied().unwrap_or(Position { number: 0, open: true, last: 0 });
+            // A closed stream has been read through its last number once and for all.
+            let number =
+                if at.open || at.number < at.last { self.read(stream.id, at.number).await? } else { at.number };
+            missed |= number < stream.last;
             self.positions.insert(stream.id, Position { number, open: stream.open, last: stream.last });
         }
-        self.views.polled(began);
+        if missed {
+            tracing::warn!("rows of the feed expired unread; everything cached will be loaded again");
+            self.begin_generation(&registry, began);
+        } else {
+            self.views.polled(began, &registry.regions);
+        }
         Ok(())
     }
 
-    /// Applies every row above `number` up to `last` at least; returns how far nothing is missing. Rows beyond a gap are applied too, and
-    /// again at the next poll, which is harmless.
-    async fn read(&self, stream: StreamId, mut number: u64, last: u64) -> Result<u64, StoreError> {
+    /// Applies every row above `number` that there is; returns how far nothing is missing. Rows beyond a gap are applied too, and again
+    /// at the next poll, which is harmless.
+    async fn read(&self, stream: StreamId, mut number: u64) -> Result<u64, StoreError> {
         let mut seen = number;
-        while seen < last {
+        loop {
             let rows = self.feed.changes(stream, seen, PAGE).await?;
             let Some((highest, _)) = rows.last() else { break };
             seen = *highest;
@@ -107,8 +121,9 @@ impl Follower {
                 if at == number + 1 {
                     number = at;
                 }
-                let found = VersionedView { version: change.version, view: change.view };
-                self.views.apply(change.subject, found);
+                if let Some(Change { subject, version, view }) = change {
+                    self.views.apply(subject, VersionedView { version, view });
+                }
             }
         }
         Ok(number)

@@ -8,6 +8,7 @@ pub mod freshness;
 pub mod ledger;
 mod loads;
 mod outcome;
+mod regions;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
@@ -27,6 +29,7 @@ use freshness::{Bounds, Freshness, Held, Known, judge};
 use ledger::Ledger;
 use loads::Loads;
 use outcome::Outcomes;
+use regions::Regions;
 
 pub use loads::LoadError;
 pub use outcome::Outcome;
@@ -69,6 +72,7 @@ pub struct Views {
     absent: Tier,
     ledger: Ledger,
     polled_at: AtomicI64,
+    regions: ArcSwap<Regions>,
     loads: Arc<Loads>,
     bounds: Bounds,
     outcomes: Outcomes,
@@ -91,6 +95,7 @@ impl Views {
             absent: tier(config.absent_bytes),
             ledger: Ledger::new(config.ledger_entries),
             polled_at: AtomicI64::new(Time::MIN.as_millis()),
+            regions: ArcSwap::default(),
             loads: Arc::new(Loads::new(config.concurrent_loads, config.queued_loads, config.load_timeout)),
             bounds: Bounds { max_lag: config.max_lag, max_stale: config.max_stale },
             outcomes: Outcomes::new("view"),
@@ -101,6 +106,11 @@ impl Views {
     /// When the last complete poll of the feed began.
     pub fn polled_at(&self) -> Time {
         Time::from_millis(self.polled_at.load(Ordering::Acquire))
+    }
+
+    /// The other regions, each with the moment before which everything acknowledged there is in answers given from now on.
+    pub(crate) fn regions(&self) -> arc_swap::Guard<Arc<Regions>> {
+        self.regions.load()
     }
 
     /// The answer from memory, if there is one that may be given. `client` is the version that the client was shown before.
@@ -164,9 +174,12 @@ impl Views {
         &self.ledger
     }
 
-    /// A complete poll of the feed began at `began` and everything it told is applied.
-    pub fn polled(&self, began: Time) {
+    /// A complete poll of the feed began at `began` and everything it told is applied; what it told of other regions is true with it.
+    pub fn polled(&self, began: Time, regions: &[(String, Option<Time>)]) {
         self.polled_at.store(began.as_millis(), Ordering::Release);
+        if self.regions.load().as_of != regions {
+            self.regions.store(Arc::new(Regions::new(regions)));
+        }
         if self.ledger.is_over_capacity() {
             tracing::warn!("the ledger is over its capacity and begins anew: cache.ledger_entries is too small");
             self.ledger.forget();
@@ -180,6 +193,10 @@ impl Views {
         metrics::gauge!("cache_memory_entries", "module" => "negative").set(self.absent.entries() as f64);
         metrics::gauge!("cache_loads").set(self.loads.under_way() as f64);
         metrics::gauge!("cache_poll_lag_seconds").set((self.clock)().since(self.polled_at()).as_secs_f64());
+        for (region, as_of) in &self.regions.load().as_of {
+            let lag = as_of.map_or(f64::INFINITY, |as_of| (self.clock)().since(as_of).as_secs_f64());
+            metrics::gauge!("cache_region_lag_seconds", "region" => region.clone()).set(lag);
+        }
     }
 
     fn held(&self, subject: SubjectId) -> Option<Arc<Entry>> {

@@ -39,7 +39,7 @@ pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Respo
         snapshot: Snapshot::of(&answer.entry.view(), answer.as_of, now),
     };
     let mut response = axum::Json(CodeBody { code: sign(&claims, &app.issuer), expires_at }).into_response();
-    app.as_of.describe(&answer, now, response.headers_mut());
+    app.as_of.describe(&app.views, &answer, now, response.headers_mut());
     app.limits.code.describe(remaining, response.headers_mut());
     Ok(response)
 }

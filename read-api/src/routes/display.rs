@@ -56,7 +56,7 @@ pub(crate) async fn display(app: Arc<App>, request: Request) -> Result<Response,
     }
     headers.insert(ETAG, display.etag.clone());
     headers.insert(YIMA_REFRESH_AFTER, refresh_after(app.config.refresh_after_s));
-    app.as_of.describe(&answer, now, headers);
+    app.as_of.describe(&app.views, &answer, now, headers);
     app.limits.display.describe(remaining, headers);
     Ok(response)
 }

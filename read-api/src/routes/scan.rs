@@ -84,7 +84,7 @@ pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
                 as_of: Some(answer.as_of),
             })
             .into_response();
-            app.as_of.describe(&answer, now, response.headers_mut());
+            app.as_of.describe(&app.views, &answer, now, response.headers_mut());
             response
         }
     };

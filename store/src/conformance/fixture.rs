@@ -78,6 +78,6 @@ pub(super) async fn all_changes(store: &Arc<dyn Store>, stream: StreamId) -> Res
         if page.is_empty() {
             return Ok(rows);
         }
-        rows.extend(page);
+        rows.extend(page.into_iter().filter_map(|(number, change)| Some((number, change?))));
     }
 }

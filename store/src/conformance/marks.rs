@@ -27,12 +27,14 @@ pub(super) async fn marks_settle_by_publication(harness: &dyn Harness) -> Result
 
     let store = harness.reopen(store).await;
     let found: BTreeSet<_> = store.unsettled().await?.into_iter().filter(|(_, s)| [folded, left].contains(s)).collect();
-    let expected = first.iter().chain(&again).map(|mark| (*mark, left)).collect();
-    ensure!(found == expected, "{} marks are left of 2, or others", found.len());
+    let expected: BTreeSet<_> = first.iter().chain(&again).map(|mark| (*mark, left)).collect();
+    ensure!(found.is_superset(&expected), "{} marks are left of 2", found.len());
+    // What was settled just before the end may be listed: folding it again changes nothing.
+    ensure!(found.len() <= 3, "{} marks are left of 3 that there ever were", found.len());
 
     let stream = store.open_stream().await?;
     store.publish(stream, vec![change(left, 1)], found.iter().map(|(mark, _)| *mark).collect()).await?;
-    let of_left = |found: Vec<(Mark, _)>| found.iter().filter(|(_, s)| *s == left).count();
+    let of_left = |found: Vec<(Mark, _)>| found.iter().filter(|(_, s)| [folded, left].contains(s)).count();
     ensure!(of_left(store.unsettled().await?) == 0, "a mark settled by the next process is still there");
     let store = harness.reopen(store).await;
     ensure!(of_left(store.unsettled().await?) == 0, "a settled mark came back");

@@ -119,7 +119,7 @@ cases! {
         the_epoch_bounds_versions;
     streams: streams_have_ids_of_their_own
         concurrent_publishers_leave_no_gap
-        what_was_published_is_within_last
+        what_was_published_can_be_read
         changes_come_in_pages
         a_closed_stream_takes_no_more
         a_restart_closes_streams_and_keeps_rows

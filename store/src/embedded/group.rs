@@ -13,12 +13,12 @@ use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
 
-use super::keys;
+use super::keys::{self, Stream};
 use super::tables::Tables;
-use crate::{Appended, CompareAndSet, Mark, Result, StreamId, StreamState, ViewWrite};
+use crate::{Appended, CompareAndSet, Result, StreamId, ViewWrite};
 
 /// Streams by id.
-pub(super) type Streams = Arc<BTreeMap<StreamId, StreamState>>;
+pub(super) type Streams = Arc<BTreeMap<StreamId, Stream>>;
 
 /// What is numbered. Replaced by a group's copy when that is durable.
 #[derive(Clone)]
@@ -89,9 +89,9 @@ impl<'a> Group<'a> {
             known.insert(key.clone());
             self.rows.insert(self.tables.events.keyspace(), key, event.encode());
         }
-        let mark = Mark(self.numbers.mark);
+        let mark = keys::mark(self.numbers.mark);
         self.numbers.mark += 1;
-        self.rows.insert(self.tables.marks.keyspace(), mark.0.to_be_bytes(), subject.as_bytes());
+        self.rows.insert(self.tables.marks.keyspace(), mark.number.to_be_bytes(), subject.as_bytes());
         Ok(if duplicate { Appended::Duplicate(mark) } else { Appended::New(mark) })
     }
 

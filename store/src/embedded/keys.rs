@@ -6,7 +6,7 @@ use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
 
-use crate::{Result, StoreError, StreamId, StreamState, VersionedView};
+use crate::{Mark, Result, StoreError, StreamId, StreamState, VersionedView};
 
 /// Bytes of the content hash that ends an event's key.
 pub(super) const HASH_BYTES: usize = 16;
@@ -65,25 +65,42 @@ pub(super) fn split_change(row: &[u8]) -> Option<(Time, &[u8])> {
     Some((Time::from_millis(i64::from_be_bytes(*written_at)), change))
 }
 
+/// A stream with what this engine knows of it besides.
+#[derive(Clone, Copy)]
+pub(super) struct Stream {
+    /// As the registry shows it.
+    pub(super) state: StreamState,
+    /// Lowest number that has not expired (1 as long as nothing has).
+    pub(super) first: u64,
+}
+
 /// `streams`: open ‖ first ‖ last. While a stream is open, `last` may lag behind its rows.
-pub(super) fn encode_stream(state: &StreamState) -> Vec<u8> {
+pub(super) fn encode_stream(Stream { state, first }: &Stream) -> Vec<u8> {
     let mut row = vec![u8::from(state.open)];
-    row.extend_from_slice(&state.first.to_be_bytes());
+    row.extend_from_slice(&first.to_be_bytes());
     row.extend_from_slice(&state.last.to_be_bytes());
     row
 }
 
 /// Reads a key and a row of `streams`.
-pub(super) fn decode_stream(key: &[u8], row: &[u8]) -> Option<StreamState> {
+pub(super) fn decode_stream(key: &[u8], row: &[u8]) -> Option<Stream> {
     let id = StreamId(u32::from_be_bytes(key.try_into().ok()?));
     let row: &[u8; 17] = row.try_into().ok()?;
     let (open, numbers) = row.split_first()?;
     let (first, last) = numbers.split_first_chunk()?;
-    let last = last.try_into().ok()?;
-    Some(StreamState { id, first: u64::from_be_bytes(*first), last: u64::from_be_bytes(last), open: *open != 0 })
+    let last = u64::from_be_bytes(last.try_into().ok()?);
+    Some(Stream { state: StreamState { id, last, open: *open != 0 }, first: u64::from_be_bytes(*first) })
+}
+
+/// Marks are numbered in one sequence, whatever stream their changes go to.
+pub(super) fn mark(number: u64) -> Mark {
+    Mark { stream: StreamId(0), number }
 }
 
 /// Reads a key and a row of `marks`: number → subject.
-pub(super) fn decode_mark(key: &Slice, row: &Slice) -> Option<(u64, SubjectId)> {
-    Some((u64::from_be_bytes(key.as_ref().try_into().ok()?), SubjectId::from_bytes(row.as_ref().try_into().ok()?)))
+pub(super) fn decode_mark(key: &Slice, row: &Slice) -> Option<(Mark, SubjectId)> {
+    Some((
+        mark(u64::from_be_bytes(key.as_ref().try_into().ok()?)),
+        SubjectId::from_bytes(row.as_ref().try_into().ok()?),
+    ))
 }

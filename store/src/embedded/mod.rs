@@ -47,7 +47,7 @@ pub struct EmbeddedStore {
 struct Shared {
     tables: Tables,
     /// The registry as of the last durable write.
-    streams: ArcSwap<std::collections::BTreeMap<crate::StreamId, crate::StreamState>>,
+    streams: ArcSwap<std::collections::BTreeMap<crate::StreamId, keys::Stream>>,
     woken: Notify,
     /// Held by whoever writes. False once a write has failed, after which memory and disk may differ, and while an import runs.
     usable: Mutex<bool>,

@@ -9,7 +9,7 @@ use yima_schema::time::Time;
 
 use super::group::{Group, Numbers};
 use super::identity::NEXT_STREAM;
-use super::keys;
+use super::keys::{self, Stream};
 use super::tables::Tables;
 use crate::{Mark, Published, Result, StreamId, StreamState};
 
@@ -19,30 +19,30 @@ impl Group<'_> {
         let id = StreamId(self.numbers.stream);
         self.numbers.stream += 1;
         self.rows.insert(self.tables.meta.keyspace(), NEXT_STREAM, self.numbers.stream.to_be_bytes());
-        self.set_stream(StreamState { id, first: 1, last: 0, open: true });
+        self.set_stream(Stream { state: StreamState { id, last: 0, open: true }, first: 1 });
         id
     }
 
     /// [`crate::WriterStore::publish`].
     pub(super) fn publish(&mut self, id: StreamId, changes: &[Change], marks: &[Mark]) -> Published {
-        let Some(stream) = Arc::make_mut(&mut self.numbers.streams).get_mut(&id).filter(|s| s.open) else {
+        let Some(stream) = Arc::make_mut(&mut self.numbers.streams).get_mut(&id).filter(|s| s.state.open) else {
             return Published::Closed;
         };
         for change in changes {
-            stream.last += 1;
+            stream.state.last += 1;
             let row = [&self.now.as_millis().to_be_bytes()[..], &change.encode()].concat();
-            self.rows.insert(self.tables.changes.keyspace(), keys::change(id, stream.last), row);
+            self.rows.insert(self.tables.changes.keyspace(), keys::change(id, stream.state.last), row);
         }
         for mark in marks {
-            self.rows.remove(self.tables.marks.keyspace(), mark.0.to_be_bytes());
+            self.rows.remove(self.tables.marks.keyspace(), mark.number.to_be_bytes());
         }
         Published::Open
     }
 
     /// [`crate::WriterStore::close_stream`].
     pub(super) fn close_stream(&mut self, id: StreamId) {
-        if let Some(stream) = self.numbers.streams.get(&id).copied().filter(|s| s.open) {
-            self.set_stream(StreamState { open: false, ..stream });
+        if let Some(stream) = self.numbers.streams.get(&id).copied().filter(|s| s.state.open) {
+            self.set_stream(Stream { state: StreamState { open: false, ..stream.state }, ..stream });
         }
     }
 
@@ -51,8 +51,8 @@ impl Group<'_> {
         let mut removed = 0;
         for mut stream in self.numbers.streams.values().copied().collect::<Vec<_>>() {
             let before = stream.first;
-            let rows =
-                self.tables.changes.range(keys::change(stream.id, stream.first)..=keys::change(stream.id, u64::MAX));
+            let id = stream.state.id;
+            let rows = self.tables.changes.range(keys::change(id, stream.first)..=keys::change(id, u64::MAX));
             for row in rows.take(limit - removed) {
                 let (key, row) = row?;
                 let (written_at, _) = keys::split_change(&row).ok_or_else(|| self.tables.changes.corrupt("a time"))?;
@@ -71,15 +71,16 @@ impl Group<'_> {
     }
 
     /// Registers a state; a closed stream without rows leaves the registry.
-    fn set_stream(&mut self, stream: StreamState) {
+    fn set_stream(&mut self, stream: Stream) {
         let table = self.tables.streams.keyspace();
         let streams = Arc::make_mut(&mut self.numbers.streams);
-        if stream.open || stream.first <= stream.last {
-            streams.insert(stream.id, stream);
-            self.rows.insert(table, stream.id.0.to_be_bytes(), keys::encode_stream(&stream));
+        let StreamState { id, last, open } = stream.state;
+        if open || stream.first <= last {
+            streams.insert(id, stream);
+            self.rows.insert(table, id.0.to_be_bytes(), keys::encode_stream(&stream));
         } else {
-            streams.remove(&stream.id);
-            self.rows.remove(table, stream.id.0.to_be_bytes());
+            streams.remove(&id);
+            self.rows.remove(table, id.0.to_be_bytes());
         }
     }
 }
@@ -91,20 +92,21 @@ pub(super) fn recover(tables: &Tables) -> Result<Numbers> {
     for row in tables.streams.prefix(&[]) {
         let (key, row) = row?;
         let mut stream = keys::decode_stream(&key, &row).ok_or_else(|| tables.streams.corrupt("a state"))?;
-        if let Some((key, _)) = tables.changes.last(&stream.id.0.to_be_bytes())? {
-            stream.last = stream.last.max(keys::change_number(&key).ok_or_else(|| tables.changes.corrupt("a key"))?);
+        let state = &mut stream.state;
+        if let Some((key, _)) = tables.changes.last(&state.id.0.to_be_bytes())? {
+            state.last = state.last.max(keys::change_number(&key).ok_or_else(|| tables.changes.corrupt("a key"))?);
         }
-        streams.insert(stream.id, stream);
+        streams.insert(state.id, stream);
     }
     let mark = match tables.marks.last(&[])? {
         None => 1,
-        Some((key, row)) => keys::decode_mark(&key, &row).ok_or_else(|| tables.marks.corrupt("a mark"))?.0 + 1,
+        Some((key, row)) => keys::decode_mark(&key, &row).ok_or_else(|| tables.marks.corrupt("a mark"))?.0.number + 1,
     };
     let stream = match tables.meta.get(NEXT_STREAM)? {
         None => 1,
         Some(next) => u32::from_be_bytes(next.as_ref().try_into().map_err(|_| tables.meta.corrupt("a number"))?),
     };
-    let left_open: Vec<_> = streams.values().filter(|s| s.open).map(|s| s.id).collect();
+    let left_open: Vec<_> = streams.values().filter(|s| s.state.open).map(|s| s.state.id).collect();
     let mut group = Group::new(tables, Numbers { mark, stream, streams: Arc::new(streams) });
     for id in left_open {
         group.close_stream(id);

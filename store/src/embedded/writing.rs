@@ -62,8 +62,7 @@ impl WriterStore for EmbeddedStore {
             let rows = tables.marks.range(..end);
             let decode = |row: Result<(fjall::Slice, fjall::Slice)>| {
                 let (key, row) = row?;
-                let (number, subject) = keys::decode_mark(&key, &row).ok_or_else(|| tables.marks.corrupt("a mark"))?;
-                Ok((Mark(number), subject))
+                keys::decode_mark(&key, &row).ok_or_else(|| tables.marks.corrupt("a mark"))
             };
             rows.map(decode).collect()
         })

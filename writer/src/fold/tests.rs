@@ -43,8 +43,9 @@ async fn stored_view(store: &EmbeddedStore, n: u8) -> (Version, View) {
 /// The highest version of each subject that the feed tells.
 async fn published(store: &EmbeddedStore) -> HashMap<SubjectId, Version> {
     let mut newest = HashMap::new();
-    for stream in store.streams().await.unwrap() {
+    for stream in store.registry().await.unwrap().streams {
         for (_, change) in store.changes(stream.id, 0, usize::MAX).await.unwrap() {
+            let change = change.unwrap();
             let version: &mut Version = newest.entry(change.subject).or_default();
             *version = (*version).max(change.version);
         }
@@ -92,10 +93,10 @@ async fn outcomes_are_each_rows_own() {
     assert_eq!(first, [Outcome::Accepted, Outcome::Duplicate, Outcome::Conflict]);
     let (version, _) = stored_view(&store, 1).await;
     // A duplicate finds nothing new: no new version, but it is published again.
-    let rows_before = store.streams().await.unwrap()[0].last;
+    let rows_before = store.registry().await.unwrap().streams[0].last;
     assert_eq!(folder.commit(vec![event(1, "a", false)]).await.unwrap(), [Outcome::Duplicate]);
     assert_eq!(stored_view(&store, 1).await.0, version);
-    assert_eq!(store.streams().await.unwrap()[0].last, rows_before + 1);
+    assert_eq!(store.registry().await.unwrap().streams[0].last, rows_before + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

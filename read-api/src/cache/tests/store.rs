@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use yima_schema::change::Change;
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::{Version, View};
-use yima_store::{Feed, Result, StoreError, StreamId, StreamState, VersionedView, ViewReader};
+use yima_store::{Feed, Registry, Result, StoreError, StreamId, StreamState, VersionedView, ViewReader};
 
 thread_local!(static NOW: Cell<i64> = const { Cell::new(1_000_000) });
 
@@ -43,6 +43,9 @@ pub struct TestStore {
     first: Mutex<u64>,
     pub failing: AtomicBool,
     pub lookups: AtomicUsize,
+    /// What the registry tells once.
+    pub clock: Mutex<Option<Time>>,
+    pub epoch: AtomicU16,
     /// Look-ups read first and then wait for a permit, so that what they bring can be old.
     pub gate: Semaphore,
 }
@@ -57,6 +60,8 @@ impl TestStore {
             first: Mutex::new(1),
             failing: AtomicBool::new(false),
             lookups: AtomicUsize::new(0),
+            clock: Mutex::default(),
+            epoch: AtomicU16::new(1),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
         })
     }
@@ -119,16 +124,22 @@ impl ViewReader for TestStore {
 
 #[async_trait]
 impl Feed for TestStore {
-    async fn streams(&self) -> Result<Vec<StreamState>> {
+    async fn registry(&self) -> Result<Registry> {
         self.check()?;
         let first = *self.first.lock();
         let last = self.rows.lock().last_key_value().map_or(first - 1, |(n, _)| *n);
-        Ok(vec![StreamState { id: STREAM, first, last, open: true }])
+        let streams = vec![StreamState { id: STREAM, last, open: true }];
+        Ok(Registry {
+            streams,
+            clock: self.clock.lock().take(),
+            epoch: self.epoch.load(Ordering::Relaxed),
+            regions: Vec::new(),
+        })
     }
 
-    async fn changes(&self, _: StreamId, after: u64, limit: usize) -> Result<Vec<(u64, Change)>> {
+    async fn changes(&self, _: StreamId, after: u64, limit: usize) -> Result<Vec<(u64, Option<Change>)>> {
         self.check()?;
-        Ok(self.rows.lock().range(after + 1..).take(limit).map(|(n, change)| (*n, change.clone())).collect())
+        Ok(self.rows.lock().range(after + 1..).take(limit).map(|(n, change)| (*n, Some(change.clone()))).collect())
     }
 
     async fn woken(&self) {

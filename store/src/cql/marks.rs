@@ -1,0 +1,163 @@
+//! Following marks: those of other regions, and those that this region's dead writers left.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, stream};
+use scylla::value::CqlTimestamp;
+use yima_schema::event::StoredEvent;
+use yima_schema::mark::EventName;
+use yima_schema::time::Time;
+
+use super::fault::fault;
+use super::reading::CONCURRENT;
+use super::rows::Table;
+use super::session::within;
+use super::statements::ttl;
+use super::{CqlStore, Inner, StreamOf, was_applied};
+use crate::{MarkFeed, Result, Source, StoreError, StreamId};
+
+#[async_trait]
+impl MarkFeed for CqlStore {
+    async fn sources(&self) -> Result<Vec<Source>> {
+        let mut sources = self.inner.sources_of(&self.inner.options.region).await?;
+        for (region, _) in self.inner.other_regions().await? {
+            sources.extend(self.inner.sources_of(&region).await?);
+        }
+        Ok(sources)
+    }
+
+    async fn lease(&self, source: &Source) -> Result<bool> {
+        self.inner.lease(format!("marks/{}/{}", source.region, source.stream.0)).await
+    }
+
+    async fn marks(&self, source: &Source, after: u64, limit: usize) -> Result<Vec<(u64, Option<EventName>)>> {
+        let rows = self.inner.read_rows(Table::Marks, &of(source), after, limit).await?;
+        let decode = |(number, body): (u64, Vec<u8>)| match body.is_empty() {
+            true => Ok((number, None)),
+            false => EventName::decode(&body)
+                .map(|name| (number, Some(name)))
+                .map_err(|e| StoreError::Corrupt { table: "marks", what: e.to_string() }),
+        };
+        rows.into_iter().map(decode).collect()
+    }
+
+    async fn arrived(&self, events: &[EventName]) -> Result<Vec<bool>> {
+        let reads: Vec<_> = events.iter().map(|name| self.inner.event(name, None)).collect();
+        stream::iter(reads).buffered(CONCURRENT).map_ok(|event| event.is_some()).try_collect().await
+    }
+
+    async fn fetch(&self, source: &Source, events: &[EventName]) -> Result<Vec<bool>> {
+        let regions = self.inner.other_regions().await?;
+        let Some((_, datacenter)) = regions.into_iter().find(|(name, _)| *name == source.region) else {
+            return self.arrived(events).await; // it is this one
+        };
+        let inner = &*self.inner;
+        let fetches: Vec<_> = events.iter().map(|name| inner.fetch(name, &datacenter)).collect();
+        stream::iter(fetches).buffered(CONCURRENT).try_collect().await
+    }
+
+    async fn settle(&self, source: &Source, position: u64, as_of: Time) -> Result<()> {
+        self.inner.save_position(&of(source), position, as_of).await
+    }
+
+    async fn close_dead(&self) -> Result<usize> {
+        self.inner.close_dead().await
+    }
+}
+
+fn of(source: &Source) -> StreamOf {
+    StreamOf { region: source.region.clone(), stream: source.stream }
+}
+
+impl Inner {
+    /// A region's streams that are not followed to their end. Of this region only closed ones: open ones have writers that fold for
+    /// themselves.
+    pub(super) async fn sources_of(&self, region: &str) -> Result<Vec<Source>> {
+        let ours = region == self.options.region;
+        let (beats, positions) = self.followed(region).await?;
+        let source = |(stream, beat): (StreamId, super::heartbeat::Heartbeat)| {
+            let settled = if ours { beat.marks_settled } else { 0 };
+            let position = positions.get(&stream).map_or(0, |(number, _)| *number).max(settled);
+            Source {
+                region: region.to_owned(),
+                stream,
+                position,
+                written: beat.marks_written,
+                open: !beat.closed,
+                taken: beat.marks_taken,
+                as_of: beat.at,
+            }
+        };
+        let unfinished = |source: &Source| {
+            let known = positions.contains_key(&source.stream);
+            if ours {
+                !source.open && source.position < source.written
+            } else {
+                source.open || !known || source.position < source.written
+            }
+        };
+        Ok(beats.into_iter().map(source).filter(unfinished).collect())
+    }
+
+    /// How far this region has followed each of a region's streams.
+    pub(super) async fn positions(&self, region: &str) -> Result<BTreeMap<StreamId, (u64, Time)>> {
+        let corrupt = || StoreError::Corrupt { table: "positions", what: "a row".into() };
+        let found = self.session.execute_unpaged(&self.statements.positions, (region,)).await;
+        let rows = found.map_err(|e| fault("positions", &e))?.into_rows_result().map_err(|_| corrupt())?;
+        let rows = rows.rows::<(i32, i64, CqlTimestamp)>().map_err(|_| corrupt())?;
+        rows.map(|row| {
+            let (stream, number, as_of) = row.map_err(|_| corrupt())?;
+            Ok((StreamId(stream as u32), (number as u64, Time::from_millis(as_of.0))))
+        })
+        .collect()
+    }
+
+    pub(super) async fn save_position(&self, of: &StreamOf, position: u64, as_of: Time) -> Result<()> {
+        let row = (of.region.as_str(), of.stream.0 as i32, position as i64, CqlTimestamp(as_of.as_millis()));
+        let saved = self.session.execute_unpaged(&self.statements.save_position, row).await;
+        saved.map(drop).map_err(|e| fault("positions", &e))
+    }
+
+    /// One event, as this datacenter or another one has it.
+    async fn event(&self, name: &EventName, datacenter: Option<&str>) -> Result<Option<StoredEvent>> {
+        let corrupt = |what: String| StoreError::Corrupt { table: "events", what };
+        let mut statement = self.statements.event.clone();
+        if let Some(datacenter) = datacenter {
+            // LOCAL_QUORUM is of the datacenter that is asked.
+            statement.set_load_balancing_policy(Some(within(datacenter)));
+        }
+        let asked = (&name.subject.as_bytes()[..], &name.agency, &name.id, name.revision as i64, &name.hash.0[..]);
+        let found = self.session.execute_unpaged(&statement, asked).await.map_err(|e| fault("events", &e))?;
+        let rows = found.into_rows_result().map_err(|_| corrupt("a row".into()))?;
+        let row = rows.maybe_first_row::<(Vec<u8>,)>().map_err(|_| corrupt("a column".into()))?;
+        row.map(|(event,)| StoredEvent::decode(&event).map_err(|e| corrupt(e.to_string()))).transpose()
+    }
+
+    /// Reads one event in another datacenter and keeps it here; whether it is there.
+    async fn fetch(&self, name: &EventName, datacenter: &str) -> Result<bool> {
+        let Some(event) = self.event(name, Some(datacenter)).await? else { return Ok(false) };
+        self.insert_event(&event).await?;
+        Ok(true)
+    }
+
+    /// Takes a lease, or renews it when a third of it is over.
+    async fn lease(&self, name: String) -> Result<bool> {
+        let (held, begun) = (self.leases.lock().get(&name).copied(), Instant::now());
+        let (lasts, owner) = (ttl(self.options.lease), &self.owner[..]);
+        let taken = match held {
+            Some(since) if since.elapsed() < self.options.lease / 3 => return Ok(true),
+            Some(_) => self.session.execute_unpaged(&self.statements.renew_lease, (lasts, owner, &name, owner)).await,
+            None => self.session.execute_unpaged(&self.statements.take_lease, (&name, owner, lasts)).await,
+        };
+        // Without an answer it may be ours for a while and not be used: work waits for it to end.
+        let taken = taken.map_err(|e| fault("leases", &e)).and_then(|taken| was_applied("leases", taken));
+        let mut leases = self.leases.lock();
+        match taken {
+            Ok(true) => leases.insert(name, begun),
+            Ok(false) | Err(_) => leases.remove(&name),
+        };
+        taken
+    }
+}

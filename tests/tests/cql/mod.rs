@@ -1,0 +1,3 @@
+//! The CQL engine on a real cluster.
+
+mod conformance;
