@@ -8,6 +8,8 @@ pub mod conformance;
 pub mod cql;
 pub mod embedded;
 mod error;
+pub mod fault_point;
+mod watermark;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,6 +21,7 @@ use yima_schema::time::Time;
 use yima_schema::view::Version;
 
 pub use error::StoreError;
+pub use watermark::Watermark;
 
 /// What every call answers with.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -173,6 +176,8 @@ pub struct Source {
     pub stream: StreamId,
     /// Marks up to this one are folded and published here.
     pub position: u64,
+    /// What [`MarkFeed::settle`] last said with it; [`Time::MIN`] before.
+    pub settled_as_of: Time,
     /// Every mark up to this one was written before this was read, as the stream's region says. When the stream is closed, its last.
     pub written: u64,
     /// Closed streams take no more marks.
@@ -184,6 +189,15 @@ pub struct Source {
     pub as_of: Time,
 }
 
+/// Where something is read that was written in another region.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// Here, where it may not have arrived yet.
+    Here,
+    /// In the region that it comes from, which may not answer.
+    Source,
+}
+
 /// Follows marks. Only engines that several processes or regions share have one.
 #[async_trait]
 pub trait MarkFeed: Send + Sync {
@@ -191,8 +205,14 @@ pub trait MarkFeed: Send + Sync {
     async fn sources(&self) -> Result<Vec<Source>>;
     /// Takes the lease on a stream's marks, or renews it. `false`: another writer has it.
     async fn lease(&self, source: &Source) -> Result<bool>;
-    /// Up to `limit` marks above `after`, ascending; `None` under a number that was never used. Numbers may be missing.
-    async fn marks(&self, source: &Source, after: u64, limit: usize) -> Result<Vec<(u64, Option<EventName>)>>;
+    /// Up to `limit` marks above `after`, ascending, as `place` has them; `None` under a number that was never used. Numbers may be missing.
+    async fn marks(
+        &self,
+        source: &Source,
+        place: Place,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Option<EventName>)>>;
     /// Which of these events this region can read, in the order asked.
     async fn arrived(&self, events: &[EventName]) -> Result<Vec<bool>>;
     /// Reads events in the region of the source and keeps them here; which of them that region has, in the order asked.

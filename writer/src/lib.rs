@@ -3,6 +3,7 @@
 pub mod app;
 pub mod config;
 pub mod fold;
+pub mod follow;
 pub mod ingest;
 mod routes;
 

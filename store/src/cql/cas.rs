@@ -8,7 +8,7 @@ use yima_schema::view::Version;
 use super::fault::fault;
 use super::reading::CONCURRENT;
 use super::{Inner, was_applied};
-use crate::{CompareAndSet, Result, StoreError, ViewWrite};
+use crate::{CompareAndSet, Result, StoreError, ViewWrite, fault_point};
 
 impl Inner {
     /// Sets views, those of one subject in the order given; each is on its own.
@@ -43,7 +43,8 @@ impl Inner {
             let values = (next, &write.view[..], subject, write.expected.0 as i64);
             self.session.execute_unpaged(&self.statements.next_view, values).await
         };
-        match set.map_err(|e| fault("views", &e)) {
+        let set = set.map_err(|e| fault("views", &e));
+        match set.and_then(|outcome| fault_point::pass("view_set").map(|()| outcome)) {
             Ok(outcome) => Ok(if was_applied("views", outcome)? { CompareAndSet::Set } else { CompareAndSet::Lost }),
             // Also `Unavailable`: Cassandra says so of a commit whose proposal was accepted already.
             Err(StoreError::TimedOut | StoreError::Unavailable(_)) => self.resolve(write).await,

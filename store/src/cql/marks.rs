@@ -12,11 +12,10 @@ use yima_schema::time::Time;
 
 use super::fault::fault;
 use super::reading::CONCURRENT;
-use super::rows::Table;
-use super::session::within;
+use super::rows::{Table, elsewhere};
 use super::statements::ttl;
 use super::{CqlStore, Inner, StreamOf, was_applied};
-use crate::{MarkFeed, Result, Source, StoreError, StreamId};
+use crate::{MarkFeed, Place, Result, Source, StoreError, StreamId};
 
 #[async_trait]
 impl MarkFeed for CqlStore {
@@ -32,8 +31,18 @@ impl MarkFeed for CqlStore {
         self.inner.lease(format!("marks/{}/{}", source.region, source.stream.0)).await
     }
 
-    async fn marks(&self, source: &Source, after: u64, limit: usize) -> Result<Vec<(u64, Option<EventName>)>> {
-        let rows = self.inner.read_rows(Table::Marks, &of(source), after, limit).await?;
+    async fn marks(
+        &self,
+        source: &Source,
+        place: Place,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Option<EventName>)>> {
+        let datacenter = match place {
+            Place::Here => None,
+            Place::Source => self.inner.datacenter_of(&source.region).await?,
+        };
+        let rows = self.inner.read_rows_at(datacenter.as_deref(), Table::Marks, &of(source), after, limit).await?;
         let decode = |(number, body): (u64, Vec<u8>)| match body.is_empty() {
             true => Ok((number, None)),
             false => EventName::decode(&body)
@@ -49,9 +58,8 @@ impl MarkFeed for CqlStore {
     }
 
     async fn fetch(&self, source: &Source, events: &[EventName]) -> Result<Vec<bool>> {
-        let regions = self.inner.other_regions().await?;
-        let Some((_, datacenter)) = regions.into_iter().find(|(name, _)| *name == source.region) else {
-            return self.arrived(events).await; // it is this one
+        let Some(datacenter) = self.inner.datacenter_of(&source.region).await? else {
+            return self.arrived(events).await;
         };
         let inner = &*self.inner;
         let fetches: Vec<_> = events.iter().map(|name| inner.fetch(name, &datacenter)).collect();
@@ -79,11 +87,12 @@ impl Inner {
         let (beats, positions) = self.followed(region).await?;
         let source = |(stream, beat): (StreamId, super::heartbeat::Heartbeat)| {
             let settled = if ours { beat.marks_settled } else { 0 };
-            let position = positions.get(&stream).map_or(0, |(number, _)| *number).max(settled);
+            let (position, settled_as_of) = positions.get(&stream).copied().unwrap_or((0, Time::MIN));
             Source {
                 region: region.to_owned(),
                 stream,
-                position,
+                position: position.max(settled),
+                settled_as_of,
                 written: beat.marks_written,
                 open: !beat.closed,
                 taken: beat.marks_taken,
@@ -99,6 +108,11 @@ impl Inner {
             }
         };
         Ok(beats.into_iter().map(source).filter(unfinished).collect())
+    }
+
+    /// Another region's datacenter; `None` for this one's.
+    async fn datacenter_of(&self, region: &str) -> Result<Option<String>> {
+        Ok(self.other_regions().await?.into_iter().find(|(name, _)| name == region).map(|(_, datacenter)| datacenter))
     }
 
     /// How far this region has followed each of a region's streams.
@@ -123,11 +137,8 @@ impl Inner {
     /// One event, as this datacenter or another one has it.
     async fn event(&self, name: &EventName, datacenter: Option<&str>) -> Result<Option<StoredEvent>> {
         let corrupt = |what: String| StoreError::Corrupt { table: "events", what };
-        let mut statement = self.statements.event.clone();
-        if let Some(datacenter) = datacenter {
-            // LOCAL_QUORUM is of the datacenter that is asked.
-            statement.set_load_balancing_policy(Some(within(datacenter)));
-        }
+        let here = &self.statements.event;
+        let statement = datacenter.map_or_else(|| here.clone(), |datacenter| elsewhere(here, datacenter));
         let asked = (&name.subject.as_bytes()[..], &name.agency, &name.id, name.revision as i64, &name.hash.0[..]);
         let found = self.session.execute_unpaged(&statement, asked).await.map_err(|e| fault("events", &e))?;
         let rows = found.into_rows_result().map_err(|_| corrupt("a row".into()))?;

@@ -7,9 +7,9 @@ use parking_lot::Mutex;
 
 use super::fault::fault;
 use super::rows::{Table, chunks};
-use super::sequence::{Sequence, Watermark};
+use super::sequence::Sequence;
 use super::{CqlStore, Inner, StreamOf, was_applied};
-use crate::{Mark, Result, StoreError, StreamId};
+use crate::{Mark, Result, StoreError, StreamId, Watermark};
 
 /// See the module.
 pub(super) struct OwnStream {

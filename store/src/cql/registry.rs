@@ -155,7 +155,7 @@ fn region_as_of(beats: &BTreeMap<StreamId, Heartbeat>, positions: &BTreeMap<Stre
         .filter(|(id, beat)| !beat.closed || position(id).is_none_or(|(number, _)| number < beat.marks_written));
     let mut earliest = None;
     for (id, _) in unfinished {
-        let (_, as_of) = position(id)?;
+        let (_, as_of) = position(id).filter(|(_, as_of)| *as_of > Time::MIN)?;
         earliest = Some(earliest.map_or(as_of, |e: Time| e.min(as_of)));
     }
     // All writers are gone: nothing was acknowledged since the last of them gave a sign of life, or it would be in a newer stream.

@@ -5,9 +5,11 @@ use std::ops::Range;
 use std::time::Duration;
 
 use scylla::statement::batch::{Batch, BatchType};
+use scylla::statement::prepared::PreparedStatement;
 
 use super::fault::fault;
 use super::sequence::SPAN;
+use super::session::within;
 use super::statements::ttl;
 use super::{Inner, StreamOf};
 use crate::{Result, StoreError};
@@ -124,21 +126,34 @@ impl Inner {
         after: u64,
         limit: usize,
     ) -> Result<Vec<(u64, Vec<u8>)>> {
+        self.read_rows_at(None, table, of, after, limit).await
+    }
+
+    /// The same as another datacenter has them, if one is given.
+    pub(super) async fn read_rows_at(
+        &self,
+        datacenter: Option<&str>,
+        table: Table,
+        of: &StreamOf,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Vec<u8>)>> {
         if after >= i64::MAX as u64 || limit == 0 {
             return Ok(Vec::new());
         }
-        let mut rows = self.read_part(table, of, part(after + 1), after, limit).await?;
+        let mut rows = self.read_part(datacenter, table, of, part(after + 1), after, limit).await?;
         // Rows of the next partition can be there before the last ones of this.
         let seen = rows.last().map_or(after, |row| row.0);
         let edge = (part(after + 1) + 1) * PART_ROWS;
         if rows.len() < limit && seen + SPAN >= edge {
-            rows.extend(self.read_part(table, of, part(edge), seen, limit - rows.len()).await?);
+            rows.extend(self.read_part(datacenter, table, of, part(edge), seen, limit - rows.len()).await?);
         }
         Ok(rows)
     }
 
     async fn read_part(
         &self,
+        datacenter: Option<&str>,
         table: Table,
         of: &StreamOf,
         part: u64,
@@ -147,14 +162,17 @@ impl Inner {
     ) -> Result<Vec<(u64, Vec<u8>)>> {
         let (stream, part, after) = (of.stream.0 as i32, part as i64, after as i64);
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        let found = match table {
-            Table::Changes => {
+        let found = match (table, datacenter) {
+            (Table::Changes, _) => {
                 self.session.execute_unpaged(&self.statements.changes, (stream, part, after, limit)).await
             }
-            Table::Marks => {
-                self.session
-                    .execute_unpaged(&self.statements.marks, (of.region.as_str(), stream, part, after, limit))
-                    .await
+            (Table::Marks, None) => {
+                let asked = (of.region.as_str(), stream, part, after, limit);
+                self.session.execute_unpaged(&self.statements.marks, asked).await
+            }
+            (Table::Marks, Some(datacenter)) => {
+                let asked = (of.region.as_str(), stream, part, after, limit);
+                self.session.execute_unpaged(&elsewhere(&self.statements.marks, datacenter), asked).await
             }
         };
         let corrupt = || StoreError::Corrupt { table: table.name(), what: "a row".into() };
@@ -194,4 +212,11 @@ pub(super) async fn at_last<T, W: Future<Output = Result<T>>>(table: &'static st
             }
         }
     }
+}
+
+/// A statement that is sent to another datacenter, whose LOCAL_QUORUM it then asks.
+pub(super) fn elsewhere(statement: &PreparedStatement, datacenter: &str) -> PreparedStatement {
+    let mut statement = statement.clone();
+    statement.set_load_balancing_policy(Some(within(datacenter)));
+    statement
 }

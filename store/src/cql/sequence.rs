@@ -1,38 +1,14 @@
 //! Numbers of one sequence of a stream of ours: taken when rows are ready, and told as written only without gaps.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::Watermark;
+
 /// Numbers in flight span no more than this, so that readers know how far from a partition's edge they have to look across it.
 pub(super) const SPAN: u64 = 1_000;
-
-/// Everything up to a number, and some beyond.
-#[derive(Default)]
-pub(super) struct Watermark {
-    upto: u64,
-    beyond: BTreeSet<u64>,
-}
-
-impl Watermark {
-    /// Adds a number; repeating one changes nothing.
-    pub(super) fn add(&mut self, number: u64) {
-        if number > self.upto {
-            self.beyond.insert(number);
-        }
-        while self.beyond.first() == Some(&(self.upto + 1)) {
-            self.beyond.pop_first();
-            self.upto += 1;
-        }
-    }
-
-    /// The highest number below which nothing is missing.
-    pub(super) fn upto(&self) -> u64 {
-        self.upto
-    }
-}
 
 /// See the module.
 #[derive(Default)]

@@ -15,7 +15,9 @@ use super::fault::fault;
 use super::reading::{CONCURRENT, READ_EVENTS};
 use super::rows::{Table, at_last};
 use super::{CqlStore, Inner, Left};
-use crate::{Appended, CompareAndSet, Mark, Published, Result, StoreError, StreamId, ViewWrite, WriterStore};
+use crate::{
+    Appended, CompareAndSet, Mark, Published, Result, StoreError, StreamId, ViewWrite, WriterStore, fault_point,
+};
 
 #[async_trait]
 impl WriterStore for CqlStore {
@@ -49,11 +51,14 @@ impl WriterStore for CqlStore {
         let own = self.inner.own.lock().get(&stream).cloned();
         let Some(own) = own else { return Ok(Published::Closed) };
         let bodies = changes.iter().map(Change::encode).collect();
+        fault_point::pass("before_changes")?;
         self.inner.extend(Table::Changes, &own, bodies).await?;
+        fault_point::pass("changes_written")?;
         if !self.inner.is_open(stream).await? {
             self.inner.own.lock().remove(&stream);
             return Ok(Published::Closed);
         }
+        fault_point::pass("stream_seen_open")?;
         self.inner.woken.notify_one();
         self.inner.settled(&marks).await?;
         Ok(Published::Open)
@@ -130,6 +135,7 @@ impl Inner {
         let new = events.iter().zip(&decided).filter(|(_, decided)| **decided == Decided::New);
         let inserts: Vec<_> = new.map(|(event, _)| at_last("events", move || self.insert_event(event))).collect();
         stream::iter(inserts).buffer_unordered(CONCURRENT).collect::<()>().await;
+        fault_point::pass("event_written")?;
         let outcome = |decided| match decided {
             Decided::Conflict => Appended::Conflict,
             Decided::Full => Appended::Full,
@@ -144,9 +150,12 @@ impl Inner {
     async fn mark(self: &Arc<Self>, bodies: Vec<Vec<u8>>) -> Result<Vec<Mark>> {
         loop {
             let own = at_last("streams", || self.current()).await;
+            fault_point::pass("before_marks")?;
             let numbers = self.extend(Table::Marks, &own, bodies.clone()).await?;
+            fault_point::pass("marks_written")?;
             let stream = own.of.stream;
             if at_last("streams", || self.is_open(stream)).await {
+                fault_point::pass("marks_seen_open")?;
                 return Ok(numbers.into_iter().map(|number| Mark { stream, number }).collect());
             }
             self.own.lock().remove(&stream);

@@ -17,7 +17,7 @@ use yima_schema::rules::Rules;
 use yima_schema::subject::SubjectId;
 use yima_schema::view::{Version, View};
 use yima_store::{
-    Appended, CompareAndSet, Mark, Published, StoreError, StreamId, VersionedView, ViewWrite, WriterStore,
+    Appended, CompareAndSet, Mark, Published, StoreError, StreamId, VersionedView, ViewWrite, WriterStore, fault_point,
 };
 
 /// Subjects folded in one step: all of their events are in memory together.
@@ -84,6 +84,7 @@ impl Folder {
     /// # Errors
     /// Nothing was appended, or a subject's data cannot be read.
     pub async fn commit(&self, events: Vec<StoredEvent>) -> Result<Vec<Outcome>, StoreError> {
+        fault_point::pass("before_append")?;
         let subjects: Vec<SubjectId> = events.iter().map(|e| e.event.subject).collect();
         let appended = self.store.append(events).await?;
         let (mut marks, mut to_fold) = (Vec::new(), Vec::new());
@@ -104,7 +105,16 @@ impl Folder {
         if !marks.is_empty() {
             self.finish(to_fold, marks).await?;
         }
+        fault_point::pass("published")?;
         Ok(outcomes)
+    }
+
+    /// Folds and publishes subjects whose events are there already.
+    ///
+    /// # Errors
+    /// The store's; some may be folded.
+    pub async fn refold(&self, subjects: Vec<SubjectId>) -> Result<(), StoreError> {
+        self.fold_and_publish(subjects, Vec::new()).await
     }
 
     /// Folds and publishes until it is done; only what a later try cannot mend is an error.
@@ -123,6 +133,7 @@ impl Folder {
     }
 
     async fn fold_and_publish(&self, mut subjects: Vec<SubjectId>, marks: Vec<Mark>) -> Result<(), StoreError> {
+        fault_point::pass("appended")?;
         subjects.sort_unstable();
         subjects.dedup();
         let mut changes = Vec::with_capacity(subjects.len());
@@ -158,7 +169,9 @@ impl Folder {
         let mut done = Vec::with_capacity(subjects.len());
         while !subjects.is_empty() {
             let current = self.store.lookup_many(&subjects).await?;
+            fault_point::pass("version_read")?;
             let events = self.store.events(&subjects).await?;
+            fault_point::pass("events_read")?;
             let (rules, epoch) = (self.rules.clone(), self.store.epoch());
             // A thousand subjects take some ten milliseconds: too long for a thread that others wait for.
             let derived = tokio::task::spawn_blocking(move || plan(&subjects, current, &events, &rules, epoch)).await;
@@ -170,7 +183,9 @@ impl Folder {
                 next: change.version,
                 view: change.view.clone(),
             });
+            fault_point::pass("derived")?;
             let outcomes = self.store.compare_and_set(writes.collect()).await?;
+            fault_point::pass("views_set")?;
             subjects = Vec::new();
             for ((_, change), outcome) in changed.into_iter().zip(outcomes) {
                 match outcome {

@@ -1,0 +1,101 @@
+//! Named places between two steps of a writer at which a test of a whole process can end, pause or fail it. Only with the feature `faults`;
+//! otherwise a point is nothing.
+//!
+//! `YIMA_FAULT=POINT:ACTION[:NTH]`, at the NTH time (1 by default) that the process comes by: `kill` (SIGKILL), `stop` (SIGSTOP, until
+//! continued), `unavailable` and `timeout` (what a store's call answers).
+
+/// Every point, in the order in which an event comes by.
+pub const POINTS: &[&str] = &[
+    "before_append",
+    "before_marks",
+    "marks_written",
+    "marks_seen_open",
+    "event_written",
+    "appended",
+    "version_read",
+    "events_read",
+    "derived",
+    "view_set",
+    "views_set",
+    "before_changes",
+    "changes_written",
+    "stream_seen_open",
+    "published",
+];
+
+/// Passes a point.
+///
+/// # Errors
+/// If a test asked for one.
+#[cfg(not(feature = "faults"))]
+#[inline]
+pub fn pass(_point: &'static str) -> crate::Result<()> {
+    Ok(())
+}
+
+#[cfg(feature = "faults")]
+pub use armed::pass;
+
+#[cfg(feature = "faults")]
+mod armed {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use crate::{Result, StoreError};
+
+    struct Fault {
+        point: String,
+        action: Action,
+        nth: u64,
+        passed: AtomicU64,
+    }
+
+    #[derive(Clone, Copy)]
+    enum Action {
+        Signal(Signal),
+        Unavailable,
+        Timeout,
+    }
+
+    fn asked() -> Option<&'static Fault> {
+        static FAULT: OnceLock<Option<Fault>> = OnceLock::new();
+        FAULT.get_or_init(|| std::env::var("YIMA_FAULT").ok().map(|text| parse(&text))).as_ref()
+    }
+
+    fn parse(text: &str) -> Fault {
+        let parts: Vec<&str> = text.split(':').collect();
+        let (point, action) = (parts[0], parts.get(1).copied().unwrap_or_default());
+        assert!(super::POINTS.contains(&point), "YIMA_FAULT: no point {point}");
+        let action = match action {
+            "kill" => Action::Signal(Signal::KILL),
+            "stop" => Action::Signal(Signal::STOP),
+            "unavailable" => Action::Unavailable,
+            "timeout" => Action::Timeout,
+            other => panic!("YIMA_FAULT: no action {other}"),
+        };
+        let nth = parts.get(2).map_or(1, |n| n.parse().expect("YIMA_FAULT: NTH is a number"));
+        Fault { point: point.to_owned(), action, nth, passed: AtomicU64::new(0) }
+    }
+
+    /// Passes a point.
+    ///
+    /// # Errors
+    /// If a test asked for one.
+    pub fn pass(point: &'static str) -> Result<()> {
+        let Some(fault) = asked().filter(|fault| fault.point == point) else { return Ok(()) };
+        if fault.passed.fetch_add(1, Ordering::SeqCst) + 1 != fault.nth {
+            return Ok(());
+        }
+        tracing::warn!(point, "a fault that a test asked for");
+        match fault.action {
+            Action::Signal(signal) => {
+                kill_process(getpid(), signal).expect("a process can signal itself");
+                Ok(())
+            }
+            Action::Unavailable => Err(StoreError::Unavailable("by a test".into())),
+            Action::Timeout => Err(StoreError::TimedOut),
+        }
+    }
+}
