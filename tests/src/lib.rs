@@ -1,11 +1,13 @@
 //! The harness of the end-to-end tests: yima as a process, a client, and people to send events about.
 
 mod calls;
+pub mod cluster;
 mod http;
 mod options;
 mod people;
 mod yima;
 
+pub use cluster::{Cluster, ClusterOptions, Node};
 pub use http::{Http, Reply};
 pub use options::Options;
 pub use people::{Person, ago, new_person, now};

@@ -1,0 +1,38 @@
+//! Where the nodes of a cluster listen.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+/// The port for clients.
+pub(super) const CQL_PORT: u16 = 9042;
+/// The port for other nodes.
+pub(super) const STORAGE_PORT: u16 = 7000;
+
+/// An address for each node, by datacenter.
+pub(super) struct Addresses {
+    pub(super) nodes: Vec<Vec<Ipv4Addr>>,
+    /// Listens at an address beside theirs for as long as the cluster is there: so two clusters, even of two processes, never take the same.
+    _claim: Option<TcpListener>,
+}
+
+impl Addresses {
+    /// `127.0.C.(10 d + n)` for node n of datacenter d, with the first C that is free.
+    pub(super) fn claim(nodes: &[usize]) -> Self {
+        for c in 1..=254 {
+            let Ok(claim) = TcpListener::bind((Ipv4Addr::new(127, 0, c, 1), STORAGE_PORT)) else { continue };
+            let address =
+                |d: usize, n: usize| Ipv4Addr::new(127, 0, c, u8::try_from(10 * d + n).expect("24 x 9 at most"));
+            let datacenters = nodes.iter().zip(1..);
+            let nodes: Vec<Vec<Ipv4Addr>> =
+                datacenters.map(|(&nodes, d)| (1..=nodes).map(|n| address(d, n)).collect()).collect();
+            // A node may be left that outlived its cluster, or a service that listens everywhere.
+            if nodes.iter().flatten().all(|address| is_free(*address)) {
+                return Self { nodes, _claim: Some(claim) };
+            }
+        }
+        panic!("ports {CQL_PORT} and {STORAGE_PORT} are in use on all of 127.0.0.0/16");
+    }
+}
+
+fn is_free(address: Ipv4Addr) -> bool {
+    [CQL_PORT, STORAGE_PORT].iter().all(|port| TcpListener::bind((address, *port)).is_ok())
+}

@@ -1,0 +1,84 @@
+//! The command that runs a node.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::options::ClusterOptions;
+
+/// What Cassandra 5 reaches into, `--add-opens` and `--add-exports` of its own start script.
+const OPENS: &[&str] = &[
+    "java.base/java.io",
+    "java.base/java.lang",
+    "java.base/java.lang.module",
+    "java.base/java.lang.reflect",
+    "java.base/java.math",
+    "java.base/java.net",
+    "java.base/java.nio",
+    "java.base/java.util",
+    "java.base/java.util.concurrent",
+    "java.base/java.util.concurrent.atomic",
+    "java.base/jdk.internal.loader",
+    "java.base/jdk.internal.math",
+    "java.base/jdk.internal.module",
+    "java.base/jdk.internal.ref",
+    "java.base/jdk.internal.reflect",
+    "java.base/jdk.internal.util.jar",
+    "java.base/sun.nio.ch",
+    "jdk.management/com.sun.management.internal",
+];
+const EXPORTS: &[&str] = &[
+    "java.base/java.lang.ref",
+    "java.base/jdk.internal.misc",
+    "java.base/jdk.internal.ref",
+    "java.base/jdk.internal.util.jar",
+    "java.base/sun.nio.ch",
+    "java.management.rmi/com.sun.jmx.remote.internal.rmi",
+    "java.rmi/sun.rmi.registry",
+    "java.rmi/sun.rmi.server",
+    "java.rmi/sun.rmi.transport.tcp",
+    "java.sql/java.sql",
+    "jdk.attach/sun.tools.attach",
+    "jdk.compiler/com.sun.tools.javac.file",
+    "jdk.unsupported/sun.misc",
+];
+
+/// The class that is a node.
+pub(super) const MAIN: &str = "org.apache.cassandra.service.CassandraDaemon";
+
+/// Runs a node whose files are in `directory`. `first` says that it has no data yet. Without JMX, so no port but those of the settings.
+pub(super) fn arguments(java: &mut Command, jars: &Path, directory: &Path, options: &ClusterOptions, first: bool) {
+    let home = directory.display();
+    java.arg(format!("-Xmx{}", options.heap));
+    // With room for what every start loads: growing to it by collections would cost a sixth of the start.
+    java.args(["-Xms96M", "-XX:NewSize=40M", "-XX:MetaspaceSize=96M"]);
+    java.args(["-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-XX:-UsePerfData"]);
+    if options.quick_start {
+        java.arg("-XX:TieredStopAtLevel=1");
+    }
+    for package in OPENS {
+        java.arg(format!("--add-opens={package}=ALL-UNNAMED"));
+    }
+    for package in EXPORTS {
+        java.arg(format!("--add-exports={package}=ALL-UNNAMED"));
+    }
+    java.args([
+        format!("-Djava.io.tmpdir={home}"),
+        format!("-Dlogback.configurationFile={home}/logback.xml"),
+        format!("-Dcassandra.config=file://{home}/cassandra.yaml"),
+        format!("-Dcassandra-rackdc.properties=file://{home}/rackdc.properties"),
+        format!("-Dcassandra.storagedir={home}"),
+        // How long a node looks for the first one: at its first start until that one is there too, afterwards not long.
+        format!("-Dcassandra.ring_delay_ms={}", if first { 60_000 } else { 1_000 }),
+    ]);
+    java.args([
+        "-Dcassandra-foreground=yes",
+        "-Dcassandra.skip_wait_for_gossip_to_settle=0",
+        "-Dcassandra.superuser_setup_delay_ms=0",
+        "-Dcassandra.shutdown_announce_in_ms=100",
+        "-Djdk.attach.allowAttachSelf=true",
+        "-Dio.netty.tryReflectionSetAccessible=true",
+    ]);
+    // Of two that set the same the last counts.
+    java.args(&options.jvm);
+    java.arg("-cp").arg(jars.join("*")).arg(MAIN);
+}

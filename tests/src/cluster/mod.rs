@@ -1,0 +1,178 @@
+//! A real CQL server for tests: Apache Cassandra, as many nodes in as many datacenters as wanted, each a process of its own.
+
+mod addresses;
+mod jars;
+mod java;
+mod member;
+mod node;
+mod options;
+mod session;
+mod settings;
+mod tls;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use addresses::{Addresses, STORAGE_PORT};
+use member::Member;
+
+pub use jars::fetch_cassandra;
+pub use node::Node;
+pub use options::ClusterOptions;
+pub use session::{PASSWORD, USER};
+
+/// For one node to come up on a busy machine; each other adds as much again.
+const START_DEADLINE: Duration = Duration::from_secs(90);
+/// How much of each node's log is shown when a test fails.
+const LOG_LINES: usize = 40;
+
+/// Running nodes. Dropping it kills them and deletes their data.
+pub struct Cluster {
+    options: ClusterOptions,
+    jars: PathBuf,
+    members: Vec<Member>,
+    certificate: Option<PathBuf>,
+    _addresses: Addresses,
+    _directory: Option<TempDir>,
+}
+
+/// `dc1`, `dc2`, …: datacenters are counted from 1.
+pub fn datacenter_name(datacenter: usize) -> String {
+    format!("dc{datacenter}")
+}
+
+impl Cluster {
+    /// Starts all nodes and waits until each takes clients and holds all others to be up.
+    ///
+    /// # Panics
+    /// When Java or Maven is missing, or a node does not come up.
+    pub fn start(options: ClusterOptions) -> Self {
+        let addresses = Addresses::claim(&options.nodes);
+        // Not in the system's directory for such things, which may be in memory.
+        let parent = jars::target_dir().join("cassandra");
+        fs::create_dir_all(&parent).expect("the target directory can be written");
+        let directory = TempDir::with_prefix_in("cluster-", parent).expect("the target directory can be written");
+        let mut cluster = Self::prepare(options, addresses, directory.path());
+        cluster._directory = Some(directory);
+        cluster.start_all();
+        cluster
+    }
+
+    fn prepare(options: ClusterOptions, addresses: Addresses, directory: &Path) -> Self {
+        let jars = fetch_cassandra();
+        let each = addresses
+            .nodes
+            .iter()
+            .zip(1..)
+            .flat_map(|(nodes, d)| nodes.iter().zip(1..).map(move |(at, n)| (d, n, *at)));
+        let members: Vec<Member> = each
+            .enumerate()
+            .map(|(index, (d, n, address))| {
+                Member::new(index, d, n, address, directory.join(format!("{}-{n}", datacenter_name(d))))
+            })
+            .collect();
+        let certificate = options.tls.then(|| tls::certify(directory, &members));
+        Self { options, jars, members, certificate, _addresses: addresses, _directory: None }
+    }
+
+    fn start_all(&self) {
+        for member in &self.members {
+            self.spawn(member);
+        }
+        self.wait_until_up(&self.members.iter().collect::<Vec<_>>());
+        if self.options.passwords {
+            self.create_user();
+        }
+    }
+
+    fn spawn(&self, member: &Member) {
+        let first = member.is_new();
+        let known = if first { &self.members[..1] } else { &self.members };
+        let seeds: Vec<String> = known.iter().map(|seed| format!("{}:{STORAGE_PORT}", seed.address)).collect();
+        settings::write(member, &self.options, &seeds.join(","));
+        let mut command = Command::new("java");
+        for (_, _, variable, value) in
+            self.options.env.iter().filter(|(d, n, ..)| (*d, *n) == (member.datacenter, member.number))
+        {
+            command.env(variable, value);
+        }
+        java::arguments(&mut command, &self.jars, &member.directory, &self.options, first);
+        member.spawn(command, self.members.iter().map(Member::log_length).collect());
+    }
+
+    fn running(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.is_running())
+    }
+
+    fn wait_until_up(&self, members: &[&Member]) {
+        let names: Vec<String> = members.iter().map(ToString::to_string).collect();
+        self.wait_for(&format!("{} up", names.join(", ")), || {
+            members.iter().all(|member| {
+                if let Some(exit) = member.ended() {
+                    panic!("{member} ended ({exit}); the ends of all logs follow");
+                }
+                let mut others = self.running().filter(|other| other.index != member.index);
+                member.accepts() && others.all(|other| member.sees(other) && other.sees(member))
+            })
+        });
+    }
+
+    fn wait_for(&self, what: &str, is_so: impl Fn() -> bool) {
+        let (begun, count) = (Instant::now(), u32::try_from(self.members.len()).expect("a few nodes"));
+        while !is_so() {
+            assert!(begun.elapsed() < START_DEADLINE * count, "waited too long for: {what}");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// A node; both are counted from 1.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn node(&self, datacenter: usize, number: usize) -> Node<'_> {
+        let mut nodes = self.nodes();
+        let found = nodes.find(|node| (node.member.datacenter, node.member.number) == (datacenter, number));
+        found.unwrap_or_else(|| panic!("there is no node {number} in {}", datacenter_name(datacenter)))
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
+        self.members.iter().map(|member| Node { cluster: self, member })
+    }
+
+    /// Where the nodes of a datacenter take clients.
+    pub fn contact_points(&self, datacenter: usize) -> Vec<SocketAddr> {
+        self.nodes().filter(|node| node.member.datacenter == datacenter).map(Node::address).collect()
+    }
+
+    /// The certificate of all nodes, in PEM, which signed itself: trust just this one. `None` without TLS.
+    pub fn certificate(&self) -> Option<&Path> {
+        self.certificate.as_deref()
+    }
+
+    fn log_tails(&self) -> String {
+        self.members.iter().map(|member| format!("--- {member} ---\n{}\n", tail(&member.log_from(0)))).collect()
+    }
+}
+
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for member in &self.members {
+            member.kill();
+        }
+        if thread::panicking() {
+            eprintln!("{}", self.log_tails());
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What a test does to one node.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::process::ExitStatus;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::Cluster;
+use super::member::Member;
+
+/// From SIGTERM to the end, on a busy machine.
+const STOP_DEADLINE: Duration = Duration::from_secs(60);
+
+/// A node of a cluster, by [`Cluster::node`].
+#[derive(Clone, Copy)]
+pub struct Node<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) member: &'a Member,
+}
+
+impl Node<'_> {
+    /// Starts it on the data it has, and waits until it is up. Nothing if it runs already.
+    ///
+    /// # Panics
+    /// See [`Self::wait_until_up`].
+    pub fn start(self) {
+        if self.member.pid().is_none() {
+            self.cluster.spawn(self.member);
+        }
+        self.wait_until_up();
+    }
+
+    /// Waits until it takes clients, and it and each other running node hold each other to be up.
+    ///
+    /// # Panics
+    /// When it ends, or that takes too long.
+    pub fn wait_until_up(self) {
+        self.cluster.wait_until_up(&[self.member]);
+    }
+
+    /// Waits until each other running node holds it to be down, which takes about 20 s if it was killed or paused, and none if it was
+    /// stopped.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub fn wait_until_down(self) {
+        self.cluster.wait_for(&format!("{} is held to be down", self.member), || {
+            self.cluster.running().all(|other| other.index == self.member.index || !other.sees(self.member))
+        });
+    }
+
+    /// Ends it at once, as a crash would (SIGKILL).
+    ///
+    /// # Panics
+    /// When the system refuses.
+    pub fn kill9(self) {
+        self.member.kill();
+    }
+
+    /// Asks it to stop and waits (SIGTERM): others know at once, and it has no log to replay when it starts.
+    ///
+    /// # Panics
+    /// When it does not run, or goes on beyond the deadline.
+    pub fn stop(self) -> ExitStatus {
+        self.member.signal(Signal::TERM);
+        let begun = Instant::now();
+        loop {
+            if let Some(exit) = self.member.ended() {
+                return exit;
+            }
+            assert!(begun.elapsed() < STOP_DEADLINE, "{} did not stop in time", self.member);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Stops its clock, as it were: it keeps its connections and answers nobody (SIGSTOP). Not waited for.
+    ///
+    /// # Panics
+    /// When the system refuses.
+    pub fn pause(self) {
+        self.member.signal(Signal::STOP);
+    }
+
+    /// Lets it go on after [`Self::pause`] (SIGCONT).
+    ///
+    /// # Panics
+    /// When the system refuses.
+    pub fn resume(self) {
+        self.member.signal(Signal::CONT);
+    }
+
+    /// Where it takes clients.
+    pub fn address(self) -> SocketAddr {
+        self.member.cql()
+    }
+
+    /// The name of its datacenter.
+    pub fn datacenter(self) -> String {
+        super::datacenter_name(self.member.datacenter)
+    }
+
+    /// What it logged, over all its lives.
+    pub fn log(self) -> String {
+        self.member.log_from(0)
+    }
+
+    /// The memory that its process has now; `None` if there is none.
+    pub fn resident_bytes(self) -> Option<u64> {
+        resident_bytes(self.member.pid()?)
+    }
+}
+
+/// The memory that a process has now.
+pub(super) fn resident_bytes(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok().map(|kib: u64| kib * 1024)
+}
