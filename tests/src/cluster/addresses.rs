@@ -31,8 +31,26 @@ impl Addresses {
         }
         panic!("ports {CQL_PORT} and {STORAGE_PORT} are in use on all of 127.0.0.0/16");
     }
+
+    /// `127.0.0.1`, `127.0.0.2`, …: where clients look by default.
+    ///
+    /// # Panics
+    /// When somebody listens there.
+    pub(super) fn well_known(nodes: &[usize]) -> Self {
+        let mut last = 0;
+        let mut next = || {
+            last += 1;
+            Ipv4Addr::new(127, 0, 0, last)
+        };
+        let nodes: Vec<Vec<Ipv4Addr>> = nodes.iter().map(|&nodes| (0..nodes).map(|_| next()).collect()).collect();
+        if let Some(taken) = nodes.iter().flatten().find(|address| !is_free(**address)) {
+            panic!("port {CQL_PORT} or {STORAGE_PORT} of {taken} is in use already");
+        }
+        Self { nodes, _claim: None }
+    }
 }
 
-fn is_free(address: Ipv4Addr) -> bool {
+/// Whether nobody listens there.
+pub(super) fn is_free(address: Ipv4Addr) -> bool {
     [CQL_PORT, STORAGE_PORT].iter().all(|port| TcpListener::bind((address, *port)).is_ok())
 }

@@ -1,6 +1,7 @@
 //! A real CQL server for tests: Apache Cassandra, as many nodes in as many datacenters as wanted, each a process of its own.
 
 mod addresses;
+mod by_hand;
 mod jars;
 mod java;
 mod member;
@@ -22,6 +23,7 @@ use tempfile::TempDir;
 use addresses::{Addresses, STORAGE_PORT};
 use member::Member;
 
+pub use by_hand::{down, status, up};
 pub use jars::fetch_cassandra;
 pub use node::Node;
 pub use options::ClusterOptions;
@@ -37,6 +39,8 @@ pub struct Cluster {
     options: ClusterOptions,
     jars: PathBuf,
     members: Vec<Member>,
+    /// Not by hand: there the nodes outlive this.
+    owned: bool,
     certificate: Option<PathBuf>,
     _addresses: Addresses,
     _directory: Option<TempDir>,
@@ -78,7 +82,7 @@ impl Cluster {
             })
             .collect();
         let certificate = options.tls.then(|| tls::certify(directory, &members));
-        Self { options, jars, members, certificate, _addresses: addresses, _directory: None }
+        Self { options, jars, members, owned: true, certificate, _addresses: addresses, _directory: None }
     }
 
     fn start_all(&self) {
@@ -96,7 +100,7 @@ impl Cluster {
         let known = if first { &self.members[..1] } else { &self.members };
         let seeds: Vec<String> = known.iter().map(|seed| format!("{}:{STORAGE_PORT}", seed.address)).collect();
         settings::write(member, &self.options, &seeds.join(","));
-        let mut command = Command::new("java");
+        let mut command = if self.owned { Command::new("java") } else { by_hand::detached("java") };
         for (_, _, variable, value) in
             self.options.env.iter().filter(|(d, n, ..)| (*d, *n) == (member.datacenter, member.number))
         {
@@ -168,6 +172,9 @@ fn tail(log: &str) -> String {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
+        if !self.owned && !thread::panicking() {
+            return;
+        }
         for member in &self.members {
             member.kill();
         }
