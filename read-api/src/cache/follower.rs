@@ -76,7 +76,21 @@ impl Follower {
         self.views.polled(began, &registry.regions);
     }
 
-    pub(super) async fn poll(&mut self) -> Result<(), StoreError> {
+    /// Up to which number a stream has been read without a gap.
+    pub fn position(&self, stream: StreamId) -> u64 {
+        self.positions.get(&stream).map_or(0, |at| at.number)
+    }
+
+    /// Goes on from another position, as if rows up to there had been read and none after.
+    pub fn jump(&mut self, stream: StreamId, number: u64) {
+        self.positions.insert(stream, Position { number, open: true, last: 0 });
+    }
+
+    /// Reads everything there is once.
+    ///
+    /// # Errors
+    /// The store's; what was read before is applied.
+    pub async fn poll(&mut self) -> Result<(), StoreError> {
         let asked = (self.clock)();
         let registry = self.feed.registry().await?;
         // The earlier of two clocks: one of them may be ahead.

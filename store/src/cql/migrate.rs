@@ -101,7 +101,9 @@ impl Ddl<'_> {
         statement.set_load_balancing_policy(Some(Arc::clone(&self.target)));
         statement.set_request_timeout(Some(DDL_TIMEOUT));
         statement.set_is_idempotent(true);
-        self.session.query_unpaged(statement, ()).await.map(drop).map_err(|e| fault("schema", &e))
+        self.session.query_unpaged(statement, ()).await.map_err(|e| fault("schema", &e))?;
+        // Also when somebody else has just made it, and the other nodes do not know it yet.
+        self.session.await_schema_agreement().await.map(drop).map_err(|e| fault("schema", &e.into()))
     }
 }
 
@@ -142,7 +144,7 @@ async fn register(session: &Session, options: &CqlOptions) -> Result<bool> {
     ));
     insert.set_serial_consistency(Some(SerialConsistency::LocalSerial));
     let row = (&options.region, &options.datacenter, options.region_keyspace(), options.pseudonym_fingerprint.to_vec());
-    let registered = was_applied(session, insert, row).await?;
+    let (registered, _) = compare_and_set(session, insert, row).await?;
     let text = format!("SELECT region FROM {}.regions", options.keyspace);
     let found = session.query_unpaged(text, ()).await.map_err(|e| fault("regions", &e))?;
     let corrupt = || StoreError::Corrupt { table: "regions", what: "a row".into() };
@@ -173,7 +175,14 @@ impl<'a> Lease<'a> {
             "INSERT INTO {keyspace}.{MIGRATIONS} (keyspace_name, number, name) VALUES (?, 0, ?) IF NOT EXISTS USING TTL {LEASE_S}"
         );
         let begun = Instant::now();
-        while !was_applied(session, quorum(&text), (keyspace, &owner)).await? {
+        loop {
+            // In a crowd it can take so long that nobody knows who has it: then the next try tells.
+            match compare_and_set(session, quorum(&text), (keyspace, &owner)).await {
+                Ok((true, _)) => break,
+                Ok((false, row)) if is_owner(&row, &owner) => break,
+                Ok((false, _)) | Err(StoreError::TimedOut) => {}
+                Err(fault) => return Err(fault),
+            }
             if begun.elapsed() > WAIT {
                 return Err(StoreError::Unavailable(format!(
                     "somebody else has been migrating the keyspace {keyspace} for long"
@@ -187,21 +196,29 @@ impl<'a> Lease<'a> {
     async fn release(self) -> Result<()> {
         let text =
             format!("DELETE FROM {}.{MIGRATIONS} WHERE keyspace_name = ? AND number = 0 IF name = ?", self.keyspace);
-        // Gone by its TTL is as good.
-        was_applied(self.session, quorum(&text), (&self.keyspace, &self.owner)).await.map(drop)
+        // Gone by its TTL is as good, also if it is not known that it is gone.
+        match compare_and_set(self.session, quorum(&text), (&self.keyspace, &self.owner)).await {
+            Ok(_) | Err(StoreError::TimedOut) => Ok(()),
+            Err(fault) => Err(fault),
+        }
     }
 }
 
-/// Runs a compare-and-set and tells whether it was applied.
-async fn was_applied(
+/// Whether the row of a lease that somebody has is ours.
+fn is_owner(row: &Row, owner: &str) -> bool {
+    row.columns.iter().flatten().any(|value| value.as_text().is_some_and(|text| text == owner))
+}
+
+/// Runs a compare-and-set and tells whether it was applied, and the row that it answers.
+async fn compare_and_set(
     session: &Session,
     statement: Statement,
     values: impl scylla::serialize::row::SerializeRow,
-) -> Result<bool> {
+) -> Result<(bool, Row)> {
     let found = session.query_unpaged(statement, values).await.map_err(|e| fault(MIGRATIONS, &e))?;
     let corrupt = || StoreError::Corrupt { table: MIGRATIONS, what: "an outcome".into() };
     let row = found.into_rows_result().map_err(|_| corrupt())?.first_row::<Row>().map_err(|_| corrupt())?;
-    super::applied(&row).ok_or_else(corrupt)
+    Ok((super::applied(&row).ok_or_else(corrupt)?, row))
 }
 
 /// A statement that all datacenters take part in: any region may migrate the shared keyspace.

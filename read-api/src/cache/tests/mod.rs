@@ -174,6 +174,52 @@ async fn rows_that_expired_unread_begin_a_generation() {
 }
 
 #[tokio::test]
+async fn a_raised_epoch_begins_a_generation() {
+    let store = TestStore::new();
+    store.write(subject(1));
+    let (views, mut follower) = cache(&store).await;
+    version(&views, 1).await;
+    store.set(subject(1)); // as a rebuild does: nothing in the feed tells of it
+    store.epoch.store(2, Ordering::Relaxed);
+    follower.poll().await.unwrap();
+    assert!(views.peek(subject(1), Version::ABSENT, now()).is_none());
+    assert_eq!(version(&views, 1).await, Version(2));
+    let generation = views.ledger().generation();
+    follower.poll().await.unwrap();
+    assert_eq!(views.ledger().generation(), generation);
+}
+
+#[tokio::test]
+async fn with_our_clock_ahead_of_the_stores_answers_do_not_claim_more_than_the_store_knows() {
+    let store = TestStore::new();
+    store.write(subject(1));
+    let (views, mut follower) = cache(&store).await;
+    version(&views, 1).await;
+    let store_says = now();
+    advance(600_000);
+    *store.clock.lock() = Some(store_says);
+    follower.poll().await.unwrap();
+    assert_eq!(views.polled_at(), store_says);
+    // And a store whose clock is ahead does not move ours.
+    *store.clock.lock() = Some(now().plus(Duration::from_secs(600)));
+    follower.poll().await.unwrap();
+    assert_eq!(views.polled_at(), now());
+}
+
+#[tokio::test]
+async fn a_number_that_was_never_used_holds_nothing_up() {
+    let store = TestStore::new();
+    store.write(subject(1));
+    let (views, mut follower) = cache(&store).await;
+    store.leave_void();
+    store.write(subject(1));
+    let generation = views.ledger().generation();
+    follower.poll().await.unwrap();
+    assert_eq!((follower.position(store::STREAM), views.ledger().generation()), (3, generation));
+    assert_eq!(views.ledger().newest(subject(1)), Version(2));
+}
+
+#[tokio::test]
 async fn a_full_ledger_begins_anew_without_serving_what_it_forgot() {
     let store = TestStore::new();
     let config = CacheConfig { ledger_entries: 2, ..CacheConfig::default() };

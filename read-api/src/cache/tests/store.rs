@@ -39,7 +39,7 @@ pub fn view(subject: SubjectId) -> Bytes {
 
 pub struct TestStore {
     views: Mutex<BTreeMap<SubjectId, Version>>,
-    rows: Mutex<BTreeMap<u64, Change>>,
+    rows: Mutex<BTreeMap<u64, Option<Change>>>,
     first: Mutex<u64>,
     pub failing: AtomicBool,
     pub lookups: AtomicUsize,
@@ -71,8 +71,15 @@ impl TestStore {
         let version = self.set(subject);
         let mut rows = self.rows.lock();
         let number = rows.last_key_value().map_or(*self.first.lock(), |(n, _)| n + 1);
-        rows.insert(number, Change { subject, version, view: view(subject) });
+        rows.insert(number, Some(Change { subject, version, view: view(subject) }));
         version
+    }
+
+    /// A number that a writer took and never used.
+    pub fn leave_void(&self) {
+        let mut rows = self.rows.lock();
+        let last = rows.last_key_value().map_or(0, |(n, _)| *n);
+        rows.insert(last + 1, None);
     }
 
     /// Sets a view without publishing it.
@@ -139,7 +146,7 @@ impl Feed for TestStore {
 
     async fn changes(&self, _: StreamId, after: u64, limit: usize) -> Result<Vec<(u64, Option<Change>)>> {
         self.check()?;
-        Ok(self.rows.lock().range(after + 1..).take(limit).map(|(n, change)| (*n, Some(change.clone()))).collect())
+        Ok(self.rows.lock().range(after + 1..).take(limit).map(|(n, change)| (*n, change.clone())).collect())
     }
 
     async fn woken(&self) {
