@@ -59,6 +59,14 @@ impl Http {
         run(&self.kept, "GET", url, &[("authorization", &bearer)], None).expect("a whole answer to GET")
     }
 
+    /// `GET` on a connection that is kept.
+    ///
+    /// # Errors
+    /// There was no whole answer.
+    pub fn ask(&self, url: &str, headers: &[(&str, &str)]) -> Result<Reply, ureq::Error> {
+        run(&self.kept, "GET", url, headers, None)
+    }
+
     /// `POST` with a token, on a connection of its own: who refuses before reading the body closes the connection.
     ///
     /// # Panics

@@ -1,6 +1,7 @@
 //! The harness of the end-to-end tests: yima as a process, a client, and people to send events about.
 
 mod calls;
+pub mod checker;
 pub mod cluster;
 mod http;
 mod options;

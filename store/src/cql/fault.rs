@@ -49,6 +49,8 @@ fn attempted(table: &'static str, error: &RequestAttemptError) -> StoreError {
             DbError::AuthenticationError | DbError::Unauthorized => StoreError::Rejected(format!(
                 "table {table}: the database does not permit this to store.cql.user: {message}"
             )),
+            // A kind of error that the driver does not know: it may have been done.
+            DbError::Other(_) => StoreError::TimedOut,
             // The message of a statement of ours: it has names of tables and columns in it, no values.
             _ => StoreError::Rejected(format!("table {table}: the database refuses the statement: {message}")),
         },
