@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
+use super::namespaces::{self, Namespaces};
+
 /// The port for clients.
 pub(super) const CQL_PORT: u16 = 9042;
 /// The port for other nodes.
@@ -10,23 +12,26 @@ pub(super) const STORAGE_PORT: u16 = 7000;
 /// An address for each node, by datacenter.
 pub(super) struct Addresses {
     pub(super) nodes: Vec<Vec<Ipv4Addr>>,
+    /// Where each datacenter has a namespace.
+    pub(super) namespaces: Option<Namespaces>,
     /// Listens at an address beside theirs for as long as the cluster is there: so two clusters, even of two processes, never take the same.
     _claim: Option<TcpListener>,
 }
 
 impl Addresses {
-    /// `127.0.C.(10 d + n)` for node n of datacenter d, with the first C that is free.
-    pub(super) fn claim(nodes: &[usize]) -> Self {
+    /// `127.0.C.(10 d + n)` for node n of datacenter d, with the first C that is free; with namespaces `10.99.C.(10 d + n)`.
+    pub(super) fn claim(nodes: &[usize], with_namespaces: bool) -> Self {
         for c in 1..=254 {
             let Ok(claim) = TcpListener::bind((Ipv4Addr::new(127, 0, c, 1), STORAGE_PORT)) else { continue };
-            let address =
-                |d: usize, n: usize| Ipv4Addr::new(127, 0, c, u8::try_from(10 * d + n).expect("24 x 9 at most"));
+            let namespaces = with_namespaces.then(|| Namespaces::new(c, nodes));
+            let network = if with_namespaces { namespaces::NETWORK } else { [127, 0] };
+            let address = |d: usize, n: usize| address(network, c, d, n);
             let datacenters = nodes.iter().zip(1..);
             let nodes: Vec<Vec<Ipv4Addr>> =
                 datacenters.map(|(&nodes, d)| (1..=nodes).map(|n| address(d, n)).collect()).collect();
             // A node may be left that outlived its cluster, or a service that listens everywhere.
-            if nodes.iter().flatten().all(|address| is_free(*address)) {
-                return Self { nodes, _claim: Some(claim) };
+            if with_namespaces || nodes.iter().flatten().all(|address| is_free(*address)) {
+                return Self { nodes, namespaces, _claim: Some(claim) };
             }
         }
         panic!("ports {CQL_PORT} and {STORAGE_PORT} are in use on all of 127.0.0.0/16");
@@ -46,8 +51,13 @@ impl Addresses {
         if let Some(taken) = nodes.iter().flatten().find(|address| !is_free(**address)) {
             panic!("port {CQL_PORT} or {STORAGE_PORT} of {taken} is in use already");
         }
-        Self { nodes, _claim: None }
+        Self { nodes, namespaces: None, _claim: None }
     }
+}
+
+/// The address of node n of datacenter d.
+pub(super) fn address(network: [u8; 2], c: u8, d: usize, n: usize) -> Ipv4Addr {
+    Ipv4Addr::new(network[0], network[1], c, u8::try_from(10 * d + n).expect("24 x 9 at most"))
 }
 
 /// Whether nobody listens there.

@@ -69,11 +69,12 @@ pub(super) fn arguments(java: &mut Command, jars: &Path, directory: &Path, optio
         format!("-Dcassandra.storagedir={home}"),
         // How long a node looks for the first one: at its first start until that one is there too, afterwards not long.
         format!("-Dcassandra.ring_delay_ms={}", if first { 60_000 } else { 1_000 }),
+        // How often it tries to add the first user, and on a restart looks whether it is there, until the others it asks answer.
+        format!("-Dcassandra.superuser_setup_delay_ms={}", if first { 100 } else { 10_000 }),
     ]);
     java.args([
         "-Dcassandra-foreground=yes",
         "-Dcassandra.skip_wait_for_gossip_to_settle=0",
-        "-Dcassandra.superuser_setup_delay_ms=0",
         "-Dcassandra.shutdown_announce_in_ms=100",
         "-Djdk.attach.allowAttachSelf=true",
         "-Dio.netty.tryReflectionSetAccessible=true",

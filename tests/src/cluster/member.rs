@@ -84,8 +84,10 @@ impl Member {
 
     /// Whether it runs and is not paused.
     pub(super) fn is_running(&self) -> bool {
-        let life = self.life.lock();
-        life.child.is_some() && !life.paused
+        let mut life = self.life.lock();
+        let paused = life.paused;
+        let child = life.child.as_mut();
+        child.is_some_and(|child| !paused && child.try_wait().expect("a child can be asked").is_none())
     }
 
     pub(super) fn pid(&self) -> Option<u32> {

@@ -5,6 +5,7 @@ mod by_hand;
 mod jars;
 mod java;
 mod member;
+mod namespaces;
 mod node;
 mod options;
 mod session;
@@ -12,7 +13,7 @@ mod settings;
 mod tls;
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -22,6 +23,7 @@ use tempfile::TempDir;
 
 use addresses::{Addresses, STORAGE_PORT};
 use member::Member;
+use namespaces::Namespaces;
 
 pub use by_hand::{down, status, up};
 pub use jars::fetch_cassandra;
@@ -42,7 +44,7 @@ pub struct Cluster {
     /// Not by hand: there the nodes outlive this.
     owned: bool,
     certificate: Option<PathBuf>,
-    _addresses: Addresses,
+    addresses: Addresses,
     _directory: Option<TempDir>,
 }
 
@@ -57,7 +59,7 @@ impl Cluster {
     /// # Panics
     /// When Java or Maven is missing, or a node does not come up.
     pub fn start(options: ClusterOptions) -> Self {
-        let addresses = Addresses::claim(&options.nodes);
+        let addresses = Addresses::claim(&options.nodes, options.namespaces);
         // Not in the system's directory for such things, which may be in memory.
         let parent = jars::target_dir().join("cassandra");
         fs::create_dir_all(&parent).expect("the target directory can be written");
@@ -82,7 +84,7 @@ impl Cluster {
             })
             .collect();
         let certificate = options.tls.then(|| tls::certify(directory, &members));
-        Self { options, jars, members, owned: true, certificate, _addresses: addresses, _directory: None }
+        Self { options, jars, members, owned: true, certificate, addresses, _directory: None }
     }
 
     fn start_all(&self) {
@@ -100,7 +102,7 @@ impl Cluster {
         let known = if first { &self.members[..1] } else { &self.members };
         let seeds: Vec<String> = known.iter().map(|seed| format!("{}:{STORAGE_PORT}", seed.address)).collect();
         settings::write(member, &self.options, &seeds.join(","));
-        let mut command = if self.owned { Command::new("java") } else { by_hand::detached("java") };
+        let mut command = if self.owned { self.command(member.datacenter, "java") } else { by_hand::detached("java") };
         for (_, _, variable, value) in
             self.options.env.iter().filter(|(d, n, ..)| (*d, *n) == (member.datacenter, member.number))
         {
@@ -118,13 +120,20 @@ impl Cluster {
         let names: Vec<String> = members.iter().map(ToString::to_string).collect();
         self.wait_for(&format!("{} up", names.join(", ")), || {
             members.iter().all(|member| {
+                assert!(member.pid().is_some(), "{member} was not started");
                 if let Some(exit) = member.ended() {
                     panic!("{member} ended ({exit}); the ends of all logs follow");
                 }
-                let mut others = self.running().filter(|other| other.index != member.index);
+                let mut others =
+                    self.running().filter(|other| other.index != member.index && self.joins(member, other));
                 member.accepts() && others.all(|other| member.sees(other) && other.sees(member))
             })
         });
+    }
+
+    fn joins(&self, one: &Member, other: &Member) -> bool {
+        let namespaces = self.addresses.namespaces.as_ref();
+        namespaces.is_none_or(|namespaces| namespaces.joins(one.datacenter, other.datacenter))
     }
 
     fn wait_for(&self, what: &str, is_so: impl Fn() -> bool) {
@@ -158,6 +167,44 @@ impl Cluster {
     /// The certificate of all nodes, in PEM, which signed itself: trust just this one. `None` without TLS.
     pub fn certificate(&self) -> Option<&Path> {
         self.certificate.as_deref()
+    }
+
+    /// Whether a cluster with [`ClusterOptions::namespaces`] is possible here: as root, and with `ip`.
+    pub fn can_be_cut() -> bool {
+        Namespaces::are_possible()
+    }
+
+    /// Loses all that a datacenter and the others send each other, without telling anyone, until [`Self::heal`]. Whoever is in none of them,
+    /// as the test is, goes on reaching all.
+    ///
+    /// # Panics
+    /// Without [`ClusterOptions::namespaces`].
+    pub fn cut(&self, datacenter: usize) {
+        self.namespaces().cut(datacenter);
+    }
+
+    /// Ends [`Self::cut`].
+    ///
+    /// # Panics
+    /// Without [`ClusterOptions::namespaces`].
+    pub fn heal(&self, datacenter: usize) {
+        self.namespaces().heal(datacenter);
+    }
+
+    fn namespaces(&self) -> &Namespaces {
+        self.addresses.namespaces.as_ref().expect("ClusterOptions::namespaces: datacenters have some")
+    }
+
+    /// A program that runs in a datacenter, with what it sends cut off as what the nodes send. The process that is started is the program's.
+    pub fn command(&self, datacenter: usize, program: &str) -> Command {
+        let namespaces = self.addresses.namespaces.as_ref();
+        namespaces.map_or_else(|| Command::new(program), |namespaces| namespaces.command(datacenter, program))
+    }
+
+    /// Where such a program listens to be reached from everywhere; without namespaces it is 127.0.0.1 in all datacenters.
+    pub fn address(&self, datacenter: usize) -> Ipv4Addr {
+        let namespaces = self.addresses.namespaces.as_ref();
+        namespaces.map_or(Ipv4Addr::LOCALHOST, |namespaces| namespaces.region_address(datacenter))
     }
 
     fn log_tails(&self) -> String {

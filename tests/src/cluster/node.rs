@@ -33,7 +33,7 @@ impl Node<'_> {
         self.wait_until_up();
     }
 
-    /// Waits until it takes clients, and it and each other running node hold each other to be up.
+    /// Waits until it takes clients, and it and each other running node that it can reach hold each other to be up.
     ///
     /// # Panics
     /// When it ends, or that takes too long.
@@ -41,8 +41,8 @@ impl Node<'_> {
         self.cluster.wait_until_up(&[self.member]);
     }
 
-    /// Waits until each other running node holds it to be down, which takes about 20 s if it was killed or paused, and none if it was
-    /// stopped.
+    /// Waits until each other running node holds it to be down, which takes about 20 s if it was killed or paused (40 s if that was
+    /// soon after its start), and none if it was stopped.
     ///
     /// # Panics
     /// When that takes too long.
@@ -65,6 +65,7 @@ impl Node<'_> {
     /// # Panics
     /// When it does not run, or goes on beyond the deadline.
     pub fn stop(self) -> ExitStatus {
+        assert!(self.member.pid().is_some(), "{} was not started", self.member);
         self.member.signal(Signal::TERM);
         let begun = Instant::now();
         loop {

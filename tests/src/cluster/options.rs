@@ -16,6 +16,7 @@ pub struct ClusterOptions {
     pub(super) env: Vec<(usize, usize, String, String)>,
     pub(super) passwords: bool,
     pub(super) tls: bool,
+    pub(super) namespaces: bool,
 }
 
 impl Default for ClusterOptions {
@@ -30,6 +31,7 @@ impl Default for ClusterOptions {
             env: Vec::new(),
             passwords: false,
             tls: false,
+            namespaces: false,
         }
     }
 }
@@ -92,6 +94,12 @@ impl ClusterOptions {
     /// Clients have to speak TLS; the server's certificate is [`super::Cluster::certificate`].
     pub fn tls(mut self) -> Self {
         self.tls = true;
+        self
+    }
+
+    /// Each datacenter is in a network namespace of its own, for [`super::Cluster::cut`]. Takes root: see [`super::Cluster::can_be_cut`].
+    pub fn namespaces(mut self) -> Self {
+        self.namespaces = true;
         self
     }
 }
