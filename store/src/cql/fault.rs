@@ -22,7 +22,10 @@ pub(super) fn fault(table: &'static str, error: &ExecutionError) -> StoreError {
         ExecutionError::SchemaAgreementError(_) | ExecutionError::MetadataError(_) => {
             StoreError::Unavailable(format!("table {table}: the nodes do not agree on the schema"))
         }
-        other => StoreError::Rejected(format!("table {table}: the driver refuses the request: {}", kind(other))),
+        other @ (ExecutionError::BadQuery(_)
+        | ExecutionError::UseKeyspaceError(_)
+        | ExecutionError::PrepareError(_)
+        | _) => StoreError::Rejected(format!("table {table}: the driver refuses the request: {}", kind(other))),
     }
 }
 
@@ -52,9 +55,27 @@ fn attempted(table: &'static str, error: &RequestAttemptError) -> StoreError {
             // A kind of error that the driver does not know: it may have been done.
             DbError::Other(_) => StoreError::TimedOut,
             // The message of a statement of ours: it has names of tables and columns in it, no values.
-            _ => StoreError::Rejected(format!("table {table}: the database refuses the statement: {message}")),
+            DbError::SyntaxError
+            | DbError::Invalid
+            | DbError::AlreadyExists { .. }
+            | DbError::FunctionFailure { .. }
+            | DbError::ConfigError
+            | DbError::TruncateError
+            | DbError::Unprepared { .. }
+            | DbError::ProtocolError
+            | _ => StoreError::Rejected(format!("table {table}: the database refuses the statement: {message}")),
         },
-        other => StoreError::Rejected(format!("table {table}: the node's answer was not expected: {}", kind(other))),
+        // An answer that cannot be read: it may have been done.
+        RequestAttemptError::BodyExtensionsParseError(_)
+        | RequestAttemptError::CqlResultParseError(_)
+        | RequestAttemptError::CqlErrorParseError(_)
+        | RequestAttemptError::UnexpectedResponse(_)
+        | RequestAttemptError::NonfinishedPagingState => StoreError::TimedOut,
+        other @ (RequestAttemptError::SerializationError(_)
+        | RequestAttemptError::CqlRequestSerialization(_)
+        | RequestAttemptError::RepreparedIdChanged { .. }
+        | RequestAttemptError::RepreparedIdMissingInBatch
+        | _) => StoreError::Rejected(format!("table {table}: the driver refuses the request: {}", kind(other))),
     }
 }
 
@@ -68,7 +89,10 @@ pub(super) fn no_session(contact_points: &[String], error: &NewSessionError) -> 
         NewSessionError::EmptyKnownNodesList => {
             StoreError::Rejected("store.cql.contact_points: expected at least one node".into())
         }
-        error => StoreError::Unavailable(format!(
+        error @ (NewSessionError::IllegalConfig(_)
+        | NewSessionError::MetadataError(_)
+        | NewSessionError::UseKeyspaceError(_)
+        | _) => StoreError::Unavailable(format!(
             "store.cql.contact_points: no session with any of {nodes} (is the database up, and are store.cql.user, password and tls right?): {error}"
         )),
     }

@@ -31,7 +31,7 @@ pub(super) fn replication(session: &Session, keyspace: &str) -> Option<BTreeMap<
         Strategy::NetworkTopologyStrategy { datacenter_repfactors } => {
             Some(datacenter_repfactors.iter().map(|(name, replicas)| (name.clone(), *replicas)).collect())
         }
-        _ => Some(BTreeMap::new()),
+        Strategy::SimpleStrategy { .. } | Strategy::LocalStrategy | Strategy::Other { .. } | _ => Some(BTreeMap::new()),
     }
 }
 

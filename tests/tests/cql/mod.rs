@@ -1,5 +1,7 @@
 //! The CQL engine on a real cluster: two datacenters of one node, shared by tests that leave each other alone.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
 mod conformance;
 mod racing;
 mod streams;
