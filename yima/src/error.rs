@@ -29,6 +29,22 @@ pub enum Failure {
         "the pseudonym key {0} is missing, but the store has people who are known by it: restore it from your backup, or choose another --data-dir"
     )]
     PseudonymKeyMissing(PathBuf),
+    /// One service on the engine of one process.
+    #[error(
+        "--store embedded: only one process can have it open, so it is for `yima` without a command; a service apart runs on --store cql"
+    )]
+    EmbeddedApart,
+    /// Not made yet, or not copied here.
+    #[error("{0} is missing: run `yima migrate` first, or copy keys/ from another node of yours")]
+    KeyMissing(PathBuf),
+    /// A setting that does not fit another, or a value that cannot be meant.
+    #[error("{key}: {expected}")]
+    Setting {
+        /// Which.
+        key: &'static str,
+        /// What was expected.
+        expected: String,
+    },
     /// A file cannot be read or written.
     #[error("{path}: {why}")]
     File {
@@ -67,6 +83,11 @@ impl Failure {
     /// A file that cannot be read or written.
     pub fn file(path: &Path, why: &dyn Display) -> Self {
         Self::File { path: path.to_owned(), why: why.to_string() }
+    }
+
+    /// A setting whose value cannot be used.
+    pub fn setting(key: &'static str, expected: impl Into<String>) -> Self {
+        Self::Setting { key, expected: expected.into() }
     }
 
     /// A key that cannot be used.

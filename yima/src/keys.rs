@@ -91,7 +91,10 @@ impl KeyDir {
 
     fn read(&self, name: &str) -> Result<Vec<u8>, Failure> {
         let path = self.0.join(name);
-        fs::read(&path).map_err(|e| Failure::file(&path, &e))
+        match fs::read(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Failure::KeyMissing(path)),
+            read => read.map_err(|e| Failure::file(&path, &e)),
+        }
     }
 
     /// Written beside and renamed, so that a crash leaves a whole key or none.

@@ -4,7 +4,9 @@ mod config;
 mod demo;
 mod error;
 mod keys;
+mod migrate;
 mod serve;
+mod store;
 mod tokens;
 
 use std::path::PathBuf;
@@ -12,12 +14,14 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use config::Role;
 use error::Failure;
+use migrate::Replication;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Shows and checks health codes. Without a command: everything in one process, on the embedded store, with a demo population.
+/// Shows and checks health codes. Without a command: everything in one process, with a demo population.
 #[derive(Parser)]
 #[command(version, about)]
 struct Cli {
@@ -35,22 +39,35 @@ pub(crate) struct Options {
     /// Settings (TOML); the environment goes over it: `YIMA_<SECTION>__<KEY>`.
     #[arg(long, global = true, env = "YIMA_CONFIG")]
     config: Option<PathBuf>,
-    /// Synthetic people to load into an empty store.
-    #[arg(long, default_value_t = 100_000)]
-    population: u64,
-    /// The engine behind everything.
-    #[arg(long, value_enum, default_value_t = Engine::Embedded)]
-    store: Engine,
+    /// Synthetic people to load into an empty store, when everything runs in one process [default: 100000; 10000 with --store cql, but 0
+    /// there when identity_provider.keys_file is set].
+    #[arg(long)]
+    population: Option<u64>,
+    /// The engine behind everything [default: embedded; cql for services apart].
+    #[arg(long, global = true, value_enum)]
+    store: Option<Engine>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Engine {
-    /// fjall tables in the data directory.
+    /// fjall tables in the data directory, of one process.
     Embedded,
+    /// ScyllaDB or Apache Cassandra (settings: section store.cql).
+    Cql,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the read service apart, on the CQL store.
+    ReadApi,
+    /// Run the writer apart, on the CQL store.
+    Writer,
+    /// Make the keys, keyspaces and tables of the CQL store that are missing, and register the region.
+    Migrate {
+        /// Replicas of the keyspace of all regions, such as `dc1=3,dc2=3` [default: 3 in each datacenter, or as many as it has nodes].
+        #[arg(long)]
+        replication: Option<Replication>,
+    },
     /// Print an identity token (JWT) of the demo identity provider.
     Token {
         #[command(subcommand)]
@@ -67,7 +84,10 @@ enum Command {
 fn main() -> ExitCode {
     let Cli { command, options } = Cli::parse();
     let done = match command {
-        None => serve::run(&options),
+        None => serve::run(&options, Role::Everything),
+        Some(Command::ReadApi) => serve::run(&options, Role::ReadApi),
+        Some(Command::Writer) => serve::run(&options, Role::Writer),
+        Some(Command::Migrate { replication }) => migrate::run(&options, replication).map(|()| 0),
         Some(Command::Token { whose }) => tokens::token(&options.data_dir, &whose).map(|()| 0),
         Some(Command::Sessions { count }) => tokens::sessions(&options, count).map(|()| 0),
     };

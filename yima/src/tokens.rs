@@ -10,7 +10,7 @@ use yima_schema::subject::{Document, DocumentType};
 use yima_service::clock;
 
 use crate::Options;
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::demo::identity_provider;
 use crate::demo::people::People;
 use crate::demo::population::document;
@@ -76,7 +76,7 @@ pub fn sessions(options: &Options, count: u64) -> Result<(), Failure> {
     }
     let keys = KeyDir::of(&options.data_dir);
     let (pseudonyms, seal) = (keys.pseudonyms()?, SealKeys::new(&[keys.seal()?], "session"));
-    let lifetime = Config::load(options.config.as_deref())?.read_api.citizen_session;
+    let lifetime = Config::load(options.config.as_deref(), Role::Everything)?.read_api.citizen_session;
     let expires_at = clock::now().plus(lifetime);
     print(&mut (0..count).map(|n| {
         let subject = pseudonyms.subject(&document(n));

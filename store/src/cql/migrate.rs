@@ -89,6 +89,15 @@ pub async fn migrate(options: &CqlOptions, shared: Option<BTreeMap<String, usize
     Ok(steps)
 }
 
+/// Whether there is something that only [`migrate`] may change: the region's own keyspace.
+///
+/// # Errors
+/// As for [`super::CqlStore::open`] when it connects.
+pub async fn is_migrated(options: &CqlOptions) -> Result<bool> {
+    check_name(options)?;
+    Ok(replication(&connect(options).await?, &options.region_keyspace()).is_some())
+}
+
 /// Schema changes through one node.
 struct Ddl<'a> {
     session: &'a Session,

@@ -38,7 +38,7 @@ use registry::Regions;
 use schema::Identity;
 use statements::Statements;
 
-pub use migrate::{Step, migrate};
+pub use migrate::{Step, is_migrated, migrate};
 pub use options::CqlOptions;
 
 /// A session with a region's nodes. Dropping it gives no sign of life any more: other writers will take its streams for dead.

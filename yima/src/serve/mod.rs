@@ -1,0 +1,163 @@
+//! Everything in one process, or one service apart: the order of starting and of stopping.
+
+mod reading;
+mod writing;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use yima_schema::rules::Rules;
+use yima_schema::subject::PseudonymKey;
+use yima_service::admin;
+use yima_service::clock::now;
+use yima_service::http::{HttpLimits, serve};
+use yima_service::jwt::Verifier;
+use yima_service::lifecycle::Lifecycle;
+use yima_service::telemetry::{self, Telemetry};
+
+use crate::Options;
+use crate::config::{Config, Role};
+use crate::demo::{identity_provider, people::People};
+use crate::error::Failure;
+use crate::keys::{DEMO_ISSUER, KeyDir};
+use crate::store::{Plan, Store};
+use reading::Reading;
+use writing::Writing;
+
+/// How often memory of past requests and expired changes is given back.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// What every service of a process starts from.
+struct Process<'a> {
+    role: Role,
+    population: u64,
+    options: &'a Options,
+    config: &'a Config,
+    rules: Arc<Rules>,
+    telemetry: &'a Telemetry,
+    lifecycle: Lifecycle,
+    keys: KeyDir,
+    pseudonyms: PseudonymKey,
+    store: Store,
+}
+
+/// Runs until asked to stop; returns the exit code.
+///
+/// # Errors
+/// What keeps it from starting.
+pub fn run(options: &Options, role: Role) -> Result<u8, Failure> {
+    let config = Config::load(options.config.as_deref(), role)?;
+    let rules = Arc::new(config.rules()?);
+    let plan = Plan::new(role, options, &config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::Usage(format!("the runtime cannot start: {e}")))?;
+    runtime.block_on(async {
+        let telemetry = telemetry::init(&config.telemetry)?;
+        let served = start(role, plan, options, &config, rules, &telemetry).await;
+        telemetry.shutdown().await;
+        served
+    })
+}
+
+/// Start: admin port first, so that it can be seen what is waited for; then keys, store, writer, read service.
+async fn start(
+    role: Role,
+    plan: Plan,
+    options: &Options,
+    config: &Config,
+    rules: Arc<Rules>,
+    telemetry: &Telemetry,
+) -> Result<u8, Failure> {
+    let lifecycle = Lifecycle::new(config.lifecycle.clone());
+    let starting = lifecycle.readiness().hold("start");
+    telemetry.upkeep(&lifecycle);
+    let admin = listen("admin.listen", config.admin.listen).await?;
+    let read_port = if role.reads() { Some(listen("read_api.bind", config.read_api.bind).await?) } else { None };
+    let write_port = if role.writes() { Some(listen("writer.bind", config.writer.bind).await?) } else { None };
+    let router = admin::router(lifecycle.readiness().clone(), telemetry.metrics().clone());
+    lifecycle.spawn_critical("admin", serve(admin, router, &HttpLimits::default(), &lifecycle));
+
+    let keys = KeyDir::of(&options.data_dir);
+    if role == Role::Everything {
+        keys.create(matches!(plan, Plan::Embedded) && options.data_dir.join("store").exists())?;
+    }
+    let pseudonyms = keys.pseudonyms()?;
+    let population = options.population.unwrap_or_else(|| plan.population(config));
+    let store = plan.open(role, population, options, config, &pseudonyms, &rules).await?;
+    let process = Process { role, population, options, config, rules, telemetry, lifecycle, keys, pseudonyms, store };
+
+    let writing = match write_port {
+        Some(port) => Some(Writing::start(&process, port).await?),
+        None => None,
+    };
+    let people = People::read(&options.data_dir)?.unwrap_or_else(|| identity_provider::nobody(now()));
+    let reading = match read_port {
+        Some(port) => Some(Reading::start(&process, people, port).await?),
+        None => None,
+    };
+    starting.release();
+    match role {
+        Role::Everything => {
+            // Nobody may be reading.
+            let _ = writeln!(std::io::stdout(), "{}", crate::demo::greeting(options, config, people));
+        }
+        Role::ReadApi => tracing::info!(address = %config.read_api.bind, "the read service is ready"),
+        Role::Writer => tracing::info!(address = %config.writer.bind, "the writer is ready"),
+    }
+    process.run(writing, reading).await
+}
+
+impl Process<'_> {
+    /// Until the end: gives back memory, then closes what has to be closed in an order.
+    async fn run(self, writing: Option<Writing>, reading: Option<Reading>) -> Result<u8, Failure> {
+        let sweep = async {
+            let mut ticks = tokio::time::interval(SWEEP_EVERY);
+            loop {
+                ticks.tick().await;
+                writing.iter().for_each(Writing::sweep);
+                reading.iter().for_each(Reading::sweep);
+                self.store.trim().await;
+            }
+        };
+        let ended = tokio::select! {
+            ended = self.lifecycle.run_until_stopped() => ended,
+            () = sweep => unreachable!("it has no end"),
+        };
+        let ended = ended.map_err(|e| Failure::Usage(format!("signals cannot be received: {e}")))?;
+        // Nothing is accepted or under way any more.
+        if let Some(writing) = writing {
+            writing.close().await;
+        }
+        self.store.close().await;
+        Ok(ended.exit_code())
+    }
+
+    /// Whoever's identity tokens are taken.
+    fn verifier(&self) -> Result<Verifier, Failure> {
+        let config = &self.config.identity_provider;
+        let Some(path) = &config.keys_file else {
+            let jwks = self.keys.identity_provider()?.jwks();
+            let jwks = serde_json::to_string(&jwks).expect("public keys always encode");
+            return Verifier::from_jwks(&jwks, DEMO_ISSUER).map_err(|e| Failure::Usage(e.to_string()));
+        };
+        Verifier::from_file(path, &config.issuer).map_err(|e| Failure::file(path, &e))
+    }
+
+    /// Says so when the demo's tokens can be had from elsewhere.
+    fn warn_of_demo(&self, public: SocketAddr) {
+        if !self.config.is_real() && !public.ip().is_loopback() {
+            tracing::warn!(
+                address = %public,
+                "the demo identity provider gives tokens to whoever asks, and others reach this port: set identity_provider.keys_file before \
+                 real data comes"
+            );
+        }
+    }
+}
+
+async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|e| Failure::Bind { setting, address, why: e.to_string() })
+}
