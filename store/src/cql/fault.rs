@@ -98,6 +98,14 @@ pub(super) fn no_session(contact_points: &[String], error: &NewSessionError) -> 
     }
 }
 
+/// Why there is no session after long enough.
+pub(super) fn no_answer(contact_points: &[String]) -> StoreError {
+    let nodes = contact_points.join(", ");
+    StoreError::Unavailable(format!(
+        "store.cql.contact_points: none of {nodes} gives an answer (is that the database?)"
+    ))
+}
+
 /// The name of an error's kind, without what it carries.
 fn kind(error: &impl std::fmt::Debug) -> String {
     let text = format!("{error:?}");

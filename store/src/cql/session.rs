@@ -13,12 +13,14 @@ use scylla::statement::{Consistency, SerialConsistency};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fault::no_session;
+use super::fault::{no_answer, no_session};
 use super::options::CqlOptions;
 use crate::{Result, StoreError};
 
 /// For one connection to be made.
 const CONNECT: Duration = Duration::from_secs(3);
+/// For the session: a node that accepts and then says nothing would be waited for by the driver for a minute.
+const SESSION: Duration = Duration::from_secs(12);
 
 /// Connects.
 ///
@@ -42,7 +44,9 @@ pub(super) async fn connect(options: &CqlOptions) -> Result<Session> {
     if let Some((user, password)) = &options.credentials {
         builder = builder.user(user, password);
     }
-    let session = builder.build().await.map_err(|error| no_session(&options.contact_points, &error))?;
+    let built = tokio::time::timeout(SESSION, builder.build()).await;
+    let built = built.map_err(|_| no_answer(&options.contact_points))?;
+    let session = built.map_err(|error| no_session(&options.contact_points, &error))?;
     let state = session.get_cluster_state();
     let mut datacenters: Vec<&str> = state.get_nodes_info().iter().filter_map(|n| n.datacenter.as_deref()).collect();
     datacenters.sort_unstable();
