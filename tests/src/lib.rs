@@ -6,10 +6,12 @@ pub mod cluster;
 mod http;
 mod options;
 mod people;
+mod region;
 mod yima;
 
 pub use cluster::{Cluster, ClusterOptions, Node};
 pub use http::{Http, Reply};
 pub use options::Options;
 pub use people::{Person, ago, new_person, now};
+pub use region::Region;
 pub use yima::{NotStarted, Yima};

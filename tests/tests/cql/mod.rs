@@ -4,6 +4,7 @@
 
 mod conformance;
 mod racing;
+mod regions;
 mod streams;
 
 use std::sync::{Arc, Mutex, Weak};

@@ -1,0 +1,81 @@
+//! A region's services as processes of their own, on a datacenter of a cluster.
+
+use std::sync::Arc;
+
+use yima_store::cql::CqlOptions;
+
+use crate::cluster::datacenter_name;
+use crate::{Cluster, Options, Yima};
+
+/// A region. All regions of one system share the directory of their options, and so their keys.
+#[derive(Clone)]
+pub struct Region {
+    /// Its name.
+    pub name: String,
+    /// Its datacenter, from 1.
+    pub datacenter: usize,
+    keyspace: String,
+    cluster: Arc<Cluster>,
+    options: Options,
+}
+
+impl Region {
+    /// Registers a region on a datacenter and makes its tables.
+    ///
+    /// # Panics
+    /// When `yima migrate` fails.
+    pub fn new(cluster: &Arc<Cluster>, datacenter: usize, name: &str, keyspace: &str, options: Options) -> Self {
+        let nodes: Vec<String> = cluster.contact_points(datacenter).iter().map(ToString::to_string).collect();
+        let options = options
+            .unlimited()
+            .env("YIMA_REGION__NAME", name)
+            .env("YIMA_STORE__CQL__CONTACT_POINTS", format!("{nodes:?}"))
+            .env("YIMA_STORE__CQL__DATACENTER", datacenter_name(datacenter))
+            .env("YIMA_STORE__CQL__KEYSPACE", keyspace)
+            .env("YIMA_LIFECYCLE__DRAIN_WAIT_MS", 0)
+            .env("YIMA_WRITER__EVENTS__REQUESTS", 10_000_000);
+        options.print(&["migrate"]);
+        Self { name: name.into(), datacenter, keyspace: keyspace.into(), cluster: Arc::clone(cluster), options }
+    }
+
+    /// Starts a writer, with more settings or a fault by variables.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn writer(&self, env: &[(&str, &str)]) -> Yima {
+        self.start("writer", env)
+    }
+
+    /// Starts a read node.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn reader(&self, env: &[(&str, &str)]) -> Yima {
+        self.start("read-api", env)
+    }
+
+    fn start(&self, service: &str, env: &[(&str, &str)]) -> Yima {
+        let options = env.iter().fold(self.options.clone(), |options, (variable, value)| options.env(variable, value));
+        Yima::start(options.command_line(&[service]))
+    }
+
+    /// How the region's services open the store.
+    ///
+    /// # Panics
+    /// Before `yima migrate` has made the keys.
+    pub fn store_options(&self) -> CqlOptions {
+        let key = std::fs::read(self.options.data_dir().join("keys/pseudonym.key")).expect("migrating made the keys");
+        let key = yima_schema::subject::PseudonymKey::from_bytes(&key.try_into().expect("32 bytes"));
+        CqlOptions {
+            contact_points: self.cluster.contact_points(self.datacenter).iter().map(ToString::to_string).collect(),
+            datacenter: datacenter_name(self.datacenter),
+            keyspace: self.keyspace.clone(),
+            ..CqlOptions::new(&self.name, key.fingerprint())
+        }
+    }
+
+    /// Where its services keep their keys.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+}
