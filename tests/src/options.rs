@@ -12,13 +12,15 @@ use tempfile::TempDir;
 pub struct Options {
     pub(crate) directory: Arc<TempDir>,
     pub(crate) population: u64,
+    pub(crate) command_line: Vec<String>,
     env: Vec<(String, String)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let directory = TempDir::new().expect("a temporary directory");
-        let options = Self { directory: Arc::new(directory), population: 10, env: Vec::new() };
+        let options =
+            Self { directory: Arc::new(directory), population: 10, command_line: Vec::new(), env: Vec::new() };
         // An answer is true of the last poll's moment: more of them, so that tests wait less for a later one.
         options.env("YIMA_READ_API__CACHE__POLL_MS", 5)
     }
@@ -28,6 +30,12 @@ impl Options {
     /// So many demo people. Default 10.
     pub fn population(mut self, people: u64) -> Self {
         self.population = people;
+        self
+    }
+
+    /// What to run in place of everything on the embedded store: `["--store", "cql"]`, `["read-api"]`, `["writer"]`.
+    pub fn command_line(mut self, args: &[&str]) -> Self {
+        self.command_line = args.iter().map(|arg| (*arg).to_owned()).collect();
         self
     }
 

@@ -32,7 +32,7 @@ pub struct Yima {
     options: Options,
     child: Child,
     log: PathBuf,
-    /// Of the read service, the writer, and the admin port.
+    /// Of the read service, the writer, and the admin port; a service apart leaves the other's unused.
     ports: [u16; 3],
     http: Http,
     /// When the writer last answered a push, in milliseconds since the epoch.
@@ -66,7 +66,8 @@ impl Yima {
         }
         let log = options.directory.path().join(format!("stderr-{}.log", ports[0]));
         let stderr = File::create(&log).expect("the temporary directory can be written");
-        command.args(["--population", &options.population.to_string()]).stdin(Stdio::null()).stdout(Stdio::null());
+        command.args(["--population", &options.population.to_string()]).args(&options.command_line);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
         let child = command.stderr(stderr).spawn().expect("yima can be run");
         let mut started =
             Self { options, child, log, ports, http: Http::default(), acknowledged_at: AtomicI64::new(0) };

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use yima_schema::time::HOUR;
 use yima_tests::{NotStarted, Options, Yima, new_person};
 
-/// That it ended by itself, not well, and said all of this.
+/// That it ended by itself, as one that refuses to start, and said all of this.
 #[track_caller]
-fn refuses(options: &Options, says: &[&str]) {
+pub fn refuses(options: &Options, says: &[&str]) {
     let Err(NotStarted { exit, stderr }) = Yima::try_start(options.clone()) else { panic!("it started") };
     let exit = exit.expect("it ends by itself");
-    assert!(exit.code().is_some_and(|code| code != 0), "{exit}");
+    assert_eq!(exit.code(), Some(3), "{exit}:\n{stderr}");
     assert!(says.iter().all(|words| stderr.contains(words)), "expected {says:?} in:\n{stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
 }

@@ -4,8 +4,10 @@
 
 mod conformance;
 mod racing;
+mod refusals;
 mod regions;
 mod streams;
+mod without_cluster;
 
 use std::sync::{Arc, Mutex, Weak};
 
