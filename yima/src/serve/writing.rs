@@ -8,6 +8,7 @@ use yima_service::clock::now;
 use yima_service::http::{EdgeLayer, finish, serve};
 use yima_writer::app::App;
 use yima_writer::fold::Folder;
+use yima_writer::follow::MarkFollower;
 
 use super::Process;
 use crate::config::Role;
@@ -73,6 +74,11 @@ impl Writing {
 }
 
 /// What a writer does beside its requests: it follows the marks of others, where there are others.
-fn writer_tasks(process: &Process<'_>, _folder: &Arc<Folder>) {
-    let Some(_marks) = process.store.marks() else { return };
+fn writer_tasks(process: &Process<'_>, folder: &Arc<Folder>) {
+    let Some(marks) = process.store.marks() else { return };
+    let follower = MarkFollower::new(marks, folder.clone());
+    let soft = process.lifecycle.soft().clone();
+    process.lifecycle.spawn_critical("marks", async move {
+        soft.run_until_cancelled(follower.run()).await;
+    });
 }
