@@ -1,7 +1,7 @@
 //! Named places between two steps of a writer at which a test of a whole process can end, pause or fail it. Only with the feature `faults`;
 //! otherwise a point is nothing.
 //!
-//! `YIMA_FAULT=POINT:ACTION[:NTH]`, at the NTH time (1 by default) that the process comes by: `kill` (SIGKILL), `stop` (SIGSTOP, until
+//! `FAULT_POINT=POINT:ACTION[:NTH]`, at the NTH time (1 by default) that the process comes by: `kill` (SIGKILL), `stop` (SIGSTOP, until
 //! continued), `unavailable` and `timeout` (what a store's call answers).
 
 /// Every point, in the order in which an event comes by.
@@ -61,21 +61,21 @@ mod armed {
 
     fn asked() -> Option<&'static Fault> {
         static FAULT: OnceLock<Option<Fault>> = OnceLock::new();
-        FAULT.get_or_init(|| std::env::var("YIMA_FAULT").ok().map(|text| parse(&text))).as_ref()
+        FAULT.get_or_init(|| std::env::var("FAULT_POINT").ok().map(|text| parse(&text))).as_ref()
     }
 
     fn parse(text: &str) -> Fault {
         let parts: Vec<&str> = text.split(':').collect();
         let (point, action) = (parts[0], parts.get(1).copied().unwrap_or_default());
-        assert!(super::POINTS.contains(&point), "YIMA_FAULT: no point {point}");
+        assert!(super::POINTS.contains(&point), "FAULT_POINT: no point {point}");
         let action = match action {
             "kill" => Action::Signal(Signal::KILL),
             "stop" => Action::Signal(Signal::STOP),
             "unavailable" => Action::Unavailable,
             "timeout" => Action::Timeout,
-            other => panic!("YIMA_FAULT: no action {other}"),
+            other => panic!("FAULT_POINT: no action {other}"),
         };
-        let nth = parts.get(2).map_or(1, |n| n.parse().expect("YIMA_FAULT: NTH is a number"));
+        let nth = parts.get(2).map_or(1, |n| n.parse().expect("FAULT_POINT: NTH is a number"));
         Fault { point: point.to_owned(), action, nth, passed: AtomicU64::new(0) }
     }
 

@@ -58,6 +58,11 @@ impl Options {
         self
     }
 
+    /// Gone with the last clone of these options and the last instance.
+    pub fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
     /// Where the instance keeps everything. It goes with the last clone of these options and the last instance.
     pub fn data_dir(&self) -> PathBuf {
         self.directory.path().join("data")

@@ -98,6 +98,28 @@ impl Yima {
         self.child.wait().expect("a killed child ends");
     }
 
+    /// Waits until it has been paused (SIGSTOP), by itself or by others.
+    ///
+    /// # Panics
+    /// When that does not happen.
+    pub fn wait_until_paused(&self) {
+        let (status, begun) = (format!("/proc/{}/stat", self.child.id()), Instant::now());
+        // The third field, behind the name in parentheses.
+        let paused = |stat: &str| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'));
+        while !fs::read_to_string(&status).is_ok_and(|stat| paused(&stat)) {
+            assert!(begun.elapsed() < START_DEADLINE, "it was not paused:\n{}", self.stderr());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Lets it go on after a pause (SIGCONT).
+    ///
+    /// # Panics
+    /// When the system refuses.
+    pub fn resume(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).expect("a child can be signalled");
+    }
+
     /// Asks it to stop, without waiting (SIGTERM).
     ///
     /// # Panics
@@ -162,7 +184,7 @@ impl Yima {
     }
 
     /// When the writer last answered a push.
-    pub(crate) fn acknowledged_at(&self) -> Time {
+    pub fn acknowledged_at(&self) -> Time {
         Time::from_millis(self.acknowledged_at.load(Ordering::SeqCst))
     }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 mod conformance;
+mod crashes;
 mod racing;
 mod refusals;
 mod regions;

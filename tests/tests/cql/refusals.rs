@@ -6,9 +6,11 @@ use yima_tests::Options;
 
 use crate::start_stop::refuses;
 
-/// All of them. Wants a datacenter `dc1` of at least one node, and makes keyspaces that begin with `refusals`.
-#[expect(dead_code, reason = "until there is a cluster to call it with")]
-pub fn refusals(contact_point: &str) {
+/// All of them, on one keyspace after another.
+#[test]
+fn what_a_database_that_answers_is_refused_for() {
+    let cluster = super::cluster();
+    let contact_point = &cluster.contact_points(1)[0].to_string();
     missing_keyspace(contact_point, "refusals_missing");
     without_replicas_here(contact_point, "refusals_bare");
     // What follows needs a keyspace that is in order, and leaves one that is not.

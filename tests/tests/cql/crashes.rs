@@ -1,0 +1,183 @@
+//! A writer that is killed, paused or lied to between any two of its steps: nothing acknowledged is lost or late, and what was not
+//! acknowledged is folded or absent.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use yima_schema::derive::derive;
+use yima_schema::rules::Rules;
+use yima_schema::subject::{Document, DocumentType, PseudonymKey};
+use yima_schema::time::HOUR;
+use yima_schema::view::View;
+use yima_store::cql::CqlStore;
+use yima_store::fault_point::POINTS;
+use yima_store::{EventReader, Feed, ViewReader};
+use yima_tests::{Person, Region, Yima, new_person};
+
+use super::cluster;
+use super::regions::options;
+
+/// From the loss of a writer until another has closed its stream (2 s of silence) and folded what it left, on a busy machine.
+const TAKEN_OVER: Duration = Duration::from_secs(30);
+
+/// One region with a writer and a read node that go on, and the store to look into.
+struct Test {
+    region: Region,
+    other: Yima,
+    reader: Yima,
+    runtime: tokio::runtime::Runtime,
+    store: Arc<CqlStore>,
+    key: PseudonymKey,
+    lab: String,
+}
+
+impl Test {
+    fn new(keyspace: &str) -> Self {
+        let region = Region::new(&cluster(), 1, "xian", keyspace, options());
+        let (other, reader) = (region.writer(&[]), region.reader(&[]));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let store = runtime.block_on(CqlStore::open(region.store_options())).unwrap();
+        let secret = std::fs::read(region.options().data_dir().join("keys/pseudonym.key")).unwrap();
+        let key = PseudonymKey::from_bytes(&secret.try_into().unwrap());
+        let lab = other.agency_token("lab-7");
+        Self { region, other, reader, runtime, store, key, lab }
+    }
+
+    /// How many events the store has of somebody, and how many their view was made from, which has to be what derives from some of them.
+    fn stored(&self, person: &Person) -> (usize, usize) {
+        let document = Document::new(DocumentType::CnResidentId, &person.document).unwrap();
+        let subject = self.key.subject(&document);
+        let events = self.runtime.block_on(self.store.events(&[subject])).unwrap().remove(0);
+        let found = self.runtime.block_on(self.store.lookup(subject)).unwrap();
+        let view = found.map(|found| View::decode(&found.view).unwrap());
+        let folded = view.as_ref().map_or(0, |view| view.events.count as usize);
+        if let Some(view) = view.filter(|_| folded == events.len()) {
+            let rules =
+                Rules::parse(&std::fs::read_to_string(self.region.options().directory().join("rules.toml")).unwrap());
+            assert!(view == derive(&events, &rules.unwrap()), "the view is not what derives from its events");
+        }
+        (events.len(), folded)
+    }
+
+    /// Waits until what is stored of somebody is folded, and every stream but the living writers' is closed.
+    fn taken_over(&self, person: &Person, open_streams: usize) -> usize {
+        let begun = Instant::now();
+        loop {
+            let streams = self.runtime.block_on(self.store.registry()).unwrap().streams;
+            let open = streams.iter().filter(|stream| stream.open).count();
+            let (events, folded) = self.stored(person);
+            if open == open_streams && events == folded {
+                return events;
+            }
+            let waited = begun.elapsed();
+            assert!(
+                waited < TAKEN_OVER,
+                "after {waited:?}: {open} streams are open, {folded} of {events} events are folded"
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// That the read node shows exactly so many events of somebody, at a moment after everything that was acknowledged.
+    fn shows(&self, person: &Person, session: &str, events: usize, acknowledged: &Yima) {
+        let begun = Instant::now();
+        loop {
+            let reply = self.reader.display_now(session);
+            if reply.status == 200
+                && reply
+                    .header("yima-as-of")
+                    .parse()
+                    .is_ok_and(|as_of: yima_schema::time::Time| as_of > acknowledged.acknowledged_at())
+            {
+                let shown = reply.json(200)["tests"].as_array().map_or(0, Vec::len);
+                assert_eq!(shown, events, "{}", person.document.len());
+                return;
+            }
+            assert!(begun.elapsed() < TAKEN_OVER, "no answer that is true of a moment after the acknowledgement");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn status(&self, writer: &Yima, event: &Value) -> Option<String> {
+        let url = format!("{}/v1/events", writer.writer_url());
+        let reply = writer.http().push(&url, &self.lab, "application/json", event.to_string().as_bytes()).ok()?;
+        (reply.status == 200).then(|| reply.json(200)["status"].as_str().unwrap().to_owned())
+    }
+}
+
+/// Killed at each point. The client has no answer; another writer takes over; the event is folded or absent; sent again it is taken.
+#[test]
+fn a_writer_killed_at_any_step_leaves_nothing_half_done() {
+    let test = Test::new("killed");
+    let mut outcomes = Vec::new();
+    for point in POINTS {
+        let mut writer = test.region.writer(&[("FAULT_POINT", &format!("{point}:kill"))]);
+        let person = new_person();
+        let session = test.reader.session_of(&person);
+        let event = person.test("t-1", "negative", HOUR);
+        assert_eq!(test.status(&writer, &event), None, "{point}: a dead writer has answered");
+        assert!(!writer.wait().success(), "{point}: it was not killed");
+        let kept = test.taken_over(&person, 1);
+        outcomes.push((point, kept));
+        let status = test.other.event(&test.lab, &event);
+        assert_eq!(status, if kept == 1 { "duplicate" } else { "accepted" }, "{point}");
+        test.shows(&person, &session, 1, &test.other);
+    }
+    // Before the event is written there is nothing to keep; afterwards it is there.
+    let written = POINTS.iter().position(|point| *point == "event_written").unwrap();
+    let expected: Vec<_> = POINTS.iter().enumerate().map(|(n, point)| (point, usize::from(n >= written))).collect();
+    assert_eq!(outcomes, expected);
+}
+
+/// Paused at each point until its stream has been closed by another, which meanwhile takes the same event again and one more; then it goes on
+/// and finishes what it began.
+#[test]
+fn a_writer_paused_at_any_step_finishes_without_taking_anything_back() {
+    let test = Test::new("paused");
+    for point in POINTS {
+        let writer = test.region.writer(&[("FAULT_POINT", &format!("{point}:stop"))]);
+        let person = new_person();
+        let session = test.reader.session_of(&person);
+        let (event, later) = (person.test("t-1", "negative", HOUR * 2), person.test("t-2", "negative", HOUR));
+        thread::scope(|scope| {
+            let answer = scope.spawn(|| test.status(&writer, &event));
+            writer.wait_until_paused();
+            let resent = test.other.event(&test.lab, &event);
+            assert!(["accepted", "duplicate"].contains(&resent.as_str()), "{point}: {resent}");
+            test.shows(&person, &session, 1, &test.other);
+            assert_eq!(test.other.event(&test.lab, &later), "accepted", "{point}");
+            test.shows(&person, &session, 2, &test.other);
+            assert_eq!(test.taken_over(&person, 1), 2, "{point}");
+            writer.resume();
+            let answer = answer.join().unwrap();
+            assert!(answer.is_some_and(|status| ["accepted", "duplicate"].contains(&status.as_str())), "{point}");
+        });
+        test.shows(&person, &session, 2, &test.other);
+        assert_eq!(test.stored(&person), (2, 2), "{point}");
+    }
+}
+
+/// A living writer that does not get an answer, or is refused, goes on until it is done.
+#[test]
+fn a_living_writer_gets_over_what_it_is_told() {
+    let test = Test::new("told");
+    for fault in [
+        "view_set:timeout",
+        "view_set:unavailable",
+        "views_set:timeout",
+        "changes_written:unavailable",
+        "stream_seen_open:timeout",
+        "appended:unavailable",
+    ] {
+        let writer = test.region.writer(&[("FAULT_POINT", fault)]);
+        let person = new_person();
+        let session = test.reader.session_of(&person);
+        let event = person.test("t-1", "negative", HOUR);
+        assert_eq!(writer.event(&test.lab, &event), "accepted", "{fault}");
+        assert!(writer.stderr().contains("a fault that a test asked for"), "{fault} did not happen");
+        test.shows(&person, &session, 1, &writer);
+        assert_eq!(test.stored(&person), (1, 1), "{fault}");
+    }
+}
