@@ -1,11 +1,14 @@
 //! How an instance is started, and the program's other commands on the same data.
 
 use std::ffi::OsStr;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
 use tempfile::TempDir;
+
+use crate::Cluster;
 
 /// How to start an instance. A clone starts another one on the same data directory.
 #[derive(Clone)]
@@ -14,13 +17,20 @@ pub struct Options {
     pub(crate) population: u64,
     pub(crate) command_line: Vec<String>,
     env: Vec<(String, String)>,
+    /// Where it runs and listens, if not on this machine's own network.
+    inside: Option<(Arc<Cluster>, usize)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let directory = TempDir::new().expect("a temporary directory");
-        let options =
-            Self { directory: Arc::new(directory), population: 10, command_line: Vec::new(), env: Vec::new() };
+        let options = Self {
+            directory: Arc::new(directory),
+            population: 10,
+            command_line: Vec::new(),
+            env: Vec::new(),
+            inside: None,
+        };
         // An answer is true of the last poll's moment: more of them, so that tests wait less for a later one.
         options.env("YIMA_READ_API__CACHE__POLL_MS", 5)
     }
@@ -37,6 +47,17 @@ impl Options {
     pub fn command_line(mut self, args: &[&str]) -> Self {
         self.command_line = args.iter().map(|arg| (*arg).to_owned()).collect();
         self
+    }
+
+    /// Runs it in the network of a datacenter, if the cluster's have networks of their own.
+    pub fn inside(mut self, cluster: &Arc<Cluster>, datacenter: usize) -> Self {
+        self.inside = Some((Arc::clone(cluster), datacenter));
+        self
+    }
+
+    /// The address that it listens on.
+    pub(crate) fn address(&self) -> Ipv4Addr {
+        self.inside.as_ref().map_or(Ipv4Addr::LOCALHOST, |(cluster, datacenter)| cluster.address(*datacenter))
     }
 
     /// A setting by its variable, such as `YIMA_READ_API__CODE_LIFETIME_S`.
@@ -73,7 +94,11 @@ impl Options {
     /// # Panics
     /// When yima is not built.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(binary());
+        let binary = binary();
+        let mut command = match &self.inside {
+            Some((cluster, datacenter)) => cluster.command(*datacenter, binary.to_str().expect("a path in UTF-8")),
+            None => Command::new(binary),
+        };
         for (variable, _) in std::env::vars_os() {
             if variable.as_encoded_bytes().starts_with(b"YIMA_") {
                 command.env_remove(variable);

@@ -28,6 +28,7 @@ impl Region {
         let nodes: Vec<String> = cluster.contact_points(datacenter).iter().map(ToString::to_string).collect();
         let options = options
             .unlimited()
+            .inside(cluster, datacenter)
             .env("YIMA_REGION__NAME", name)
             .env("YIMA_STORE__CQL__CONTACT_POINTS", format!("{nodes:?}"))
             .env("YIMA_STORE__CQL__DATACENTER", datacenter_name(datacenter))

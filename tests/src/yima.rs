@@ -62,7 +62,7 @@ impl Yima {
         let ports = free_ports();
         let mut command = options.command();
         for (variable, port) in ["YIMA_READ_API__BIND", "YIMA_WRITER__BIND", "YIMA_ADMIN__LISTEN"].iter().zip(ports) {
-            command.env(variable, format!("127.0.0.1:{port}"));
+            command.env(variable, format!("{}:{port}", options.address()));
         }
         let log = options.directory.path().join(format!("stderr-{}.log", ports[0]));
         let stderr = File::create(&log).expect("the temporary directory can be written");
@@ -195,17 +195,21 @@ impl Yima {
 
     /// The read service.
     pub fn read_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports[0])
+        self.url(0)
     }
 
     /// The writer.
     pub fn writer_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports[1])
+        self.url(1)
     }
 
     /// Health and metrics.
     pub fn admin_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports[2])
+        self.url(2)
+    }
+
+    fn url(&self, port: usize) -> String {
+        format!("http://{}:{}", self.options.address(), self.ports[port])
     }
 
     /// What `yima token` prints.

@@ -131,7 +131,7 @@ impl Clients {
                         Some("accepted" | "duplicate") => {
                             record.acknowledged.push(Acknowledged { subject, event, region: *region, at });
                         }
-                        _ => drop(record.unknown.insert((subject, event))),
+                        _ => drop(record.unknown.insert((subject, event), at)),
                     }
                 }
                 if statuses.is_empty() {

@@ -60,8 +60,8 @@ pub struct Record {
     pub shown: Vec<Shown>,
     /// Answers that were refused (429, 503): how many.
     pub refused: usize,
-    /// Events whose answer did not come or was no acknowledgement: they may be there or not.
-    pub unknown: BTreeSet<(usize, i64)>,
+    /// Events whose answer did not come or was no acknowledgement, with the moment: they may be there or not.
+    pub unknown: BTreeMap<(usize, i64), Time>,
 }
 
 impl Record {
@@ -96,7 +96,7 @@ impl Record {
             not_spreading(shown, bound, &mut faults);
             for one in shown {
                 let is_known = |event: &i64| {
-                    acknowledged.iter().any(|a| a.event == *event) || self.unknown.contains(&(*subject, *event))
+                    acknowledged.iter().any(|a| a.event == *event) || self.unknown.contains_key(&(*subject, *event))
                 };
                 if let Some(event) = one.events.iter().find(|event| !is_known(event)) {
                     let _ = writeln!(faults, "subject {subject}: shows {event}, which nobody has sent");
@@ -182,7 +182,7 @@ mod tests {
             region: *region,
             at: t(*at),
         });
-        Record { acknowledged: acknowledged.collect(), shown, unknown: [(0, 9)].into(), ..Record::default() }
+        Record { acknowledged: acknowledged.collect(), shown, unknown: [((0, 9), t(0))].into(), ..Record::default() }
     }
 
     fn faults(record: &Record) -> String {

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
+mod clocks;
 mod conformance;
 mod crashes;
+mod failures;
 mod racing;
 mod refusals;
 mod regions;

@@ -1,0 +1,82 @@
+//! Clocks that are wrong by ten minutes, one at a time, under the checker.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use yima_tests::checker::{Clients, Load};
+use yima_tests::{Cluster, ClusterOptions, Region, Yima};
+
+use super::cluster;
+use super::regions::{BOUND, options, people, settle};
+
+/// Debian's libfaketime.
+fn library() -> String {
+    let found = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"]
+        .map(|dir| PathBuf::from(dir).join("faketime/libfaketime.so.1"));
+    let found = found.iter().find(|path| path.exists()).expect("libfaketime: tests/run installs the package faketime");
+    found.display().to_string()
+}
+
+fn wrong(offset: &'static str, library: &str) -> [(&'static str, String); 3] {
+    [
+        ("LD_PRELOAD", library.to_owned()),
+        ("FAKETIME", offset.to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ]
+}
+
+fn run(
+    region: &Region,
+    writer_env: &[(&str, &str)],
+    reader_env: &[(&str, &str)],
+) -> (Clients, yima_tests::checker::Record, Vec<Yima>) {
+    let (writers, readers) =
+        ([region.writer(writer_env), region.writer(&[])], [region.reader(&[]), region.reader(reader_env)]);
+    let clients = Clients::new(
+        people(&readers[0], 20),
+        writers[0].agency_token("lab-7"),
+        writers.iter().map(|writer| (0, writer.writer_url())).collect(),
+        readers.iter().map(|reader| (0, reader.read_url())).collect(),
+        &[&region.name],
+    );
+    let record = clients.run(Load { senders: 2, events_each: 5, batch: 5, readers: 2 }, || ());
+    assert_eq!(record.acknowledged.len(), 2 * 5 * 20, "some were not acknowledged");
+    (clients, record, writers.into_iter().chain(readers).collect())
+}
+
+#[test]
+fn services_whose_clocks_are_wrong_claim_nothing_that_is_not_so() {
+    let cluster = cluster();
+    let library = library();
+    for (n, (offset, is_writer)) in
+        [("+600", true), ("-600", true), ("+600", false), ("-600", false)].into_iter().enumerate()
+    {
+        let region = Region::new(&cluster, 1, "xian", &format!("clocks_{n}"), options());
+        let env = wrong(offset, &library);
+        let env: Vec<(&str, &str)> = env.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        let right = [];
+        let (clients, record, _running) =
+            if is_writer { run(&region, &env, &right) } else { run(&region, &right, &env) };
+        if is_writer {
+            settle(&clients, record);
+        } else {
+            // A node whose clock is behind says that its answers are of ten minutes ago: true, and of no use to wait for.
+            record.check(BOUND);
+        }
+    }
+}
+
+#[test]
+fn a_database_node_whose_clock_is_wrong_makes_no_answer_claim_more() {
+    let library = library();
+    for offset in ["+600", "-600"] {
+        let mut cluster = ClusterOptions::default();
+        for (variable, value) in wrong(offset, &library) {
+            cluster = cluster.node_env(1, 1, variable, value);
+        }
+        let cluster = Arc::new(Cluster::start(cluster));
+        let region = Region::new(&cluster, 1, "xian", "clocks_of_nodes", options());
+        let (_, record, _running) = run(&region, &[], &[]);
+        record.check(BOUND);
+    }
+}
