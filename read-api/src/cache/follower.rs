@@ -43,9 +43,10 @@ impl Follower {
         poll_every: Duration,
         clock: fn() -> Time,
     ) -> Result<Self, StoreError> {
-        let began = clock();
+        let asked = clock();
         let registry = feed.registry().await?;
         let mut follower = Self { feed, views, positions: HashMap::new(), epoch: registry.epoch, poll_every, clock };
+        let began = follower.began(&registry, asked);
         follower.begin_generation(&registry, began);
         Ok(follower)
     }
@@ -64,6 +65,16 @@ impl Follower {
             // Woken or not, it is time to look again.
             let _ = tokio::time::timeout(self.poll_every, self.feed.woken()).await;
         }
+    }
+
+    /// When a poll began, by the earlier of our clock and the store's, since one of them may be ahead; loads are corrected likewise until
+    /// the next poll.
+    fn began(&self, registry: &Registry, asked: Time) -> Time {
+        let Some(store) = registry.clock else { return asked };
+        // The store was asked for its clock at some moment between the two.
+        let answered = (self.clock)();
+        self.views.clock_is_ahead_by(answered.since(store));
+        asked.min(store.minus(answered.since(asked)))
     }
 
     /// Starts at the end of every stream, then begins the generation: a load of it sees what was acknowledged before the registry was
@@ -93,8 +104,7 @@ impl Follower {
     pub async fn poll(&mut self) -> Result<(), StoreError> {
         let asked = (self.clock)();
         let registry = self.feed.registry().await?;
-        // The earlier of two clocks: one of them may be ahead.
-        let began = registry.clock.map_or(asked, |store| store.min(asked));
+        let began = self.began(&registry, asked);
         if registry.epoch != self.epoch {
             tracing::warn!(
                 epoch = registry.epoch,

@@ -72,6 +72,8 @@ pub struct Views {
     absent: Tier,
     ledger: Ledger,
     polled_at: AtomicI64,
+    /// By how many milliseconds our clock is ahead of the store's, at most.
+    ahead_ms: AtomicI64,
     regions: ArcSwap<Regions>,
     loads: Arc<Loads>,
     bounds: Bounds,
@@ -95,6 +97,7 @@ impl Views {
             absent: tier(config.absent_bytes),
             ledger: Ledger::new(config.ledger_entries),
             polled_at: AtomicI64::new(Time::MIN.as_millis()),
+            ahead_ms: AtomicI64::new(0),
             regions: ArcSwap::default(),
             loads: Arc::new(Loads::new(config.concurrent_loads, config.queued_loads, config.load_timeout)),
             bounds: Bounds { max_lag: config.max_lag, max_stale: config.max_stale },
@@ -186,6 +189,17 @@ impl Views {
         }
     }
 
+    /// Our clock was found ahead of the store's by up to `by`: what is loaded is true of an earlier moment than ours.
+    pub fn clock_is_ahead_by(&self, by: Duration) {
+        self.ahead_ms.store(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Release);
+    }
+
+    /// The present moment by the earlier of our clock and the store's.
+    fn cautious_now(&self) -> Time {
+        let ahead = self.ahead_ms.load(Ordering::Acquire).unsigned_abs();
+        (self.clock)().minus(Duration::from_millis(ahead))
+    }
+
     /// Sets the gauges. To be called before they are read.
     pub fn report(&self) {
         metrics::gauge!("cache_ledger_entries").set(self.ledger.entries() as f64);
@@ -237,7 +251,7 @@ impl Views {
     ) -> (impl Future<Output = Result<Arc<Entry>, LoadError>> + use<>, bool) {
         let views = Arc::clone(self);
         self.loads.join_or_start(subject, async move {
-            let held = views.now_held((views.clock)()); // before the store is read
+            let held = views.now_held(views.cautious_now()); // before the store is read
             let found = views.store.lookup(subject).await.map_err(|fault| load_error(&fault))?;
             let entry = Entry::new(subject, found, held).map_err(|fault| load_error(&fault))?;
             let entry = Arc::new(entry);

@@ -9,19 +9,21 @@ use yima_tests::{Cluster, ClusterOptions, Region, Yima};
 use super::cluster;
 use super::regions::{BOUND, options, people, settle};
 
-/// Debian's libfaketime.
+/// Debian's libfaketime, the one for programs with threads.
 fn library() -> String {
     let found = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"]
-        .map(|dir| PathBuf::from(dir).join("faketime/libfaketime.so.1"));
+        .map(|dir| PathBuf::from(dir).join("faketime/libfaketimeMT.so.1"));
     let found = found.iter().find(|path| path.exists()).expect("libfaketime: tests/run installs the package faketime");
     found.display().to_string()
 }
 
-fn wrong(offset: &'static str, library: &str) -> [(&'static str, String); 3] {
+/// A wrong wall clock. The monotonic one, by which programs wait, stays as it is; Java waits for ever with the library's fix for it.
+fn wrong(offset: &'static str, library: &str) -> [(&'static str, String); 4] {
     [
         ("LD_PRELOAD", library.to_owned()),
         ("FAKETIME", offset.to_owned()),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ("FAKETIME_FORCE_MONOTONIC_FIX", "0".to_owned()),
     ]
 }
 
@@ -40,7 +42,8 @@ fn run(
         &[&region.name],
     );
     let record = clients.run(Load { senders: 2, events_each: 5, batch: 5, readers: 2 }, || ());
-    assert_eq!(record.acknowledged.len(), 2 * 5 * 20, "some were not acknowledged");
+    // A service that is behind takes tokens for not yet valid; the other writer's rows are all taken.
+    assert!(record.acknowledged.len() >= 5 * 20, "{} were acknowledged", record.acknowledged.len());
     (clients, record, writers.into_iter().chain(readers).collect())
 }
 

@@ -200,6 +200,7 @@ async fn with_our_clock_ahead_of_the_stores_answers_do_not_claim_more_than_the_s
     *store.clock.lock() = Some(store_says);
     follower.poll().await.unwrap();
     assert_eq!(views.polled_at(), store_says);
+    assert_eq!(views.get(subject(2), Version::ABSENT).await.unwrap().as_of, store_says);
     // And a store whose clock is ahead does not move ours.
     *store.clock.lock() = Some(now().plus(Duration::from_secs(600)));
     follower.poll().await.unwrap();
