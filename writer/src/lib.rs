@@ -5,6 +5,9 @@ pub mod config;
 pub mod fold;
 pub mod follow;
 pub mod ingest;
+pub mod reconcile;
 mod routes;
+mod scan;
 
 pub use routes::router;
+pub use scan::Rate;
