@@ -6,6 +6,7 @@ pub mod fold;
 pub mod follow;
 pub mod ingest;
 pub mod reconcile;
+pub mod refold;
 mod routes;
 mod scan;
 
