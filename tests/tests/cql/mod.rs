@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 mod conformance;
+mod everyone;
 mod racing;
 mod streams;
 
