@@ -106,7 +106,7 @@ async fn reconciling_mends_what_a_region_missed_and_then_finds_nothing() {
     cluster.node(2, 1).stop();
     commit(&writer, (0..10).chain(100..ALL), "b").await;
     cluster.node(2, 1).start();
-    let there = open(&chengdu).await;
+    let there = CqlStore::open(chengdu.clone()).await.unwrap();
     // One view is older than its events, and one cannot be read.
     for (n, view) in [(20, View::default().encode()), (21, bytes::Bytes::from_static(b"?"))] {
         let expected = there.lookup(subject(n)).await.unwrap().unwrap().version;
@@ -129,7 +129,7 @@ async fn reconciling_mends_what_a_region_missed_and_then_finds_nothing() {
     cluster.node(2, 1).stop();
     commit(&writer, 30..40, "c").await;
     cluster.node(2, 1).start();
-    let there = open(&chengdu).await;
+    let there = CqlStore::open(chengdu.clone()).await.unwrap();
     let follower = MarkFollower::new(there.clone(), Arc::new(folder(&there, 1).await.unwrap()));
     let following = tokio::spawn(follower.run());
     assert_eq!(reconciled(&here, false).await, Report { sent: 10, ..clean });
