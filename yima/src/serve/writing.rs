@@ -8,6 +8,8 @@ use yima_service::clock::now;
 use yima_service::http::{EdgeLayer, finish, serve};
 use yima_writer::app::App;
 use yima_writer::fold::Folder;
+use yima_writer::follow::MarkFollower;
+use yima_writer::refold::Refold;
 
 use super::Process;
 use crate::config::Role;
@@ -72,7 +74,18 @@ impl Writing {
     }
 }
 
-/// What a writer does beside its requests: it follows the marks of others, where there are others.
-fn writer_tasks(process: &Process<'_>, _folder: &Arc<Folder>) {
-    let Some(_marks) = process.store.marks() else { return };
+/// What a writer does beside its requests, where there are others: it follows their marks, and folds everyone again when the rules are newer.
+fn writer_tasks(process: &Process<'_>, folder: &Arc<Folder>) {
+    let Store::Cql(store) = &process.store else { return };
+    let lifecycle = &process.lifecycle;
+    let follower = MarkFollower::new(store.clone(), folder.clone());
+    let soft = lifecycle.soft().clone();
+    lifecycle.spawn_critical("marks", async move {
+        soft.run_until_cancelled(follower.run()).await;
+    });
+    let refold = Refold::new(store.clone(), folder.clone(), process.config.writer.refold, now);
+    let soft = lifecycle.soft().clone();
+    lifecycle.spawn("refold", async move {
+        soft.run_until_cancelled(refold.run()).await;
+    });
 }
