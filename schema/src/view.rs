@@ -20,7 +20,12 @@ impl Version {
 
     /// The next version: above this one and not below the store's epoch, which is raised before any restore or rebuild.
     pub fn next(self, epoch: u16) -> Self {
-        Self((self.0 + 1).max(u64::from(epoch) << 48))
+        Self((self.0 + 1).max(Self::floor(epoch).0))
+    }
+
+    /// No view that is written in this epoch has a lower version.
+    pub fn floor(epoch: u16) -> Self {
+        Self(u64::from(epoch) << 48)
     }
 }
 

@@ -8,6 +8,7 @@ pub mod conformance;
 pub mod cql;
 pub mod embedded;
 mod error;
+mod everyone;
 pub mod fault_point;
 mod watermark;
 
@@ -21,6 +22,7 @@ use yima_schema::time::Time;
 use yima_schema::view::Version;
 
 pub use error::StoreError;
+pub use everyone::{Copied, Everyone, Page, Progress};
 pub use watermark::Watermark;
 
 /// What every call answers with.
@@ -155,6 +157,15 @@ pub trait WriterStore: ViewReader + EventReader {
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>>;
     /// Sets views whose version is still the expected one, each on its own. Durable, and visible only then, when it returns.
     async fn compare_and_set(&self, writes: Vec<ViewWrite>) -> Result<Vec<CompareAndSet>>;
+    /// The newest rules that a writer of this region said it folds by; 0 before the first. An engine of one process has none.
+    async fn active_rules(&self) -> Result<u32> {
+        Ok(0)
+    }
+    /// Says which rules this process folds by, before it opens a stream, and makes them the active ones if they are newer. Returns the
+    /// active ones: if they are newer than `version`, this process must not fold.
+    async fn raise_rules(&self, version: u32) -> Result<u32> {
+        Ok(version)
+    }
     /// Opens a stream for this process.
     async fn open_stream(&self) -> Result<StreamId>;
     /// Appends changes to a stream under its next numbers and settles `marks`: the folds of which they told are published now. Durable

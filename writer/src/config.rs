@@ -9,6 +9,8 @@ use yima_service::config;
 use yima_service::http::HttpLimits;
 use yima_service::rate::RateConfig;
 
+use crate::refold::RefoldConfig;
+
 /// Section `writer`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -22,6 +24,8 @@ pub struct WriterConfig {
     /// For a body of up to 10 MB to arrive. Milliseconds, default 30,000.
     #[serde(rename = "body_timeout_ms", deserialize_with = "config::ms")]
     pub body_timeout: Duration,
+    /// Folding everyone again after a change of the rules.
+    pub refold: RefoldConfig,
 }
 
 impl Default for WriterConfig {
@@ -34,6 +38,7 @@ impl Default for WriterConfig {
             http,
             events: RateConfig::new(20_000, Duration::from_secs(1)),
             body_timeout: Duration::from_secs(30),
+            refold: RefoldConfig::default(),
         }
     }
 }

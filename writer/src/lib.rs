@@ -5,6 +5,11 @@ pub mod config;
 pub mod fold;
 pub mod follow;
 pub mod ingest;
+pub mod rebuild;
+pub mod reconcile;
+pub mod refold;
 mod routes;
+mod scan;
 
 pub use routes::router;
+pub use scan::Rate;

@@ -8,6 +8,7 @@ mod migrate;
 mod serve;
 mod store;
 mod tokens;
+mod upkeep;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -68,6 +69,10 @@ enum Command {
         #[arg(long)]
         replication: Option<Replication>,
     },
+    /// Find and mend what drifted apart: events that a region lacks, views that are not the fold of their events.
+    Reconcile(upkeep::Reconcile),
+    /// Make this region's keyspace again from events alone. Stop its writers first.
+    Rebuild(upkeep::Rebuild),
     /// Print an identity token (JWT) of the demo identity provider.
     Token {
         #[command(subcommand)]
@@ -88,6 +93,8 @@ fn main() -> ExitCode {
         Some(Command::ReadApi) => serve::run(&options, Role::ReadApi),
         Some(Command::Writer) => serve::run(&options, Role::Writer),
         Some(Command::Migrate { replication }) => migrate::run(&options, replication).map(|()| 0),
+        Some(Command::Reconcile(asked)) => upkeep::reconcile_all(&options, &asked).map(|()| 0),
+        Some(Command::Rebuild(asked)) => upkeep::rebuild_region(&options, &asked).map(|()| 0),
         Some(Command::Token { whose }) => tokens::token(&options.data_dir, &whose).map(|()| 0),
         Some(Command::Sessions { count }) => tokens::sessions(&options, count).map(|()| 0),
     };

@@ -7,7 +7,7 @@ use yima_schema::subject::PseudonymKey;
 use yima_service::clock::now;
 use yima_store::cql::{self, CqlOptions, CqlStore};
 use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
-use yima_store::{Feed, MarkFeed, ViewReader, WriterStore};
+use yima_store::{Feed, ViewReader, WriterStore};
 
 use crate::config::{Config, Role};
 use crate::demo::load;
@@ -118,14 +118,6 @@ impl Store {
         match self {
             Self::Embedded(store) => store.clone(),
             Self::Cql(store) => store.clone(),
-        }
-    }
-
-    /// Marks of other writers; `None` where there are no others.
-    pub fn marks(&self) -> Option<Arc<dyn MarkFeed>> {
-        match self {
-            Self::Embedded(_) => None,
-            Self::Cql(store) => Some(store.clone()),
         }
     }
 

@@ -64,6 +64,7 @@ impl Inner {
             marks_written: last_mark,
             marks_taken: last_mark,
             marks_settled: settled.unwrap_or(before.map_or(0, |beat| beat.marks_settled)),
+            rules_version: before.map_or(0, |beat| beat.rules_version),
         };
         self.write_heartbeat(of, beat).await
     }

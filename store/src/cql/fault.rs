@@ -49,6 +49,10 @@ fn attempted(table: &'static str, error: &RequestAttemptError) -> StoreError {
             | DbError::ReadFailure { .. }
             | DbError::WriteFailure { .. }
             | DbError::ServerError => StoreError::TimedOut,
+            // A region's keyspace is dropped and made again under those who use it.
+            DbError::Invalid if is_gone(message) => {
+                StoreError::Unavailable(format!("table {table}: it is not there; is the region being rebuilt?"))
+            }
             DbError::AuthenticationError | DbError::Unauthorized => StoreError::Rejected(format!(
                 "table {table}: the database does not permit this to store.cql.user: {message}"
             )),
@@ -77,6 +81,11 @@ fn attempted(table: &'static str, error: &RequestAttemptError) -> StoreError {
         | RequestAttemptError::RepreparedIdMissingInBatch
         | _) => StoreError::Rejected(format!("table {table}: the driver refuses the request: {}", kind(other))),
     }
+}
+
+/// Whether a node says that a table or its keyspace does not exist: Cassandra in the first words, ScyllaDB in the others.
+fn is_gone(message: &str) -> bool {
+    ["does not exist", "unconfigured table", "Can't find a column family"].iter().any(|words| message.contains(words))
 }
 
 /// Why there is no session at all.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Weak;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::try_join;
@@ -38,6 +39,8 @@ pub(super) struct Heartbeat {
     pub(super) marks_taken: u64,
     /// Folds of marks up to this one are published.
     pub(super) marks_settled: u64,
+    /// The rules that its writer folds by; 0 before it said.
+    pub(super) rules_version: u32,
 }
 
 /// Beats for every open stream of this process until the store is dropped.
@@ -68,8 +71,18 @@ impl Inner {
         let found = self.session.execute_unpaged(&self.statements.newest_stream, (region,)).await;
         let newest = newest(found.map_err(|e| fault("streams", &e))?)?.unwrap_or(0).unsigned_abs();
         let beats = stream.next_beat();
-        let beat =
-            Heartbeat { closed: false, beats, at, newest, changes_written, marks_written, marks_taken, marks_settled };
+        let rules_version = self.rules.load(Ordering::Acquire);
+        let beat = Heartbeat {
+            closed: false,
+            beats,
+            at,
+            newest,
+            changes_written,
+            marks_written,
+            marks_taken,
+            marks_settled,
+            rules_version,
+        };
         self.write_heartbeat(&stream.of, beat).await
     }
 
@@ -101,6 +114,7 @@ impl Inner {
             beat.marks_written as i64,
             beat.marks_taken as i64,
             beat.marks_settled as i64,
+            beat.rules_version as i32,
             ttl(CLOSED_STREAMS_STAY),
         );
         self.session.execute_unpaged(&self.statements.beat, row).await.map(drop).map_err(|e| fault(TABLE, &e))
@@ -108,13 +122,13 @@ impl Inner {
 
     /// The newest sign of life of each of a region's streams.
     pub(super) async fn heartbeats(&self, region: &str) -> Result<BTreeMap<StreamId, Heartbeat>> {
-        type Columns = (i32, bool, i64, CqlTimestamp, i32, i64, i64, i64, i64);
+        type Columns = (i32, bool, i64, CqlTimestamp, i32, i64, i64, i64, i64, Option<i32>);
         let found = self.session.execute_unpaged(&self.statements.heartbeats, (region,)).await;
         let corrupt = || StoreError::Corrupt { table: TABLE, what: "a row".into() };
         let rows = found.map_err(|e| fault(TABLE, &e))?.into_rows_result().map_err(|_| corrupt())?;
         let mut beats = BTreeMap::new();
         for row in rows.rows::<Columns>().map_err(|_| corrupt())? {
-            let (stream, closed, beats_given, at, newest, changes_written, marks_written, marks_taken, marks_settled) =
+            let (stream, closed, beats_given, at, newest, changes_written, marks_written, taken, settled, rules) =
                 row.map_err(|_| corrupt())?;
             let beat = Heartbeat {
                 closed,
@@ -123,8 +137,9 @@ impl Inner {
                 newest: newest as u32,
                 changes_written: changes_written as u64,
                 marks_written: marks_written as u64,
-                marks_taken: marks_taken as u64,
-                marks_settled: marks_settled as u64,
+                marks_taken: taken as u64,
+                marks_settled: settled as u64,
+                rules_version: rules.unwrap_or(0).unsigned_abs(),
             };
             beats.insert(StreamId(stream as u32), beat);
         }

@@ -111,7 +111,7 @@ impl Inner {
     }
 
     /// Another region's datacenter; `None` for this one's.
-    async fn datacenter_of(&self, region: &str) -> Result<Option<String>> {
+    pub(super) async fn datacenter_of(&self, region: &str) -> Result<Option<String>> {
         Ok(self.other_regions().await?.into_iter().find(|(name, _)| name == region).map(|(_, datacenter)| datacenter))
     }
 
@@ -135,7 +135,7 @@ impl Inner {
     }
 
     /// One event, as this datacenter or another one has it.
-    async fn event(&self, name: &EventName, datacenter: Option<&str>) -> Result<Option<StoredEvent>> {
+    pub(super) async fn event(&self, name: &EventName, datacenter: Option<&str>) -> Result<Option<StoredEvent>> {
         let corrupt = |what: String| StoreError::Corrupt { table: "events", what };
         let here = &self.statements.event;
         let statement = datacenter.map_or_else(|| here.clone(), |datacenter| elsewhere(here, datacenter));
@@ -154,7 +154,7 @@ impl Inner {
     }
 
     /// Takes a lease, or renews it when a third of it is over.
-    async fn lease(&self, name: String) -> Result<bool> {
+    pub(super) async fn lease(&self, name: String) -> Result<bool> {
         let (held, begun) = (self.leases.lock().get(&name).copied(), Instant::now());
         let (lasts, owner) = (ttl(self.options.lease), &self.owner[..]);
         let taken = match held {
@@ -170,5 +170,14 @@ impl Inner {
             Ok(false) | Err(_) => leases.remove(&name),
         };
         taken
+    }
+
+    /// Gives a lease back before its time. What is not known to be given back ends by itself.
+    pub(super) async fn give_back(&self, name: &str) -> Result<()> {
+        if self.leases.lock().remove(name).is_none() {
+            return Ok(());
+        }
+        let given = self.session.execute_unpaged(&self.statements.give_back_lease, (name, &self.owner[..])).await;
+        given.map(drop).map_err(|e| fault("leases", &e))
     }
 }

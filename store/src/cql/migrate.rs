@@ -48,6 +48,26 @@ pub enum Step {
 /// `Rejected`, with what to do: a keyspace is ahead of this program, or exists with other replication than asked for; the region is
 /// registered otherwise. Others as the database has it; what was applied before stays.
 pub async fn migrate(options: &CqlOptions, shared: Option<BTreeMap<String, usize>>, now: Time) -> Result<Vec<Step>> {
+    bring(options, shared, None, now).await
+}
+
+/// Drops the region's keyspace, if there is one, and makes it again, empty and replicated as it was.
+pub(super) async fn make_again(session: &Session, options: &CqlOptions, now: Time) -> Result<()> {
+    let keyspace = options.region_keyspace();
+    let replicas = replication(session, &keyspace);
+    if replicas.is_some() {
+        Ddl { target: first_node(session)?, session }.run(&format!("DROP KEYSPACE IF EXISTS {keyspace}")).await?;
+    }
+    bring(options, None, replicas, now).await.map(drop)
+}
+
+/// See [`migrate`]; `region`: replicas of the region's keyspace, where it has to be made.
+async fn bring(
+    options: &CqlOptions,
+    shared: Option<BTreeMap<String, usize>>,
+    region: Option<BTreeMap<String, usize>>,
+    now: Time,
+) -> Result<Vec<Step>> {
     check_name(options)?;
     let session = connect(options).await?;
     let ddl = Ddl { target: first_node(&session)?, session: &session };
@@ -55,8 +75,8 @@ pub async fn migrate(options: &CqlOptions, shared: Option<BTreeMap<String, usize
     let everywhere = nodes.iter().map(|(name, nodes)| (name.clone(), REPLICAS.min(*nodes))).collect();
     let here = REPLICAS.min(nodes.get(&options.datacenter).copied().unwrap_or(1));
     let here = shared.as_ref().and_then(|s| s.get(&options.datacenter).copied()).unwrap_or(here);
-    let wanted =
-        [(shared.is_some(), shared.unwrap_or(everywhere)), (false, [(options.datacenter.clone(), here)].into())];
+    let here = [(options.datacenter.clone(), here)].into();
+    let wanted = [(shared.is_some(), shared.unwrap_or(everywhere)), (false, region.unwrap_or(here))];
     let mut steps = Vec::new();
     for ((keyspace, migrations), (explicit, wanted)) in keyspaces(options).into_iter().zip(wanted) {
         match replication(&session, &keyspace) {
@@ -148,7 +168,8 @@ async fn apply(
 /// Registers the region, or checks that it is registered as the options say; whether it is new.
 async fn register(session: &Session, options: &CqlOptions) -> Result<bool> {
     let mut insert = Statement::new(format!(
-        "INSERT INTO {}.regions (region, datacenter, keyspace_name, epoch, pseudonym_fingerprint) VALUES (?, ?, ?, 1, ?) IF NOT EXISTS",
+        "INSERT INTO {}.regions (region, datacenter, keyspace_name, epoch, state, rules_version, pseudonym_fingerprint) \
+         VALUES (?, ?, ?, 1, 'ready', 0, ?) IF NOT EXISTS",
         options.keyspace
     ));
     insert.set_serial_consistency(Some(SerialConsistency::LocalSerial));

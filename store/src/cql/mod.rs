@@ -5,6 +5,7 @@
 
 mod cas;
 mod closing;
+mod everyone;
 mod fault;
 mod heartbeat;
 mod marks;
@@ -12,6 +13,8 @@ mod migrate;
 mod options;
 mod own;
 mod reading;
+mod rebuild;
+mod region;
 mod registry;
 mod rows;
 mod schema;
@@ -23,6 +26,7 @@ mod writing;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -40,6 +44,7 @@ use statements::Statements;
 
 pub use migrate::{Step, is_migrated, migrate};
 pub use options::CqlOptions;
+pub use rebuild::begin_rebuild;
 
 /// A session with a region's nodes. Dropping it gives no sign of life any more: other writers will take its streams for dead.
 pub struct CqlStore {
@@ -65,6 +70,10 @@ struct Inner {
     /// Leases on other streams' marks, with the moment of the last renewal.
     leases: Mutex<HashMap<String, Instant>>,
     regions: Mutex<Regions>,
+    /// The rules that this process folds by, as far as it said.
+    rules: AtomicU32,
+    /// Whether this process makes the region's keyspace again: then an absent row is just not made yet, and its stream may be open.
+    rebuilds: bool,
     /// Who this process is to leases.
     owner: [u8; 16],
     /// Wakes followers in this process; those in others poll.
@@ -90,6 +99,10 @@ impl CqlStore {
     /// # Errors
     /// `Rejected` with the setting or keyspace and what to do; `Unavailable` if no contact point answers.
     pub async fn open(options: CqlOptions) -> Result<Arc<Self>> {
+        Self::open_as(options, false).await
+    }
+
+    async fn open_as(options: CqlOptions, rebuilds: bool) -> Result<Arc<Self>> {
         schema::check_name(&options)?;
         let session = session::connect(&options).await?;
         let identity = schema::check(&session, &options).await?;
@@ -105,6 +118,8 @@ impl CqlStore {
             signs: Mutex::default(),
             leases: Mutex::default(),
             regions: Mutex::default(),
+            rules: AtomicU32::new(0),
+            rebuilds,
             owner: rand::random(),
             woken: Notify::new(),
         });

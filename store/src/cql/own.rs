@@ -39,6 +39,8 @@ impl Inner {
     /// Registers a stream, and gives its first sign of life.
     pub(super) async fn open_stream(&self) -> Result<Arc<OwnStream>> {
         let id = self.register().await?;
+        // One that may not be used gives no sign of life, and is closed as a dead writer's.
+        self.may_write().await?;
         let stream = Arc::new(OwnStream {
             of: self.ours(id),
             changes: Sequence::default(),

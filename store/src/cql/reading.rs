@@ -26,7 +26,9 @@ pub(super) const READ_EVENTS: i32 = 4 * MAX_EVENTS_PER_SUBJECT as i32;
 #[async_trait]
 impl ViewReader for CqlStore {
     async fn lookup(&self, subject: SubjectId) -> Result<Option<VersionedView>> {
-        self.inner.lookup(&self.inner.statements.lookup, subject).await
+        let found = self.inner.lookup(&self.inner.statements.lookup, subject).await?;
+        self.inner.if_ready(found.is_none()).await?;
+        Ok(found)
     }
 
     async fn lookup_many(&self, subjects: &[SubjectId]) -> Result<Vec<Option<VersionedView>>> {
@@ -37,6 +39,7 @@ impl ViewReader for CqlStore {
             .try_collect()
             .await?;
         let found: HashMap<SubjectId, VersionedView> = found.into_iter().flatten().collect();
+        self.inner.if_ready(subjects.iter().any(|subject| !found.contains_key(subject))).await?;
         Ok(subjects.iter().map(|subject| found.get(subject).cloned()).collect())
     }
 }

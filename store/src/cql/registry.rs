@@ -10,6 +10,7 @@ use yima_schema::time::Time;
 
 use super::fault::fault;
 use super::heartbeat::Heartbeat;
+use super::region::rebuilding;
 use super::rows::Table;
 use super::{CqlStore, Inner};
 use crate::{Feed, Registry, Result, StoreError, StreamId, StreamState};
@@ -42,8 +43,12 @@ impl Feed for CqlStore {
     async fn registry(&self) -> Result<Registry> {
         let inner = &*self.inner;
         let region = inner.options.region.as_str();
-        let (rows, beats, clock, epoch) =
-            try_join4(inner.stream_rows(), inner.heartbeats(region), inner.database_clock(), inner.epoch()).await?;
+        let (rows, beats, clock, of_region) =
+            try_join4(inner.stream_rows(), inner.heartbeats(region), inner.database_clock(), inner.region_state())
+                .await?;
+        if of_region.rebuilding && !inner.rebuilds {
+            return Err(rebuilding());
+        }
         let written = |id: StreamId| beats.get(&id).map_or(0, |beat| beat.changes_written);
         let state = |row: &StreamRow| StreamState {
             id: row.id,
@@ -51,7 +56,7 @@ impl Feed for CqlStore {
             open: !row.closed,
         };
         let streams = rows.iter().map(state).collect();
-        Ok(Registry { streams, clock: Some(clock), epoch, regions: inner.regions_as_of().await? })
+        Ok(Registry { streams, clock: Some(clock), epoch: of_region.epoch, regions: inner.regions_as_of().await? })
     }
 
     async fn changes(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<(u64, Option<Change>)>> {
@@ -89,16 +94,6 @@ impl Inner {
             });
         }
         Ok(streams)
-    }
-
-    async fn epoch(&self) -> Result<u16> {
-        let corrupt = || StoreError::Corrupt { table: "regions", what: "an epoch".into() };
-        let asked = (self.options.region.as_str(),);
-        let found =
-            self.session.execute_unpaged(&self.statements.epoch, asked).await.map_err(|e| fault("regions", &e))?;
-        let rows = found.into_rows_result().map_err(|_| corrupt())?;
-        let (epoch,) = rows.maybe_first_row::<(i32,)>().map_err(|_| corrupt())?.ok_or_else(corrupt)?;
-        u16::try_from(epoch).map_err(|_| corrupt())
     }
 
     /// The other regions and their datacenters.
@@ -177,6 +172,7 @@ mod tests {
             marks_written: written,
             marks_taken: written,
             marks_settled: 0,
+            rules_version: 0,
         }
     }
 

@@ -15,7 +15,7 @@ use super::{Inner, StreamOf};
 use crate::{Result, StoreError};
 
 /// Rows in one partition.
-const PART_ROWS: u64 = 10_000;
+pub(super) const PART_ROWS: u64 = 10_000;
 /// Rows, and about bytes, in one write: one mutation of one partition, all or nothing. Well below what either server warns of.
 const WRITE_ROWS: usize = 200;
 const WRITE_BYTES: usize = 64 * 1024;

@@ -121,7 +121,8 @@ async fn region(session: &Session, options: &CqlOptions) -> Result<Identity> {
 /// A row of the registry of regions.
 pub(super) struct RegionRow {
     datacenter: String,
-    epoch: i32,
+    pub(super) epoch: i32,
+    state: Option<String>,
     fingerprint: Vec<u8>,
 }
 
@@ -135,6 +136,11 @@ impl RegionRow {
             )));
         }
         self.check_fingerprint(options)
+    }
+
+    /// Whether a rebuild was begun and not finished.
+    pub(super) fn is_rebuilding(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| state != "ready")
     }
 
     /// Whether it knows people by the same key: so must every region.
@@ -152,10 +158,11 @@ impl RegionRow {
 
 /// Reads one region's row.
 pub(super) async fn region_row(session: &Session, keyspace: &str, region: &str) -> Result<Option<RegionRow>> {
-    let text = format!("SELECT datacenter, epoch, pseudonym_fingerprint FROM {keyspace}.regions WHERE region = ?");
+    let text =
+        format!("SELECT datacenter, epoch, state, pseudonym_fingerprint FROM {keyspace}.regions WHERE region = ?");
     let found = session.query_unpaged(text, (region,)).await.map_err(|e| fault("regions", &e))?;
     let corrupt = || StoreError::Corrupt { table: "regions", what: "a row".into() };
     let rows = found.into_rows_result().map_err(|_| corrupt())?;
-    let row = rows.maybe_first_row::<(String, i32, Vec<u8>)>().map_err(|_| corrupt())?;
-    Ok(row.map(|(datacenter, epoch, fingerprint)| RegionRow { datacenter, epoch, fingerprint }))
+    let row = rows.maybe_first_row::<(String, i32, Option<String>, Vec<u8>)>().map_err(|_| corrupt())?;
+    Ok(row.map(|(datacenter, epoch, state, fingerprint)| RegionRow { datacenter, epoch, state, fingerprint }))
 }

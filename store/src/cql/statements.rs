@@ -47,12 +47,20 @@ pub(super) struct Statements {
     pub(super) beat: PreparedStatement,
     pub(super) heartbeats: PreparedStatement,
     pub(super) regions: PreparedStatement,
-    pub(super) epoch: PreparedStatement,
+    pub(super) region: PreparedStatement,
+    pub(super) raise_rules: PreparedStatement,
+    pub(super) finish_rebuild: PreparedStatement,
+    pub(super) subjects: PreparedStatement,
+    pub(super) progress: PreparedStatement,
+    pub(super) save_progress: PreparedStatement,
+    pub(super) forget_progress: PreparedStatement,
+    pub(super) first_mark: PreparedStatement,
     pub(super) clock: PreparedStatement,
     pub(super) positions: PreparedStatement,
     pub(super) save_position: PreparedStatement,
     pub(super) take_lease: PreparedStatement,
     pub(super) renew_lease: PreparedStatement,
+    pub(super) give_back_lease: PreparedStatement,
 }
 
 /// How a statement behaves.
@@ -178,18 +186,57 @@ impl Statements {
                 .prepare(
                     Kind::Write,
                     "INSERT INTO {shared}.heartbeats (region, stream, closed, beats, beat_at, newest, changes_written, marks_written, \
-                     marks_taken, marks_settled) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?",
+                     marks_taken, marks_settled, rules_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?",
                 )
                 .await?,
             heartbeats: p
                 .prepare(
                     Kind::Read,
-                    "SELECT stream, closed, beats, beat_at, newest, changes_written, marks_written, marks_taken, marks_settled \
-                     FROM {shared}.heartbeats WHERE region = ?",
+                    "SELECT stream, closed, beats, beat_at, newest, changes_written, marks_written, marks_taken, marks_settled, \
+                     rules_version FROM {shared}.heartbeats WHERE region = ?",
                 )
                 .await?,
             regions: p.prepare(Kind::Read, "SELECT region, datacenter FROM {shared}.regions").await?,
-            epoch: p.prepare(Kind::Read, "SELECT epoch FROM {shared}.regions WHERE region = ?").await?,
+            region: p
+                .prepare(Kind::Read, "SELECT epoch, state, rules_version FROM {shared}.regions WHERE region = ?")
+                .await?,
+            raise_rules: p
+                .prepare(
+                    Kind::CompareAndSet,
+                    "UPDATE {shared}.regions SET rules_version = ? WHERE region = ? IF rules_version = ?",
+                )
+                .await?,
+            finish_rebuild: p
+                .prepare(
+                    Kind::CompareAndSet,
+                    "UPDATE {shared}.regions SET state = 'ready' WHERE region = ? IF state = 'rebuilding' AND epoch = ?",
+                )
+                .await?,
+            subjects: p
+                .prepare(
+                    Kind::Read,
+                    "SELECT DISTINCT subject FROM {shared}.events WHERE token(subject) > ? AND token(subject) <= ? LIMIT ?",
+                )
+                .await?,
+            progress: p
+                .prepare(
+                    Kind::Read,
+                    "SELECT upto, counts, started_at, updated_at FROM {region}.progress WHERE task = ?",
+                )
+                .await?,
+            save_progress: p
+                .prepare(
+                    Kind::Write,
+                    "INSERT INTO {region}.progress (task, upto, counts, started_at, updated_at) VALUES (?, ?, ?, ?, ?)",
+                )
+                .await?,
+            forget_progress: p.prepare(Kind::Write, "DELETE FROM {region}.progress WHERE task = ?").await?,
+            first_mark: p
+                .prepare(
+                    Kind::Read,
+                    "SELECT number FROM {shared}.marks WHERE region = ? AND stream = ? AND part = ? LIMIT 1",
+                )
+                .await?,
             clock: p.prepare(Kind::Read, "SELECT toTimestamp(now()) FROM system.local").await?,
             positions: p
                 .prepare(Kind::Read, "SELECT stream, number, as_of FROM {region}.positions WHERE region = ?")
@@ -211,6 +258,9 @@ impl Statements {
                     Kind::CompareAndSet,
                     "UPDATE {region}.leases USING TTL ? SET owner = ? WHERE name = ? IF owner = ?",
                 )
+                .await?,
+            give_back_lease: p
+                .prepare(Kind::CompareAndSet, "DELETE FROM {region}.leases WHERE name = ? IF owner = ?")
                 .await?,
         })
     }

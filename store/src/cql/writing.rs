@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
+use scylla::statement::prepared::PreparedStatement;
 use yima_schema::change::Change;
 use yima_schema::event::{ContentHash, StoredEvent};
 use yima_schema::limits::MAX_EVENTS_PER_SUBJECT;
@@ -13,7 +14,7 @@ use yima_schema::subject::SubjectId;
 
 use super::fault::fault;
 use super::reading::{CONCURRENT, READ_EVENTS};
-use super::rows::{Table, at_last};
+use super::rows::{Table, at_last, elsewhere};
 use super::{CqlStore, Inner, Left};
 use crate::{
     Appended, CompareAndSet, Mark, Published, Result, StoreError, StreamId, ViewWrite, WriterStore, fault_point,
@@ -41,6 +42,14 @@ impl WriterStore for CqlStore {
             ));
         }
         self.inner.compare_and_set(&writes).await
+    }
+
+    async fn active_rules(&self) -> Result<u32> {
+        Ok(self.inner.region_state().await?.rules_version)
+    }
+
+    async fn raise_rules(&self, version: u32) -> Result<u32> {
+        self.inner.raise_rules(version).await
     }
 
     async fn open_stream(&self) -> Result<StreamId> {
@@ -82,14 +91,15 @@ enum Decided {
     Full,
 }
 
-type Keys = BTreeSet<(String, String, u64, ContentHash)>;
+/// Agency, id, revision, content.
+pub(super) type Keys = BTreeSet<(String, String, u64, ContentHash)>;
 
 impl Inner {
     /// Reads what the subjects have and decides. Two appends at once can both be told that one key is new: with one content it is the same
     /// event, with two both are kept and the fold takes the more restrictive.
     async fn decide(&self, events: &[StoredEvent]) -> Result<Vec<Decided>> {
         let subjects: BTreeSet<SubjectId> = events.iter().map(|e| e.event.subject).collect();
-        let read = async |subject| Ok::<_, StoreError>((subject, self.keys_of(subject).await?));
+        let read = async |subject| Ok::<_, StoreError>((subject, self.keys_of(None, subject).await?));
         let reads: Vec<_> = subjects.into_iter().map(read).collect();
         let mut known: BTreeMap<SubjectId, Keys> =
             stream::iter(reads).buffer_unordered(CONCURRENT).try_collect().await?;
@@ -113,10 +123,14 @@ impl Inner {
         Ok(events.iter().map(decide).collect())
     }
 
-    async fn keys_of(&self, subject: SubjectId) -> Result<Keys> {
+    /// Keys of a subject's events, as this datacenter or another one has them.
+    pub(super) async fn keys_of(&self, datacenter: Option<&str>, subject: SubjectId) -> Result<Keys> {
         let corrupt = || StoreError::Corrupt { table: "events", what: "a key".into() };
         let asked = (&subject.as_bytes()[..], READ_EVENTS);
-        let found = self.session.execute_unpaged(&self.statements.event_keys, asked).await;
+        let found = match datacenter {
+            None => self.session.execute_unpaged(&self.statements.event_keys, asked).await,
+            Some(name) => self.session.execute_unpaged(&elsewhere(&self.statements.event_keys, name), asked).await,
+        };
         let rows = found.map_err(|e| fault("events", &e))?.into_rows_result().map_err(|_| corrupt())?;
         let rows = rows.rows::<(String, String, i64, Vec<u8>)>().map_err(|_| corrupt())?;
         rows.map(|row| {
@@ -164,13 +178,14 @@ impl Inner {
 
     /// Writes an event: always the same bytes under its key, but for the moment at which it was received, of which any will do.
     pub(super) async fn insert_event(&self, event: &StoredEvent) -> Result<()> {
+        self.insert_event_by(&self.statements.insert_event, event).await
+    }
+
+    /// The same, by a statement that says where.
+    pub(super) async fn insert_event_by(&self, insert: &PreparedStatement, event: &StoredEvent) -> Result<()> {
         let (agency, id, revision, hash) = event.key();
         let row = (&event.event.subject.as_bytes()[..], agency, id, revision as i64, &hash.0[..], event.encode());
-        self.session
-            .execute_unpaged(&self.statements.insert_event, row)
-            .await
-            .map(drop)
-            .map_err(|e| fault("events", &e))
+        self.session.execute_unpaged(insert, row).await.map(drop).map_err(|e| fault("events", &e))
     }
 
     /// Marks of this region's closed streams that nobody has settled.

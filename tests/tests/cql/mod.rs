@@ -5,6 +5,7 @@
 mod clocks;
 mod conformance;
 mod crashes;
+mod everyone;
 mod failures;
 mod racing;
 mod refusals;

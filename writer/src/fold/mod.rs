@@ -7,6 +7,7 @@
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -43,16 +44,27 @@ pub struct Folder {
     store: Arc<dyn WriterStore>,
     rules: Arc<Rules>,
     stream: Mutex<StreamId>,
+    /// Newer rules than ours are in force: nothing may be acknowledged.
+    outdated: AtomicBool,
 }
 
 impl Folder {
-    /// Opens a stream, then folds and publishes what writers before this one left unfinished.
+    /// Makes its rules the region's if they are newer, opens a stream, then folds and publishes what writers before this one left unfinished.
     ///
     /// # Errors
-    /// The store's.
+    /// The store's; `Rejected` if the region's rules are newer.
     pub async fn start(store: Arc<dyn WriterStore>, rules: Arc<Rules>) -> Result<Self, StoreError> {
+        let active = store.raise_rules(rules.version).await?;
+        if active > rules.version {
+            return Err(outdated(active, rules.version));
+        }
         let stream = Mutex::new(store.open_stream().await?);
-        let folder = Self { store, rules, stream };
+        let folder = Self { store, rules, stream, outdated: AtomicBool::new(false) };
+        // Once more: whoever raises the rules looks for open streams afterwards, so either it saw ours or we see its rules.
+        if let Err(refused) = folder.check_rules().await {
+            folder.close().await?;
+            return Err(refused);
+        }
         let unsettled = folder.store.unsettled().await?;
         for batch in unsettled.chunks(FOLD_BATCH) {
             let (marks, subjects) = batch.iter().copied().unzip();
@@ -65,6 +77,29 @@ impl Folder {
             tracing::info!(events = unsettled.len(), "finished folds that an earlier process had begun");
         }
         Ok(folder)
+    }
+
+    /// Reads which rules are in force; once newer ones are, this folder takes nothing more.
+    ///
+    /// # Errors
+    /// The store's; `Rejected` if they are newer than ours.
+    pub async fn check_rules(&self) -> Result<(), StoreError> {
+        let active = self.store.active_rules().await?;
+        if active > self.rules.version {
+            self.outdated.store(true, Ordering::Release);
+            return Err(outdated(active, self.rules.version));
+        }
+        Ok(())
+    }
+
+    /// Whether newer rules than this folder's were seen in force: its process has to stop.
+    pub fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::Acquire)
+    }
+
+    /// The rules that it folds by.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 
     /// Finishes what can be finished. A subject whose events cannot be read keeps its mark, and everybody else is served.
@@ -85,6 +120,9 @@ impl Folder {
     /// Nothing was appended, or a subject's data cannot be read.
     pub async fn commit(&self, events: Vec<StoredEvent>) -> Result<Vec<Outcome>, StoreError> {
         fault_point::pass("before_append")?;
+        if self.is_outdated() {
+            self.check_rules().await?;
+        }
         let subjects: Vec<SubjectId> = events.iter().map(|e| e.event.subject).collect();
         let appended = self.store.append(events).await?;
         let (mut marks, mut to_fold) = (Vec::new(), Vec::new());
@@ -152,6 +190,7 @@ impl Folder {
     /// Someone closed our stream, taking us for dead: what was published there is not acknowledged, but published again in a new one.
     async fn replace_stream(&self, closed: StreamId) -> Result<(), StoreError> {
         let opened = self.store.open_stream().await?;
+        self.check_rules().await?;
         let replaced = {
             let mut stream = self.stream.lock();
             let ours = *stream == closed;
@@ -175,7 +214,8 @@ impl Folder {
             let (rules, epoch) = (self.rules.clone(), self.store.epoch());
             // A thousand subjects take some ten milliseconds: too long for a thread that others wait for.
             let derived = tokio::task::spawn_blocking(move || plan(&subjects, current, &events, &rules, epoch)).await;
-            let Plan { unchanged, changed } = derived.map_err(|_| StoreError::TimedOut)?;
+            let planned = derived.map_err(|_| StoreError::TimedOut)?;
+            let Plan { unchanged, changed } = planned.inspect_err(|_| self.outdated.store(true, Ordering::Release))?;
             done.extend(unchanged);
             let writes = changed.iter().map(|(expected, change)| ViewWrite {
                 subject: change.subject,
@@ -215,18 +255,29 @@ struct Plan {
     changed: Vec<(Version, Change)>,
 }
 
+/// # Errors
+/// `Rejected` if a view was made by newer rules: this program does not know what they say.
 fn plan(
     subjects: &[SubjectId],
     current: Vec<Option<VersionedView>>,
     events: &[Vec<StoredEvent>],
     rules: &Rules,
     epoch: u16,
-) -> Plan {
+) -> Result<Plan, StoreError> {
     let mut plan = Plan { unchanged: Vec::new(), changed: Vec::new() };
     for ((subject, current), events) in subjects.iter().zip(current).zip(events) {
         let derived = derive(events, rules);
+        // One that cannot be read is replaced.
+        let stored = current.as_ref().and_then(|current| View::decode(&current.view).ok());
+        let newer = stored.as_ref().map(|stored| stored.rules_version).filter(|version| *version > rules.version);
+        if let Some(newer) = newer {
+            return Err(outdated(newer, rules.version));
+        }
+        let same = stored
+            .is_some_and(|stored| stored.events == derived.events && stored.rules_version == derived.rules_version);
         match current {
-            Some(VersionedView { version, view }) if is_made_from(&view, &derived) => {
+            // Below the epoch it was made before a restore, and somebody may have seen a higher version.
+            Some(VersionedView { version, view }) if same && version >= Version::floor(epoch) => {
                 plan.unchanged.push(Change { subject: *subject, version, view });
             }
             found => {
@@ -236,10 +287,11 @@ fn plan(
             }
         }
     }
-    plan
+    Ok(plan)
 }
 
-/// Whether a stored view was already made from the same events by the same rules. One that cannot be read was not.
-fn is_made_from(stored: &[u8], view: &View) -> bool {
-    View::decode(stored).is_ok_and(|s| s.events == view.events && s.rules_version == view.rules_version)
+fn outdated(active: u32, ours: u32) -> StoreError {
+    StoreError::Rejected(format!(
+        "rules of version {active} are in force in this region and this program has version {ours}: give it the newer document (rules.file)"
+    ))
 }

@@ -131,3 +131,35 @@ async fn a_writer_whose_stream_was_closed_publishes_in_a_new_one() {
     assert_ne!(*folder.stream.lock(), stream);
     assert_eq!(published(&store).await[&subject(1)], stored_view(&store, 1).await.0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_made_by_newer_rules_is_never_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let old = folder(&store).await;
+    let newer = Arc::new(Rules { version: 2, ..Rules::built_in() });
+    let new = Folder::start(store.clone(), newer).await.unwrap();
+    new.commit(vec![event(1, "a", false)]).await.unwrap();
+    let before = stored_view(&store, 1).await;
+    let refused = old.commit(vec![event(1, "b", true)]).await;
+    assert!(matches!(refused, Err(StoreError::Rejected(why)) if why.contains("version 2")));
+    assert!(old.is_outdated());
+    assert!(stored_view(&store, 1).await == before);
+    // Whoever has the newer rules finishes it.
+    new.refold(vec![subject(1)]).await.unwrap();
+    assert_eq!(stored_view(&store, 1).await.1.events.count, 2);
+}
+
+#[test]
+fn a_view_from_before_a_restore_is_written_again_above_the_epoch() {
+    let rules = Rules::built_in();
+    let events = vec![event(1, "a", false)];
+    let view = derive(&events, &rules).encode();
+    let of_version = |version| {
+        let current = vec![Some(VersionedView { version, view: view.clone() })];
+        plan(&[subject(1)], current, std::slice::from_ref(&events), &rules, 2).unwrap()
+    };
+    let (expected, change) = of_version(Version(1 << 48)).changed.remove(0);
+    assert_eq!((expected, change.version), (Version(1 << 48), Version::floor(2)));
+    assert_eq!(of_version(Version::floor(2)).unchanged.len(), 1);
+}

@@ -36,7 +36,7 @@ impl MarkFollower {
         Self { marks, folder, following: HashMap::new(), rounds: 0 }
     }
 
-    /// Follows for ever. A round that fails is made again.
+    /// Follows for ever. A round that fails is made again; only newer rules than the folder's end it, and with it should the process.
     pub async fn run(mut self) {
         let mut failing = false;
         loop {
@@ -49,6 +49,12 @@ impl MarkFollower {
                 (Err(_), true) | (Ok(()), false) => {}
             }
             failing = done.is_err();
+            if self.folder.is_outdated() {
+                tracing::error!(
+                    "newer rules are in force in this region: start this writer again with them (rules.file)"
+                );
+                return;
+            }
             tokio::time::sleep(EVERY).await;
         }
     }
@@ -59,6 +65,7 @@ impl MarkFollower {
     /// The first of those that happened.
     pub async fn round(&mut self) -> Result<(), StoreError> {
         if self.rounds.is_multiple_of(DEAD_EVERY) {
+            self.folder.check_rules().await?;
             self.marks.close_dead().await?;
         }
         self.rounds = self.rounds.wrapping_add(1);

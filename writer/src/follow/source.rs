@@ -130,7 +130,8 @@ impl Following {
     /// Numbers that were written and are not here may be on their way; if they stay away they are read where they come from. What is not there
     /// either has expired: somebody has to reconcile.
     async fn look_for_missing(&mut self, source: &Source, marks: &dyn MarkFeed) -> Result<(), StoreError> {
-        if self.missing(source).is_empty() || self.waiting.len() >= MAX_WAITING {
+        // In this order: far behind, what has not been read yet is much.
+        if self.waiting.len() >= MAX_WAITING || self.missing(source).is_empty() {
             self.missing_since = None;
             return Ok(());
         }

@@ -9,6 +9,7 @@ use yima_service::http::{EdgeLayer, finish, serve};
 use yima_writer::app::App;
 use yima_writer::fold::Folder;
 use yima_writer::follow::MarkFollower;
+use yima_writer::refold::Refold;
 
 use super::Process;
 use crate::config::Role;
@@ -73,12 +74,18 @@ impl Writing {
     }
 }
 
-/// What a writer does beside its requests: it follows the marks of others, where there are others.
+/// What a writer does beside its requests, where there are others: it follows their marks, and folds everyone again when the rules are newer.
 fn writer_tasks(process: &Process<'_>, folder: &Arc<Folder>) {
-    let Some(marks) = process.store.marks() else { return };
-    let follower = MarkFollower::new(marks, folder.clone());
-    let soft = process.lifecycle.soft().clone();
-    process.lifecycle.spawn_critical("marks", async move {
+    let Store::Cql(store) = &process.store else { return };
+    let lifecycle = &process.lifecycle;
+    let follower = MarkFollower::new(store.clone(), folder.clone());
+    let soft = lifecycle.soft().clone();
+    lifecycle.spawn_critical("marks", async move {
         soft.run_until_cancelled(follower.run()).await;
+    });
+    let refold = Refold::new(store.clone(), folder.clone(), process.config.writer.refold, now);
+    let soft = lifecycle.soft().clone();
+    lifecycle.spawn("refold", async move {
+        soft.run_until_cancelled(refold.run()).await;
     });
 }
