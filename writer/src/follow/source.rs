@@ -146,7 +146,7 @@ impl Following {
             tracing::error!(
                 region = source.region,
                 marks = lost.len(),
-                "marks expired before they were followed: run `yima reconcile`"
+                "marks expired before they were followed: run yima reconcile"
             );
             count(source, Outcome::Missed, lost.len());
             lost.into_iter().for_each(|number| self.done.add(number));
