@@ -11,6 +11,8 @@ mod marks;
 mod migrate;
 mod options;
 mod own;
+#[cfg(feature = "conformance")]
+mod raw;
 mod reading;
 mod registry;
 mod rows;
@@ -40,6 +42,8 @@ use statements::Statements;
 
 pub use migrate::{Step, migrate};
 pub use options::CqlOptions;
+#[cfg(feature = "conformance")]
+pub use raw::Raw;
 
 /// A session with a region's nodes. Dropping it gives no sign of life any more: other writers will take its streams for dead.
 pub struct CqlStore {
