@@ -12,6 +12,8 @@ mod marks;
 mod migrate;
 mod options;
 mod own;
+#[cfg(feature = "conformance")]
+mod raw;
 mod reading;
 mod rebuild;
 mod region;
@@ -44,6 +46,8 @@ use statements::Statements;
 
 pub use migrate::{Step, is_migrated, migrate};
 pub use options::CqlOptions;
+#[cfg(feature = "conformance")]
+pub use raw::Raw;
 pub use rebuild::begin_rebuild;
 
 /// A session with a region's nodes. Dropping it gives no sign of life any more: other writers will take its streams for dead.

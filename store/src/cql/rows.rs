@@ -39,7 +39,7 @@ impl Table {
 }
 
 /// A number's partition.
-fn part(number: u64) -> u64 {
+pub(super) fn part(number: u64) -> u64 {
     number / PART_ROWS
 }
 

@@ -1,0 +1,61 @@
+//! The driver with this engine's session and statements and nothing around them: the rival of benchmarks.
+
+use scylla::client::session::Session;
+use scylla::statement::prepared::PreparedStatement;
+
+use super::options::CqlOptions;
+use super::statements::Statements;
+use super::{reading, rows, session};
+use crate::Result;
+
+/// See the module. Of the statements, those that an event and a look-up take; `statements.rs` has their texts.
+pub struct Raw {
+    /// Connected as [`super::CqlStore`] is.
+    pub session: Session,
+    /// subject, limit → agency, id, revision, hash
+    pub event_keys: PreparedStatement,
+    /// region, stream, part, number, body, seconds to live
+    pub insert_mark: PreparedStatement,
+    /// region, stream → state
+    pub stream: PreparedStatement,
+    /// subject, agency, id, revision, hash, event
+    pub insert_event: PreparedStatement,
+    /// subject → version, body
+    pub lookup: PreparedStatement,
+    /// subject, limit → event
+    pub events: PreparedStatement,
+    /// subject, version, body: compared and set
+    pub first_view: PreparedStatement,
+    /// stream, part, number, body, seconds to live
+    pub insert_change: PreparedStatement,
+}
+
+impl Raw {
+    /// The limit with which the engine reads a subject's events.
+    pub const READ_EVENTS: i32 = reading::READ_EVENTS;
+
+    /// Connects and prepares.
+    ///
+    /// # Errors
+    /// As [`super::CqlStore::open`].
+    pub async fn open(options: &CqlOptions) -> Result<Self> {
+        let session = session::connect(options).await?;
+        let prepared = Statements::prepare(&session, options).await?;
+        Ok(Self {
+            session,
+            event_keys: prepared.event_keys,
+            insert_mark: prepared.insert_mark,
+            stream: prepared.stream,
+            insert_event: prepared.insert_event,
+            lookup: prepared.lookup,
+            events: prepared.events,
+            first_view: prepared.first_view,
+            insert_change: prepared.insert_change,
+        })
+    }
+
+    /// The partition of a mark or change, by its number.
+    pub fn part(number: u64) -> i64 {
+        rows::part(number) as i64
+    }
+}
