@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::fault::fault;
 use super::rows::{Table, chunks};
 use super::sequence::Sequence;
-use super::{CqlStore, Inner, StreamOf, was_applied};
+use super::{Inner, StreamOf, was_applied};
 use crate::{Mark, Result, StoreError, StreamId, Watermark};
 
 /// See the module.
@@ -146,14 +146,6 @@ impl Inner {
             self.save_position(&self.ours(stream), last, (self.options.clock)()).await?;
         }
         Ok(())
-    }
-}
-
-impl CqlStore {
-    /// Lets go of everything as a killed process would: for tests.
-    #[cfg(feature = "conformance")]
-    pub fn forget(&self) {
-        self.inner.own.lock().clear();
     }
 }
 

@@ -10,6 +10,7 @@ mod failures;
 mod racing;
 mod refusals;
 mod regions;
+mod secured;
 mod streams;
 mod without_cluster;
 
