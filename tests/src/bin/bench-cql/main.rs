@@ -17,6 +17,8 @@ mod node;
 mod regions;
 mod samples;
 
+use std::time::Duration;
+
 use yima_store::cql::{CqlOptions, migrate};
 use yima_tests::{Cluster, ClusterOptions, now};
 
@@ -37,7 +39,7 @@ fn main() {
     runtime.block_on(async {
         migrate(&options, None, now()).await.expect("an empty database");
         let views = events::compare(&options, rounds, if quick { 8_000 } else { 16_000 }).await;
-        lookups::compare(&options, rounds, views, if quick { 10_000 } else { 40_000 }).await;
+        lookups::compare(&options, rounds, views, if quick { 40_000 } else { 200_000 }).await;
     });
     drop(cluster);
 
@@ -57,6 +59,8 @@ fn options(cluster: &Cluster, region: &str) -> CqlOptions {
     CqlOptions {
         contact_points: cluster.contact_points(datacenter).iter().map(ToString::to_string).collect(),
         datacenter: format!("dc{datacenter}"),
+        // The driver alone gives up when the fold would try again: neither has reason to before long.
+        request_timeout: Duration::from_secs(20),
         ..CqlOptions::new(region, [7; 16])
     }
 }

@@ -25,7 +25,8 @@ pub(crate) async fn cost(cluster: &Cluster, regions: &Regions, seconds: usize) {
         0
     })
     .await;
-    measure(&connections, "while changes are published", publish(regions, seconds)).await;
+    let bytes = samples::change(&samples::events(1)[0], &Rules::built_in()).encode().len();
+    measure(&connections, &format!("while changes of {bytes} bytes are published"), publish(regions, seconds)).await;
     drop(reader);
 }
 
