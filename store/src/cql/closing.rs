@@ -59,7 +59,7 @@ impl Inner {
             closed: true,
             beats: before.map_or(0, |beat| beat.beats) + 1,
             at: self.earlier_clock().await?,
-            newest: self.newest().await?,
+            newest: self.newest(&self.statements.newest_stream).await?.unwrap_or(0).unsigned_abs(),
             changes_written: last_change,
             marks_written: last_mark,
             marks_taken: last_mark,
@@ -69,7 +69,7 @@ impl Inner {
         self.write_heartbeat(of, beat).await
     }
 
-    /// A state's change, whose outcome is asked for again until it is known: it is the same however often it is made.
+    /// A state's change; whether it was made now. Made again after an unknown outcome it comes to the same.
     async fn cas_state(
         &self,
         statement: &scylla::statement::prepared::PreparedStatement,
@@ -86,12 +86,6 @@ impl Inner {
             self.write_rows(table, of, number..number + 1, &[Vec::new()]).await?;
         }
         Ok(last)
-    }
-
-    async fn newest(&self) -> Result<u32> {
-        let asked = (self.options.region.as_str(),);
-        let found = self.session.execute_unpaged(&self.statements.newest_stream, asked).await;
-        Ok(super::own::newest(found.map_err(|e| fault(TABLE, &e))?)?.unwrap_or(0).unsigned_abs())
     }
 
     /// Closes streams of this region that are not ours and have given no sign of life for `dead_after`, by our own watch. Closing one that

@@ -10,7 +10,7 @@ use scylla::value::CqlTimestamp;
 use yima_schema::time::Time;
 
 use super::fault::fault;
-use super::own::{OwnStream, newest};
+use super::own::OwnStream;
 use super::statements::ttl;
 use super::{Inner, StreamOf};
 use crate::{Result, StoreError, StreamId};
@@ -67,9 +67,7 @@ impl Inner {
         let (marks_taken, marks_written) = stream.marks.progress();
         let (_, changes_written) = stream.changes.progress();
         let marks_settled = stream.settled.lock().upto();
-        let region = self.options.region.as_str();
-        let found = self.session.execute_unpaged(&self.statements.newest_stream, (region,)).await;
-        let newest = newest(found.map_err(|e| fault("streams", &e))?)?.unwrap_or(0).unsigned_abs();
+        let newest = self.newest(&self.statements.newest_stream).await?.unwrap_or(0).unsigned_abs();
         let beats = stream.next_beat();
         let rules_version = self.rules.load(Ordering::Acquire);
         let beat = Heartbeat {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::Mutex;
+use scylla::statement::prepared::PreparedStatement;
 
 use super::fault::fault;
 use super::rows::{Table, chunks};
@@ -58,8 +59,7 @@ impl Inner {
         let region = self.options.region.as_str();
         let table = "streams";
         loop {
-            let found = self.session.execute_unpaged(&self.statements.newest_stream_serially, (region,)).await;
-            let newest = newest(found.map_err(|e| fault(table, &e))?)?;
+            let newest = self.newest(&self.statements.newest_stream_serially).await?;
             let next = newest.unwrap_or(0) + 1;
             let set = match newest {
                 None => self.session.execute_unpaged(&self.statements.first_stream, (next, region, next)).await,
@@ -71,6 +71,15 @@ impl Inner {
                 return Ok(StreamId(next.unsigned_abs()));
             }
         }
+    }
+
+    /// The region's newest stream, by a statement that decides how it is read; `None` before the first.
+    pub(super) async fn newest(&self, statement: &PreparedStatement) -> Result<Option<i32>> {
+        let corrupt = || StoreError::Corrupt { table: "streams", what: "the newest stream".into() };
+        let found = self.session.execute_unpaged(statement, (self.options.region.as_str(),)).await;
+        let rows = found.map_err(|e| fault("streams", &e))?.into_rows_result().map_err(|_| corrupt())?;
+        let row = rows.maybe_first_row::<(Option<i32>,)>().map_err(|_| corrupt())?;
+        Ok(row.and_then(|(newest,)| newest))
     }
 
     /// A stream of this process that is open as far as it knows; the newest, or a new one.
@@ -147,12 +156,4 @@ impl Inner {
         }
         Ok(())
     }
-}
-
-/// The static column, `None` before the region's first stream.
-pub(super) fn newest(result: scylla::response::query_result::QueryResult) -> Result<Option<i32>> {
-    let corrupt = || StoreError::Corrupt { table: "streams", what: "the newest stream".into() };
-    let rows = result.into_rows_result().map_err(|_| corrupt())?;
-    let row = rows.maybe_first_row::<(Option<i32>,)>().map_err(|_| corrupt())?;
-    Ok(row.and_then(|(newest,)| newest))
 }
