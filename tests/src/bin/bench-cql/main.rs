@@ -1,5 +1,5 @@
-//! The benchmark of the CQL engine, on Apache Cassandra: beside the driver alone in interleaved rounds, then two regions, then what a read
-//! node costs. `bench-cql [ROUNDS [quick]]`. All shares this machine: only ratios, and times at a low rate, say something of another.
+//! The benchmark of the CQL engine, on Apache Cassandra: beside the driver alone in interleaved rounds, then the services' memory, then
+//! two regions and what a read node costs. `bench-cql [ROUNDS [quick]]`. All shares this machine: only ratios, and times at a low rate, say something of another.
 
 /// A line on standard output.
 macro_rules! report {
@@ -13,10 +13,12 @@ mod connections;
 mod events;
 mod figures;
 mod lookups;
+mod memory;
 mod node;
 mod regions;
 mod samples;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use yima_store::cql::{CqlOptions, migrate};
@@ -34,13 +36,14 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
 
     report!("-- one node");
-    let cluster = Cluster::start(ClusterOptions::default().benchmark());
+    let cluster = Arc::new(Cluster::start(ClusterOptions::default().benchmark()));
     let options = options(&cluster, "xian");
     runtime.block_on(async {
         migrate(&options, None, now()).await.expect("an empty database");
         let views = events::compare(&options, rounds, if quick { 8_000 } else { 16_000 }).await;
         lookups::compare(&options, rounds, views, if quick { 40_000 } else { 200_000 }).await;
     });
+    memory::memory(&cluster, if quick { 2 } else { 20 });
     drop(cluster);
 
     report!("-- two regions of one node each");
