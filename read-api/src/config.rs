@@ -1,6 +1,7 @@
 //! Settings of the read service; see `docs/configuration.md`.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -57,7 +58,12 @@ pub struct CacheConfig {
     pub memory_bytes: usize,
     /// Memory for proved absences. Bytes, default 16 MiB.
     pub absent_bytes: usize,
-    /// Subjects that the ledger can hold. Default 16 million; about 20 bytes each when full. Over it everything is loaded again.
+    /// Directory of the disk tier, of this process alone. Default: `cache` in the data directory. On the embedded store there is none.
+    pub disk_path: Option<PathBuf>,
+    /// Over this, the disk tier takes nobody new. Bytes, default 8 GiB; 0: no disk tier. About 400 bytes a person.
+    pub disk_bytes: u64,
+    /// Subjects of whom the ledger remembers what was learned of them last. Default 16 million, about 20 bytes each when full; more than
+    /// can change within `load_timeout_ms`.
     pub ledger_entries: usize,
     /// An answer true of a moment no longer ago is fresh. Milliseconds, default 2,000; several times `poll_ms`.
     #[serde(rename = "max_lag_ms", deserialize_with = "config::ms")]
@@ -82,6 +88,8 @@ impl Default for CacheConfig {
         Self {
             memory_bytes: 512 << 20,
             absent_bytes: 16 << 20,
+            disk_path: None,
+            disk_bytes: 8 << 30,
             ledger_entries: 16_000_000,
             max_lag: Duration::from_secs(2),
             max_stale: DAY,

@@ -72,11 +72,13 @@ fn age(seconds: u64) -> HeaderValue {
 fn cache_status(answer: &Answer) -> HeaderValue {
     HeaderValue::from_static(match answer.outcome {
         Outcome::HitMemory => "yima; hit; detail=hit_memory",
+        Outcome::HitDisk => "yima; hit; detail=hit_disk",
         Outcome::Negative => "yima; hit; detail=negative",
         Outcome::Stale => "yima; hit; ttl=-1; detail=stale",
         Outcome::Miss => "yima; fwd=miss; stored; detail=miss",
         Outcome::Coalesced => "yima; fwd=miss; collapsed; detail=coalesced",
         Outcome::Revalidated => "yima; fwd=stale; detail=revalidated",
+        Outcome::Throttled => "yima; fwd=miss; detail=throttled",
         Outcome::Error => "yima; fwd=miss; detail=error",
     })
 }

@@ -10,6 +10,7 @@ pub mod embedded;
 mod error;
 mod everyone;
 pub mod fault_point;
+mod late;
 mod watermark;
 
 use async_trait::async_trait;
@@ -23,6 +24,7 @@ use yima_schema::view::Version;
 
 pub use error::StoreError;
 pub use everyone::{Copied, Everyone, Page, Progress};
+pub use late::Late;
 pub use watermark::Watermark;
 
 /// What every call answers with.

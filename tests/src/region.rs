@@ -1,6 +1,7 @@
 //! A region's services as processes of their own, on a datacenter of a cluster.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use yima_store::cql::CqlOptions;
 
@@ -52,7 +53,11 @@ impl Region {
     /// # Panics
     /// When it does not become ready.
     pub fn reader(&self, env: &[(&str, &str)]) -> Yima {
-        self.start("read-api", env)
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        // All of them share a data directory, and each has a disk of its own.
+        let cache = self.options.directory().join(format!("cache-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
+        let disk = ("YIMA_READ_API__CACHE__DISK_PATH", cache.to_str().expect("a path in UTF-8"));
+        self.start("read-api", &[env, &[disk]].concat())
     }
 
     fn start(&self, service: &str, env: &[(&str, &str)]) -> Yima {

@@ -1,18 +1,24 @@
 //! Which engine a process runs on, and what each service takes of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::MissedTickBehavior;
 use yima_schema::rules::Rules;
 use yima_schema::subject::PseudonymKey;
 use yima_service::clock::now;
+use yima_service::lifecycle::Lifecycle;
 use yima_store::cql::{self, CqlOptions, CqlStore};
 use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
-use yima_store::{Feed, ViewReader, WriterStore};
+use yima_store::{Feed, Late, StoreError, ViewReader, WriterStore};
 
 use crate::config::{Config, Role};
 use crate::demo::load;
 use crate::error::Failure;
 use crate::{Engine, Options, migrate};
+
+/// How often a database that does not answer is tried again.
+const REACH_EVERY: Duration = Duration::from_secs(2);
 
 /// How the store will be opened: all that can be known to be wrong before anything is opened.
 pub enum Plan {
@@ -22,12 +28,34 @@ pub enum Plan {
     Cql(Box<CqlOptions>),
 }
 
+/// What a store is opened with besides.
+pub struct Opening<'a> {
+    /// For which service.
+    pub role: Role,
+    /// What goes on behind ends with it.
+    pub lifecycle: &'a Lifecycle,
+    /// Demo people for an empty store.
+    pub population: u64,
+    /// Of the command line.
+    pub options: &'a Options,
+    /// All settings.
+    pub config: &'a Config,
+    /// Under which its people are known.
+    pub pseudonyms: &'a PseudonymKey,
+    /// For the demo people's views.
+    pub rules: &'a Arc<Rules>,
+    /// A database that does not answer is no reason not to start.
+    pub can_wait: bool,
+}
+
 /// An open store.
 pub enum Store {
     /// Of this process alone.
     Embedded(Arc<EmbeddedStore>),
     /// Of every process that has the same keyspace.
     Cql(Arc<CqlStore>),
+    /// The same, for a read node that started without its database.
+    Later(Arc<Late<CqlStore>>),
 }
 
 impl Plan {
@@ -58,15 +86,8 @@ impl Plan {
     ///
     /// # Errors
     /// The store's, or the population's.
-    pub async fn open(
-        self,
-        role: Role,
-        population: u64,
-        options: &Options,
-        config: &Config,
-        pseudonyms: &PseudonymKey,
-        rules: &Arc<Rules>,
-    ) -> Result<Store, Failure> {
+    pub async fn open(self, opening: Opening<'_>) -> Result<Store, Failure> {
+        let Opening { role, lifecycle, population, options, config, pseudonyms, rules, can_wait } = opening;
         match self {
             Self::Embedded => {
                 let settings = EmbeddedOptions {
@@ -90,10 +111,42 @@ impl Plan {
                         tracing::info!("{}", migrate::in_words(&step));
                     }
                 }
-                Ok(Store::Cql(CqlStore::open(settings).await?))
+                match CqlStore::open(settings.clone()).await {
+                    Ok(store) => Ok(Store::Cql(store)),
+                    Err(fault @ (StoreError::Unavailable(_) | StoreError::TimedOut)) if can_wait => {
+                        tracing::warn!(%fault, "the database does not answer: people are shown what was true when it last did");
+                        Ok(Store::Later(reach(settings, lifecycle)))
+                    }
+                    Err(fault) => Err(fault.into()),
+                }
             }
         }
     }
+}
+
+/// Tries again and again, and says so when what keeps it changes.
+fn reach(settings: CqlOptions, lifecycle: &Lifecycle) -> Arc<Late<CqlStore>> {
+    let late = Arc::new(Late::default());
+    let (reached, soft) = (Arc::clone(&late), lifecycle.soft().clone());
+    lifecycle.spawn("database", async move {
+        let mut said = String::new();
+        let mut ticks = tokio::time::interval(REACH_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while soft.run_until_cancelled(ticks.tick()).await.is_some() {
+            match CqlStore::open(settings.clone()).await {
+                Ok(store) => {
+                    tracing::info!("the database answers");
+                    return reached.set(store);
+                }
+                Err(fault) if fault.to_string() != said => {
+                    said = fault.to_string();
+                    tracing::warn!(%fault, "the database cannot be opened; it is tried again");
+                }
+                Err(_) => {}
+            }
+        }
+    });
+    late
 }
 
 impl Store {
@@ -102,6 +155,7 @@ impl Store {
         match self {
             Self::Embedded(store) => store.clone(),
             Self::Cql(store) => store.clone(),
+            Self::Later(store) => store.clone(),
         }
     }
 
@@ -110,14 +164,19 @@ impl Store {
         match self {
             Self::Embedded(store) => store.clone(),
             Self::Cql(store) => store.clone(),
+            Self::Later(store) => store.clone(),
         }
     }
 
     /// What the writer works on.
+    ///
+    /// # Panics
+    /// On a store that is not there: only a read node starts without.
     pub fn writer(&self) -> Arc<dyn WriterStore> {
         match self {
             Self::Embedded(store) => store.clone(),
             Self::Cql(store) => store.clone(),
+            Self::Later(_) => unreachable!("only a read node starts without its database"),
         }
     }
 
@@ -129,7 +188,7 @@ impl Store {
                     tracing::warn!(%fault, "expired changes could not be removed");
                 }
             }
-            Self::Cql(_) => {}
+            Self::Cql(_) | Self::Later(_) => {}
         }
     }
 
@@ -137,7 +196,7 @@ impl Store {
     pub async fn close(&self) {
         match self {
             Self::Embedded(store) => store.close().await,
-            Self::Cql(_) => {}
+            Self::Cql(_) | Self::Later(_) => {}
         }
     }
 }

@@ -64,6 +64,11 @@ impl Entry {
             && self.revalidated_at.compare_exchange(last, now.as_millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
+    /// The view as it was stored.
+    pub fn bytes(&self) -> &[u8] {
+        &self.view
+    }
+
     /// The decoded view.
     ///
     /// # Panics

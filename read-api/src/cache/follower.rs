@@ -1,6 +1,6 @@
 //! The follower: polls every stream of the region, raises the ledger, overwrites what is cached, and tells when a poll was complete.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,30 +9,54 @@ use yima_schema::time::Time;
 use yima_store::{Feed, Registry, StoreError, StreamId, StreamState, VersionedView};
 
 use super::Views;
+use super::disk::{Position, State};
+use super::generations::Generations;
 
 /// Rows read in one call.
 const PAGE: usize = 1_000;
-
-/// How far a stream has been read: everything up to `number`, of which nothing is missing.
-#[derive(Clone, Copy)]
-struct Position {
-    number: u64,
-    /// As the registry last showed it.
-    open: bool,
-    last: u64,
-}
+/// The state on disk is written when it says something new, and after this in any case.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
 
 /// Follows a feed for a cache.
 pub struct Follower {
     feed: Arc<dyn Feed>,
     views: Arc<Views>,
-    positions: HashMap<StreamId, Position>,
-    epoch: u16,
+    /// `None` before the first poll.
+    following: Option<Following>,
     poll_every: Duration,
     clock: fn() -> Time,
 }
 
+/// How far everything has been read.
+#[derive(Clone)]
+struct Following {
+    epoch: u16,
+    positions: BTreeMap<u32, Position>,
+    newest_stream: u32,
+    /// What the disk tier knows of it.
+    saved_at: Time,
+    saved: BTreeMap<u32, Position>,
+}
+
 impl Follower {
+    /// Goes on from a state that was saved, or at the first poll begins a generation.
+    pub fn new(
+        feed: Arc<dyn Feed>,
+        views: Arc<Views>,
+        saved: Option<State>,
+        poll_every: Duration,
+        clock: fn() -> Time,
+    ) -> Self {
+        let following = saved.map(|State { epoch, generations, positions, newest_stream }| Following {
+            epoch,
+            saved: positions.clone(),
+            positions,
+            newest_stream,
+            saved_at: generations.polled_at,
+        });
+        Self { feed, views, following, poll_every, clock }
+    }
+
     /// Begins a generation: what is loaded from now on will be proved.
     ///
     /// # Errors
@@ -43,11 +67,8 @@ impl Follower {
         poll_every: Duration,
         clock: fn() -> Time,
     ) -> Result<Self, StoreError> {
-        let asked = clock();
-        let registry = feed.registry().await?;
-        let mut follower = Self { feed, views, positions: HashMap::new(), epoch: registry.epoch, poll_every, clock };
-        let began = follower.began(&registry, asked);
-        follower.begin_generation(&registry, began);
+        let mut follower = Self::new(feed, views, None, poll_every, clock);
+        follower.poll().await?;
         Ok(follower)
     }
 
@@ -79,22 +100,31 @@ impl Follower {
 
     /// Starts at the end of every stream, then begins the generation: a load of it sees what was acknowledged before the registry was
     /// read, and what was acknowledged later is in a row after these positions.
-    fn begin_generation(&mut self, registry: &Registry, began: Time) {
-        let at_end = |s: &StreamState| (s.id, Position { number: s.last, open: s.open, last: s.last });
-        self.positions = registry.streams.iter().map(at_end).collect();
-        self.epoch = registry.epoch;
-        self.views.ledger().begin_generation();
-        self.views.polled(began, &registry.regions);
+    async fn begin(&mut self, registry: &Registry, generations: Generations) {
+        let at_end = |s: &StreamState| (s.id.0, Position { number: s.last, open: s.open, last: s.last });
+        self.following = Some(Following {
+            epoch: registry.epoch,
+            positions: registry.streams.iter().map(at_end).collect(),
+            newest_stream: newest(registry),
+            saved_at: Time::MIN,
+            saved: BTreeMap::new(),
+        });
+        // Saved first: rows on disk that say they are of this generation mean this one, not one that a later start begins.
+        self.save(generations.clone()).await;
+        self.views.follow(generations, &registry.regions);
     }
 
     /// Up to which number a stream has been read without a gap.
     pub fn position(&self, stream: StreamId) -> u64 {
-        self.positions.get(&stream).map_or(0, |at| at.number)
+        let at = self.following.as_ref().and_then(|following| following.positions.get(&stream.0));
+        at.map_or(0, |at| at.number)
     }
 
     /// Goes on from another position, as if rows up to there had been read and none after.
     pub fn jump(&mut self, stream: StreamId, number: u64) {
-        self.positions.insert(stream, Position { number, open: true, last: 0 });
+        if let Some(following) = &mut self.following {
+            following.positions.insert(stream.0, Position { number, open: true, last: 0 });
+        }
     }
 
     /// Reads everything there is once.
@@ -105,32 +135,49 @@ impl Follower {
         let asked = (self.clock)();
         let registry = self.feed.registry().await?;
         let began = self.began(&registry, asked);
-        if registry.epoch != self.epoch {
-            tracing::warn!(
-                epoch = registry.epoch,
-                "the region was restored or rebuilt; everything cached will be loaded again"
-            );
-            self.begin_generation(&registry, began);
+        let generations = self.views.generations();
+        let Some(following) = &self.following else {
+            self.begin(&registry, generations.next(began)).await;
+            return Ok(());
+        };
+        if registry.epoch != following.epoch {
+            let epoch = registry.epoch;
+            tracing::warn!(epoch, "the region was restored or rebuilt; everything cached will be loaded again");
+            self.begin(&registry, generations.anew(began)).await;
             return Ok(());
         }
-        let gone = |id: &StreamId| !registry.streams.iter().any(|s| s.id == *id);
-        let mut missed = self.positions.iter().any(|(id, at)| gone(id) && (at.open || at.number < at.last));
-        self.positions.retain(|id, _| !gone(id));
+        if self.read_streams(&registry).await? {
+            tracing::warn!("rows of the feed expired unread; everything cached is old until it is loaded again");
+            self.begin(&registry, generations.next(began)).await;
+        } else {
+            self.views.polled(began, &registry.regions);
+            self.save(generations.polled(began)).await;
+        }
+        Ok(())
+    }
+
+    /// Reads every stream to its end. The answer says whether anything was missed.
+    async fn read_streams(&mut self, registry: &Registry) -> Result<bool, StoreError> {
+        let Some(following) = &self.following else { return Ok(false) };
+        let mut positions = following.positions.clone();
+        let is_there = |id: u32| registry.streams.iter().any(|s| s.id.0 == id);
+        let mut missed = positions.iter().any(|(id, at)| !is_there(*id) && (at.open || at.number < at.last));
+        // Streams are numbered densely: one that came and went unseen leaves a hole.
+        let newest_stream = newest(registry).max(following.newest_stream);
+        missed |= (following.newest_stream.saturating_add(1)..newest_stream).any(|id| !is_there(id));
+        positions.retain(|id, _| is_there(*id));
         for stream in &registry.streams {
-            let at = self.positions.get(&stream.id).copied().unwrap_or(Position { number: 0, open: true, last: 0 });
+            let at = positions.get(&stream.id.0).copied().unwrap_or(Position { number: 0, open: true, last: 0 });
             // A closed stream has been read through its last number once and for all.
             let number =
                 if at.open || at.number < at.last { self.read(stream.id, at.number).await? } else { at.number };
             missed |= number < stream.last;
-            self.positions.insert(stream.id, Position { number, open: stream.open, last: stream.last });
+            positions.insert(stream.id.0, Position { number, open: stream.open, last: stream.last });
         }
-        if missed {
-            tracing::warn!("rows of the feed expired unread; everything cached will be loaded again");
-            self.begin_generation(&registry, began);
-        } else {
-            self.views.polled(began, &registry.regions);
+        if let Some(following) = &mut self.following {
+            (following.positions, following.newest_stream) = (positions, newest_stream);
         }
-        Ok(())
+        Ok(missed)
     }
 
     /// Applies every row above `number` that there is; returns how far nothing is missing. Rows beyond a gap are applied too, and again
@@ -141,15 +188,53 @@ impl Follower {
             let rows = self.feed.changes(stream, seen, PAGE).await?;
             let Some((highest, _)) = rows.last() else { break };
             seen = *highest;
-            for (at, change) in rows {
-                if at == number + 1 {
-                    number = at;
-                }
-                if let Some(Change { subject, version, view }) = change {
-                    self.views.apply(subject, VersionedView { version, view });
+            for (at, _) in &rows {
+                if *at == number + 1 {
+                    number = *at;
                 }
             }
+            let changes: Vec<Change> = rows.into_iter().filter_map(|(_, change)| change).collect();
+            self.on_disk(move |views| {
+                for Change { subject, version, view } in changes {
+                    views.apply(subject, VersionedView { version, view });
+                }
+            })
+            .await;
         }
         Ok(number)
     }
+
+    /// Notes on disk how far everything has been read, if that is something new.
+    async fn save(&mut self, generations: Generations) {
+        let Some(following) = &mut self.following else { return };
+        let now = generations.polled_at;
+        if following.saved == following.positions && now.since(following.saved_at) < SAVE_EVERY {
+            return;
+        }
+        (following.saved, following.saved_at) = (following.positions.clone(), now);
+        let state = State {
+            epoch: following.epoch,
+            generations,
+            positions: following.positions.clone(),
+            newest_stream: following.newest_stream,
+        };
+        self.on_disk(move |views| views.save(&state)).await;
+    }
+
+    /// Does something that may wait for the disk tier, if there is one, where that holds nobody up.
+    async fn on_disk(&self, work: impl FnOnce(&Views) + Send + 'static) {
+        if !self.views.has_disk() {
+            return work(&self.views);
+        }
+        let views = Arc::clone(&self.views);
+        if let Err(fault) = tokio::task::spawn_blocking(move || work(&views)).await
+            && fault.is_panic()
+        {
+            std::panic::resume_unwind(fault.into_panic());
+        }
+    }
+}
+
+fn newest(registry: &Registry) -> u32 {
+    registry.streams.iter().map(|s| s.id.0).max().unwrap_or(0)
 }

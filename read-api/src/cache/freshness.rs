@@ -5,7 +5,7 @@ use std::time::Duration;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
 
-use super::ledger::Generation;
+use super::generations::Generation;
 
 /// What is known of a cached entry.
 #[derive(Clone, Copy, Debug)]
@@ -21,14 +21,23 @@ pub struct Held {
 /// What is known beside the entry.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
-    /// The newest version of the subject that the ledger knows to exist.
+    /// The newest version of the subject that is known to exist.
     pub newest: Version,
-    /// The generation that is being followed.
-    pub generation: Generation,
-    /// When its last complete poll began.
-    pub polled_at: Time,
+    /// What proves entries of the entry's generation.
+    pub proof: Proof,
     /// The version that the client was shown before: it must not go back.
     pub client: Version,
+}
+
+/// What the feed says of everything that was learned in one generation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Proof {
+    /// It is being followed: nothing was missed until its last complete poll, which began then.
+    Followed(Time),
+    /// It was followed once, and something may have been missed since its last complete poll, which began then.
+    Ended(Time),
+    /// Nothing is known of it.
+    Unknown,
 }
 
 /// Bounds; see `docs/configuration.md`.
@@ -57,20 +66,25 @@ pub enum Freshness {
     MustLoad,
 }
 
-/// Decides. An entry whose generation is another than the current one is never used: changes may have been missed since.
+/// Decides.
 pub fn judge(held: Held, known: Known, bounds: Bounds, now: Time) -> Freshness {
-    if held.generation != known.generation || held.version < known.newest || held.version < known.client {
+    if held.version < known.newest || held.version < known.client {
         return Freshness::MustLoad;
     }
     // Moments that have not come yet were noted by a clock that has been set back since: they prove nothing. A little ahead is only
     // a `now` that was read before them.
     let latest = now.plus(bounds.max_lag);
+    let (polled_at, followed) = match known.proof {
+        Proof::Followed(at) => (at, true),
+        Proof::Ended(at) => (at, false),
+        Proof::Unknown => return Freshness::MustLoad,
+    };
     if held.loaded_at > latest {
         return Freshness::MustLoad;
     }
-    let as_of = if known.polled_at > latest { held.loaded_at } else { held.loaded_at.max(known.polled_at) };
+    let as_of = if polled_at > latest { held.loaded_at } else { held.loaded_at.max(polled_at) };
     match now.since(as_of) {
-        age if age <= bounds.max_lag => Freshness::Fresh { as_of },
+        age if followed && age <= bounds.max_lag => Freshness::Fresh { as_of },
         age if age <= bounds.max_stale => Freshness::Stale { as_of },
         _ => Freshness::MustLoad,
     }
@@ -82,36 +96,37 @@ mod tests {
 
     const BOUNDS: Bounds = Bounds { max_lag: Duration::from_secs(2), max_stale: Duration::from_secs(86_400) };
 
-    /// (version, newest, client, same generation, loaded at, polled at, now) → what.
+    /// (version, newest, client, loaded at, proof, now) → what.
     #[test]
     fn the_table_in_the_docs_holds() {
+        use Proof::{Ended, Followed, Unknown};
         let t = Time::from_secs;
         let fresh = |s| Freshness::Fresh { as_of: t(s) };
         let stale = |s| Freshness::Stale { as_of: t(s) };
+        let polled = |s| Followed(t(s));
         let rows = [
-            ((7, 7, 0, true, 10, 100, 101), fresh(100)),
-            ((7, 7, 7, true, 10, 100, 102), fresh(100)),
-            ((7, 5, 0, true, 10, 100, 103), stale(100)),
-            ((7, 7, 0, true, 102, 100, 103), fresh(102)),
-            ((7, 8, 0, true, 10, 100, 101), Freshness::MustLoad),
-            ((7, 7, 8, true, 10, 100, 101), Freshness::MustLoad),
-            ((7, 7, 0, false, 10, 100, 101), Freshness::MustLoad),
-            ((7, 7, 0, true, 10, 100, 100 + 86_400), stale(100)),
-            ((7, 7, 0, true, 10, 100, 101 + 86_400), Freshness::MustLoad),
-            ((0, 0, 0, true, 10, 100, 101), fresh(100)),
-            ((7, 7, 0, true, 10, 100, 99), fresh(100)),
-            ((7, 7, 0, true, 10, 4_000, 101), stale(10)),
-            ((7, 7, 0, true, 4_000, 100, 101), Freshness::MustLoad),
+            ((7, 7, 0, 10, polled(100), 101), fresh(100)),
+            ((7, 7, 7, 10, polled(100), 102), fresh(100)),
+            ((7, 5, 0, 10, polled(100), 103), stale(100)),
+            ((7, 7, 0, 102, polled(100), 103), fresh(102)),
+            ((7, 8, 0, 10, polled(100), 101), Freshness::MustLoad),
+            ((7, 7, 8, 10, polled(100), 101), Freshness::MustLoad),
+            ((7, 7, 0, 10, polled(100), 100 + 86_400), stale(100)),
+            ((7, 7, 0, 10, polled(100), 101 + 86_400), Freshness::MustLoad),
+            ((0, 0, 0, 10, polled(100), 101), fresh(100)),
+            ((7, 7, 0, 10, polled(100), 99), fresh(100)),
+            ((7, 7, 0, 10, polled(4_000), 101), stale(10)),
+            ((7, 7, 0, 4_000, polled(100), 101), Freshness::MustLoad),
+            ((7, 7, 0, 10, Ended(t(100)), 101), stale(100)),
+            ((7, 7, 0, 100, Ended(t(10)), 101), stale(100)),
+            ((7, 7, 0, 10, Ended(t(100)), 101 + 86_400), Freshness::MustLoad),
+            ((7, 8, 0, 10, Ended(t(100)), 101), Freshness::MustLoad),
+            ((7, 7, 8, 10, Ended(t(100)), 101), Freshness::MustLoad),
+            ((7, 7, 0, 100, Unknown, 101), Freshness::MustLoad),
         ];
-        for ((version, newest, client, same, loaded, polled, now), expected) in rows {
-            let generation = Generation(u64::from(!same));
-            let held = Held { version: Version(version), generation, loaded_at: t(loaded) };
-            let known = Known {
-                newest: Version(newest),
-                generation: Generation(0),
-                polled_at: t(polled),
-                client: Version(client),
-            };
+        for ((version, newest, client, loaded, proof, now), expected) in rows {
+            let held = Held { version: Version(version), generation: Generation(0), loaded_at: t(loaded) };
+            let known = Known { newest: Version(newest), proof, client: Version(client) };
             assert_eq!(judge(held, known, BOUNDS, t(now)), expected, "{held:?} {known:?} at {now}");
         }
     }

@@ -1,27 +1,42 @@
-//! Loads: one per subject at a time however many wait, bounded in all; a waiter that goes away does not end it.
+//! Loads: one per subject at a time however many wait; a waiter that goes away does not end it. What they ask of the store is bounded in
+//! number and time, and is not asked while the breaker is open.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 use yima_schema::subject::SubjectId;
+use yima_store::StoreError;
 
+use super::breaker::{Breaker, Position};
 use super::entry::Entry;
 
 /// Why a load gave nothing. Shared by all who waited, never cached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LoadError {
-    /// The store cannot answer now, or too many loads are waiting for it.
+    /// The store cannot answer now.
     Unavailable,
+    /// The store was not asked: it is left alone, or too many loads are waiting for it.
+    Throttled,
     /// The store's answer cannot be read.
     Corrupt,
 }
 
-type Loaded = Result<Arc<Entry>, LoadError>;
+/// Where a load looks first, and where its entry came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// The disk tier.
+    Disk,
+    /// The store.
+    Store,
+}
+
+/// What a load brings.
+pub type Loaded = Result<(Arc<Entry>, Origin), LoadError>;
 
 /// Loads under way.
 pub struct Loads {
@@ -29,17 +44,24 @@ pub struct Loads {
     permits: Semaphore,
     queue: Semaphore,
     timeout: Duration,
+    breaker: Breaker,
 }
 
 impl Loads {
-    /// At most `concurrent` loads in the store at once and `queued` waiting; each has `timeout`.
+    /// At most `concurrent` loads in the store at once and `queued` waiting; each has `timeout` there, and is slow after half of that.
     pub fn new(concurrent: usize, queued: usize, timeout: Duration) -> Self {
         Self {
             under_way: Mutex::default(),
             permits: Semaphore::new(concurrent),
             queue: Semaphore::new(concurrent + queued),
             timeout,
+            breaker: Breaker::new(timeout / 2),
         }
+    }
+
+    /// What the breaker does now.
+    pub fn breaker(&self) -> Position {
+        self.breaker.position()
     }
 
     /// How many are under way.
@@ -72,20 +94,41 @@ impl Loads {
         drop(under_way);
         let entered = Entered { loads: Arc::clone(self), subject };
         tokio::spawn(async move {
-            let loaded = entered.loads.bounded(load).await;
+            let loaded = load.await;
             drop(entered); // before the answer: whoever comes after it starts a load of their own
             let _ = answer.send(loaded); // nobody may be waiting any more
         });
         (waiters, false)
     }
 
-    async fn bounded(&self, load: impl Future<Output = Loaded>) -> Loaded {
-        let Ok(_place) = self.queue.try_acquire() else { return Err(LoadError::Unavailable) };
-        let within = tokio::time::timeout(self.timeout, async {
+    /// Asks the store. Waiting for one's turn is part of the time.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub async fn ask<T>(&self, asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, LoadError> {
+        let Ok(_place) = self.queue.try_acquire() else { return Err(LoadError::Throttled) };
+        let answered = tokio::time::timeout(self.timeout, async {
             let _permit = self.permits.acquire().await.map_err(|_| LoadError::Unavailable)?;
-            load.await
+            let Some(pass) = self.breaker.pass(Instant::now()) else { return Err(LoadError::Throttled) };
+            let answer = asked.await.map_err(|fault| load_error(&fault));
+            pass.done(answer.as_ref().err() != Some(&LoadError::Unavailable), Instant::now());
+            answer
         });
-        within.await.unwrap_or(Err(LoadError::Unavailable))
+        answered.await.unwrap_or(Err(LoadError::Unavailable))
+    }
+}
+
+/// What a fault of the store is to those who wait.
+pub fn load_error(fault: &StoreError) -> LoadError {
+    match fault {
+        StoreError::Unavailable(_) | StoreError::TimedOut => {
+            tracing::debug!(%fault, "a load failed");
+            LoadError::Unavailable
+        }
+        StoreError::Corrupt { .. } | StoreError::Rejected(_) => {
+            tracing::error!(%fault, "a load failed");
+            LoadError::Corrupt
+        }
     }
 }
 

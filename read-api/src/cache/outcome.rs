@@ -8,14 +8,18 @@ use metrics::Counter;
 pub enum Outcome {
     /// Proved and in memory.
     HitMemory,
+    /// Proved and on disk.
+    HitDisk,
     /// Loaded for this request.
     Miss,
     /// Loaded by another request that was waited for.
     Coalesced,
-    /// In memory, true of a moment longer ago than `max_lag`.
+    /// Here, true of a moment longer ago than `max_lag` or before something that may have been missed.
     Stale,
     /// A proved absence, in memory.
     Negative,
+    /// No answer: the store was not asked, to spare it.
+    Throttled,
     /// No answer.
     Error,
     /// A load behind a stale answer: no request of its own.
@@ -23,17 +27,28 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 7] =
-        [Self::HitMemory, Self::Miss, Self::Coalesced, Self::Stale, Self::Negative, Self::Error, Self::Revalidated];
+    const ALL: [Self; 9] = [
+        Self::HitMemory,
+        Self::HitDisk,
+        Self::Miss,
+        Self::Coalesced,
+        Self::Stale,
+        Self::Negative,
+        Self::Throttled,
+        Self::Error,
+        Self::Revalidated,
+    ];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::HitMemory => "hit_memory",
+            Self::HitDisk => "hit_disk",
             Self::Miss => "miss",
             Self::Coalesced => "coalesced",
             Self::Stale => "stale",
             Self::Negative => "negative",
+            Self::Throttled => "throttled",
             Self::Error => "error",
             Self::Revalidated => "revalidated",
         }

@@ -7,6 +7,7 @@ mod conformance;
 mod crashes;
 mod everyone;
 mod failures;
+mod outage;
 mod racing;
 mod refusals;
 mod regions;

@@ -27,7 +27,7 @@ fn change(n: u64, version: u64) -> Change {
 }
 
 async fn reader(store: &Arc<CqlStore>) -> (Arc<Views>, Follower) {
-    let views = Views::new(store.clone(), &CacheConfig::default(), now);
+    let views = Views::new(store.clone(), &CacheConfig::default(), None, now);
     let follower = Follower::start(store.clone(), views.clone(), EVERY, now).await.unwrap();
     (views, follower)
 }
@@ -59,7 +59,7 @@ async fn rows_that_come_in_any_order_around_an_edge_are_all_seen() {
     write(&[from]).await;
     let (views, mut follower) = reader(&store).await;
     follower.jump(stream, from);
-    let generation = views.ledger().generation();
+    let generation = views.generation();
     while from < end {
         // Numbers in flight span up to 1,000.
         let span = random.random_range(1..=200).min(end - from);
@@ -69,13 +69,13 @@ async fn rows_that_come_in_any_order_around_an_edge_are_all_seen() {
             write(part).await;
             follower.poll().await.unwrap();
             for number in part {
-                let newest = views.ledger().newest(change(*number, 0).subject);
+                let newest = views.newest(change(*number, 0).subject);
                 assert_eq!(newest, Version(*number), "row {number} was passed over, seed {seed}");
             }
         }
         from += span;
     }
-    assert_eq!(views.ledger().generation(), generation, "a proof was begun anew though nothing was missed");
+    assert_eq!(views.generation(), generation, "a proof was begun anew though nothing was missed");
     assert_eq!(follower.position(stream), end);
 }
 
@@ -103,9 +103,9 @@ async fn a_row_that_expired_while_the_reader_slept_is_noticed_though_the_stream_
     while !store.changes(stream, 0, 10).await.unwrap().is_empty() {
         tokio::task::yield_now().await; // until it has expired, by the server's clock
     }
-    let generation = views.ledger().generation();
+    let generation = views.generation();
     follower.poll().await.unwrap();
-    assert_ne!(views.ledger().generation(), generation, "what was missed was not noticed");
+    assert_ne!(views.generation(), generation, "what was missed was not noticed");
     let answer = views.get(change.subject, Version::ABSENT).await.unwrap();
     assert_eq!(answer.entry.held.version, change.version);
 }
@@ -133,6 +133,6 @@ async fn a_closed_stream_has_no_gaps_and_its_writer_notices() {
     let (views, mut follower) = reader(&other).await;
     follower.jump(stream, 0);
     follower.poll().await.unwrap();
-    assert_eq!(views.ledger().newest(change(5, 0).subject), Version(1));
+    assert_eq!(views.newest(change(5, 0).subject), Version(1));
     assert_eq!(follower.position(stream), 5);
 }

@@ -23,7 +23,7 @@ use crate::config::{Config, Role};
 use crate::demo::{identity_provider, people::People};
 use crate::error::Failure;
 use crate::keys::{DEMO_ISSUER, KeyDir};
-use crate::store::{Plan, Store};
+use crate::store::{Opening, Plan, Store};
 use reading::Reading;
 use writing::Writing;
 
@@ -86,7 +86,21 @@ async fn start(
     }
     let pseudonyms = keys.pseudonyms()?;
     let population = options.population.unwrap_or_else(|| plan.population(config));
-    let store = plan.open(role, population, options, config, &pseudonyms, &rules).await?;
+    // The embedded store is on this machine's disk itself.
+    let has_disk_tier = role.reads() && !matches!(plan, Plan::Embedded);
+    let disk = if has_disk_tier { reading::open_disk(options, config, &pseudonyms).await? } else { None };
+    let can_wait = role == Role::ReadApi && disk.as_ref().is_some_and(|(_, state)| state.is_some());
+    let opening = Opening {
+        role,
+        lifecycle: &lifecycle,
+        population,
+        options,
+        config,
+        pseudonyms: &pseudonyms,
+        rules: &rules,
+        can_wait,
+    };
+    let store = plan.open(opening).await?;
     let process = Process { role, population, options, config, rules, telemetry, lifecycle, keys, pseudonyms, store };
 
     let writing = match write_port {
@@ -95,7 +109,7 @@ async fn start(
     };
     let people = People::read(&options.data_dir)?.unwrap_or_else(|| identity_provider::nobody(now()));
     let reading = match read_port {
-        Some(port) => Some(Reading::start(&process, people, port).await?),
+        Some(port) => Some(Reading::start(&process, people, disk, port).await?),
         None => None,
     };
     starting.release();

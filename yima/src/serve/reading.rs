@@ -6,14 +6,51 @@ use axum::Router;
 use tokio::net::TcpListener;
 use yima_read_api::app::{App, Keys};
 use yima_read_api::cache::Views;
+use yima_read_api::cache::disk::{Disk, DiskError, DiskOptions, Identity, State};
 use yima_read_api::cache::follower::Follower;
+use yima_schema::subject::PseudonymKey;
 use yima_service::clock::now;
 use yima_service::http::{EdgeLayer, serve};
 
 use super::Process;
+use crate::Options;
+use crate::config::Config;
 use crate::demo::identity_provider;
 use crate::demo::people::People;
 use crate::error::Failure;
+
+/// The disk tier, with how far it had followed.
+pub(super) type DiskTier = (Disk, Option<State>);
+
+/// The disk tier of this node. One that cannot be used is gone without.
+///
+/// # Errors
+/// Another process uses its directory.
+pub(super) async fn open_disk(
+    options: &Options,
+    config: &Config,
+    pseudonyms: &PseudonymKey,
+) -> Result<Option<DiskTier>, Failure> {
+    let cache = &config.read_api.cache;
+    if cache.disk_bytes == 0 {
+        return Ok(None);
+    }
+    let path = cache.disk_path.clone().unwrap_or_else(|| options.data_dir.join("cache"));
+    let identity = Identity { region: config.region.name.clone(), pseudonyms: pseudonyms.fingerprint() };
+    let disk = DiskOptions { path: path.clone(), max_bytes: cache.disk_bytes, identity };
+    let opened = tokio::task::spawn_blocking(move || Disk::open(disk)).await;
+    match opened.map_err(|_| Failure::Usage("opening the cache was interrupted".into()))? {
+        Ok(tier) => Ok(Some(tier)),
+        Err(DiskError::InUse) => {
+            let expected = format!("a directory of this process alone; another process uses {}", path.display());
+            Err(Failure::setting("read_api.cache.disk_path", expected))
+        }
+        Err(fault @ DiskError::Broken(_)) => {
+            tracing::error!(%fault, path = %path.display(), "there is no cache on disk");
+            Ok(None)
+        }
+    }
+}
 
 /// See the module.
 pub(super) struct Reading {
@@ -21,11 +58,16 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// Follows the feed, then serves.
+    /// Follows the feed, then serves; with a disk tier that knows something it serves at once.
     ///
     /// # Errors
     /// The store's, or a key that cannot be used.
-    pub(super) async fn start(process: &Process<'_>, people: People, port: TcpListener) -> Result<Self, Failure> {
+    pub(super) async fn start(
+        process: &Process<'_>,
+        people: People,
+        disk: Option<DiskTier>,
+        port: TcpListener,
+    ) -> Result<Self, Failure> {
         let Process { config, telemetry, lifecycle, keys, pseudonyms, rules, store, .. } = process;
         let read_keys = Keys {
             pseudonyms: pseudonyms.clone(),
@@ -40,10 +82,16 @@ impl Reading {
         };
         process.warn_of_demo(config.read_api.bind);
         let cache = &config.read_api.cache;
-        let views = Views::new(store.views(), cache, now);
+        let (disk, state) = disk.map_or((None, None), |(disk, state)| (Some(disk), state));
+        let views = Views::new(store.views(), cache, disk.map(|disk| (disk, state.as_ref())), now);
         let followed = views.clone();
         telemetry.metrics().before_scrape(move || followed.report());
-        let follower = Follower::start(store.feed(), views.clone(), cache.poll_every, now).await?;
+        let is_new = state.is_none();
+        let mut follower = Follower::new(store.feed(), views.clone(), state, cache.poll_every, now);
+        if is_new {
+            // There is nothing to show before.
+            follower.poll().await?;
+        }
         let soft = lifecycle.soft().clone();
         lifecycle.spawn_critical("follower", async move {
             soft.run_until_cancelled(follower.run()).await;

@@ -41,7 +41,8 @@ impl Writing {
                 load::commit(&folder, &*store.writer(), &options.data_dir, *population, pseudonyms, now()).await?;
             }
             // The embedded store was opened with its people; an apart writer leaves them to others.
-            (Role::Everything | Role::ReadApi | Role::Writer, Store::Embedded(_) | Store::Cql(_)) => {}
+            (Role::Everything | Role::ReadApi | Role::Writer, Store::Embedded(_) | Store::Cql(_) | Store::Later(_)) => {
+            }
         }
         writer_tasks(process, &folder);
         let app = App::new(

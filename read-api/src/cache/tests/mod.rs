@@ -1,5 +1,6 @@
 //! The cache against a store in memory: what foyer alone would get wrong, and a model that knows what was acknowledged when.
 
+mod disk;
 mod model;
 mod store;
 
@@ -10,13 +11,16 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use yima_store::{StoreError, VersionedView};
+
 use super::follower::Follower;
+use super::freshness::Held;
 use super::*;
 use store::{TestStore, advance, now, subject, view};
 
 async fn cache(store: &Arc<TestStore>) -> (Arc<Views>, Follower) {
     let config = CacheConfig { memory_bytes: 1 << 20, absent_bytes: 1 << 20, ..CacheConfig::default() };
-    let views = Views::new(store.clone(), &config, now);
+    let views = Views::new(store.clone(), &config, None, now);
     let follower = Follower::start(store.clone(), views.clone(), Duration::from_millis(1), now).await.unwrap();
     (views, follower)
 }
@@ -138,7 +142,7 @@ async fn superseded_is_never_served_even_with_the_store_dead() {
     version(&views, 1).await;
     store.write(subject(1));
     follower.poll().await.unwrap();
-    views.present.remove(&subject(1)); // evicted; the ledger remembers version 2
+    views.memory.remove(subject(1)); // evicted; the ledger remembers version 2
     store.failing.store(true, Ordering::Relaxed);
     assert_eq!(views.get(subject(1), Version::ABSENT).await.err(), Some(NoAnswer::Unavailable));
     // What the client has seen binds too.
@@ -157,7 +161,7 @@ async fn absence_is_proved_and_ends_with_the_first_change() {
     follower.poll().await.unwrap();
     assert_eq!(version(&views, 1).await, Version(1));
     assert_eq!(store.lookups.load(Ordering::Relaxed), 1);
-    assert!(views.absent.get(&subject(1)).is_none());
+    assert_eq!(views.memory.entries(), (1, 0));
 }
 
 #[tokio::test]
@@ -166,11 +170,37 @@ async fn rows_that_expired_unread_begin_a_generation() {
     store.write(subject(1));
     let (views, mut follower) = cache(&store).await;
     version(&views, 1).await;
+    let polled_at = views.polled_at();
+    advance(10);
     store.write(subject(1));
     store.expire();
     follower.poll().await.unwrap();
-    assert!(views.peek(subject(1), Version::ABSENT, now()).is_none());
-    assert_eq!(version(&views, 1).await, Version(2));
+    // What was true stays true of its moment, and is loaded behind.
+    let old = views.peek(subject(1), Version::ABSENT, now()).unwrap();
+    assert!(!old.fresh && old.as_of == polled_at && old.entry.held.version == Version(1));
+    while views.loads.under_way() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let new = views.peek(subject(1), Version::ABSENT, now()).unwrap();
+    assert!(new.fresh && new.entry.held.version == Version(2));
+}
+
+#[tokio::test]
+async fn a_stream_that_came_and_went_unseen_begins_a_generation() {
+    let store = TestStore::new();
+    store.write(subject(1));
+    let (views, mut follower) = cache(&store).await;
+    version(&views, 1).await;
+    let generation = views.generation();
+    store.open_stream();
+    follower.poll().await.unwrap();
+    assert_eq!(views.generation(), generation);
+    store.open_stream();
+    store.write(subject(1));
+    store.open_stream();
+    store.expire();
+    follower.poll().await.unwrap();
+    assert_ne!(views.generation(), generation);
 }
 
 #[tokio::test]
@@ -179,14 +209,13 @@ async fn a_raised_epoch_begins_a_generation() {
     store.write(subject(1));
     let (views, mut follower) = cache(&store).await;
     version(&views, 1).await;
-    store.set(subject(1)); // as a rebuild does: nothing in the feed tells of it
-    store.epoch.store(2, Ordering::Relaxed);
+    store.rebuild();
     follower.poll().await.unwrap();
     assert!(views.peek(subject(1), Version::ABSENT, now()).is_none());
     assert_eq!(version(&views, 1).await, Version(2));
-    let generation = views.ledger().generation();
+    let generation = views.generation();
     follower.poll().await.unwrap();
-    assert_eq!(views.ledger().generation(), generation);
+    assert_eq!(views.generation(), generation);
 }
 
 #[tokio::test]
@@ -214,33 +243,16 @@ async fn a_number_that_was_never_used_holds_nothing_up() {
     let (views, mut follower) = cache(&store).await;
     store.leave_void();
     store.write(subject(1));
-    let generation = views.ledger().generation();
+    let generation = views.generation();
     follower.poll().await.unwrap();
-    assert_eq!((follower.position(store::STREAM), views.ledger().generation()), (3, generation));
-    assert_eq!(views.ledger().newest(subject(1)), Version(2));
-}
-
-#[tokio::test]
-async fn a_full_ledger_begins_anew_without_serving_what_it_forgot() {
-    let store = TestStore::new();
-    let config = CacheConfig { ledger_entries: 2, ..CacheConfig::default() };
-    let views = Views::new(store.clone(), &config, now);
-    let mut follower = Follower::start(store.clone(), views.clone(), Duration::from_millis(1), now).await.unwrap();
-    for n in 1..=3 {
-        store.write(subject(n));
-        version(&views, n).await;
-    }
-    store.write(subject(1));
-    follower.poll().await.unwrap();
-    assert_eq!(views.ledger().entries(), 0);
-    assert!(views.peek(subject(1), Version::ABSENT, now()).is_none());
-    assert_eq!(version(&views, 1).await, Version(2));
+    assert_eq!((follower.position(store::STREAM), views.generation()), (3, generation));
+    assert_eq!(views.newest(subject(1)), Version(2));
 }
 
 #[tokio::test]
 async fn somebody_elses_view_is_not_taken() {
     let (me, other) = (subject(1), subject(2));
-    let held = Held { version: Version(1), generation: ledger::Generation(0), loaded_at: now() };
+    let held = Held { version: Version(1), generation: Generation(0), loaded_at: now() };
     let found = VersionedView { version: Version(1), view: view(other) };
     assert!(matches!(Entry::new(me, Some(found), held), Err(StoreError::Corrupt { .. })));
 }

@@ -39,8 +39,7 @@ pub fn view(subject: SubjectId) -> Bytes {
 
 pub struct TestStore {
     views: Mutex<BTreeMap<SubjectId, Version>>,
-    rows: Mutex<BTreeMap<u64, Option<Change>>>,
-    first: Mutex<u64>,
+    streams: Mutex<BTreeMap<StreamId, Stream>>,
     pub failing: AtomicBool,
     pub lookups: AtomicUsize,
     /// What the registry tells once.
@@ -50,36 +49,57 @@ pub struct TestStore {
     pub gate: Semaphore,
 }
 
+/// Rows above `expired`, and `last` of them written.
+struct Stream {
+    rows: BTreeMap<u64, Option<Change>>,
+    expired: u64,
+    last: u64,
+    open: bool,
+}
+
 pub const STREAM: StreamId = StreamId(1);
 
 impl TestStore {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self {
+        let store = Self {
             views: Mutex::default(),
-            rows: Mutex::default(),
-            first: Mutex::new(1),
+            streams: Mutex::default(),
             failing: AtomicBool::new(false),
             lookups: AtomicUsize::new(0),
             clock: Mutex::default(),
             epoch: AtomicU16::new(1),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
-        })
+        };
+        store.open_stream();
+        Arc::new(store)
+    }
+
+    /// Closes the stream and opens the next.
+    pub fn open_stream(&self) {
+        let mut streams = self.streams.lock();
+        streams.values_mut().for_each(|stream| stream.open = false);
+        let next = streams.last_key_value().map_or(STREAM.0, |(id, _)| id.0 + 1);
+        streams.insert(StreamId(next), Stream { rows: BTreeMap::new(), expired: 0, last: 0, open: true });
     }
 
     /// Sets and publishes the next version of a view, as a writer does before it acknowledges.
     pub fn write(&self, subject: SubjectId) -> Version {
         let version = self.set(subject);
-        let mut rows = self.rows.lock();
-        let number = rows.last_key_value().map_or(*self.first.lock(), |(n, _)| n + 1);
-        rows.insert(number, Some(Change { subject, version, view: view(subject) }));
+        self.append(Some(Change { subject, version, view: view(subject) }));
         version
     }
 
     /// A number that a writer took and never used.
     pub fn leave_void(&self) {
-        let mut rows = self.rows.lock();
-        let last = rows.last_key_value().map_or(0, |(n, _)| *n);
-        rows.insert(last + 1, None);
+        self.append(None);
+    }
+
+    fn append(&self, row: Option<Change>) {
+        let mut streams = self.streams.lock();
+        let mut newest = streams.last_entry().expect("one is open");
+        let stream = newest.get_mut();
+        stream.last += 1;
+        stream.rows.insert(stream.last, row);
     }
 
     /// Sets a view without publishing it.
@@ -90,17 +110,24 @@ impl TestStore {
         *version
     }
 
+    /// Gives everyone who has a view another one, which nothing in the feed tells of, and says so.
+    pub fn rebuild(&self) {
+        self.views.lock().values_mut().for_each(|version| version.0 += 1);
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub fn version(&self, subject: SubjectId) -> Version {
         self.views.lock().get(&subject).copied().unwrap_or_default()
     }
 
-    /// Expires every row that is there.
+    /// Expires every row that is there, and every closed stream with them.
     pub fn expire(&self) {
-        let mut rows = self.rows.lock();
-        if let Some((last, _)) = rows.last_key_value() {
-            *self.first.lock() = last + 1;
+        let mut streams = self.streams.lock();
+        streams.retain(|_, stream| stream.open);
+        for stream in streams.values_mut() {
+            stream.expired = stream.last;
+            stream.rows.clear();
         }
-        rows.clear();
     }
 
     fn check(&self) -> Result<()> {
@@ -133,9 +160,9 @@ impl ViewReader for TestStore {
 impl Feed for TestStore {
     async fn registry(&self) -> Result<Registry> {
         self.check()?;
-        let first = *self.first.lock();
-        let last = self.rows.lock().last_key_value().map_or(first - 1, |(n, _)| *n);
-        let streams = vec![StreamState { id: STREAM, last, open: true }];
+        let streams = self.streams.lock();
+        let streams =
+            streams.iter().map(|(id, stream)| StreamState { id: *id, last: stream.last, open: stream.open }).collect();
         Ok(Registry {
             streams,
             clock: self.clock.lock().take(),
@@ -144,9 +171,12 @@ impl Feed for TestStore {
         })
     }
 
-    async fn changes(&self, _: StreamId, after: u64, limit: usize) -> Result<Vec<(u64, Option<Change>)>> {
+    async fn changes(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<(u64, Option<Change>)>> {
         self.check()?;
-        Ok(self.rows.lock().range(after + 1..).take(limit).map(|(n, change)| (*n, change.clone())).collect())
+        let streams = self.streams.lock();
+        let Some(stream) = streams.get(&stream) else { return Ok(Vec::new()) };
+        let rows = stream.rows.range(after.max(stream.expired) + 1..);
+        Ok(rows.take(limit).map(|(n, change)| (*n, change.clone())).collect())
     }
 
     async fn woken(&self) {

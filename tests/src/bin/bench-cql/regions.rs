@@ -58,7 +58,7 @@ impl Reader {
     pub(crate) async fn start(cluster: &Cluster, region: &str) -> Self {
         let config = CacheConfig::default();
         let store = CqlStore::open(options(cluster, region)).await.expect("the schema is there");
-        let views = Views::new(store.clone(), &config, now);
+        let views = Views::new(store.clone(), &config, None, now);
         let follower = Follower::start(store, Arc::clone(&views), config.poll_every, now).await;
         let follower = follower.expect("the database answers");
         Self { views, following: tokio::spawn(follower.run()) }

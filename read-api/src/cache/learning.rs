@@ -1,0 +1,153 @@
+//! How the tiers come by what they hold: rows of the feed, loads from the store, and what the disk tier brings back.
+//!
+//! One way in: under the admission lock of the subject, what was learned is compared with what is known, written to the disk tier and put
+//! into the memory tier. Nothing older ever replaces something newer, in either.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use yima_schema::subject::SubjectId;
+use yima_schema::time::Time;
+use yima_schema::view::Version;
+use yima_store::VersionedView;
+
+use super::Views;
+use super::disk::{Disk, DiskError, State};
+use super::entry::Entry;
+use super::freshness::Held;
+use super::loads::{LoadError, Loaded, Origin, load_error};
+
+impl Views {
+    /// What a feed row said. Replaces what memory holds of the subject and goes to disk in any case. Of a row that cannot be read only the
+    /// version is noted, so that its subject is loaded.
+    pub fn apply(&self, subject: SubjectId, found: VersionedView) {
+        // True of the last complete poll, no later: of two rows about the subject this may be the first. The poll's end says more.
+        let held = self.held_from(self.polled_at());
+        let version = found.version;
+        let entry = Entry::new(subject, Some(found), held)
+            .inspect_err(|fault| tracing::error!(%fault, "a row of the feed cannot be read"));
+        let held = Held { version, ..held };
+        let _one_at_a_time = self.ledger.admission(subject);
+        if !self.raise_on_disk(subject, held, entry.as_ref().ok()) {
+            return;
+        }
+        self.ledger.raise(subject, version, || match entry {
+            Ok(entry) if self.memory.contains(subject) => self.memory.put(subject, Arc::new(entry)),
+            Ok(_) => {}
+            Err(_) => self.memory.remove(subject),
+        });
+    }
+
+    /// Starts a load of the subject or joins the one under way, which may be of another kind. The flag says whether it was joined.
+    pub(super) fn load(
+        self: &Arc<Self>,
+        subject: SubjectId,
+        from: Origin,
+    ) -> (impl Future<Output = Loaded> + use<>, bool) {
+        let views = Arc::clone(self);
+        self.loads.join_or_start(subject, async move {
+            if from == Origin::Disk
+                && let Some(disk) = views.disk()
+                && let Some(entry) = views.look_on_disk(disk, subject).await
+            {
+                return Ok((entry, Origin::Disk));
+            }
+            views.load_from_store(subject).await.map(|entry| (entry, Origin::Store))
+        })
+    }
+
+    async fn look_on_disk(self: &Arc<Self>, disk: Arc<Disk>, subject: SubjectId) -> Option<Arc<Entry>> {
+        let views = Arc::clone(self);
+        let looked = tokio::task::spawn_blocking(move || {
+            let found = match disk.lookup(subject) {
+                Ok(found) => found?,
+                Err(fault) => {
+                    views.disk_errors.increment(1);
+                    tracing::error!(%fault, "the cache on disk cannot be read");
+                    return None;
+                }
+            };
+            let entry = Entry::new(subject, Some(found.view), found.held)
+                .inspect_err(|fault| tracing::error!(%fault, "the cache on disk holds what cannot be read"));
+            let entry = Arc::new(entry.ok()?);
+            let _one_at_a_time = views.ledger.admission(subject);
+            views.ledger.raise(subject, found.held.version, || views.memory.put(subject, Arc::clone(&entry)));
+            Some(entry)
+        });
+        looked.await.ok()?
+    }
+
+    async fn load_from_store(self: &Arc<Self>, subject: SubjectId) -> Result<Arc<Entry>, LoadError> {
+        let held = self.held_from(self.cautious_now()); // before the store is read
+        let found = self.loads.ask(self.store.lookup(subject)).await?;
+        let entry = Entry::new(subject, found, held).map_err(|fault| load_error(&fault))?;
+        let (views, entry) = (Arc::clone(self), Arc::new(entry));
+        let admitted = Arc::clone(&entry);
+        match self.disk() {
+            None => views.admit(subject, admitted),
+            Some(_) => {
+                let admitted = tokio::task::spawn_blocking(move || views.admit(subject, admitted)).await;
+                admitted.map_err(|_| LoadError::Unavailable)?;
+            }
+        }
+        Ok(entry)
+    }
+
+    fn admit(&self, subject: SubjectId, entry: Arc<Entry>) {
+        let _one_at_a_time = self.ledger.admission(subject);
+        if self.raise_on_disk(subject, entry.held, Some(&entry)) {
+            self.ledger.raise(subject, entry.held.version, || self.memory.put(subject, entry));
+        }
+    }
+
+    /// Writes what was learned to the disk tier. `false`: something newer is there, which is known now.
+    fn raise_on_disk(&self, subject: SubjectId, held: Held, entry: Option<&Entry>) -> bool {
+        if self.ledger.newest(subject) > held.version {
+            return false;
+        }
+        let Some(disk) = self.disk() else { return true };
+        match disk.raise(subject, held, entry.map(Entry::bytes)) {
+            Ok(newest) if newest > held.version => {
+                self.ledger.raise(subject, newest, || ());
+                false
+            }
+            Ok(_) => true,
+            Err(fault) => {
+                self.lose_disk(&fault);
+                true
+            }
+        }
+    }
+
+    /// Notes on disk how far the feed has been followed, with everything that it told.
+    pub(super) fn save(&self, state: &State) {
+        if let Some(disk) = self.disk()
+            && let Err(fault) = disk.save(state)
+        {
+            self.lose_disk(&fault);
+        }
+    }
+
+    pub(super) fn disk(&self) -> Option<Arc<Disk>> {
+        self.disk.load_full()
+    }
+
+    /// What could not be written is missing there from now on: nothing on it may be believed before it has been followed from where it
+    /// stopped, at the next start.
+    pub(super) fn lose_disk(&self, fault: &DiskError) {
+        if self.disk.swap(None).is_some() {
+            tracing::error!(%fault, "the cache on disk cannot be written: it is not used any more before the next start");
+        }
+    }
+
+    /// What proves an entry that is read from now on.
+    fn held_from(&self, loaded_at: Time) -> Held {
+        Held { version: Version::ABSENT, generation: self.generations.load().current, loaded_at }
+    }
+
+    /// The present moment by the earlier of our clock and the store's.
+    fn cautious_now(&self) -> Time {
+        let ahead = self.ahead_ms.load(std::sync::atomic::Ordering::Acquire).unsigned_abs();
+        (self.clock)().minus(Duration::from_millis(ahead))
+    }
+}

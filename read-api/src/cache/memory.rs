@@ -1,0 +1,89 @@
+//! The memory tier: views, and apart from them proved absences, so that people who do not exist cannot push out those who do.
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+use yima_schema::subject::SubjectId;
+
+use super::entry::Entry;
+use crate::config::CacheConfig;
+
+type Tier = foyer::Cache<SubjectId, Arc<Entry>, ByFingerprint>;
+
+/// See the module.
+pub(super) struct Memory {
+    present: Tier,
+    absent: Tier,
+}
+
+impl Memory {
+    pub fn new(config: &CacheConfig) -> Self {
+        let tier = |bytes: usize| -> Tier {
+            foyer::CacheBuilder::new(bytes)
+                .with_shards(16)
+                .with_weighter(|_: &SubjectId, entry: &Arc<Entry>| entry.weight())
+                .with_hash_builder(ByFingerprint)
+                .build()
+        };
+        Self { present: tier(config.memory_bytes), absent: tier(config.absent_bytes) }
+    }
+
+    pub fn get(&self, subject: SubjectId) -> Option<Arc<Entry>> {
+        let entry = self.present.get(&subject).or_else(|| self.absent.get(&subject))?;
+        Some(Arc::clone(entry.value()))
+    }
+
+    pub fn contains(&self, subject: SubjectId) -> bool {
+        self.present.contains(&subject) || self.absent.contains(&subject)
+    }
+
+    /// Only under the ledger's lock of the subject.
+    pub fn put(&self, subject: SubjectId, entry: Arc<Entry>) {
+        if entry.is_absent() {
+            self.absent.insert(subject, entry);
+        } else {
+            self.absent.remove(&subject);
+            self.present.insert(subject, entry);
+        }
+    }
+
+    /// Only under the ledger's lock of the subject.
+    pub fn remove(&self, subject: SubjectId) {
+        self.present.remove(&subject);
+        self.absent.remove(&subject);
+    }
+
+    /// Views, and absences.
+    pub fn entries(&self) -> (usize, usize) {
+        (self.present.entries(), self.absent.entries())
+    }
+}
+
+/// Subject ids are uniformly distributed already.
+#[derive(Clone, Copy, Default, Debug)]
+struct ByFingerprint;
+
+#[derive(Default)]
+struct FingerprintHasher(u64);
+
+impl BuildHasher for ByFingerprint {
+    type Hasher = FingerprintHasher;
+
+    fn build_hasher(&self) -> FingerprintHasher {
+        FingerprintHasher::default()
+    }
+}
+
+impl Hasher for FingerprintHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some((head, _)) = bytes.split_first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*head);
+        }
+    }
+
+    fn write_usize(&mut self, _length: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
