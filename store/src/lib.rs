@@ -102,7 +102,8 @@ pub struct StreamState {
 /// What a poll of the feed begins with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Registry {
-    /// Every stream of the region that is open or has rows which have not expired.
+    /// Every stream of the region that is open, has rows which have not expired, or was closed not longer ago than a follower may be
+    /// away from it.
     pub streams: Vec<StreamState>,
     /// The store's own clock, where it has one: if ours is ahead, answers must not claim what ours says.
     pub clock: Option<Time>,

@@ -32,7 +32,6 @@ pub struct Follower {
 struct Following {
     epoch: u16,
     positions: BTreeMap<u32, Position>,
-    newest_stream: u32,
     /// What the disk tier knows of it.
     saved_at: Time,
     saved: BTreeMap<u32, Position>,
@@ -47,11 +46,10 @@ impl Follower {
         poll_every: Duration,
         clock: fn() -> Time,
     ) -> Self {
-        let following = saved.map(|State { epoch, generations, positions, newest_stream }| Following {
+        let following = saved.map(|State { epoch, generations, positions }| Following {
             epoch,
             saved: positions.clone(),
             positions,
-            newest_stream,
             saved_at: generations.polled_at,
         });
         Self { feed, views, following, poll_every, clock }
@@ -105,7 +103,6 @@ impl Follower {
         self.following = Some(Following {
             epoch: registry.epoch,
             positions: registry.streams.iter().map(at_end).collect(),
-            newest_stream: newest(registry),
             saved_at: Time::MIN,
             saved: BTreeMap::new(),
         });
@@ -146,7 +143,9 @@ impl Follower {
             self.begin(&registry, generations.anew(began)).await;
             return Ok(());
         }
-        if self.read_streams(&registry).await? {
+        // After so long a stream may have come and gone. Nothing that old is shown any more anyway.
+        let too_long_ago = began.since(generations.polled_at) > self.views.bounds.max_stale;
+        if too_long_ago || self.read_streams(&registry).await? {
             tracing::warn!("rows of the feed expired unread; everything cached is old until it is loaded again");
             self.begin(&registry, generations.next(began)).await;
         } else {
@@ -162,9 +161,6 @@ impl Follower {
         let mut positions = following.positions.clone();
         let is_there = |id: u32| registry.streams.iter().any(|s| s.id.0 == id);
         let mut missed = positions.iter().any(|(id, at)| !is_there(*id) && (at.open || at.number < at.last));
-        // Streams are numbered densely: one that came and went unseen leaves a hole.
-        let newest_stream = newest(registry).max(following.newest_stream);
-        missed |= (following.newest_stream.saturating_add(1)..newest_stream).any(|id| !is_there(id));
         positions.retain(|id, _| is_there(*id));
         for stream in &registry.streams {
             let at = positions.get(&stream.id.0).copied().unwrap_or(Position { number: 0, open: true, last: 0 });
@@ -175,7 +171,7 @@ impl Follower {
             positions.insert(stream.id.0, Position { number, open: stream.open, last: stream.last });
         }
         if let Some(following) = &mut self.following {
-            (following.positions, following.newest_stream) = (positions, newest_stream);
+            following.positions = positions;
         }
         Ok(missed)
     }
@@ -212,12 +208,7 @@ impl Follower {
             return;
         }
         (following.saved, following.saved_at) = (following.positions.clone(), now);
-        let state = State {
-            epoch: following.epoch,
-            generations,
-            positions: following.positions.clone(),
-            newest_stream: following.newest_stream,
-        };
+        let state = State { epoch: following.epoch, generations, positions: following.positions.clone() };
         self.on_disk(move |views| views.save(&state)).await;
     }
 
@@ -233,8 +224,4 @@ impl Follower {
             std::panic::resume_unwind(fault.into_panic());
         }
     }
-}
-
-fn newest(registry: &Registry) -> u32 {
-    registry.streams.iter().map(|s| s.id.0).max().unwrap_or(0)
 }

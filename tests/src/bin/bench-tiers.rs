@@ -99,7 +99,7 @@ fn fill_disk(rows: u64, path: &Path) {
         let held = Held { version: Version(1), generation: Generation(0), loaded_at: Time::MIN };
         disk.raise(subject(n), held, Some(&view(n))).expect("a disk with room");
     }
-    let state = State { epoch: 1, generations: Generations::default(), positions: [].into(), newest_stream: 0 };
+    let state = State { epoch: 1, generations: Generations::default(), positions: [].into() };
     disk.save(&state).expect("a disk with room");
     report("disk tier, filled", rows, began, path);
     die()

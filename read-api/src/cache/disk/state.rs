@@ -38,8 +38,6 @@ pub struct State {
     pub generations: Generations,
     /// How far each stream has been read, by its number.
     pub positions: BTreeMap<u32, Position>,
-    /// The newest stream that was known.
-    pub newest_stream: u32,
 }
 
 pub(super) fn encode(identity: &Identity, state: &State) -> Vec<u8> {

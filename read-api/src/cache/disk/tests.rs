@@ -24,7 +24,7 @@ fn held(version: u64) -> Held {
 
 fn state() -> State {
     let position = Position { number: 5, open: true, last: 4 };
-    State { epoch: 1, generations: Generations::default(), positions: [(9, position)].into(), newest_stream: 9 }
+    State { epoch: 1, generations: Generations::default(), positions: [(9, position)].into() }
 }
 
 /// A directory with rows of subjects 1 to 100 and a state.

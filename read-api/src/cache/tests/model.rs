@@ -31,6 +31,8 @@ enum Step {
     Expire,
     /// Another writer's stream takes over.
     OpenStream,
+    /// A writer comes, writes, and goes.
+    PassBy(u8),
     /// The region is rebuilt.
     Rebuild,
     Wait(i64),
@@ -60,8 +62,9 @@ fn step(may_crash: u32) -> impl Strategy<Value = Step> {
         2 => any::<bool>().prop_map(Step::Fail),
         1 => Just(Step::Expire),
         1 => Just(Step::OpenStream),
+        1 => who().prop_map(Step::PassBy),
         1 => Just(Step::Rebuild),
-        4 => prop_oneof![Just(1i64), Just(500), Just(3_000), Just(50_000_000)].prop_map(Step::Wait),
+        4 => prop_oneof![Just(1i64), Just(500), Just(3_000), Just(50_000_000), Just(90_000_000)].prop_map(Step::Wait),
         may_crash => prop_oneof![
             3 => node().prop_map(Step::Crash),
             1 => node().prop_map(Step::LoseDisk),
@@ -165,17 +168,22 @@ impl World {
             Step::Fail(failing) => store.failing.store(failing, Ordering::Relaxed),
             Step::Expire => store.expire(),
             Step::OpenStream => store.open_stream(),
+            Step::PassBy(n) => {
+                store.pass_by(subject(n));
+                oracle.acknowledged.entry(n).or_default().push((now(), store.version(subject(n))));
+            }
             Step::Rebuild => store.rebuild(),
             Step::Wait(ms) => advance(ms),
             Step::Crash(at) => {
+                let (views, _) = nodes[at].up();
+                if !views.has_disk() {
+                    // What it showed since it lost its disk is forgotten with the process.
+                    nodes[at].shown.clear();
+                }
                 nodes[at].up = None;
                 nodes[at].start(store);
             }
-            Step::LoseDisk(at) => {
-                nodes[at].up().0.lose_disk(&DiskError::Broken("by the test".into()));
-                // What it shows from now on is forgotten with the process.
-                nodes[at].shown.clear();
-            }
+            Step::LoseDisk(at) => nodes[at].up().0.lose_disk(&DiskError::Broken("by the test".into())),
             Step::Remember(at) => nodes[at].remembered = Some(copy(nodes[at].directory.path())),
             Step::Rewind(at) => {
                 if let Some(remembered) = nodes[at].remembered.take() {

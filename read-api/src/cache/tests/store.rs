@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use yima_schema::change::Change;
 use yima_schema::subject::SubjectId;
-use yima_schema::time::Time;
+use yima_schema::time::{DAY, Time};
 use yima_schema::view::{Version, View};
 use yima_store::{Feed, Registry, Result, StoreError, StreamId, StreamState, VersionedView, ViewReader};
 
@@ -54,7 +54,7 @@ struct Stream {
     rows: BTreeMap<u64, Option<Change>>,
     expired: u64,
     last: u64,
-    open: bool,
+    closed_at: Option<Time>,
 }
 
 pub const STREAM: StreamId = StreamId(1);
@@ -77,9 +77,11 @@ impl TestStore {
     /// Closes the stream and opens the next.
     pub fn open_stream(&self) {
         let mut streams = self.streams.lock();
-        streams.values_mut().for_each(|stream| stream.open = false);
+        for stream in streams.values_mut() {
+            stream.closed_at.get_or_insert(now());
+        }
         let next = streams.last_key_value().map_or(STREAM.0, |(id, _)| id.0 + 1);
-        streams.insert(StreamId(next), Stream { rows: BTreeMap::new(), expired: 0, last: 0, open: true });
+        streams.insert(StreamId(next), Stream { rows: BTreeMap::new(), expired: 0, last: 0, closed_at: None });
     }
 
     /// Sets and publishes the next version of a view, as a writer does before it acknowledges.
@@ -101,8 +103,8 @@ impl TestStore {
 
     fn append(&self, row: Option<Change>) {
         let mut streams = self.streams.lock();
-        let mut newest = streams.last_entry().expect("one is open");
-        let stream = newest.get_mut();
+        let mut open = streams.values_mut().rev().filter(|stream| stream.closed_at.is_none());
+        let stream = open.next().expect("one is open");
         stream.last += 1;
         stream.rows.insert(stream.last, row);
     }
@@ -115,6 +117,15 @@ impl TestStore {
         *version
     }
 
+    /// Another writer comes, writes a view, and goes.
+    pub fn pass_by(&self, subject: SubjectId) {
+        let version = self.set(subject);
+        let mut streams = self.streams.lock();
+        let next = streams.last_key_value().map_or(STREAM.0, |(id, _)| id.0 + 1);
+        let rows = [(1, Some(Change { subject, version, view: view(subject) }))].into();
+        streams.insert(StreamId(next), Stream { rows, expired: 0, last: 1, closed_at: Some(now()) });
+    }
+
     /// Gives everyone who has a view another one, which nothing in the feed tells of, and says so.
     pub fn rebuild(&self) {
         self.views.lock().values_mut().for_each(|version| version.0 += 1);
@@ -125,10 +136,10 @@ impl TestStore {
         self.views.lock().get(&subject).copied().unwrap_or_default()
     }
 
-    /// Expires every row that is there, and every closed stream with them.
+    /// Expires every row that is there, and every stream that was closed a day ago.
     pub fn expire(&self) {
         let mut streams = self.streams.lock();
-        streams.retain(|_, stream| stream.open);
+        streams.retain(|_, stream| stream.closed_at.is_none_or(|at| now().since(at) < DAY));
         for stream in streams.values_mut() {
             stream.expired = stream.last;
             stream.rows.clear();
@@ -166,8 +177,10 @@ impl Feed for TestStore {
     async fn registry(&self) -> Result<Registry> {
         self.check()?;
         let streams = self.streams.lock();
-        let streams =
-            streams.iter().map(|(id, stream)| StreamState { id: *id, last: stream.last, open: stream.open }).collect();
+        let streams = streams
+            .iter()
+            .map(|(id, stream)| StreamState { id: *id, last: stream.last, open: stream.closed_at.is_none() })
+            .collect();
         Ok(Registry {
             streams,
             clock: self.clock.lock().take(),
