@@ -68,7 +68,9 @@ impl Clients {
             let senders: Vec<_> = (0..load.senders).map(|n| scope.spawn(move || self.send(n, load))).collect();
             let sent = &sent;
             let readers: Vec<_> = (0..load.readers).map(|n| scope.spawn(move || self.read(n, sent))).collect();
+            let ends = Ends([&self.stop, sent]);
             meanwhile();
+            drop(ends);
             for sender in senders {
                 record.add(sender.join().expect("a sender that did not fail"));
             }
@@ -214,6 +216,17 @@ impl Clients {
             Some((region, as_of.trim_matches('"').parse().ok()?))
         };
         header.split(',').filter_map(member).collect()
+    }
+}
+
+/// Ends clients when the test that they are of fails, which then waits for them.
+struct Ends<'a>([&'a AtomicBool; 2]);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.iter().for_each(|end| end.store(true, Ordering::SeqCst));
+        }
     }
 }
 

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use yima_tests::checker::{Clients, Load};
+use yima_tests::checker::{BOUND, Clients, Load, options, people, settle};
 use yima_tests::{Cluster, ClusterOptions, Region, Yima};
 
 use super::cluster;
-use super::regions::{BOUND, options, people, settle};
 
 /// Debian's libfaketime, the one for programs with threads.
 fn library() -> String {

@@ -5,19 +5,17 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use yima_tests::checker::{Clients, Load, Record};
+use yima_tests::checker::{BOUND, Clients, Load, Record, converge, options, people, settle};
 use yima_tests::{Cluster, ClusterOptions, Region, Yima, now};
-
-use super::regions::{BOUND, converge, options, people, settle};
 
 /// How long the load goes on in each state: not waiting for anything, but how much of it there is.
 const A_WHILE: Duration = Duration::from_secs(4);
 /// A request that a dead node had is over after this: `request_timeout_ms` twice, and the writer's repetition.
-const FAILED_OVER: Duration = Duration::from_secs(6);
+pub const FAILED_OVER: Duration = Duration::from_secs(6);
 /// After a cut is healed, until every region has everything of the others.
-const HEALED: Duration = Duration::from_secs(90);
+pub const HEALED: Duration = Duration::from_secs(90);
 
-fn clients(readers: &[(usize, &Yima)], writers: &[(usize, &Yima)], subjects: usize, regions: &[&str]) -> Clients {
+pub fn clients(readers: &[(usize, &Yima)], writers: &[(usize, &Yima)], subjects: usize, regions: &[&str]) -> Clients {
     let urls = |nodes: &[(usize, &Yima)], url: fn(&Yima) -> String| {
         nodes.iter().map(|(region, node)| (*region, url(node))).collect()
     };
@@ -101,7 +99,7 @@ fn cut(cluster: ClusterOptions, keyspace: &str) {
 }
 
 /// That both regions went on, each true of its own, and that neither claimed to know the other.
-fn told_while_cut(record: &Record, from: yima_schema::time::Time, to: yima_schema::time::Time) {
+pub fn told_while_cut(record: &Record, from: yima_schema::time::Time, to: yima_schema::time::Time) {
     for region in [0, 1] {
         let acknowledged =
             record.acknowledged.iter().filter(|a| a.region == region && a.at > from && a.at < to).count();
