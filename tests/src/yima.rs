@@ -112,6 +112,14 @@ impl Yima {
         }
     }
 
+    /// Pauses it (SIGSTOP): it keeps its connections and answers nobody.
+    ///
+    /// # Panics
+    /// When the system refuses.
+    pub fn pause(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).expect("a child can be signalled");
+    }
+
     /// Lets it go on after a pause (SIGCONT).
     ///
     /// # Panics

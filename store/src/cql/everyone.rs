@@ -69,6 +69,10 @@ impl Everyone for CqlStore {
         self.inner.give_back(&task_lease(task)).await
     }
 
+    async fn reconciled(&self, since: Time) -> Result<()> {
+        self.inner.note_reconciled(since).await
+    }
+
     async fn oldest_rules(&self) -> Result<Option<u32>> {
         let streams = self.inner.stream_rows().await?;
         let beats = self.inner.heartbeats(&self.inner.options.region).await?;

@@ -11,6 +11,7 @@ use yima_schema::time::Time;
 
 use super::fault::fault;
 use super::own::OwnStream;
+use super::positions::Position;
 use super::statements::ttl;
 use super::{Inner, StreamOf};
 use crate::{Result, StoreError, StreamId};
@@ -148,7 +149,7 @@ impl Inner {
     pub(super) async fn followed(
         &self,
         region: &str,
-    ) -> Result<(BTreeMap<StreamId, Heartbeat>, BTreeMap<StreamId, (u64, Time)>)> {
+    ) -> Result<(BTreeMap<StreamId, Heartbeat>, BTreeMap<StreamId, Position>)> {
         try_join(self.heartbeats(region), self.positions(region)).await
     }
 }

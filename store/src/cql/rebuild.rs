@@ -180,14 +180,17 @@ async fn has_begun(session: &Session, keyspace: &str, task: &str) -> Result<bool
 }
 
 impl Inner {
-    /// Notes for every stream of the other regions that its marks are followed up to the oldest one that has not expired: events of those that
-    /// have are here long since, or for `yima reconcile` to find.
+    /// Notes for every stream of the other regions that its marks are followed up to the oldest one that has not expired. Whether everything was
+    /// followed that has, nobody knows any more: `yima reconcile` finds what was not.
     async fn positions_from_oldest_marks(&self) -> Result<()> {
         for (region, _) in self.other_regions().await? {
             for (stream, beat) in self.heartbeats(&region).await? {
                 let of = StreamOf { region: region.clone(), stream };
                 let position = self.before_oldest_mark(&of, beat.marks_written).await?;
                 self.save_position(&of, position, Time::MIN).await?;
+                if position > 0 {
+                    self.note_missed(&of).await?;
+                }
             }
         }
         Ok(())

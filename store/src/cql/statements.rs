@@ -58,6 +58,8 @@ pub(super) struct Statements {
     pub(super) clock: PreparedStatement,
     pub(super) positions: PreparedStatement,
     pub(super) save_position: PreparedStatement,
+    pub(super) note_missed: PreparedStatement,
+    pub(super) note_reconciled: PreparedStatement,
     pub(super) take_lease: PreparedStatement,
     pub(super) renew_lease: PreparedStatement,
     pub(super) give_back_lease: PreparedStatement,
@@ -239,12 +241,24 @@ impl Statements {
                 .await?,
             clock: p.prepare(Kind::Read, "SELECT toTimestamp(now()) FROM system.local").await?,
             positions: p
-                .prepare(Kind::Read, "SELECT stream, number, as_of FROM {region}.positions WHERE region = ?")
+                .prepare(Kind::Read, "SELECT stream, number, as_of, missed_at, reconciled_at FROM {region}.positions WHERE region = ?")
                 .await?,
             save_position: p
                 .prepare(
                     Kind::Write,
                     "INSERT INTO {region}.positions (region, stream, number, as_of) VALUES (?, ?, ?, ?)",
+                )
+                .await?,
+            note_missed: p
+                .prepare(
+                    Kind::Write,
+                    "UPDATE {region}.positions SET missed_at = ? WHERE region = ? AND stream = ?",
+                )
+                .await?,
+            note_reconciled: p
+                .prepare(
+                    Kind::Write,
+                    "UPDATE {region}.positions SET reconciled_at = ? WHERE region = ? AND stream = ?",
                 )
                 .await?,
             take_lease: p

@@ -37,16 +37,17 @@ fn one_node_of_three_dies_and_comes_back() {
     let (writers, readers) = ([region.writer(&[]), region.writer(&[])], [region.reader(&[]), region.reader(&[])]);
     let clients = clients(&[(0, &readers[0]), (0, &readers[1])], &[(0, &writers[0]), (0, &writers[1])], 40, &["xian"]);
     let mut moments = Vec::new();
-    let record = clients.run(Load { senders: 4, events_each: 1_000, batch: 20, readers: 3 }, || {
-        thread::sleep(A_WHILE);
-        moments.push(now());
-        cluster.node(1, 2).kill9();
-        thread::sleep(FAILED_OVER + A_WHILE);
-        moments.push(now());
-        cluster.node(1, 2).start();
-        thread::sleep(A_WHILE);
-        clients.stop.store(true, Ordering::SeqCst);
-    });
+    let record =
+        clients.run(Load { senders: 4, events_each: 1_000, batch: 20, readers: 3, pause: Duration::ZERO }, || {
+            thread::sleep(A_WHILE);
+            moments.push(now());
+            cluster.node(1, 2).kill9();
+            thread::sleep(FAILED_OVER + A_WHILE);
+            moments.push(now());
+            cluster.node(1, 2).start();
+            thread::sleep(A_WHILE);
+            clients.stop.store(true, Ordering::SeqCst);
+        });
     let (killed_at, started_at) = (moments[0], moments[1]);
     let failed = |from, to| record.unknown.values().filter(|at| **at >= from && **at < to).count();
     eprintln!(
@@ -76,14 +77,15 @@ fn cut(cluster: ClusterOptions, keyspace: &str) {
     let clients =
         clients(&[(0, &readers[0]), (1, &readers[1])], &[(0, &writers[0]), (1, &writers[1])], 40, &["xian", "chengdu"]);
     let mut moments = Vec::new();
-    let record = clients.run(Load { senders: 4, events_each: 1_000, batch: 20, readers: 4 }, || {
-        thread::sleep(A_WHILE);
-        cluster.cut(2);
-        moments.push(now());
-        thread::sleep(FAILED_OVER + A_WHILE);
-        moments.push(now());
-        clients.stop.store(true, Ordering::SeqCst);
-    });
+    let record =
+        clients.run(Load { senders: 4, events_each: 1_000, batch: 20, readers: 4, pause: Duration::ZERO }, || {
+            thread::sleep(A_WHILE);
+            cluster.cut(2);
+            moments.push(now());
+            thread::sleep(FAILED_OVER + A_WHILE);
+            moments.push(now());
+            clients.stop.store(true, Ordering::SeqCst);
+        });
     let (cut_at, ended_at) = (moments[0], moments[1]);
     told_while_cut(&record, cut_at.plus(FAILED_OVER), ended_at);
     let mut record = settle(&clients, record);

@@ -6,6 +6,7 @@ mod clocks;
 mod conformance;
 mod crashes;
 mod everyone;
+mod expired;
 mod failures;
 mod racing;
 mod refusals;

@@ -27,7 +27,7 @@ fn two_regions_keep_every_promise() {
         &["xian", "chengdu"],
     );
     let begun: Time = now();
-    let record = clients.run(Load { senders: 9, events_each: 5, batch: 50, readers: 4 }, || ());
+    let record = clients.run(Load { senders: 9, events_each: 5, batch: 50, readers: 4, pause: Duration::ZERO }, || ());
     assert_eq!(record.acknowledged.len(), 9 * 5 * 200, "some were not acknowledged");
     eprintln!(
         "{} events acknowledged and {} answers in {:?}",
