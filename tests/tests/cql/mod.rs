@@ -8,6 +8,7 @@ mod crashes;
 mod everyone;
 mod expired;
 mod failures;
+mod leases;
 mod racing;
 mod refusals;
 mod regions;
