@@ -124,7 +124,7 @@ impl Inner {
     /// One event, as this datacenter or another one has it.
     pub(super) async fn event(&self, name: &EventName, datacenter: Option<&str>) -> Result<Option<StoredEvent>> {
         let corrupt = |what: String| StoreError::Corrupt { table: "events", what };
-        let here = &self.statements.event;
+        let here = &self.statements.events.event;
         let statement = datacenter.map_or_else(|| here.clone(), |datacenter| elsewhere(here, datacenter));
         let asked = (&name.subject.as_bytes()[..], &name.agency, &name.id, name.revision as i64, &name.hash.0[..]);
         let found = self.session.execute_unpaged(&statement, asked).await.map_err(|e| fault("events", &e))?;
@@ -151,10 +151,10 @@ impl Inner {
         let (lasts, owner) = (ttl(self.options.lease), &self.owner[..]);
         let statements = &self.statements;
         let renewed = match held {
-            Some(_) => self.cas_lease(&statements.renew_lease, (lasts, owner, &name, owner)).await?,
+            Some(_) => self.cas_lease(&statements.tasks.renew_lease, (lasts, owner, &name, owner)).await?,
             None => false,
         };
-        let taken = renewed || self.cas_lease(&statements.take_lease, (&name, owner, lasts)).await?;
+        let taken = renewed || self.cas_lease(&statements.tasks.take_lease, (&name, owner, lasts)).await?;
         if taken {
             self.leases.lock().insert(name, begun);
         }
@@ -171,7 +171,7 @@ impl Inner {
         if self.leases.lock().remove(name).is_none() {
             return Ok(());
         }
-        let given = self.session.execute_unpaged(&self.statements.give_back_lease, (name, &self.owner[..])).await;
+        let given = self.session.execute_unpaged(&self.statements.tasks.give_back_lease, (name, &self.owner[..])).await;
         given.map(drop).map_err(|e| fault("leases", &e))
     }
 }

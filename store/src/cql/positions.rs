@@ -34,7 +34,7 @@ impl Inner {
     pub(super) async fn positions(&self, region: &str) -> Result<BTreeMap<StreamId, Position>> {
         type Columns = (i32, Option<i64>, Option<CqlTimestamp>, Option<CqlTimestamp>, Option<CqlTimestamp>);
         let corrupt = || StoreError::Corrupt { table: TABLE, what: "a row".into() };
-        let found = self.session.execute_unpaged(&self.statements.positions, (region,)).await;
+        let found = self.session.execute_unpaged(&self.statements.regions.positions, (region,)).await;
         let rows = found.map_err(|e| fault(TABLE, &e))?.into_rows_result().map_err(|_| corrupt())?;
         let mut positions = BTreeMap::new();
         for row in rows.rows::<Columns>().map_err(|_| corrupt())? {
@@ -51,7 +51,7 @@ impl Inner {
 
     pub(super) async fn save_position(&self, of: &StreamOf, position: u64, as_of: Time) -> Result<()> {
         let row = (of.region.as_str(), of.stream.0 as i32, position as i64, CqlTimestamp(as_of.as_millis()));
-        let saved = self.session.execute_unpaged(&self.statements.save_position, row).await;
+        let saved = self.session.execute_unpaged(&self.statements.regions.save_position, row).await;
         saved.map(drop).map_err(|e| fault(TABLE, &e))
     }
 
@@ -59,7 +59,7 @@ impl Inner {
     pub(super) async fn note_missed(&self, of: &StreamOf) -> Result<()> {
         let now = CqlTimestamp((self.options.clock)().as_millis());
         let row = (now, of.region.as_str(), of.stream.0 as i32);
-        let noted = self.session.execute_unpaged(&self.statements.note_missed, row).await;
+        let noted = self.session.execute_unpaged(&self.statements.regions.note_missed, row).await;
         noted.map(drop).map_err(|e| fault(TABLE, &e))
     }
 
@@ -68,7 +68,7 @@ impl Inner {
         for (region, _) in self.other_regions().await? {
             for (stream, _) in self.positions(&region).await?.into_iter().filter(|(_, position)| position.missed) {
                 let row = (CqlTimestamp(since.as_millis()), region.as_str(), stream.0 as i32);
-                let noted = self.session.execute_unpaged(&self.statements.note_reconciled, row).await;
+                let noted = self.session.execute_unpaged(&self.statements.regions.note_reconciled, row).await;
                 noted.map_err(|e| fault(TABLE, &e))?;
             }
         }

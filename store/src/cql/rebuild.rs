@@ -86,7 +86,7 @@ impl CqlStore {
         let inner = &*self.inner;
         let values = (inner.options.region.as_str(), i32::from(inner.identity.epoch));
         loop {
-            let set = inner.session.execute_unpaged(&inner.statements.finish_rebuild, values).await;
+            let set = inner.session.execute_unpaged(&inner.statements.regions.finish_rebuild, values).await;
             match set.map_err(|e| fault("regions", &e)).and_then(|set| was_applied("regions", set)) {
                 Ok(true) => return Ok(()),
                 // It may have been applied by the try before.
@@ -212,7 +212,7 @@ impl Inner {
     async fn first_mark_in(&self, of: &StreamOf, part: u64) -> Result<Option<u64>> {
         let corrupt = || StoreError::Corrupt { table: "marks", what: "a number".into() };
         let asked = (of.region.as_str(), of.stream.0 as i32, part as i64);
-        let found = self.session.execute_unpaged(&self.statements.first_mark, asked).await;
+        let found = self.session.execute_unpaged(&self.statements.rows.first_mark, asked).await;
         let rows = found.map_err(|e| fault("marks", &e))?.into_rows_result().map_err(|_| corrupt())?;
         Ok(rows.maybe_first_row::<(i64,)>().map_err(|_| corrupt())?.map(|(number,)| number as u64))
     }

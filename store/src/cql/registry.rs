@@ -79,8 +79,11 @@ impl Inner {
         type Columns = (Option<i32>, Option<i32>, Option<String>, Option<i64>, Option<i64>);
         const TABLE: &str = "streams";
         let asked = (self.options.region.as_str(),);
-        let found =
-            self.session.execute_unpaged(&self.statements.streams, asked).await.map_err(|e| fault(TABLE, &e))?;
+        let found = self
+            .session
+            .execute_unpaged(&self.statements.streams.streams, asked)
+            .await
+            .map_err(|e| fault(TABLE, &e))?;
         let corrupt = || StoreError::Corrupt { table: TABLE, what: "a row".into() };
         let rows = found.into_rows_result().map_err(|_| corrupt())?;
         let mut streams = Vec::new();
@@ -106,8 +109,11 @@ impl Inner {
             }
         }
         let corrupt = || StoreError::Corrupt { table: "regions", what: "a row".into() };
-        let found =
-            self.session.execute_unpaged(&self.statements.regions, ()).await.map_err(|e| fault("regions", &e))?;
+        let found = self
+            .session
+            .execute_unpaged(&self.statements.regions.regions, ())
+            .await
+            .map_err(|e| fault("regions", &e))?;
         let rows = found.into_rows_result().map_err(|_| corrupt())?;
         let names: std::result::Result<Vec<(String, String)>, _> = rows.rows().map_err(|_| corrupt())?.collect();
         let mut names = names.map_err(|_| corrupt())?;
