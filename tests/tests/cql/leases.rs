@@ -12,7 +12,7 @@ use yima_tests::{Person, Region, Stored, Yima, assert_same_folds, new_person, no
 
 use super::cluster;
 
-const LEASE: Duration = Duration::from_secs(2);
+const LEASE: Duration = Duration::from_secs(4);
 /// Beyond the lease's end, for a writer to look and the database to answer, on a busy machine.
 const LOOKED: Duration = Duration::from_secs(3);
 /// For what was sent to be followed.

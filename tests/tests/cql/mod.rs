@@ -12,6 +12,7 @@ mod leases;
 mod racing;
 mod refusals;
 mod regions;
+mod restored;
 mod secured;
 mod streams;
 mod without_cluster;
