@@ -101,6 +101,16 @@ impl Node<'_> {
         self.member.directory.join("data").join(keyspace)
     }
 
+    /// Bytes of hints that it keeps for other nodes.
+    ///
+    /// # Panics
+    /// Before its first start.
+    pub fn hints_bytes(self) -> u64 {
+        let files = fs::read_dir(self.member.directory.join("hints")).expect("a node makes its directories");
+        // One that has just been sent is gone.
+        files.filter_map(|file| Some(file.ok()?.metadata().ok()?.len())).sum()
+    }
+
     /// Where it takes clients.
     pub fn address(self) -> SocketAddr {
         self.member.cql()

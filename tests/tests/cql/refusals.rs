@@ -59,7 +59,8 @@ fn not_in_the_other_datacenter(options: &Options, contact_point: String) {
         .env("YIMA_STORE__CQL__CONTACT_POINTS", format!("[\"{contact_point}\"]"));
     let migrated = other.command().arg("migrate").output().expect("yima can be run");
     assert_eq!(migrated.status.code(), Some(3));
-    assert!(String::from_utf8_lossy(&migrated.stderr).contains("no replicas in datacenter dc2"));
+    let said = String::from_utf8_lossy(&migrated.stderr);
+    assert!(said.contains("no replicas in datacenter dc2"), "{said}");
 }
 
 fn too_few_replicas(options: &Options) {
