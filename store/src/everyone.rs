@@ -81,6 +81,9 @@ pub trait Everyone: Send + Sync {
     async fn lease_task(&self, task: &str) -> Result<bool>;
     /// Gives the lease back.
     async fn give_back_task(&self, task: &str) -> Result<()>;
+    /// Remembers that this region has, since that moment, compared everyone with every other region and brought what it lacked. Marks that
+    /// were missed before are made up for: their events were there long before they could expire, so clocks may differ by hours.
+    async fn reconciled(&self, since: Time) -> Result<()>;
     /// The oldest rules that a writer of this region folds by whose stream is open, 0 if one did not say; `None` if there is none.
     async fn oldest_rules(&self) -> Result<Option<u32>>;
 }

@@ -192,6 +192,8 @@ pub struct Source {
     pub position: u64,
     /// What [`MarkFeed::settle`] last said with it; [`Time::MIN`] before.
     pub settled_as_of: Time,
+    /// Marks of it were lost since this region was last reconciled: `settled_as_of` has to stand still.
+    pub missed: bool,
     /// Every mark up to this one was written before this was read, as the stream's region says. When the stream is closed, its last.
     pub written: u64,
     /// Closed streams take no more marks.
@@ -234,6 +236,9 @@ pub trait MarkFeed: Send + Sync {
     /// Remembers that everything up to `position` is folded and published, and that this makes everything true that was acknowledged in
     /// that stream before `as_of`.
     async fn settle(&self, source: &Source, position: u64, as_of: Time) -> Result<()>;
+    /// Remembers that marks of a stream expired unread, before they are passed over: nobody may be told to know what was acknowledged in it
+    /// until [`Everyone::reconciled`].
+    async fn missed(&self, source: &Source) -> Result<()>;
     /// Closes the streams of this region's writers that have given no sign of life for some time, and returns how many.
     async fn close_dead(&self) -> Result<usize>;
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use yima_schema::subject::PseudonymKey;
 use yima_store::cql::CqlOptions;
 
 use crate::cluster::datacenter_name;
@@ -70,14 +71,21 @@ impl Region {
     /// # Panics
     /// Before `yima migrate` has made the keys.
     pub fn store_options(&self) -> CqlOptions {
-        let key = std::fs::read(self.options.data_dir().join("keys/pseudonym.key")).expect("migrating made the keys");
-        let key = yima_schema::subject::PseudonymKey::from_bytes(&key.try_into().expect("32 bytes"));
         CqlOptions {
             contact_points: self.cluster.contact_points(self.datacenter).iter().map(ToString::to_string).collect(),
             datacenter: datacenter_name(self.datacenter),
             keyspace: self.keyspace.clone(),
-            ..CqlOptions::new(&self.name, key.fingerprint())
+            ..CqlOptions::new(&self.name, self.pseudonym_key().fingerprint())
         }
+    }
+
+    /// The key by which it knows people.
+    ///
+    /// # Panics
+    /// Before `yima migrate` has made the keys.
+    pub fn pseudonym_key(&self) -> PseudonymKey {
+        let key = std::fs::read(self.options.data_dir().join("keys/pseudonym.key")).expect("migrating made the keys");
+        PseudonymKey::from_bytes(&key.try_into().expect("32 bytes"))
     }
 
     /// Where its services keep their keys.

@@ -112,6 +112,14 @@ impl Yima {
         }
     }
 
+    /// Pauses it (SIGSTOP): it keeps its connections and answers nobody.
+    ///
+    /// # Panics
+    /// When the system refuses.
+    pub fn pause(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).expect("a child can be signalled");
+    }
+
     /// Lets it go on after a pause (SIGCONT).
     ///
     /// # Panics
@@ -206,6 +214,18 @@ impl Yima {
     /// Health and metrics.
     pub fn admin_url(&self) -> String {
         self.url(2)
+    }
+
+    /// The sum of a metric's samples that have all these labels, written `name="value"`; 0 if there is none.
+    ///
+    /// # Panics
+    /// When a sample is no number.
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let reply = self.http.get(&format!("{}/metrics", self.admin_url()), "");
+        let samples = reply.text().lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '));
+        let theirs = samples.filter(|(of, _)| of.is_empty() || of.starts_with('{'));
+        let labelled = theirs.filter(|(of, _)| labels.iter().all(|label| of.contains(label)));
+        labelled.map(|(_, value)| value.parse::<f64>().expect("a number")).sum()
     }
 
     fn url(&self, port: usize) -> String {

@@ -126,9 +126,7 @@ impl Scan {
             return Ok(None);
         }
         tokio::time::sleep_until(self.due).await;
-        // The second time it is taken anew: a page may have lasted longer than the lease.
-        let lease = || self.store.lease_task(&self.task.name);
-        if !patiently(lease).await? && !patiently(lease).await? {
+        if !patiently(|| self.store.lease_task(&self.task.name)).await? {
             return Err(StoreError::Rejected(format!("another process of this region is at `{}`", self.task.name)));
         }
         let limit = self.task.rate.map_or(PAGE, Rate::page) + 1;

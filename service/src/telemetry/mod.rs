@@ -25,8 +25,8 @@ use crate::lifecycle::Lifecycle;
 pub struct TelemetryConfig {
     /// `service.name` of traces (OpenTelemetry resource). Default `yima`.
     pub service_name: String,
-    /// What is logged, as tracing-subscriber's env-filter writes it (`info`, `info,yima_service=debug`). Default `info`; the variable
-    /// `YIMA_LOG` goes over it. The access log is at `debug`.
+    /// What is logged, as tracing-subscriber's env-filter writes it (`info`, `info,yima_service=debug`). Default `info` and less of the driver's: it
+    /// repeats a node's warnings, which quote requests with their keys. The variable `YIMA_LOG` goes over it. The access log is at `debug`.
     pub log: String,
     /// How log lines look on standard error. Default `text`.
     pub log_format: LogFormat,
@@ -41,7 +41,7 @@ impl Default for TelemetryConfig {
     fn default() -> Self {
         Self {
             service_name: "yima".to_owned(),
-            log: "info".to_owned(),
+            log: "info,scylla=warn,scylla::network::connection=error".to_owned(),
             log_format: LogFormat::Text,
             otlp_endpoint: None,
             sample_rate: 0.001,

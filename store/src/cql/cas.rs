@@ -38,10 +38,10 @@ impl Inner {
     async fn set(&self, write: &ViewWrite) -> Result<CompareAndSet> {
         let (subject, next) = (&write.subject.as_bytes()[..], write.next.0 as i64);
         let set = if write.expected == Version::ABSENT {
-            self.session.execute_unpaged(&self.statements.first_view, (subject, next, &write.view[..])).await
+            self.session.execute_unpaged(&self.statements.views.first_view, (subject, next, &write.view[..])).await
         } else {
             let values = (next, &write.view[..], subject, write.expected.0 as i64);
-            self.session.execute_unpaged(&self.statements.next_view, values).await
+            self.session.execute_unpaged(&self.statements.views.next_view, values).await
         };
         let set = set.map_err(|e| fault("views", &e));
         match set.and_then(|outcome| fault_point::pass("view_set").map(|()| outcome)) {
@@ -54,7 +54,7 @@ impl Inner {
 
     /// What became of a write whose answer did not come.
     async fn resolve(&self, write: &ViewWrite) -> Result<CompareAndSet> {
-        let found = self.lookup(&self.statements.lookup_serially, write.subject).await?;
+        let found = self.lookup(&self.statements.views.lookup_serially, write.subject).await?;
         // The same version with the same bytes is ours, or as good.
         let is_ours = found.is_some_and(|found| found.version == write.next && found.view == write.view);
         Ok(if is_ours { CompareAndSet::Set } else { CompareAndSet::Lost })

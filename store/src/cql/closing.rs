@@ -30,7 +30,7 @@ impl Inner {
         let of = self.ours(id);
         let before = self.heartbeats(&of.region).await?.get(&id).copied();
         let settled = own.as_ref().map(|stream| stream.settled.lock().upto());
-        if !self.cas_state(&self.statements.begin_closing, (of.region.as_str(), id.0 as i32)).await?
+        if !self.cas_state(&self.statements.streams.begin_closing, (of.region.as_str(), id.0 as i32)).await?
             && self.stream_rows().await?.iter().any(|stream| stream.id == id && stream.closed)
         {
             self.own.lock().remove(&id);
@@ -41,7 +41,7 @@ impl Inner {
         let last_mark = self.fill(Table::Marks, &of, from(|beat| beat.marks_written)).await?;
         self.last_beat(&of, before, last_change, last_mark, settled).await?;
         let closing = (ttl(CLOSED_STREAMS_STAY), last_change as i64, last_mark as i64, of.region.as_str(), id.0 as i32);
-        self.cas_state(&self.statements.finish_closing, closing).await?;
+        self.cas_state(&self.statements.streams.finish_closing, closing).await?;
         self.own.lock().remove(&id);
         Ok(())
     }
@@ -59,7 +59,7 @@ impl Inner {
             closed: true,
             beats: before.map_or(0, |beat| beat.beats) + 1,
             at: self.earlier_clock().await?,
-            newest: self.newest(&self.statements.newest_stream).await?.unwrap_or(0).unsigned_abs(),
+            newest: self.newest(&self.statements.streams.newest_stream).await?.unwrap_or(0).unsigned_abs(),
             changes_written: last_change,
             marks_written: last_mark,
             marks_taken: last_mark,

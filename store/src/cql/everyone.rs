@@ -39,7 +39,7 @@ impl Everyone for CqlStore {
     async fn copy(&self, from: Option<&str>, to: Option<&str>, events: &[EventName]) -> Result<Vec<Copied>> {
         let inner = &*self.inner;
         let (from, to) = (inner.datacenter(from).await?, inner.datacenter(to).await?);
-        let insert = at(&inner.statements.insert_event, to.as_deref());
+        let insert = at(&inner.statements.events.insert_event, to.as_deref());
         let copies: Vec<_> = events.iter().map(|name| inner.copy(name, from.as_deref(), &insert)).collect();
         stream::iter(copies).buffered(CONCURRENT).try_collect().await
     }
@@ -52,12 +52,12 @@ impl Everyone for CqlStore {
         let counts: BTreeMap<&str, i64> = progress.counts.iter().map(|(what, n)| (what.as_str(), *n as i64)).collect();
         let time = |time: Time| CqlTimestamp(time.as_millis());
         let row = (task, progress.upto, counts, time(progress.started_at), time(progress.updated_at));
-        let saved = self.inner.session.execute_unpaged(&self.inner.statements.save_progress, row).await;
+        let saved = self.inner.session.execute_unpaged(&self.inner.statements.tasks.save_progress, row).await;
         saved.map(drop).map_err(|e| fault(PROGRESS, &e))
     }
 
     async fn forget_progress(&self, task: &str) -> Result<()> {
-        let gone = self.inner.session.execute_unpaged(&self.inner.statements.forget_progress, (task,)).await;
+        let gone = self.inner.session.execute_unpaged(&self.inner.statements.tasks.forget_progress, (task,)).await;
         gone.map(drop).map_err(|e| fault(PROGRESS, &e))
     }
 
@@ -67,6 +67,10 @@ impl Everyone for CqlStore {
 
     async fn give_back_task(&self, task: &str) -> Result<()> {
         self.inner.give_back(&task_lease(task)).await
+    }
+
+    async fn reconciled(&self, since: Time) -> Result<()> {
+        self.inner.note_reconciled(since).await
     }
 
     async fn oldest_rules(&self) -> Result<Option<u32>> {
@@ -97,7 +101,7 @@ impl Inner {
     async fn subjects(&self, datacenter: Option<&str>, after: i64, limit: usize) -> Result<Page> {
         let corrupt = || StoreError::Corrupt { table: "events", what: "a subject".into() };
         let asked = (after, i64::MAX, i32::try_from(limit).unwrap_or(i32::MAX));
-        let statement = at(&self.statements.subjects, datacenter);
+        let statement = at(&self.statements.events.subjects, datacenter);
         let found = self.session.execute_unpaged(&statement, asked).await.map_err(|e| fault("events", &e))?;
         let rows = found.into_rows_result().map_err(|_| corrupt())?;
         let mut subjects = Vec::with_capacity(rows.rows_num());
@@ -111,7 +115,7 @@ impl Inner {
 
     /// A subject's token, which the driver computes as the servers do.
     fn place(&self, subject: SubjectId) -> Result<i64> {
-        let token = self.statements.lookup.calculate_token(&(&subject.as_bytes()[..],)).ok().flatten();
+        let token = self.statements.views.lookup.calculate_token(&(&subject.as_bytes()[..],)).ok().flatten();
         let token = token.ok_or_else(|| StoreError::Rejected("the driver computes no token of a subject".into()))?;
         Ok(token.value())
     }
@@ -134,7 +138,7 @@ impl Inner {
     async fn progress(&self, task: &str) -> Result<Option<Progress>> {
         type Columns = (i64, Option<BTreeMap<String, i64>>, CqlTimestamp, CqlTimestamp);
         let corrupt = || StoreError::Corrupt { table: PROGRESS, what: "a row".into() };
-        let found = self.session.execute_unpaged(&self.statements.progress, (task,)).await;
+        let found = self.session.execute_unpaged(&self.statements.tasks.progress, (task,)).await;
         let rows = found.map_err(|e| fault(PROGRESS, &e))?.into_rows_result().map_err(|_| corrupt())?;
         let row = rows.maybe_first_row::<Columns>().map_err(|_| corrupt())?;
         Ok(row.map(|(upto, counts, started_at, updated_at)| Progress {

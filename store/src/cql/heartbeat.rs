@@ -11,6 +11,7 @@ use yima_schema::time::Time;
 
 use super::fault::fault;
 use super::own::OwnStream;
+use super::positions::Position;
 use super::statements::ttl;
 use super::{Inner, StreamOf};
 use crate::{Result, StoreError, StreamId};
@@ -67,7 +68,7 @@ impl Inner {
         let (marks_taken, marks_written) = stream.marks.progress();
         let (_, changes_written) = stream.changes.progress();
         let marks_settled = stream.settled.lock().upto();
-        let newest = self.newest(&self.statements.newest_stream).await?.unwrap_or(0).unsigned_abs();
+        let newest = self.newest(&self.statements.streams.newest_stream).await?.unwrap_or(0).unsigned_abs();
         let beats = stream.next_beat();
         let rules_version = self.rules.load(Ordering::Acquire);
         let beat = Heartbeat {
@@ -92,7 +93,8 @@ impl Inner {
 
     /// What one of the nodes takes for the present moment.
     pub(super) async fn database_clock(&self) -> Result<Time> {
-        let found = self.session.execute_unpaged(&self.statements.clock, ()).await.map_err(|e| fault("local", &e))?;
+        let found =
+            self.session.execute_unpaged(&self.statements.streams.clock, ()).await.map_err(|e| fault("local", &e))?;
         let corrupt = || StoreError::Corrupt { table: "local", what: "a time".into() };
         let rows = found.into_rows_result().map_err(|_| corrupt())?;
         let (now,) = rows.first_row::<(CqlTimestamp,)>().map_err(|_| corrupt())?;
@@ -115,13 +117,13 @@ impl Inner {
             beat.rules_version as i32,
             ttl(CLOSED_STREAMS_STAY),
         );
-        self.session.execute_unpaged(&self.statements.beat, row).await.map(drop).map_err(|e| fault(TABLE, &e))
+        self.session.execute_unpaged(&self.statements.streams.beat, row).await.map(drop).map_err(|e| fault(TABLE, &e))
     }
 
     /// The newest sign of life of each of a region's streams.
     pub(super) async fn heartbeats(&self, region: &str) -> Result<BTreeMap<StreamId, Heartbeat>> {
         type Columns = (i32, bool, i64, CqlTimestamp, i32, i64, i64, i64, i64, Option<i32>);
-        let found = self.session.execute_unpaged(&self.statements.heartbeats, (region,)).await;
+        let found = self.session.execute_unpaged(&self.statements.streams.heartbeats, (region,)).await;
         let corrupt = || StoreError::Corrupt { table: TABLE, what: "a row".into() };
         let rows = found.map_err(|e| fault(TABLE, &e))?.into_rows_result().map_err(|_| corrupt())?;
         let mut beats = BTreeMap::new();
@@ -148,7 +150,7 @@ impl Inner {
     pub(super) async fn followed(
         &self,
         region: &str,
-    ) -> Result<(BTreeMap<StreamId, Heartbeat>, BTreeMap<StreamId, (u64, Time)>)> {
+    ) -> Result<(BTreeMap<StreamId, Heartbeat>, BTreeMap<StreamId, Position>)> {
         try_join(self.heartbeats(region), self.positions(region)).await
     }
 }

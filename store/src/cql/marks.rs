@@ -1,16 +1,17 @@
 //! Following marks: those of other regions, and those that this region's dead writers left.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
-use scylla::value::CqlTimestamp;
+use scylla::serialize::row::SerializeRow;
+use scylla::statement::prepared::PreparedStatement;
 use yima_schema::event::StoredEvent;
 use yima_schema::mark::EventName;
 use yima_schema::time::Time;
 
 use super::fault::fault;
+use super::positions::Position;
 use super::reading::CONCURRENT;
 use super::rows::{Table, elsewhere};
 use super::statements::ttl;
@@ -70,6 +71,10 @@ impl MarkFeed for CqlStore {
         self.inner.save_position(&of(source), position, as_of).await
     }
 
+    async fn missed(&self, source: &Source) -> Result<()> {
+        self.inner.note_missed(&of(source)).await
+    }
+
     async fn close_dead(&self) -> Result<usize> {
         self.inner.close_dead().await
     }
@@ -87,12 +92,13 @@ impl Inner {
         let (beats, positions) = self.followed(region).await?;
         let source = |(stream, beat): (StreamId, super::heartbeat::Heartbeat)| {
             let settled = if ours { beat.marks_settled } else { 0 };
-            let (position, settled_as_of) = positions.get(&stream).copied().unwrap_or((0, Time::MIN));
+            let Position { number, as_of: settled_as_of, missed } = positions.get(&stream).copied().unwrap_or_default();
             Source {
                 region: region.to_owned(),
                 stream,
-                position: position.max(settled),
+                position: number.max(settled),
                 settled_as_of,
+                missed,
                 written: beat.marks_written,
                 open: !beat.closed,
                 taken: beat.marks_taken,
@@ -115,29 +121,10 @@ impl Inner {
         Ok(self.other_regions().await?.into_iter().find(|(name, _)| name == region).map(|(_, datacenter)| datacenter))
     }
 
-    /// How far this region has followed each of a region's streams.
-    pub(super) async fn positions(&self, region: &str) -> Result<BTreeMap<StreamId, (u64, Time)>> {
-        let corrupt = || StoreError::Corrupt { table: "positions", what: "a row".into() };
-        let found = self.session.execute_unpaged(&self.statements.positions, (region,)).await;
-        let rows = found.map_err(|e| fault("positions", &e))?.into_rows_result().map_err(|_| corrupt())?;
-        let rows = rows.rows::<(i32, i64, CqlTimestamp)>().map_err(|_| corrupt())?;
-        rows.map(|row| {
-            let (stream, number, as_of) = row.map_err(|_| corrupt())?;
-            Ok((StreamId(stream as u32), (number as u64, Time::from_millis(as_of.0))))
-        })
-        .collect()
-    }
-
-    pub(super) async fn save_position(&self, of: &StreamOf, position: u64, as_of: Time) -> Result<()> {
-        let row = (of.region.as_str(), of.stream.0 as i32, position as i64, CqlTimestamp(as_of.as_millis()));
-        let saved = self.session.execute_unpaged(&self.statements.save_position, row).await;
-        saved.map(drop).map_err(|e| fault("positions", &e))
-    }
-
     /// One event, as this datacenter or another one has it.
     pub(super) async fn event(&self, name: &EventName, datacenter: Option<&str>) -> Result<Option<StoredEvent>> {
         let corrupt = |what: String| StoreError::Corrupt { table: "events", what };
-        let here = &self.statements.event;
+        let here = &self.statements.events.event;
         let statement = datacenter.map_or_else(|| here.clone(), |datacenter| elsewhere(here, datacenter));
         let asked = (&name.subject.as_bytes()[..], &name.agency, &name.id, name.revision as i64, &name.hash.0[..]);
         let found = self.session.execute_unpaged(&statement, asked).await.map_err(|e| fault("events", &e))?;
@@ -153,23 +140,30 @@ impl Inner {
         Ok(true)
     }
 
-    /// Takes a lease, or renews it when a third of it is over.
+    /// Takes a lease, or renews it when a third of it is over; one that has ended meanwhile is taken anew, if nobody else has it.
     pub(super) async fn lease(&self, name: String) -> Result<bool> {
         let (held, begun) = (self.leases.lock().get(&name).copied(), Instant::now());
-        let (lasts, owner) = (ttl(self.options.lease), &self.owner[..]);
-        let taken = match held {
-            Some(since) if since.elapsed() < self.options.lease / 3 => return Ok(true),
-            Some(_) => self.session.execute_unpaged(&self.statements.renew_lease, (lasts, owner, &name, owner)).await,
-            None => self.session.execute_unpaged(&self.statements.take_lease, (&name, owner, lasts)).await,
-        };
+        if held.is_some_and(|since| since.elapsed() < self.options.lease / 3) {
+            return Ok(true);
+        }
         // Without an answer it may be ours for a while and not be used: work waits for it to end.
-        let taken = taken.map_err(|e| fault("leases", &e)).and_then(|taken| was_applied("leases", taken));
-        let mut leases = self.leases.lock();
-        match taken {
-            Ok(true) => leases.insert(name, begun),
-            Ok(false) | Err(_) => leases.remove(&name),
+        self.leases.lock().remove(&name);
+        let (lasts, owner) = (ttl(self.options.lease), &self.owner[..]);
+        let statements = &self.statements;
+        let renewed = match held {
+            Some(_) => self.cas_lease(&statements.tasks.renew_lease, (lasts, owner, &name, owner)).await?,
+            None => false,
         };
-        taken
+        let taken = renewed || self.cas_lease(&statements.tasks.take_lease, (&name, owner, lasts)).await?;
+        if taken {
+            self.leases.lock().insert(name, begun);
+        }
+        Ok(taken)
+    }
+
+    async fn cas_lease(&self, statement: &PreparedStatement, values: impl SerializeRow) -> Result<bool> {
+        let set = self.session.execute_unpaged(statement, values).await.map_err(|e| fault("leases", &e))?;
+        was_applied("leases", set)
     }
 
     /// Gives a lease back before its time. What is not known to be given back ends by itself.
@@ -177,7 +171,7 @@ impl Inner {
         if self.leases.lock().remove(name).is_none() {
             return Ok(());
         }
-        let given = self.session.execute_unpaged(&self.statements.give_back_lease, (name, &self.owner[..])).await;
+        let given = self.session.execute_unpaged(&self.statements.tasks.give_back_lease, (name, &self.owner[..])).await;
         given.map(drop).map_err(|e| fault("leases", &e))
     }
 }

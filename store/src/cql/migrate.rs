@@ -17,7 +17,7 @@ use yima_schema::time::Time;
 
 use super::fault::fault;
 use super::options::CqlOptions;
-use super::schema::{MIGRATIONS, applied, check_name, keyspaces, region_row, replication};
+use super::schema::{MIGRATIONS, applied, check_name, keyspaces, region_row, replicas_here, replication};
 use super::session::connect;
 use crate::{Result, StoreError};
 
@@ -90,7 +90,8 @@ async fn bring(
                      streamed: use ALTER KEYSPACE, then repair"
                 )));
             }
-            Some(_) => {}
+            // Else an answer would be waited for from nobody.
+            Some(found) => drop(replicas_here(&keyspace, &found, options)?),
         }
         ddl.run(&format!(
             "CREATE TABLE IF NOT EXISTS {keyspace}.{MIGRATIONS} (keyspace_name text, number int, name text, applied_at timestamp, \
@@ -174,7 +175,7 @@ async fn register(session: &Session, options: &CqlOptions) -> Result<bool> {
     ));
     insert.set_serial_consistency(Some(SerialConsistency::LocalSerial));
     let row = (&options.region, &options.datacenter, options.region_keyspace(), options.pseudonym_fingerprint.to_vec());
-    let (registered, _) = compare_and_set(session, insert, row).await?;
+    let (registered, _) = compare_and_set(session, "regions", insert, row).await?;
     let text = format!("SELECT region FROM {}.regions", options.keyspace);
     let found = session.query_unpaged(text, ()).await.map_err(|e| fault("regions", &e))?;
     let corrupt = || StoreError::Corrupt { table: "regions", what: "a row".into() };
@@ -207,7 +208,7 @@ impl<'a> Lease<'a> {
         let begun = Instant::now();
         loop {
             // In a crowd it can take so long that nobody knows who has it: then the next try tells.
-            match compare_and_set(session, quorum(&text), (keyspace, &owner)).await {
+            match compare_and_set(session, MIGRATIONS, quorum(&text), (keyspace, &owner)).await {
                 Ok((true, _)) => break,
                 Ok((false, row)) if is_owner(&row, &owner) => break,
                 Ok((false, _)) | Err(StoreError::TimedOut) => {}
@@ -227,7 +228,7 @@ impl<'a> Lease<'a> {
         let text =
             format!("DELETE FROM {}.{MIGRATIONS} WHERE keyspace_name = ? AND number = 0 IF name = ?", self.keyspace);
         // Gone by its TTL is as good, also if it is not known that it is gone.
-        match compare_and_set(self.session, quorum(&text), (&self.keyspace, &self.owner)).await {
+        match compare_and_set(self.session, MIGRATIONS, quorum(&text), (&self.keyspace, &self.owner)).await {
             Ok(_) | Err(StoreError::TimedOut) => Ok(()),
             Err(fault) => Err(fault),
         }
@@ -242,11 +243,12 @@ fn is_owner(row: &Row, owner: &str) -> bool {
 /// Runs a compare-and-set and tells whether it was applied, and the row that it answers.
 async fn compare_and_set(
     session: &Session,
+    table: &'static str,
     statement: Statement,
     values: impl scylla::serialize::row::SerializeRow,
 ) -> Result<(bool, Row)> {
-    let found = session.query_unpaged(statement, values).await.map_err(|e| fault(MIGRATIONS, &e))?;
-    let corrupt = || StoreError::Corrupt { table: MIGRATIONS, what: "an outcome".into() };
+    let found = session.query_unpaged(statement, values).await.map_err(|e| fault(table, &e))?;
+    let corrupt = || StoreError::Corrupt { table, what: "an outcome".into() };
     let row = found.into_rows_result().map_err(|_| corrupt())?.first_row::<Row>().map_err(|_| corrupt())?;
     Ok((super::applied(&row).ok_or_else(corrupt)?, row))
 }

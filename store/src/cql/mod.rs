@@ -12,6 +12,7 @@ mod marks;
 mod migrate;
 mod options;
 mod own;
+mod positions;
 #[cfg(feature = "conformance")]
 mod raw;
 mod reading;

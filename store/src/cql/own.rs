@@ -59,12 +59,14 @@ impl Inner {
         let region = self.options.region.as_str();
         let table = "streams";
         loop {
-            let newest = self.newest(&self.statements.newest_stream_serially).await?;
+            let newest = self.newest(&self.statements.streams.newest_stream_serially).await?;
             let next = newest.unwrap_or(0) + 1;
             let set = match newest {
-                None => self.session.execute_unpaged(&self.statements.first_stream, (next, region, next)).await,
+                None => self.session.execute_unpaged(&self.statements.streams.first_stream, (next, region, next)).await,
                 Some(newest) => {
-                    self.session.execute_unpaged(&self.statements.next_stream, (next, region, next, newest)).await
+                    self.session
+                        .execute_unpaged(&self.statements.streams.next_stream, (next, region, next, newest))
+                        .await
                 }
             };
             if was_applied(table, set.map_err(|e| fault(table, &e))?)? {
@@ -99,8 +101,11 @@ impl Inner {
     /// soon it is closed.
     pub(super) async fn is_open(&self, stream: StreamId) -> Result<bool> {
         let asked = (self.options.region.as_str(), stream.0 as i32);
-        let found =
-            self.session.execute_unpaged(&self.statements.stream, asked).await.map_err(|e| fault("streams", &e))?;
+        let found = self
+            .session
+            .execute_unpaged(&self.statements.streams.stream, asked)
+            .await
+            .map_err(|e| fault("streams", &e))?;
         let corrupt = || StoreError::Corrupt { table: "streams", what: "a state".into() };
         let rows = found.into_rows_result().map_err(|_| corrupt())?;
         let state = rows.maybe_first_row::<(Option<String>,)>().map_err(|_| corrupt())?;

@@ -8,7 +8,7 @@ use super::statements::Statements;
 use super::{reading, rows, session};
 use crate::Result;
 
-/// See the module. Of the statements, those that an event and a look-up take; `statements.rs` has their texts.
+/// See the module. Of the statements, those that an event and a look-up take; `statements/` has their texts.
 pub struct Raw {
     /// Connected as [`super::CqlStore`] is.
     pub session: Session,
@@ -43,14 +43,14 @@ impl Raw {
         let prepared = Statements::prepare(&session, options).await?;
         Ok(Self {
             session,
-            event_keys: prepared.event_keys,
-            insert_mark: prepared.insert_mark,
-            stream: prepared.stream,
-            insert_event: prepared.insert_event,
-            lookup: prepared.lookup,
-            events: prepared.events,
-            first_view: prepared.first_view,
-            insert_change: prepared.insert_change,
+            event_keys: prepared.events.event_keys,
+            insert_mark: prepared.rows.insert_mark,
+            stream: prepared.streams.stream,
+            insert_event: prepared.events.insert_event,
+            lookup: prepared.views.lookup,
+            events: prepared.events.events,
+            first_view: prepared.views.first_view,
+            insert_change: prepared.rows.insert_change,
         })
     }
 

@@ -26,7 +26,7 @@ pub(super) const READ_EVENTS: i32 = 4 * MAX_EVENTS_PER_SUBJECT as i32;
 #[async_trait]
 impl ViewReader for CqlStore {
     async fn lookup(&self, subject: SubjectId) -> Result<Option<VersionedView>> {
-        let found = self.inner.lookup(&self.inner.statements.lookup, subject).await?;
+        let found = self.inner.lookup(&self.inner.statements.views.lookup, subject).await?;
         self.inner.if_ready(found.is_none()).await?;
         Ok(found)
     }
@@ -71,7 +71,7 @@ impl Inner {
         let keyspace = self.options.region_keyspace();
         let mut groups: HashMap<_, Vec<SubjectId>> = HashMap::new();
         for subject in subjects {
-            let token = self.statements.lookup.calculate_token(&(&subject.as_bytes()[..],)).ok().flatten();
+            let token = self.statements.views.lookup.calculate_token(&(&subject.as_bytes()[..],)).ok().flatten();
             let node = token.and_then(|token| {
                 let replicas = state.get_token_endpoints(&keyspace, "views", token);
                 replicas.into_iter().map(|(node, _)| node).find(|node| node.is_connected()).map(|node| node.host_id)
@@ -91,19 +91,25 @@ impl Inner {
         node: Option<NodeIdentifier>,
         keys: &[SubjectId],
     ) -> Result<Vec<(SubjectId, VersionedView)>> {
+        if let [key] = keys {
+            // By itself it goes to whoever has it, or to another who does.
+            let found = self.lookup(&self.statements.views.lookup, *key).await?;
+            return Ok(found.map(|found| (*key, found)).into_iter().collect());
+        }
         if let Some(node) = node {
-            let mut statement = self.statements.lookup_many.clone();
+            let mut statement = self.statements.views.lookup_many.clone();
             statement.set_load_balancing_policy(Some(SingleTargetLoadBalancingPolicy::new(node, None)));
             if let Ok(found) = lookup_in(&self.session, &statement, keys).await {
                 return Ok(found);
             }
         }
-        lookup_in(&self.session, &self.statements.lookup_many, keys).await
+        lookup_in(&self.session, &self.statements.views.lookup_many, keys).await
     }
 
     async fn events_of(&self, subject: SubjectId) -> Result<Vec<StoredEvent>> {
         let corrupt = |what: String| StoreError::Corrupt { table: "events", what };
-        let found = self.session.execute_unpaged(&self.statements.events, (&subject.as_bytes()[..], READ_EVENTS)).await;
+        let found =
+            self.session.execute_unpaged(&self.statements.events.events, (&subject.as_bytes()[..], READ_EVENTS)).await;
         let rows = found.map_err(|e| fault("events", &e))?.into_rows_result().map_err(|_| corrupt("a row".into()))?;
         if rows.rows_num() >= READ_EVENTS as usize {
             return Err(corrupt(format!("a subject with {READ_EVENTS} events or more")));

@@ -86,7 +86,7 @@ impl CqlStore {
         let inner = &*self.inner;
         let values = (inner.options.region.as_str(), i32::from(inner.identity.epoch));
         loop {
-            let set = inner.session.execute_unpaged(&inner.statements.finish_rebuild, values).await;
+            let set = inner.session.execute_unpaged(&inner.statements.regions.finish_rebuild, values).await;
             match set.map_err(|e| fault("regions", &e)).and_then(|set| was_applied("regions", set)) {
                 Ok(true) => return Ok(()),
                 // It may have been applied by the try before.
@@ -180,14 +180,17 @@ async fn has_begun(session: &Session, keyspace: &str, task: &str) -> Result<bool
 }
 
 impl Inner {
-    /// Notes for every stream of the other regions that its marks are followed up to the oldest one that has not expired: events of those that
-    /// have are here long since, or for `yima reconcile` to find.
+    /// Notes for every stream of the other regions that its marks are followed up to the oldest one that has not expired. Whether everything was
+    /// followed that has, nobody knows any more: `yima reconcile` finds what was not.
     async fn positions_from_oldest_marks(&self) -> Result<()> {
         for (region, _) in self.other_regions().await? {
             for (stream, beat) in self.heartbeats(&region).await? {
                 let of = StreamOf { region: region.clone(), stream };
                 let position = self.before_oldest_mark(&of, beat.marks_written).await?;
                 self.save_position(&of, position, Time::MIN).await?;
+                if position > 0 {
+                    self.note_missed(&of).await?;
+                }
             }
         }
         Ok(())
@@ -209,7 +212,7 @@ impl Inner {
     async fn first_mark_in(&self, of: &StreamOf, part: u64) -> Result<Option<u64>> {
         let corrupt = || StoreError::Corrupt { table: "marks", what: "a number".into() };
         let asked = (of.region.as_str(), of.stream.0 as i32, part as i64);
-        let found = self.session.execute_unpaged(&self.statements.first_mark, asked).await;
+        let found = self.session.execute_unpaged(&self.statements.rows.first_mark, asked).await;
         let rows = found.map_err(|e| fault("marks", &e))?.into_rows_result().map_err(|_| corrupt())?;
         Ok(rows.maybe_first_row::<(i64,)>().map_err(|_| corrupt())?.map(|(number,)| number as u64))
     }

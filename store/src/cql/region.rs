@@ -26,7 +26,8 @@ impl Inner {
     pub(super) async fn region_state(&self) -> Result<RegionState> {
         let corrupt = || StoreError::Corrupt { table: TABLE, what: "a row".into() };
         let asked = (self.options.region.as_str(),);
-        let found = self.session.execute_unpaged(&self.statements.region, asked).await.map_err(|e| fault(TABLE, &e))?;
+        let found =
+            self.session.execute_unpaged(&self.statements.regions.region, asked).await.map_err(|e| fault(TABLE, &e))?;
         let rows = found.into_rows_result().map_err(|_| corrupt())?;
         let row = rows.maybe_first_row::<(i32, Option<String>, Option<i32>)>().map_err(|_| corrupt())?;
         let (epoch, state, rules) = row.ok_or_else(corrupt)?;
@@ -70,7 +71,7 @@ impl Inner {
                 return Ok(active);
             }
             let values = (version as i32, self.options.region.as_str(), active as i32);
-            let set = self.session.execute_unpaged(&self.statements.raise_rules, values).await;
+            let set = self.session.execute_unpaged(&self.statements.regions.raise_rules, values).await;
             match set.map_err(|e| fault(TABLE, &e)).and_then(|set| was_applied(TABLE, set)) {
                 Ok(true) => return Ok(version),
                 // Somebody else was faster, or nobody knows: then the row tells.

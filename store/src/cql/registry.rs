@@ -10,6 +10,7 @@ use yima_schema::time::Time;
 
 use super::fault::fault;
 use super::heartbeat::Heartbeat;
+use super::positions::Position;
 use super::region::rebuilding;
 use super::rows::Table;
 use super::{CqlStore, Inner};
@@ -78,8 +79,11 @@ impl Inner {
         type Columns = (Option<i32>, Option<i32>, Option<String>, Option<i64>, Option<i64>);
         const TABLE: &str = "streams";
         let asked = (self.options.region.as_str(),);
-        let found =
-            self.session.execute_unpaged(&self.statements.streams, asked).await.map_err(|e| fault(TABLE, &e))?;
+        let found = self
+            .session
+            .execute_unpaged(&self.statements.streams.streams, asked)
+            .await
+            .map_err(|e| fault(TABLE, &e))?;
         let corrupt = || StoreError::Corrupt { table: TABLE, what: "a row".into() };
         let rows = found.into_rows_result().map_err(|_| corrupt())?;
         let mut streams = Vec::new();
@@ -105,8 +109,11 @@ impl Inner {
             }
         }
         let corrupt = || StoreError::Corrupt { table: "regions", what: "a row".into() };
-        let found =
-            self.session.execute_unpaged(&self.statements.regions, ()).await.map_err(|e| fault("regions", &e))?;
+        let found = self
+            .session
+            .execute_unpaged(&self.statements.regions.regions, ())
+            .await
+            .map_err(|e| fault("regions", &e))?;
         let rows = found.into_rows_result().map_err(|_| corrupt())?;
         let names: std::result::Result<Vec<(String, String)>, _> = rows.rows().map_err(|_| corrupt())?.collect();
         let mut names = names.map_err(|_| corrupt())?;
@@ -137,7 +144,7 @@ impl Inner {
 
 /// The moment before which everything acknowledged in a region is folded and published here. `None`: not known, because a stream is not
 /// followed yet, or has not reached us at all.
-fn region_as_of(beats: &BTreeMap<StreamId, Heartbeat>, positions: &BTreeMap<StreamId, (u64, Time)>) -> Option<Time> {
+fn region_as_of(beats: &BTreeMap<StreamId, Heartbeat>, positions: &BTreeMap<StreamId, Position>) -> Option<Time> {
     let newest = beats.values().map(|beat| beat.newest).max()?;
     let lowest = beats.keys().chain(positions.keys()).min()?.0;
     let seen = |id: u32| beats.contains_key(&StreamId(id)) || positions.contains_key(&StreamId(id));
@@ -147,10 +154,10 @@ fn region_as_of(beats: &BTreeMap<StreamId, Heartbeat>, positions: &BTreeMap<Stre
     let position = |id: &StreamId| positions.get(id).copied();
     let unfinished = beats
         .iter()
-        .filter(|(id, beat)| !beat.closed || position(id).is_none_or(|(number, _)| number < beat.marks_written));
+        .filter(|(id, beat)| !beat.closed || position(id).is_none_or(|at| at.missed || at.number < beat.marks_written));
     let mut earliest = None;
     for (id, _) in unfinished {
-        let (_, as_of) = position(id).filter(|(_, as_of)| *as_of > Time::MIN)?;
+        let Position { as_of, .. } = position(id).filter(|at| at.as_of > Time::MIN)?;
         earliest = Some(earliest.map_or(as_of, |e: Time| e.min(as_of)));
     }
     // All writers are gone: nothing was acknowledged since the last of them gave a sign of life, or it would be in a newer stream.
@@ -176,29 +183,32 @@ mod tests {
         }
     }
 
-    /// (streams: id, closed, newest known, written, beat at), (positions: id, number, as of) → as of.
+    /// (streams: id, closed, newest known, written, beat at), (positions: id, number, as of, missed) → as of.
     #[test]
     fn a_region_is_known_up_to_its_slowest_stream() {
         type Beats = &'static [(u32, bool, u32, u64, i64)];
-        type Positions = &'static [(u32, u64, i64)];
-        let rows: [(Beats, Positions, Option<i64>); 8] = [
+        type Positions = &'static [(u32, u64, i64, bool)];
+        let rows: [(Beats, Positions, Option<i64>); 9] = [
             (&[], &[], None),
             (&[(1, false, 1, 5, 90)], &[], None),
-            (&[(1, false, 1, 5, 90)], &[(1, 5, 80)], Some(80)),
-            (&[(1, false, 2, 5, 90), (2, false, 2, 5, 95)], &[(1, 5, 80), (2, 3, 70)], Some(70)),
+            (&[(1, false, 1, 5, 90)], &[(1, 5, 80, false)], Some(80)),
+            (&[(1, false, 2, 5, 90), (2, false, 2, 5, 95)], &[(1, 5, 80, false), (2, 3, 70, false)], Some(70)),
             // A stream that has not reached us may hold anything.
-            (&[(1, false, 2, 5, 90)], &[(1, 5, 80)], None),
+            (&[(1, false, 2, 5, 90)], &[(1, 5, 80, false)], None),
             // Closed and followed to its end: it holds nothing back.
-            (&[(1, true, 1, 5, 90), (2, false, 2, 5, 95)], &[(1, 5, 60), (2, 3, 70)], Some(70)),
-            (&[(1, true, 1, 5, 90), (2, false, 2, 5, 95)], &[(1, 4, 60), (2, 3, 70)], Some(60)),
-            (&[(1, true, 2, 5, 90), (2, true, 2, 5, 95)], &[(1, 5, 60), (2, 5, 70)], Some(95)),
+            (&[(1, true, 1, 5, 90), (2, false, 2, 5, 95)], &[(1, 5, 60, false), (2, 3, 70, false)], Some(70)),
+            (&[(1, true, 1, 5, 90), (2, false, 2, 5, 95)], &[(1, 4, 60, false), (2, 3, 70, false)], Some(60)),
+            (&[(1, true, 2, 5, 90), (2, true, 2, 5, 95)], &[(1, 5, 60, false), (2, 5, 70, false)], Some(95)),
+            // Unless marks of it were lost.
+            (&[(1, true, 1, 5, 90), (2, false, 2, 5, 95)], &[(1, 5, 60, true), (2, 3, 70, false)], Some(60)),
         ];
         for (beats, positions, expected) in rows {
             let of_beats = beats
                 .iter()
                 .map(|(id, closed, newest, written, at)| (StreamId(*id), beat(*closed, *newest, *written, *at)));
-            let of_positions =
-                positions.iter().map(|(id, number, at)| (StreamId(*id), (*number, Time::from_secs(*at))));
+            let of_positions = positions.iter().map(|(id, number, at, missed)| {
+                (StreamId(*id), Position { number: *number, as_of: Time::from_secs(*at), missed: *missed })
+            });
             let found = region_as_of(&of_beats.collect(), &of_positions.collect());
             assert_eq!(found, expected.map(Time::from_secs), "{beats:?} {positions:?}");
         }

@@ -4,6 +4,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use scylla::serialize::row::SerializeRow;
+use scylla::statement::Consistency;
 use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 
@@ -85,23 +87,37 @@ impl Inner {
         let part = part(numbers[0]) as i64;
         let stream = of.stream.0 as i32;
         let insert = match table {
-            Table::Changes => &self.statements.insert_change,
-            Table::Marks => &self.statements.insert_mark,
+            Table::Changes => &self.statements.rows.insert_change,
+            Table::Marks => &self.statements.rows.insert_mark,
         };
-        let mut batch = Batch::new(BatchType::Unlogged);
-        batch.set_consistency(scylla::statement::Consistency::LocalQuorum);
-        batch.set_is_idempotent(true);
-        numbers.iter().for_each(|_| batch.append_statement(insert.clone()));
         let rows = numbers.iter().zip(bodies);
-        let done = match table {
+        match table {
             Table::Changes => {
-                let values: Vec<_> = rows.map(|(n, body)| (stream, part, *n as i64, body, ttl)).collect();
-                self.session.batch(&batch, values).await
+                let rows = rows.map(|(n, body)| (stream, part, *n as i64, body, ttl)).collect();
+                self.write_together(table, insert, rows).await
             }
             Table::Marks => {
-                let values: Vec<_> =
-                    rows.map(|(n, body)| (of.region.as_str(), stream, part, *n as i64, body, ttl)).collect();
-                self.session.batch(&batch, values).await
+                let rows = rows.map(|(n, body)| (of.region.as_str(), stream, part, *n as i64, body, ttl)).collect();
+                self.write_together(table, insert, rows).await
+            }
+        }
+    }
+
+    /// Rows of one partition; one alone needs no batch.
+    async fn write_together(
+        &self,
+        table: Table,
+        insert: &PreparedStatement,
+        rows: Vec<impl SerializeRow>,
+    ) -> Result<()> {
+        let done = match &rows[..] {
+            [row] => self.session.execute_unpaged(insert, row).await,
+            _ => {
+                let mut batch = Batch::new(BatchType::Unlogged);
+                batch.set_consistency(Consistency::LocalQuorum);
+                batch.set_is_idempotent(true);
+                rows.iter().for_each(|_| batch.append_statement(insert.clone()));
+                self.session.batch(&batch, rows).await
             }
         };
         done.map(drop).map_err(|e| fault(table.name(), &e))
@@ -164,15 +180,15 @@ impl Inner {
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let found = match (table, datacenter) {
             (Table::Changes, _) => {
-                self.session.execute_unpaged(&self.statements.changes, (stream, part, after, limit)).await
+                self.session.execute_unpaged(&self.statements.rows.changes, (stream, part, after, limit)).await
             }
             (Table::Marks, None) => {
                 let asked = (of.region.as_str(), stream, part, after, limit);
-                self.session.execute_unpaged(&self.statements.marks, asked).await
+                self.session.execute_unpaged(&self.statements.rows.marks, asked).await
             }
             (Table::Marks, Some(datacenter)) => {
                 let asked = (of.region.as_str(), stream, part, after, limit);
-                self.session.execute_unpaged(&elsewhere(&self.statements.marks, datacenter), asked).await
+                self.session.execute_unpaged(&elsewhere(&self.statements.rows.marks, datacenter), asked).await
             }
         };
         let corrupt = || StoreError::Corrupt { table: table.name(), what: "a row".into() };

@@ -35,6 +35,20 @@ pub(super) fn replication(session: &Session, keyspace: &str) -> Option<BTreeMap<
     }
 }
 
+/// A keyspace's replicas in this region's datacenter.
+///
+/// # Errors
+/// `Rejected` if there are none: what a region keeps has to be near it.
+pub(super) fn replicas_here(keyspace: &str, replicas: &BTreeMap<String, usize>, options: &CqlOptions) -> Result<usize> {
+    match replicas.get(&options.datacenter) {
+        Some(here) if *here > 0 => Ok(*here),
+        Some(_) | None => Err(StoreError::Rejected(format!(
+            "the keyspace {keyspace} has no replicas in datacenter {} (store.cql.datacenter): alter its replication, then repair it",
+            options.datacenter
+        ))),
+    }
+}
+
 /// Compares everything that has to fit with the options.
 ///
 /// # Errors
@@ -48,13 +62,7 @@ pub(super) async fn check(session: &Session, options: &CqlOptions) -> Result<Ide
                 "the keyspace {keyspace} does not exist: run `yima migrate` (store.cql.keyspace, region.name)"
             ))
         })?;
-        let here = replicas.get(&options.datacenter).copied().unwrap_or(0);
-        if here == 0 {
-            return Err(StoreError::Rejected(format!(
-                "the keyspace {keyspace} has no replicas in datacenter {} (store.cql.datacenter): alter its replication, then repair it",
-                options.datacenter
-            )));
-        }
+        let here = replicas_here(&keyspace, &replicas, options)?;
         if here < options.min_replicas as usize {
             return Err(StoreError::Rejected(format!(
                 "the keyspace {keyspace} has {here} replicas in datacenter {} and store.cql.min_replicas asks for {}: with fewer, losing a node loses data",

@@ -2,7 +2,7 @@
 //!
 //! Token-aware and datacenter-local: a request goes to a replica of its partition in `store.cql.datacenter`, and never to another
 //! datacenter, where LOCAL_QUORUM would mean another quorum. What happens to a request that fails is chosen by statement, in
-//! `statements.rs`. Timestamps are the servers' own (the driver sends none).
+//! `statements/`. Timestamps are the servers' own (the driver sends none).
 
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::{Session, TlsContext};

@@ -128,8 +128,10 @@ impl Inner {
         let corrupt = || StoreError::Corrupt { table: "events", what: "a key".into() };
         let asked = (&subject.as_bytes()[..], READ_EVENTS);
         let found = match datacenter {
-            None => self.session.execute_unpaged(&self.statements.event_keys, asked).await,
-            Some(name) => self.session.execute_unpaged(&elsewhere(&self.statements.event_keys, name), asked).await,
+            None => self.session.execute_unpaged(&self.statements.events.event_keys, asked).await,
+            Some(name) => {
+                self.session.execute_unpaged(&elsewhere(&self.statements.events.event_keys, name), asked).await
+            }
         };
         let rows = found.map_err(|e| fault("events", &e))?.into_rows_result().map_err(|_| corrupt())?;
         let rows = rows.rows::<(String, String, i64, Vec<u8>)>().map_err(|_| corrupt())?;
@@ -178,7 +180,7 @@ impl Inner {
 
     /// Writes an event: always the same bytes under its key, but for the moment at which it was received, of which any will do.
     pub(super) async fn insert_event(&self, event: &StoredEvent) -> Result<()> {
-        self.insert_event_by(&self.statements.insert_event, event).await
+        self.insert_event_by(&self.statements.events.insert_event, event).await
     }
 
     /// The same, by a statement that says where.

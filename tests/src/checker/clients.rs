@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use serde_json::{Value, json};
 use yima_schema::time::{DAY, Time};
 
@@ -17,10 +18,10 @@ pub struct Clients {
     pub people: Vec<(Person, String)>,
     /// An agency's token.
     pub agency: String,
-    /// Writers: region and URL.
-    pub writers: Vec<(usize, String)>,
-    /// Read nodes: region and URL.
-    pub readers: Vec<(usize, String)>,
+    /// Writers: region and URL, which changes when one is started again.
+    pub writers: Vec<(usize, RwLock<String>)>,
+    /// Read nodes, likewise.
+    pub readers: Vec<(usize, RwLock<String>)>,
     /// Names of the regions, by which answers tell how far they have followed them.
     pub regions: Vec<String>,
     /// Events have moments of their own, from here on.
@@ -40,6 +41,8 @@ pub struct Load {
     pub batch: usize,
     /// Phones' owners, each with all people, a region each.
     pub readers: usize,
+    /// A laboratory sends its next request so long after the one before was answered; a phone asks after a twentieth of that.
+    pub pause: Duration,
 }
 
 impl Clients {
@@ -53,6 +56,8 @@ impl Clients {
     ) -> Self {
         let regions = regions.iter().map(|region| (*region).to_owned()).collect();
         let clock = AtomicI64::new(now().minus(DAY).as_millis());
+        let nodes = |nodes: Vec<(usize, String)>| nodes.into_iter().map(|(region, url)| (region, RwLock::new(url)));
+        let (writers, readers) = (nodes(writers).collect(), nodes(readers).collect());
         Self { people, agency, writers, readers, regions, clock, stop: AtomicBool::new(false) }
     }
 
@@ -67,8 +72,11 @@ impl Clients {
         thread::scope(|scope| {
             let senders: Vec<_> = (0..load.senders).map(|n| scope.spawn(move || self.send(n, load))).collect();
             let sent = &sent;
-            let readers: Vec<_> = (0..load.readers).map(|n| scope.spawn(move || self.read(n, sent))).collect();
+            let readers: Vec<_> =
+                (0..load.readers).map(|n| scope.spawn(move || self.read(n, sent, load.pause / 20))).collect();
+            let ends = Ends([&self.stop, sent]);
             meanwhile();
+            drop(ends);
             for sender in senders {
                 record.add(sender.join().expect("a sender that did not fail"));
             }
@@ -110,7 +118,7 @@ impl Clients {
 
     fn send(&self, n: usize, load: Load) -> Record {
         let (region, url) = &self.writers[n % self.writers.len()];
-        let (http, url) = (Http::default(), format!("{url}/v1/events"));
+        let http = Http::default();
         let mut record = Record::default();
         for _ in 0..load.events_each {
             // Each sender begins elsewhere, so that they meet about the same people at different moments.
@@ -122,6 +130,7 @@ impl Clients {
                 let events: Vec<(usize, i64)> =
                     batch.iter().map(|s| (*s, self.clock.fetch_add(1, Ordering::SeqCst))).collect();
                 let body: String = events.iter().map(|(s, at)| format!("{}\n", self.event(*s, *at))).collect();
+                let url = format!("{}/v1/events", url.read());
                 let reply = http.push(&url, &self.agency, "application/x-ndjson", body.as_bytes());
                 let at = now();
                 let statuses =
@@ -137,6 +146,7 @@ impl Clients {
                 if statuses.is_empty() {
                     thread::sleep(Duration::from_millis(50)); // nobody there: as a client that was refused waits
                 }
+                thread::sleep(load.pause);
             }
         }
         record
@@ -147,7 +157,7 @@ impl Clients {
         self.people[subject].0.event(&format!("t-{at}"), "test_result", &Time::from_millis(at).to_string(), data)
     }
 
-    fn read(&self, n: usize, sent: &AtomicBool) -> Record {
+    fn read(&self, n: usize, sent: &AtomicBool, pause: Duration) -> Record {
         let mut record = Record::default();
         let http = Http::default();
         let regions: BTreeSet<usize> = self.readers.iter().map(|(region, _)| *region).collect();
@@ -164,6 +174,7 @@ impl Clients {
             if self.display(&http, phone, nodes[turn % nodes.len()], region, subject, &mut record).is_none() {
                 thread::sleep(Duration::from_millis(5));
             }
+            thread::sleep(pause);
         }
         record
     }
@@ -184,7 +195,7 @@ impl Clients {
             headers.push(("if-none-match", &phone.etag));
         }
         let asked_at = now();
-        let reply = http.ask(&format!("{}/v1/display", self.readers[node].1), &headers).ok()?;
+        let reply = http.ask(&format!("{}/v1/display", self.readers[node].1.read()), &headers).ok()?;
         let answered_at = now();
         let events = match reply.status {
             200 => reply.json(200)["tests"].as_array().map(|tests| tests.iter().map(sampled_at).collect())?,
@@ -214,6 +225,17 @@ impl Clients {
             Some((region, as_of.trim_matches('"').parse().ok()?))
         };
         header.split(',').filter_map(member).collect()
+    }
+}
+
+/// Ends clients when the test that they are of fails, which then waits for them.
+struct Ends<'a>([&'a AtomicBool; 2]);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.iter().for_each(|end| end.store(true, Ordering::SeqCst));
+        }
     }
 }
 

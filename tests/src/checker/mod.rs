@@ -5,6 +5,7 @@
 
 mod clients;
 mod rules;
+mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -14,6 +15,7 @@ use yima_schema::time::Time;
 
 pub use clients::{Clients, Load};
 pub use rules::show_everything;
+pub use settle::{BOUND, converge, options, people, settle};
 
 /// An acknowledged event.
 #[derive(Clone, Copy, Debug)]

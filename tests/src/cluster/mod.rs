@@ -95,6 +95,7 @@ impl Cluster {
         if self.options.passwords {
             self.create_user();
         }
+        self.wait_until_told(&self.members.iter().collect::<Vec<_>>());
     }
 
     fn spawn(&self, member: &Member) {

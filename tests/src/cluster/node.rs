@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,12 +34,14 @@ impl Node<'_> {
         self.wait_until_up();
     }
 
-    /// Waits until it takes clients, and it and each other running node that it can reach hold each other to be up.
+    /// Waits until it takes clients, and it and each other running node that it can reach hold each other to be up and tell clients of each
+    /// other.
     ///
     /// # Panics
     /// When it ends, or that takes too long.
     pub fn wait_until_up(self) {
         self.cluster.wait_until_up(&[self.member]);
+        self.cluster.wait_until_told(&self.cluster.running().collect::<Vec<_>>());
     }
 
     /// Waits until each other running node holds it to be down, which takes about 20 s if it was killed or paused (40 s if that was
@@ -91,6 +94,21 @@ impl Node<'_> {
     /// When the system refuses.
     pub fn resume(self) {
         self.member.signal(Signal::CONT);
+    }
+
+    /// The directory of a keyspace, with one for each table. Complete when the node was stopped, which writes out what it has in memory.
+    pub fn tables(self, keyspace: &str) -> PathBuf {
+        self.member.directory.join("data").join(keyspace)
+    }
+
+    /// Bytes of hints that it keeps for other nodes.
+    ///
+    /// # Panics
+    /// Before its first start.
+    pub fn hints_bytes(self) -> u64 {
+        let files = fs::read_dir(self.member.directory.join("hints")).expect("a node makes its directories");
+        // One that has just been sent is gone.
+        files.filter_map(|file| Some(file.ok()?.metadata().ok()?.len())).sum()
     }
 
     /// Where it takes clients.

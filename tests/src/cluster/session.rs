@@ -1,5 +1,6 @@
 //! A client of a cluster.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +10,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
+use scylla::cluster::ClusterState;
 
+use super::member::Member;
 use super::{Cluster, datacenter_name};
 
 /// Who may do everything where clients have to log in.
@@ -29,8 +32,12 @@ impl Cluster {
     }
 
     fn session_builder(&self, datacenter: usize, user: &str, password: &str) -> SessionBuilder {
+        self.session_to(&self.contact_points(datacenter), datacenter, user, password)
+    }
+
+    fn session_to(&self, nodes: &[SocketAddr], datacenter: usize, user: &str, password: &str) -> SessionBuilder {
         let builder = SessionBuilder::new()
-            .known_nodes_addr(self.contact_points(datacenter))
+            .known_nodes_addr(nodes)
             .prefer_datacenter(datacenter_name(datacenter))
             .tls_context(self.client_tls());
         if self.options.passwords { builder.user(user, password) } else { builder }
@@ -47,6 +54,30 @@ impl Cluster {
         Some(Arc::new(config))
     }
 
+    /// Waits until each of these nodes tells its clients of every node that runs and that it can reach. It learns their datacenters later than
+    /// that they are up, and who makes a keyspace replicates it to those it is told of.
+    pub(super) fn wait_until_told(&self, members: &[&Member]) {
+        let is_told = |state: &ClusterState, of: &Member| {
+            let mut nodes = state.get_nodes_info().iter();
+            nodes.any(|node| node.address.ip() == of.address && node.datacenter.is_some())
+        };
+        blocking(async || {
+            for member in members {
+                let begun = Instant::now();
+                loop {
+                    let builder = self.session_to(&[member.cql()], member.datacenter, USER, PASSWORD);
+                    let session = builder.build().await.expect("a node that takes clients");
+                    let state = session.get_cluster_state();
+                    if self.running().filter(|other| self.joins(member, other)).all(|other| is_told(&state, other)) {
+                        break;
+                    }
+                    assert!(begun.elapsed() < super::START_DEADLINE, "{member} does not tell of all others");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        });
+    }
+
     /// Keeps who may log in on every node, so that one that is cut off can tell too, and adds [`USER`].
     pub(super) fn create_user(&self) {
         let replicas: Vec<String> = (self.options.nodes.iter().zip(1..))
@@ -60,18 +91,11 @@ impl Cluster {
             ),
             format!("CREATE ROLE {USER} WITH SUPERUSER = true AND LOGIN = true AND PASSWORD = '{quoted}'"),
         ];
-        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        // On a thread of its own: the caller's may be a runtime's.
-        thread::scope(|scope| {
-            let ran = scope.spawn(|| {
-                runtime().block_on(async {
-                    let session = self.first_session().await;
-                    for statement in statements {
-                        session.query_unpaged(statement, ()).await.expect("a statement for the first user");
-                    }
-                });
-            });
-            ran.join().expect("the first user can add another");
+        blocking(async || {
+            let session = self.first_session().await;
+            for statement in statements {
+                session.query_unpaged(statement, ()).await.expect("a statement for the first user");
+            }
         });
     }
 
@@ -86,4 +110,15 @@ impl Cluster {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
+}
+
+/// Does something on a thread of its own: the caller's may be a runtime's.
+fn blocking<W: Future<Output = ()>>(work: impl FnOnce() -> W + Send) {
+    thread::scope(|scope| {
+        let done = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(work());
+        });
+        done.join().expect("what is done with a cluster that is up");
+    });
 }

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use yima_tests::checker::{Clients, Load};
+use yima_tests::checker::{BOUND, Clients, Load, options, people, settle};
 use yima_tests::{Cluster, ClusterOptions, Region, Yima};
 
 use super::cluster;
-use super::regions::{BOUND, options, people, settle};
 
 /// Debian's libfaketime, the one for programs with threads.
 fn library() -> String {
@@ -41,7 +41,7 @@ fn run(
         readers.iter().map(|reader| (0, reader.read_url())).collect(),
         &[&region.name],
     );
-    let record = clients.run(Load { senders: 2, events_each: 5, batch: 5, readers: 2 }, || ());
+    let record = clients.run(Load { senders: 2, events_each: 5, batch: 5, readers: 2, pause: Duration::ZERO }, || ());
     // A service that is behind takes tokens for not yet valid; the other writer's rows are all taken.
     assert!(record.acknowledged.len() >= 5 * 20, "{} were acknowledged", record.acknowledged.len());
     (clients, record, writers.into_iter().chain(readers).collect())

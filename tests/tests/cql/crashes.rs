@@ -1,23 +1,17 @@
 //! A writer that is killed, paused or lied to between any two of its steps: nothing acknowledged is lost or late, and what was not
 //! acknowledged is folded or absent.
 
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use yima_schema::derive::derive;
-use yima_schema::rules::Rules;
-use yima_schema::subject::{Document, DocumentType, PseudonymKey};
 use yima_schema::time::HOUR;
-use yima_schema::view::View;
-use yima_store::cql::CqlStore;
+use yima_store::Feed;
 use yima_store::fault_point::POINTS;
-use yima_store::{EventReader, Feed, ViewReader};
-use yima_tests::{Person, Region, Yima, new_person};
+use yima_tests::checker::options;
+use yima_tests::{Person, Region, Stored, Yima, new_person};
 
 use super::cluster;
-use super::regions::options;
 
 /// From the loss of a writer until another has closed its stream (2 s of silence) and folded what it left, on a busy machine.
 const TAKEN_OVER: Duration = Duration::from_secs(30);
@@ -27,9 +21,7 @@ struct Test {
     region: Region,
     other: Yima,
     reader: Yima,
-    runtime: tokio::runtime::Runtime,
-    store: Arc<CqlStore>,
-    key: PseudonymKey,
+    stored: Stored,
     lab: String,
 }
 
@@ -37,35 +29,23 @@ impl Test {
     fn new(keyspace: &str) -> Self {
         let region = Region::new(&cluster(), 1, "xian", keyspace, options());
         let (other, reader) = (region.writer(&[]), region.reader(&[]));
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let store = runtime.block_on(CqlStore::open(region.store_options())).unwrap();
-        let secret = std::fs::read(region.options().data_dir().join("keys/pseudonym.key")).unwrap();
-        let key = PseudonymKey::from_bytes(&secret.try_into().unwrap());
+        let stored = Stored::open(&region);
         let lab = other.agency_token("lab-7");
-        Self { region, other, reader, runtime, store, key, lab }
+        Self { region, other, reader, stored, lab }
     }
 
-    /// How many events the store has of somebody, and how many their view was made from, which has to be what derives from some of them.
+    /// How many events the store has of somebody, and how many their view was made from; of all, it has to be what derives from them.
     fn stored(&self, person: &Person) -> (usize, usize) {
-        let document = Document::new(DocumentType::CnResidentId, &person.document).unwrap();
-        let subject = self.key.subject(&document);
-        let events = self.runtime.block_on(self.store.events(&[subject])).unwrap().remove(0);
-        let found = self.runtime.block_on(self.store.lookup(subject)).unwrap();
-        let view = found.map(|found| View::decode(&found.view).unwrap());
-        let folded = view.as_ref().map_or(0, |view| view.events.count as usize);
-        if let Some(view) = view.filter(|_| folded == events.len()) {
-            let rules =
-                Rules::parse(&std::fs::read_to_string(self.region.options().directory().join("rules.toml")).unwrap());
-            assert!(view == derive(&events, &rules.unwrap()), "the view is not what derives from its events");
-        }
-        (events.len(), folded)
+        let of = self.stored.of([person]).remove(0);
+        assert!(of.is_fold || of.folded < of.events.len(), "the view is not what derives from its events");
+        (of.events.len(), of.folded)
     }
 
     /// Waits until what is stored of somebody is folded, and every stream but the living writers' is closed.
     fn taken_over(&self, person: &Person, open_streams: usize) -> usize {
         let begun = Instant::now();
         loop {
-            let streams = self.runtime.block_on(self.store.registry()).unwrap().streams;
+            let streams = self.stored.runtime.block_on(self.stored.store.registry()).unwrap().streams;
             let open = streams.iter().filter(|stream| stream.open).count();
             let (events, folded) = self.stored(person);
             if open == open_streams && events == folded {

@@ -29,7 +29,7 @@ use super::{cluster, open, options};
 /// More than two pages of a scan.
 const PEOPLE: u32 = 1_200;
 
-fn subject(n: u32) -> SubjectId {
+pub fn subject(n: u32) -> SubjectId {
     let mut bytes = [9; 16];
     bytes[..4].copy_from_slice(&n.to_be_bytes());
     SubjectId::from_bytes(bytes)
@@ -48,18 +48,18 @@ fn event(n: u32, id: &str) -> StoredEvent {
     StoredEvent::new(event, now())
 }
 
-async fn commit(folder: &Folder, people: impl Iterator<Item = u32>, id: &str) {
+pub async fn commit(folder: &Folder, people: impl Iterator<Item = u32>, id: &str) {
     for batch in people.collect::<Vec<_>>().chunks(200) {
         folder.commit(batch.iter().map(|n| event(*n, id)).collect()).await.unwrap();
     }
 }
 
-async fn folder(store: &Arc<CqlStore>, version: u32) -> Result<Folder, StoreError> {
+pub async fn folder(store: &Arc<CqlStore>, version: u32) -> Result<Folder, StoreError> {
     Folder::start(store.clone(), Arc::new(Rules { version, ..Rules::built_in() })).await
 }
 
 /// Version, events and rules of each view that there is.
-async fn views(store: &CqlStore, people: u32) -> BTreeMap<u32, (Version, EventSet, u32)> {
+pub async fn views(store: &CqlStore, people: u32) -> BTreeMap<u32, (Version, EventSet, u32)> {
     let subjects: Vec<_> = (0..people).map(subject).collect();
     let found = store.lookup_many(&subjects).await.unwrap();
     let of = |found: &yima_store::VersionedView| {
@@ -70,7 +70,7 @@ async fn views(store: &CqlStore, people: u32) -> BTreeMap<u32, (Version, EventSe
 }
 
 /// Nobody waits for long.
-fn quick(options: CqlOptions) -> CqlOptions {
+pub fn quick(options: CqlOptions) -> CqlOptions {
     CqlOptions {
         beat_every: Duration::from_millis(50),
         dead_after: Duration::from_millis(500),

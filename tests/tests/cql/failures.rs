@@ -5,19 +5,17 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use yima_tests::checker::{Clients, Load, Record};
+use yima_tests::checker::{BOUND, Clients, Load, Record, converge, options, people, settle};
 use yima_tests::{Cluster, ClusterOptions, Region, Yima, now};
-
-use super::regions::{BOUND, converge, options, people, settle};
 
 /// How long the load goes on in each state: not waiting for anything, but how much of it there is.
 const A_WHILE: Duration = Duration::from_secs(4);
 /// A request that a dead node had is over after this: `request_timeout_ms` twice, and the writer's repetition.
-const FAILED_OVER: Duration = Duration::from_secs(6);
+pub const FAILED_OVER: Duration = Duration::from_secs(6);
 /// After a cut is healed, until every region has everything of the others.
-const HEALED: Duration = Duration::from_secs(90);
+pub const HEALED: Duration = Duration::from_secs(90);
 
-fn clients(readers: &[(usize, &Yima)], writers: &[(usize, &Yima)], subjects: usize, regions: &[&str]) -> Clients {
+pub fn clients(readers: &[(usize, &Yima)], writers: &[(usize, &Yima)], subjects: usize, regions: &[&str]) -> Clients {
     let urls = |nodes: &[(usize, &Yima)], url: fn(&Yima) -> String| {
         nodes.iter().map(|(region, node)| (*region, url(node))).collect()
     };
@@ -39,16 +37,17 @@ fn one_node_of_three_dies_and_comes_back() {
     let (writers, readers) = ([region.writer(&[]), region.writer(&[])], [region.reader(&[]), region.reader(&[])]);
     let clients = clients(&[(0, &readers[0]), (0, &readers[1])], &[(0, &writers[0]), (0, &writers[1])], 40, &["xian"]);
     let mut moments = Vec::new();
-    let record = clients.run(Load { senders: 4, events_each: 1_000, batch: 20, readers: 3 }, || {
-        thread::sleep(A_WHILE);
-        moments.push(now());
-        cluster.node(1, 2).kill9();
-        thread::sleep(FAILED_OVER + A_WHILE);
-        moments.push(now());
-        cluster.node(1, 2).start();
-        thread::sleep(A_WHILE);
-        clients.stop.store(true, Ordering::SeqCst);
-    });
+    let record =
+        clients.run(Load { senders: 4, events_each: 1_000, batch: 20, readers: 3, pause: Duration::ZERO }, || {
+            thread::sleep(A_WHILE);
+            moments.push(now());
+            cluster.node(1, 2).kill9();
+            thread::sleep(FAILED_OVER + A_WHILE);
+            moments.push(now());
+            cluster.node(1, 2).start();
+            thread::sleep(A_WHILE);
+            clients.stop.store(true, Ordering::SeqCst);
+        });
     let (killed_at, started_at) = (moments[0], moments[1]);
     let failed = |from, to| record.unknown.values().filter(|at| **at >= from && **at < to).count();
     eprintln!(
@@ -78,14 +77,15 @@ fn cut(cluster: ClusterOptions, keyspace: &str) {
     let clients =
         clients(&[(0, &readers[0]), (1, &readers[1])], &[(0, &writers[0]), (1, &writers[1])], 40, &["xian", "chengdu"]);
     let mut moments = Vec::new();
-    let record = clients.run(Load { senders: 4, events_each: 1_000, batch: 20, readers: 4 }, || {
-        thread::sleep(A_WHILE);
-        cluster.cut(2);
-        moments.push(now());
-        thread::sleep(FAILED_OVER + A_WHILE);
-        moments.push(now());
-        clients.stop.store(true, Ordering::SeqCst);
-    });
+    let record =
+        clients.run(Load { senders: 4, events_each: 1_000, batch: 20, readers: 4, pause: Duration::ZERO }, || {
+            thread::sleep(A_WHILE);
+            cluster.cut(2);
+            moments.push(now());
+            thread::sleep(FAILED_OVER + A_WHILE);
+            moments.push(now());
+            clients.stop.store(true, Ordering::SeqCst);
+        });
     let (cut_at, ended_at) = (moments[0], moments[1]);
     told_while_cut(&record, cut_at.plus(FAILED_OVER), ended_at);
     let mut record = settle(&clients, record);
@@ -101,7 +101,7 @@ fn cut(cluster: ClusterOptions, keyspace: &str) {
 }
 
 /// That both regions went on, each true of its own, and that neither claimed to know the other.
-fn told_while_cut(record: &Record, from: yima_schema::time::Time, to: yima_schema::time::Time) {
+pub fn told_while_cut(record: &Record, from: yima_schema::time::Time, to: yima_schema::time::Time) {
     for region in [0, 1] {
         let acknowledged =
             record.acknowledged.iter().filter(|a| a.region == region && a.at > from && a.at < to).count();

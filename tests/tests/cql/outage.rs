@@ -5,9 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use yima_schema::time::Time;
+use yima_tests::checker::options;
 use yima_tests::{Cluster, ClusterOptions, Region, Reply, Yima, new_person};
-
-use super::regions::options;
 
 /// After this, what was shown is not shown any more.
 const MAX_STALE: Duration = Duration::from_secs(20);

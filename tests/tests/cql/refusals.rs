@@ -16,6 +16,7 @@ fn what_a_database_that_answers_is_refused_for() {
     // What follows needs a keyspace that is in order, and leaves one that is not.
     let options = migrated(contact_point, "refusals");
     other_datacenter(&options);
+    not_in_the_other_datacenter(&options, cluster.contact_points(2)[0].to_string());
     too_few_replicas(&options);
     other_pseudonym_key(contact_point, "refusals");
     newer_schema(&options, contact_point, "refusals");
@@ -47,6 +48,19 @@ fn missing_keyspace(contact_point: &str, keyspace: &str) {
 fn other_datacenter(options: &Options) {
     let elsewhere = options.clone().env("YIMA_STORE__CQL__DATACENTER", "dc7");
     refuses(&elsewhere, &["store.cql.datacenter", "no datacenter dc7", "dc1"]);
+}
+
+/// A region whose datacenter has nothing of the keyspace that all regions share.
+fn not_in_the_other_datacenter(options: &Options, contact_point: String) {
+    let other = options
+        .clone()
+        .env("YIMA_REGION__NAME", "chengdu")
+        .env("YIMA_STORE__CQL__DATACENTER", "dc2")
+        .env("YIMA_STORE__CQL__CONTACT_POINTS", format!("[\"{contact_point}\"]"));
+    let migrated = other.command().arg("migrate").output().expect("yima can be run");
+    assert_eq!(migrated.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&migrated.stderr);
+    assert!(said.contains("no replicas in datacenter dc2"), "{said}");
 }
 
 fn too_few_replicas(options: &Options) {

@@ -91,11 +91,11 @@ impl Following {
         folder: &Folder,
     ) -> Result<(), StoreError> {
         self.read(source, Place::Here, marks).await?;
-        self.look_for_missing(source, marks).await?;
+        let lost = self.look_for_missing(source, marks).await?;
         self.fold_arrived(source, marks, folder).await?;
         self.fetch_late(source, marks, folder).await?;
-        // Everything that its writer had marked by then is folded and published.
-        if self.done.upto() >= source.taken {
+        // Everything that its writer had marked by then is folded and published, unless marks were lost: nobody knows what they stood for.
+        if self.done.upto() >= source.taken && !source.missed && !lost {
             self.as_of = source.as_of;
         }
         let now = (self.done.upto(), self.as_of);
@@ -128,30 +128,32 @@ impl Following {
     }
 
     /// Numbers that were written and are not here may be on their way; if they stay away they are read where they come from. What is not there
-    /// either has expired: somebody has to reconcile.
-    async fn look_for_missing(&mut self, source: &Source, marks: &dyn MarkFeed) -> Result<(), StoreError> {
+    /// either has expired, and somebody has to reconcile; returns whether that is so.
+    async fn look_for_missing(&mut self, source: &Source, marks: &dyn MarkFeed) -> Result<bool, StoreError> {
         // In this order: far behind, what has not been read yet is much.
         if self.waiting.len() >= MAX_WAITING || self.missing(source).is_empty() {
             self.missing_since = None;
-            return Ok(());
+            return Ok(false);
         }
         let since = *self.missing_since.get_or_insert_with(Instant::now);
         if since.elapsed() < FETCH_AFTER {
-            return Ok(());
+            return Ok(false);
         }
         self.read(source, Place::Source, marks).await?;
         self.missing_since = None;
         let lost = self.missing(source);
-        if !lost.is_empty() && self.waiting.len() < MAX_WAITING {
-            tracing::error!(
-                region = source.region,
-                marks = lost.len(),
-                "marks expired before they were followed: run yima reconcile"
-            );
-            count(source, Outcome::Missed, lost.len());
-            lost.into_iter().for_each(|number| self.done.add(number));
+        if lost.is_empty() || self.waiting.len() >= MAX_WAITING {
+            return Ok(false);
         }
-        Ok(())
+        marks.missed(source).await?;
+        tracing::error!(
+            region = source.region,
+            marks = lost.len(),
+            "marks expired before they were followed: run yima reconcile"
+        );
+        count(source, Outcome::Missed, lost.len());
+        lost.into_iter().for_each(|number| self.done.add(number));
+        Ok(true)
     }
 
     fn missing(&self, source: &Source) -> Vec<u64> {

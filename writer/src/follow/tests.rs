@@ -84,6 +84,11 @@ impl MarkFeed for Fake {
         Ok(())
     }
 
+    async fn missed(&self, _: &Source) -> Result<(), StoreError> {
+        self.source.lock().missed = true;
+        Ok(())
+    }
+
     async fn close_dead(&self) -> Result<usize, StoreError> {
         Ok(0)
     }
@@ -104,6 +109,7 @@ impl Test {
             stream: StreamId(1),
             position: 0,
             settled_as_of: Time::MIN,
+            missed: false,
             written,
             open: true,
             taken: written,
@@ -196,7 +202,7 @@ async fn what_does_not_arrive_is_fetched_and_what_nobody_has_is_void_only_when_c
 }
 
 #[tokio::test]
-async fn marks_that_expired_are_passed_over() {
+async fn marks_that_expired_are_passed_over_and_nobody_is_told_to_know_all_until_reconciled() {
     let mut test = Test::new(3).await;
     test.mark(3, 3);
     test.arrives(3).await;
@@ -204,6 +210,11 @@ async fn marks_that_expired_are_passed_over() {
     assert_eq!(test.settled(), (0, false));
     test.much_later().await;
     assert!(test.is_red(3).await);
+    assert_eq!(test.settled(), (3, false));
+    test.follower.round().await.unwrap();
+    assert_eq!(test.settled(), (3, false));
+    test.fake.source.lock().missed = false;
+    test.follower.round().await.unwrap();
     assert_eq!(test.settled(), (3, true));
 }
 

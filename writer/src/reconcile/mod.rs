@@ -106,6 +106,10 @@ pub async fn reconcile<S: Everyone + WriterStore + 'static>(
         None => Ok(()),
     };
     done.and(closed)?;
+    if !options.report {
+        let since = run.scan.progress().started_at;
+        patiently(|| store.reconciled(since)).await?;
+    }
     Ok(Report::of(&run.scan))
 }
 

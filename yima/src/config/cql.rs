@@ -32,7 +32,7 @@ pub struct CqlConfig {
     /// A look-up is also sent to another replica after this. Milliseconds, default 100; below `request_timeout_ms`.
     #[serde(rename = "speculate_after_ms", deserialize_with = "config::ms")]
     pub speculate_after: Duration,
-    /// How long changes and marks stay for those who are behind. Seconds, default 12 h.
+    /// How long changes and marks stay for those who are behind. Seconds, default 12 h; at least twice `dead_after_ms` and `lease_ms` together.
     #[serde(rename = "retention_s", deserialize_with = "config::s")]
     pub retention: Duration,
     /// How often a writer gives a sign of life. Milliseconds, default 1,000.
@@ -92,16 +92,13 @@ impl CqlConfig {
     }
 
     fn check(&self) -> Result<(), Failure> {
-        const SECOND: Duration = Duration::from_secs(1);
         for (key, given, least) in [
             ("store.cql.request_timeout_ms", self.request_timeout, Duration::from_millis(1)),
-            ("store.cql.retention_s", self.retention, SECOND * 60),
             ("store.cql.beat_every_ms", self.beat_every, Duration::from_millis(10)),
-            ("store.cql.lease_ms", self.lease, SECOND),
+            ("store.cql.lease_ms", self.lease, Duration::from_secs(1)),
         ] {
             if given < least {
-                let unit = if key.ends_with("_ms") { least.as_millis() } else { u128::from(least.as_secs()) };
-                return Err(Failure::setting(key, format!("expected at least {unit}")));
+                return Err(Failure::setting(key, format!("expected at least {}", least.as_millis())));
             }
         }
         // Fewer beats than that, and a slow write would be taken for a death.
@@ -109,6 +106,13 @@ impl CqlConfig {
             return Err(Failure::setting(
                 "store.cql.dead_after_ms",
                 "expected at least three times store.cql.beat_every_ms",
+            ));
+        }
+        // A dead writer's marks are followed when it is taken for dead and whoever held the lease has lost it.
+        if self.retention < (self.dead_after + self.lease) * 2 {
+            return Err(Failure::setting(
+                "store.cql.retention_s",
+                "expected at least twice store.cql.dead_after_ms and lease_ms together",
             ));
         }
         Ok(())
@@ -140,7 +144,7 @@ mod tests {
         assert!(refused(&slow).starts_with("store.cql.dead_after_ms: "));
         let alone = CqlConfig { password: Some(Secret::from("hunter2".to_owned())), ..config.clone() };
         assert_eq!(refused(&alone), "store.cql.user: expected with store.cql.password");
-        let for_ever = CqlConfig { retention: Duration::ZERO, ..config };
-        assert_eq!(refused(&for_ever), "store.cql.retention_s: expected at least 60");
+        let forgetful = CqlConfig { retention: Duration::from_secs(39), ..config };
+        assert!(refused(&forgetful).starts_with("store.cql.retention_s: "));
     }
 }

@@ -32,7 +32,5 @@ pub(crate) fn memory(cluster: &Arc<Cluster>, uploads: usize) {
 }
 
 fn resident_megabytes(service: &Yima) -> f64 {
-    let metrics = service.http().get(&format!("{}/metrics", service.admin_url()), "").text().to_owned();
-    let figure = metrics.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
-    figure.and_then(|bytes| bytes.parse::<f64>().ok()).expect("a gauge of the process") / 1e6
+    service.metric("process_resident_memory_bytes", &[]) / 1e6
 }

@@ -1,0 +1,29 @@
+//! What takes too long for every commit, under the checker: `soak kills [COUNT [SEED]]`, `soak hints [SECONDS]`; see `tests/soak`.
+
+/// A line on standard output.
+macro_rules! report {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout(), $($words)*).expect("standard output is open")
+    }};
+}
+
+mod hints;
+mod kills;
+mod services;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some("kills") => kills::run(number(&arguments, 1, 300), number(&arguments, 2, rand::random())),
+        Some("hints") => hints::run(Duration::from_secs(number(&arguments, 1, 60))),
+        Some(_) | None => panic!("kills [COUNT [SEED]] or hints [SECONDS]"),
+    }
+}
+
+fn number<N: FromStr>(arguments: &[String], at: usize, default: N) -> N {
+    arguments.get(at).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{text}: a number is expected")))
+}
