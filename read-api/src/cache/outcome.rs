@@ -20,7 +20,7 @@ pub enum Outcome {
     Negative,
     /// No answer: the store was not asked, to spare it.
     Throttled,
-    /// No answer.
+    /// No answer, or nobody there to take it any more.
     Error,
     /// A load behind a stale answer: no request of its own.
     Revalidated,
@@ -71,5 +71,23 @@ impl Outcomes {
 
     pub fn count(&self, outcome: Outcome) {
         self.requests[outcome as usize].increment(1);
+    }
+
+    /// A look that has to wait.
+    pub fn look(&self) -> Look<'_> {
+        Look { outcomes: self, outcome: Outcome::Error }
+    }
+}
+
+/// A look under way. It is counted once, when it is dropped: as an error unless it came to something else, so also when its client has
+/// gone away.
+pub(super) struct Look<'a> {
+    outcomes: &'a Outcomes,
+    pub outcome: Outcome,
+}
+
+impl Drop for Look<'_> {
+    fn drop(&mut self) {
+        self.outcomes.count(self.outcome);
     }
 }

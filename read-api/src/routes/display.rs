@@ -14,6 +14,7 @@ use yima_service::http::Failure;
 
 use crate::app::{App, no_answer};
 use crate::body::DisplayBody;
+use crate::cache::Answer;
 use crate::cache::entry::{Display, Entry};
 use crate::headers::{YIMA_REFRESH_AFTER, small_number};
 
@@ -27,20 +28,18 @@ pub(crate) async fn display(app: Arc<App>, request: Request) -> Result<Response,
     let remaining = app.limits.display.take(session, 1)?;
     let asked = request.headers().get(IF_NONE_MATCH);
 
-    // What the client was shown is looked into only when it is not what we have: most ask again about the same.
-    let mut answer = match app.views.peek(subject, Version::ABSENT, now) {
-        Some(answer) => answer,
-        None => app.views.get(subject, Version::ABSENT).await.map_err(no_answer)?,
+    // The version that the client was shown. Looked into only when its tag is not of what we have: most ask again about the same.
+    let shown = || asked.and_then(|asked| app.tags.version(subject, asked)).unwrap_or(Version::ABSENT);
+    let serves = |answer: &Answer| {
+        asked.is_none_or(|asked| *asked == show(&app, subject, &answer.entry, now).etag)
+            || shown() <= answer.entry.held.version
     };
-    let mut display = show(&app, subject, &answer.entry, now);
-    let mut unchanged = asked.is_some_and(|asked| matches(asked, &display.etag));
-    if let Some(shown) = asked.filter(|_| !unchanged).and_then(|asked| app.tags.version(subject, asked))
-        && shown > answer.entry.held.version
-    {
-        answer = app.views.get(subject, shown).await.map_err(no_answer)?;
-        display = show(&app, subject, &answer.entry, now);
-        unchanged = asked.is_some_and(|asked| matches(asked, &display.etag));
-    }
+    let answer = match app.views.peek(subject, Version::ABSENT, now).filter(serves) {
+        Some(answer) => app.views.give(subject, answer, now),
+        None => app.views.get(subject, shown()).await.map_err(no_answer)?,
+    };
+    let display = show(&app, subject, &answer.entry, now);
+    let unchanged = asked.is_some_and(|asked| matches(asked, &display.etag));
 
     let mut response = if unchanged {
         let mut response = Response::new(Body::empty());

@@ -4,6 +4,8 @@ mod code;
 mod display;
 mod scan;
 mod sessions;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
