@@ -53,6 +53,7 @@ pub(crate) struct Limiters {
     pub display: RateLimiter,
     pub code: RateLimiter,
     pub scan: RateLimiter,
+    pub reload: RateLimiter,
     pub session: RateLimiter,
     pub sign_in: RateLimiter,
 }
@@ -70,6 +71,7 @@ impl App {
             display: RateLimiter::new("display", &config.limits.display),
             code: RateLimiter::new("code", &config.limits.code),
             scan: RateLimiter::new("scan", &config.limits.scan),
+            reload: RateLimiter::new("reload", &config.limits.reload),
             session: RateLimiter::new("session", &config.limits.session),
             sign_in: RateLimiter::new("sign-in", &config.limits.sign_in),
         };
@@ -93,8 +95,8 @@ impl App {
 
     /// Forgets rate limits that count nothing any more. To be called about once a minute.
     pub fn sweep(&self) {
-        let Limiters { display, code, scan, session, sign_in } = &self.limits;
-        for limiter in [display, code, scan, session, sign_in] {
+        let Limiters { display, code, scan, reload, session, sign_in } = &self.limits;
+        for limiter in [display, code, scan, reload, session, sign_in] {
             limiter.sweep();
         }
     }

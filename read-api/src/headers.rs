@@ -77,6 +77,7 @@ fn cache_status(answer: &Answer) -> HeaderValue {
         Outcome::Stale => "yima; hit; ttl=-1; detail=stale",
         Outcome::Miss => "yima; fwd=miss; stored; detail=miss",
         Outcome::Coalesced => "yima; fwd=miss; collapsed; detail=coalesced",
+        Outcome::Bypass => "yima; fwd=request; stored; detail=bypass",
         Outcome::Revalidated => "yima; fwd=stale; detail=revalidated",
         Outcome::Throttled => "yima; fwd=miss; detail=throttled",
         Outcome::Error => "yima; fwd=miss; detail=error",

@@ -193,6 +193,29 @@ impl Views {
         Err(NoAnswer::BeingUpdated)
     }
 
+    /// The answer from the store, past what is held: of a load that began after this was asked. If the store cannot say, that of
+    /// [`Self::get`].
+    ///
+    /// # Errors
+    /// See [`NoAnswer`].
+    pub async fn reload(self: &Arc<Self>, subject: SubjectId, client: Version) -> Result<Answer, NoAnswer> {
+        let mut look = self.outcomes.look();
+        for turn in 0..MAX_LOADS {
+            let (load, joined) = self.load(subject, Origin::Store);
+            let Ok((entry, origin)) = load.await else { break };
+            let began_before = joined && turn == 0;
+            if began_before || origin == Origin::Disk {
+                continue;
+            }
+            if let Some(answer) = self.judge(entry, subject, client, (self.clock)(), Outcome::Bypass) {
+                look.outcome = answer.outcome;
+                return Ok(answer);
+            }
+        }
+        look.not_counted();
+        self.get(subject, client).await
+    }
+
     /// A complete poll of the feed began at `began` and everything it told is applied; what it told of other regions is true with it.
     pub fn polled(&self, began: Time, regions: &[(String, Option<Time>)]) {
         self.follow(self.generations.load().polled(began), regions);
@@ -250,7 +273,7 @@ impl Views {
             Freshness::Fresh { as_of } => Some(Answer { entry, as_of, fresh: true, outcome }),
             Freshness::Stale { as_of } => {
                 // What came from the store just now is a miss all the same.
-                let from_store = matches!(outcome, Outcome::Miss | Outcome::Coalesced);
+                let from_store = matches!(outcome, Outcome::Miss | Outcome::Coalesced | Outcome::Bypass);
                 let outcome = if from_store { outcome } else { Outcome::Stale };
                 Some(Answer { entry, as_of, fresh: false, outcome })
             }

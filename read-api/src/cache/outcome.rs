@@ -18,6 +18,8 @@ pub enum Outcome {
     Stale,
     /// A proved absence, in memory.
     Negative,
+    /// Loaded past what is held, because the request asked for that.
+    Bypass,
     /// No answer: the store was not asked, to spare it.
     Throttled,
     /// No answer, or nobody there to take it any more.
@@ -27,13 +29,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::HitMemory,
         Self::HitDisk,
         Self::Miss,
         Self::Coalesced,
         Self::Stale,
         Self::Negative,
+        Self::Bypass,
         Self::Throttled,
         Self::Error,
         Self::Revalidated,
@@ -48,6 +51,7 @@ impl Outcome {
             Self::Coalesced => "coalesced",
             Self::Stale => "stale",
             Self::Negative => "negative",
+            Self::Bypass => "bypass",
             Self::Throttled => "throttled",
             Self::Error => "error",
             Self::Revalidated => "revalidated",
@@ -84,6 +88,13 @@ impl Outcomes {
 pub(super) struct Look<'a> {
     outcomes: &'a Outcomes,
     pub outcome: Outcome,
+}
+
+impl Look<'_> {
+    /// It goes on in a look of its own.
+    pub fn not_counted(self) {
+        std::mem::forget(self); // there is nothing to free
+    }
 }
 
 impl Drop for Look<'_> {
