@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
-use bytes::Bytes;
 use yima_schema::code::{IssuerKey, IssuerKeys};
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::seal::SealKeys;
@@ -17,6 +16,7 @@ use crate::cache::{NoAnswer, Views};
 use crate::config::ReadApiConfig;
 use crate::etag::EntityTags;
 use crate::headers::AsOf;
+use crate::public::{Lifetime, Public};
 
 /// Secrets and public keys of a read node; those of a region's nodes are the same.
 pub struct Keys {
@@ -30,6 +30,12 @@ pub struct Keys {
     pub identity_provider: Verifier,
 }
 
+/// A scanner that cannot ask goes on with the keys it has, as long as a stale view is given; so does a cache in front of it.
+const KEYS_LIFETIME: Lifetime = Lifetime {
+    everywhere: "public, max-age=300, stale-while-revalidate=3600, stale-if-error=86400",
+    at_the_edge: "max-age=60, stale-while-revalidate=600, stale-if-error=86400",
+};
+
 /// See the module.
 pub struct App {
     pub(crate) views: Arc<Views>,
@@ -42,7 +48,7 @@ pub struct App {
     pub(crate) tags: EntityTags,
     pub(crate) issuer: IssuerKey,
     pub(crate) issuers: IssuerKeys,
-    pub(crate) jwks: Bytes,
+    pub(crate) jwks: Public,
     pub(crate) limits: Limiters,
     pub(crate) as_of: AsOf,
     pub(crate) clock: fn() -> Time,
@@ -65,7 +71,8 @@ impl App {
     /// Without a sealing secret.
     pub fn new(views: Arc<Views>, config: ReadApiConfig, region: &str, keys: Keys, clock: fn() -> Time) -> Arc<Self> {
         let issuers = IssuerKeys::new(vec![keys.issuer.verifying_key()]);
-        let jwks = serde_json::json!({ "keys": issuers.jwks() }).to_string().into();
+        let jwks = serde_json::json!({ "keys": issuers.jwks() }).to_string();
+        let jwks = Public::new(jwks.into(), "application/jwk-set+json", KEYS_LIFETIME);
         let newest = keys.seal.last().expect("a read node has a sealing secret");
         let limits = Limiters {
             display: RateLimiter::new("display", &config.limits.display),

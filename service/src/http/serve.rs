@@ -23,7 +23,7 @@ use crate::lifecycle::Lifecycle;
 const MAX_HEADERS: usize = 64;
 /// What a connection over the limit gets, whatever it asks.
 const FULL: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nCache-Control: no-store\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// Serves `app` on `listener` until the soft stop; then no connection is accepted, idle ones are closed, and those with a request under way
 /// after its answer. The hard stop drops them. The future ends with accepting; connections are tasks of `lifecycle`.
