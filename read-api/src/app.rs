@@ -10,6 +10,7 @@ use yima_schema::session::{Holder, Session};
 use yima_schema::subject::{PseudonymKey, SubjectId};
 use yima_schema::time::Time;
 use yima_service::jwt::{self, Verifier};
+use yima_service::load::Load;
 use yima_service::rate::RateLimiter;
 
 use crate::cache::{NoAnswer, Views};
@@ -51,6 +52,7 @@ pub struct App {
     pub(crate) jwks: Public,
     pub(crate) limits: Limiters,
     pub(crate) as_of: AsOf,
+    pub(crate) load: Arc<Load>,
     pub(crate) clock: fn() -> Time,
 }
 
@@ -69,7 +71,14 @@ impl App {
     ///
     /// # Panics
     /// Without a sealing secret.
-    pub fn new(views: Arc<Views>, config: ReadApiConfig, region: &str, keys: Keys, clock: fn() -> Time) -> Arc<Self> {
+    pub fn new(
+        views: Arc<Views>,
+        config: ReadApiConfig,
+        region: &str,
+        keys: Keys,
+        load: Arc<Load>,
+        clock: fn() -> Time,
+    ) -> Arc<Self> {
         let issuers = IssuerKeys::new(vec![keys.issuer.verifying_key()]);
         let jwks = serde_json::json!({ "keys": issuers.jwks() }).to_string();
         let jwks = Public::new(jwks.into(), "application/jwk-set+json", KEYS_LIFETIME);
@@ -95,6 +104,7 @@ impl App {
             jwks,
             limits,
             as_of: AsOf::default(),
+            load,
             config,
             clock,
         })

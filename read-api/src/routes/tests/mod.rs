@@ -20,6 +20,7 @@ use yima_schema::subject::PseudonymKey;
 use yima_schema::time::DAY;
 use yima_schema::view::Version;
 use yima_service::jwt::{Issuer, Verifier};
+use yima_service::load::Load;
 
 use super::*;
 use crate::app::Keys;
@@ -49,7 +50,7 @@ impl Node {
             seal: vec![[2; 32]],
             identity_provider: Verifier::from_jwks(&jwks, "test").unwrap(),
         };
-        let app = App::new(views, config, "xian", keys, now);
+        let app = App::new(views, config, "xian", keys, Load::fixed(0.0), now);
         Self { app, store, metrics: recorder.handle() }
     }
 
