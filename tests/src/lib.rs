@@ -7,6 +7,7 @@ mod http;
 mod options;
 mod people;
 mod region;
+mod shared_cache;
 mod yima;
 
 pub use cluster::{Cluster, ClusterOptions, Node};
@@ -14,4 +15,5 @@ pub use http::{Http, Reply};
 pub use options::Options;
 pub use people::{Person, ago, new_person, now};
 pub use region::Region;
+pub use shared_cache::{SharedCache, Software};
 pub use yima::{NotStarted, Yima};

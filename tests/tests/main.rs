@@ -14,6 +14,7 @@ mod journey;
 mod limits;
 mod load;
 mod rows;
+mod shared_cache;
 mod sockets;
 mod start_stop;
 
