@@ -62,6 +62,8 @@ pub struct CacheConfig {
     pub disk_path: Option<PathBuf>,
     /// Over this, the disk tier takes nobody new. Bytes, default 8 GiB; 0: no disk tier. About 400 bytes a person.
     pub disk_bytes: u64,
+    /// Subjects that the audit compares with the store. Per second, default 1,000; 0: no audit. Only with a disk tier.
+    pub audit_per_s: u32,
     /// Subjects of whom the ledger remembers what was learned of them last. Default 16 million, about 20 bytes each when full; more than
     /// can change within `load_timeout_ms`.
     pub ledger_entries: usize,
@@ -90,6 +92,7 @@ impl Default for CacheConfig {
             absent_bytes: 16 << 20,
             disk_path: None,
             disk_bytes: 8 << 30,
+            audit_per_s: 1_000,
             ledger_entries: 16_000_000,
             max_lag: Duration::from_secs(2),
             max_stale: DAY,

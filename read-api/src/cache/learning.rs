@@ -128,6 +128,15 @@ impl Views {
         }
     }
 
+    /// The version that a look would find here now, in whatever tier. Waits for the disk.
+    pub(super) fn held_version(&self, subject: SubjectId) -> Version {
+        if let Some(entry) = self.memory.get(subject) {
+            return entry.held.version;
+        }
+        let found = self.disk().and_then(|disk| disk.lookup(subject).ok().flatten());
+        found.map_or(Version::ABSENT, |found| found.held.version)
+    }
+
     pub(super) fn disk(&self) -> Option<Arc<Disk>> {
         self.disk.load_full()
     }

@@ -3,6 +3,7 @@
 //! There is one way into the tiers (`learning.rs`), in which nothing older ever replaces something newer. What is looked at is judged by one
 //! function (`freshness.rs`) before it is given.
 
+pub mod audit;
 mod breaker;
 pub mod disk;
 pub mod entry;

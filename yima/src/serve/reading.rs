@@ -6,6 +6,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use yima_read_api::app::{App, Keys};
 use yima_read_api::cache::Views;
+use yima_read_api::cache::audit::Audit;
 use yima_read_api::cache::disk::{Disk, DiskError, DiskOptions, Identity, State};
 use yima_read_api::cache::follower::Follower;
 use yima_schema::subject::PseudonymKey;
@@ -83,6 +84,7 @@ impl Reading {
         process.warn_of_demo(config.read_api.bind);
         let cache = &config.read_api.cache;
         let (disk, state) = disk.map_or((None, None), |(disk, state)| (Some(disk), state));
+        let has_disk = disk.is_some();
         let views = Views::new(store.views(), cache, disk.map(|disk| (disk, state.as_ref())), now);
         let followed = views.clone();
         telemetry.metrics().before_scrape(move || followed.report());
@@ -96,6 +98,13 @@ impl Reading {
         lifecycle.spawn_critical("follower", async move {
             soft.run_until_cancelled(follower.run()).await;
         });
+        if has_disk && cache.audit_per_s > 0 {
+            let audit = Audit::new(views.clone(), cache.audit_per_s, now);
+            let soft = lifecycle.soft().clone();
+            lifecycle.spawn("audit", async move {
+                soft.run_until_cancelled(audit.run()).await;
+            });
+        }
         let app = App::new(views, config.read_api.clone(), &config.region.name, read_keys, process.load.clone(), now);
         let layer = EdgeLayer::new("read-api", &config.read_api.http, telemetry);
         let service = yima_read_api::service(app.clone(), demo, &layer);

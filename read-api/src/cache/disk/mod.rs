@@ -10,6 +10,7 @@ mod state;
 mod tests;
 
 use std::fs::{self, File};
+use std::ops::Bound;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -142,6 +143,25 @@ impl Disk {
     pub fn lookup(&self, subject: SubjectId) -> Result<Option<Found>, DiskError> {
         let Some(row) = self.rows.get(subject.as_bytes()).map_err(|fault| broken(&fault))? else { return Ok(None) };
         row::decode(subject, &row).ok_or_else(|| DiskError::Broken("a row is damaged".into()))
+    }
+
+    /// Up to `limit` subjects after one, by ascending id, each with the version that is here. Damaged rows are left out.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn subjects(&self, after: Option<SubjectId>, limit: usize) -> Result<Vec<(SubjectId, Version)>, DiskError> {
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.as_bytes().to_vec()));
+        let mut subjects = Vec::with_capacity(limit);
+        for row in self.rows.range::<Vec<u8>, _>((from, Bound::Unbounded)) {
+            let (key, row) = row.into_inner().map_err(|fault| broken(&fault))?;
+            // The state's key has another length.
+            let Ok(subject) = key.as_ref().try_into().map(SubjectId::from_bytes) else { continue };
+            subjects.extend(row::split(subject, &row).map(|(held, _)| (subject, held.version)));
+            if subjects.len() >= limit {
+                break;
+            }
+        }
+        Ok(subjects)
     }
 
     /// Writes what was learned of a subject, unless something newer is here, and returns the newest version that is here then. A `view`

@@ -3,6 +3,7 @@
 use tempfile::TempDir;
 
 use super::*;
+use crate::cache::audit::Audit;
 use crate::cache::disk::{DiskOptions, Identity};
 
 pub fn options(directory: &TempDir) -> DiskOptions {
@@ -130,4 +131,27 @@ async fn without_its_disk_it_goes_on_and_the_next_start_believes_no_more_than_wa
     assert!(answer.entry.held.version == Version(1) && answer.as_of < lost_at);
     follower.poll().await.unwrap();
     assert_eq!(ask(&views, 1).await.unwrap().entry.held.version, Version(2));
+}
+
+#[tokio::test]
+async fn a_change_that_was_not_told_is_found_and_repaired() {
+    let (store, directory) = (TestStore::new(), TempDir::new().unwrap());
+    known(&store, &directory).await;
+    let (views, mut follower) = start(&store, options(&directory));
+    let mut audit = Audit::new(views.clone(), 1_000, now);
+    store.set(subject(1)); // published at last
+    store.set(subject(2)); // never told
+    follower.poll().await.unwrap();
+    audit.look().await.unwrap();
+    store.append_again(subject(1));
+    advance(30_000);
+    follower.poll().await.unwrap();
+    audit.judge_suspects().await;
+    assert_eq!(ask(&views, 2).await.unwrap().entry.held.version, Version(1), "not yet a finding");
+    let lookups = store.lookups.load(Ordering::Relaxed);
+    advance(31_000);
+    follower.poll().await.unwrap();
+    audit.judge_suspects().await;
+    assert_eq!(store.lookups.load(Ordering::Relaxed), lookups + 1, "one of two is a finding");
+    assert_eq!(ask(&views, 2).await.unwrap().entry.held.version, Version(2));
 }

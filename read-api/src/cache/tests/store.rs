@@ -89,6 +89,11 @@ impl TestStore {
         version
     }
 
+    /// Publishes the view that is there.
+    pub fn append_again(&self, subject: SubjectId) {
+        self.append(Some(Change { subject, version: self.version(subject), view: view(subject) }));
+    }
+
     /// A number that a writer took and never used.
     pub fn leave_void(&self) {
         self.append(None);
