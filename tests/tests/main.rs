@@ -7,6 +7,7 @@ mod cluster;
 mod codes;
 mod cql;
 mod crash;
+mod dashboard;
 mod display;
 mod fhir;
 mod fields;

@@ -40,6 +40,7 @@ where
     S: Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
     let lifecycle = lifecycle.clone();
+    let refused = metrics::counter!("http_connections_refused_total");
     let places = Arc::new(Semaphore::new(limits.max_connections.get().min(Semaphore::MAX_PERMITS)));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -56,7 +57,7 @@ where
                 }
             };
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                metrics::counter!("http_connections_refused_total").increment(1);
+                refused.increment(1);
                 // A new socket takes as much at once; if not, closing says it too.
                 let _best_effort = stream.try_write(FULL);
                 continue;

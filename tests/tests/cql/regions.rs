@@ -111,4 +111,6 @@ fn two_regions_keep_every_promise() {
     let mut record = settle(&clients, record);
     converge(&clients, &mut record, Duration::from_secs(60));
     record.check(BOUND);
+    let nodes: Vec<&Yima> = writers.iter().chain(&readers).collect();
+    crate::dashboard::is_answered_by(&nodes);
 }

@@ -41,7 +41,8 @@ async fn a_request_whose_client_goes_away_is_counted_too() {
 #[tokio::test]
 async fn a_tag_that_was_not_given_costs_no_load() {
     let node = Node::start().await;
-    (node.store.write(subject(1)), node.store.write(subject(2)));
+    node.store.write(subject(1));
+    node.store.write(subject(2));
     let me = node.citizen(1);
     node.display(&me, None).await;
     let (before, elsewhere) = (node.lookups(), crate::etag::EntityTags::new(&[9; 32], "xian"));
