@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
-use bytes::Bytes;
 use yima_schema::code::{IssuerKey, IssuerKeys};
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::seal::SealKeys;
@@ -11,12 +10,14 @@ use yima_schema::session::{Holder, Session};
 use yima_schema::subject::{PseudonymKey, SubjectId};
 use yima_schema::time::Time;
 use yima_service::jwt::{self, Verifier};
+use yima_service::load::Load;
 use yima_service::rate::RateLimiter;
 
 use crate::cache::{NoAnswer, Views};
 use crate::config::ReadApiConfig;
 use crate::etag::EntityTags;
 use crate::headers::AsOf;
+use crate::public::{Lifetime, Public};
 
 /// Secrets and public keys of a read node; those of a region's nodes are the same.
 pub struct Keys {
@@ -30,6 +31,12 @@ pub struct Keys {
     pub identity_provider: Verifier,
 }
 
+/// A scanner that cannot ask goes on with the keys it has, as long as a stale view is given; so does a cache in front of it.
+const KEYS_LIFETIME: Lifetime = Lifetime {
+    everywhere: "public, max-age=300, stale-while-revalidate=3600, stale-if-error=86400",
+    at_the_edge: "max-age=60, stale-while-revalidate=600, stale-if-error=86400",
+};
+
 /// See the module.
 pub struct App {
     pub(crate) views: Arc<Views>,
@@ -42,9 +49,10 @@ pub struct App {
     pub(crate) tags: EntityTags,
     pub(crate) issuer: IssuerKey,
     pub(crate) issuers: IssuerKeys,
-    pub(crate) jwks: Bytes,
+    pub(crate) jwks: Public,
     pub(crate) limits: Limiters,
     pub(crate) as_of: AsOf,
+    pub(crate) load: Arc<Load>,
     pub(crate) clock: fn() -> Time,
 }
 
@@ -53,6 +61,7 @@ pub(crate) struct Limiters {
     pub display: RateLimiter,
     pub code: RateLimiter,
     pub scan: RateLimiter,
+    pub reload: RateLimiter,
     pub session: RateLimiter,
     pub sign_in: RateLimiter,
 }
@@ -62,14 +71,23 @@ impl App {
     ///
     /// # Panics
     /// Without a sealing secret.
-    pub fn new(views: Arc<Views>, config: ReadApiConfig, region: &str, keys: Keys, clock: fn() -> Time) -> Arc<Self> {
+    pub fn new(
+        views: Arc<Views>,
+        config: ReadApiConfig,
+        region: &str,
+        keys: Keys,
+        load: Arc<Load>,
+        clock: fn() -> Time,
+    ) -> Arc<Self> {
         let issuers = IssuerKeys::new(vec![keys.issuer.verifying_key()]);
-        let jwks = serde_json::json!({ "keys": issuers.jwks() }).to_string().into();
+        let jwks = serde_json::json!({ "keys": issuers.jwks() }).to_string();
+        let jwks = Public::new(jwks.into(), "application/jwk-set+json", KEYS_LIFETIME);
         let newest = keys.seal.last().expect("a read node has a sealing secret");
         let limits = Limiters {
             display: RateLimiter::new("display", &config.limits.display),
             code: RateLimiter::new("code", &config.limits.code),
             scan: RateLimiter::new("scan", &config.limits.scan),
+            reload: RateLimiter::new("reload", &config.limits.reload),
             session: RateLimiter::new("session", &config.limits.session),
             sign_in: RateLimiter::new("sign-in", &config.limits.sign_in),
         };
@@ -86,6 +104,7 @@ impl App {
             jwks,
             limits,
             as_of: AsOf::default(),
+            load,
             config,
             clock,
         })
@@ -93,8 +112,8 @@ impl App {
 
     /// Forgets rate limits that count nothing any more. To be called about once a minute.
     pub fn sweep(&self) {
-        let Limiters { display, code, scan, session, sign_in } = &self.limits;
-        for limiter in [display, code, scan, session, sign_in] {
+        let Limiters { display, code, scan, reload, session, sign_in } = &self.limits;
+        for limiter in [display, code, scan, reload, session, sign_in] {
             limiter.sweep();
         }
     }

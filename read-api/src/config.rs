@@ -114,6 +114,9 @@ pub struct Limits {
     pub code: RateConfig,
     /// Scans of one checkpoint. Default 50 per second.
     pub scan: RateConfig,
+    /// Scans of one checkpoint that ask past the cache (`Cache-Control: no-cache`); over it they are answered from the cache. Default 5 per
+    /// minute.
+    pub reload: RateConfig,
     /// Sign-ins of one person or checkpoint. Default 30 per minute.
     pub session: RateConfig,
     /// Sign-ins of everybody, wrong tokens included: each costs a signature check. Default 5,000 per second.
@@ -128,6 +131,7 @@ impl Default for Limits {
             display: RateConfig::new(10, SECOND),
             code: RateConfig::new(6, MINUTE),
             scan: RateConfig::new(50, SECOND),
+            reload: RateConfig::new(5, MINUTE),
             session: RateConfig::new(30, MINUTE),
             sign_in: RateConfig::new(5_000, SECOND),
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use axum::http::header::{AGE, CACHE_CONTROL, VARY};
+use axum::http::header::{AGE, CACHE_CONTROL, CACHE_STATUS, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use yima_schema::time::Time;
 
@@ -15,8 +15,6 @@ const YIMA_AS_OF: HeaderName = HeaderName::from_static("yima-as-of");
 const YIMA_REGIONS_AS_OF: HeaderName = HeaderName::from_static("yima-regions-as-of");
 /// Seconds after which a page should ask again.
 pub const YIMA_REFRESH_AFTER: HeaderName = HeaderName::from_static("yima-refresh-after");
-/// RFC 9211.
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// For one person only, and to be asked about each time (RFC 9111 sections 5.2.2.7 and 5.2.2.4).
 pub const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cache");
@@ -77,16 +75,32 @@ fn cache_status(answer: &Answer) -> HeaderValue {
         Outcome::Stale => "yima; hit; ttl=-1; detail=stale",
         Outcome::Miss => "yima; fwd=miss; stored; detail=miss",
         Outcome::Coalesced => "yima; fwd=miss; collapsed; detail=coalesced",
+        Outcome::Bypass => "yima; fwd=request; stored; detail=bypass",
         Outcome::Revalidated => "yima; fwd=stale; detail=revalidated",
         Outcome::Throttled => "yima; fwd=miss; detail=throttled",
         Outcome::Error => "yima; fwd=miss; detail=error",
     })
 }
 
+/// The same in a 304: a hit needs no more words.
+pub fn brief_cache_status(answer: &Answer) -> HeaderValue {
+    match answer.outcome {
+        Outcome::HitMemory | Outcome::HitDisk | Outcome::Negative => HeaderValue::from_static("yima; hit"),
+        Outcome::Stale => HeaderValue::from_static("yima; hit; ttl=-1"),
+        Outcome::Miss
+        | Outcome::Coalesced
+        | Outcome::Bypass
+        | Outcome::Revalidated
+        | Outcome::Throttled
+        | Outcome::Error => cache_status(answer),
+    }
+}
+
 /// A short positive number as a header value.
 pub fn small_number(n: u32) -> HeaderValue {
     match n {
         1 => HeaderValue::from_static("1"),
+        2 => HeaderValue::from_static("2"),
         more => more.into(),
     }
 }

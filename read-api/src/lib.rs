@@ -9,6 +9,7 @@ mod etag;
 mod front;
 mod headers;
 mod pages;
+mod public;
 mod routes;
 mod verdict;
 

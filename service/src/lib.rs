@@ -7,6 +7,7 @@ mod expected;
 pub mod http;
 pub mod jwt;
 pub mod lifecycle;
+pub mod load;
 pub mod rate;
 pub mod ready;
 pub mod telemetry;

@@ -148,11 +148,11 @@ impl RateLimiter {
         self.names.hash_one(name)
     }
 
-    /// Puts `RateLimit` and `RateLimit-Policy` on an answer: values prepared before, nothing is formatted.
+    /// Puts `RateLimit` and `RateLimit-Policy` on an answer, beside those of other limits: values prepared before, nothing is formatted.
     pub fn describe(&self, remaining: Remaining, headers: &mut HeaderMap) {
         let at = usize::try_from(remaining.0 / self.step).unwrap_or(usize::MAX).min(self.remaining.len() - 1);
-        headers.insert(RATE_LIMIT, self.remaining[at].clone());
-        headers.insert(RATE_LIMIT_POLICY, self.policy.clone());
+        headers.append(RATE_LIMIT, self.remaining[at].clone());
+        headers.append(RATE_LIMIT_POLICY, self.policy.clone());
     }
 
     /// Forgets the keys that have their whole burst again, which changes no answer. To be called about once a minute.

@@ -7,6 +7,7 @@ mod http;
 mod options;
 mod people;
 mod region;
+mod shared_cache;
 mod stored;
 mod yima;
 
@@ -15,5 +16,6 @@ pub use http::{Http, Reply};
 pub use options::Options;
 pub use people::{Person, ago, new_person, now};
 pub use region::Region;
+pub use shared_cache::{SharedCache, Software};
 pub use stored::{OfOne, Stored, assert_same_folds};
 pub use yima::{NotStarted, Yima};

@@ -1,9 +1,12 @@
 //! Header fields of a display, and asking whether anything changed.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
+use serde_json::json;
 use yima_schema::time::{HOUR, Time};
-use yima_tests::{Reply, Yima, new_person, now};
+use yima_tests::{Reply, Yima, ago, new_person, now};
 
 use crate::shared;
 
@@ -22,9 +25,56 @@ fn describes_itself(reply: &Reply) {
     assert!(as_of <= now() && now().since(as_of) < Duration::from_secs(2), "fresh answers are at most max_lag old");
     assert!(reply.header("age").parse::<u32>().expect("Age is a number") <= 2);
     assert!(reply.header("yima-refresh-after").parse::<u32>().expect("a number of seconds") >= 1);
-    assert!(reply.header("ratelimit").starts_with("\"display\";r="), "{}", reply.header("ratelimit"));
-    assert!(reply.header("ratelimit-policy").starts_with("\"display\";q="));
-    assert!(!reply.header("x-request-id").is_empty());
+    // A 304 is to be short.
+    let whole = reply.status == 200;
+    assert_eq!(reply.header("ratelimit").starts_with("\"display\";r="), whole, "{}", reply.header("ratelimit"));
+    assert_eq!(reply.header("ratelimit-policy").starts_with("\"display\";q="), whole);
+    assert_eq!(!reply.header("x-request-id").is_empty(), whole);
+}
+
+/// An answer as it comes over the wire, head and body.
+fn on_the_wire(yima: &Yima, session: &str, shown: &str) -> Vec<u8> {
+    let address = yima.read_url().replace("http://", "");
+    let mut stream = TcpStream::connect(&address).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time above zero");
+    let request = format!(
+        "GET /v1/display HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {session}\r\nIf-None-Match: {shown}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("a request is small");
+    let mut answer = Vec::new();
+    loop {
+        let mut part = [0; 4_096];
+        let read = stream.read(&mut part).expect("more of the answer");
+        assert!(read > 0, "the connection is kept");
+        answer.extend_from_slice(&part[..read]);
+        let text = String::from_utf8_lossy(&answer);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        if length.map_or(0, |length| length.parse::<usize>().expect("a number")) == body.len() {
+            return answer;
+        }
+    }
+}
+
+#[test]
+fn answers_are_small_on_the_wire() {
+    let yima = shared();
+    let (person, lab) = (new_person(), yima.agency_token("lab-7"));
+    let session = yima.session_of(&person);
+    let (name, dose) =
+        (json!({ "name": "欧阳明月", "born": "1990-03-07" }), |n| json!({ "vaccine": "210", "dose": n }));
+    yima.event(&lab, &person.event("i-1", "identity", &ago(HOUR), name));
+    for n in 1..=3 {
+        yima.event(&lab, &person.event(&format!("v-{n}"), "vaccination", &ago(HOUR * (n * 24)), dose(n)));
+        yima.event(&lab, &person.test(&format!("t-{n}"), "negative", HOUR * n));
+    }
+    let known = yima.display(&session);
+    assert_eq!(known.json(200)["tests"].as_array().map(Vec::len), Some(3));
+    let first = on_the_wire(&yima, &session, "\"\"");
+    assert!(first.starts_with(b"HTTP/1.1 200 OK") && first.len() <= 1_500, "{} bytes", first.len());
+    let unchanged = on_the_wire(&yima, &session, known.header("etag"));
+    let text = String::from_utf8_lossy(&unchanged);
+    assert!(text.starts_with("HTTP/1.1 304 ") && unchanged.len() <= 250, "{} bytes:\n{text}", unchanged.len());
 }
 
 #[test]

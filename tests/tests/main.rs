@@ -7,6 +7,7 @@ mod cluster;
 mod codes;
 mod cql;
 mod crash;
+mod dashboard;
 mod display;
 mod fhir;
 mod fields;
@@ -14,6 +15,7 @@ mod journey;
 mod limits;
 mod load;
 mod rows;
+mod shared_cache;
 mod sockets;
 mod start_stop;
 

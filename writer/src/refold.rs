@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::Counter;
 use serde::Deserialize;
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
@@ -38,13 +39,14 @@ pub struct Refold<S> {
     store: Arc<S>,
     folder: Arc<Folder>,
     config: RefoldConfig,
+    refolded: Counter,
     clock: fn() -> Time,
 }
 
 impl<S: Everyone + ViewReader + 'static> Refold<S> {
     /// For a folder, by its rules.
     pub fn new(store: Arc<S>, folder: Arc<Folder>, config: RefoldConfig, clock: fn() -> Time) -> Self {
-        Self { store, folder, config, clock }
+        Self { store, folder, config, refolded: metrics::counter!("refold_subjects_total"), clock }
     }
 
     /// Waits until it can begin, goes over everyone, and ends; goes on after what fails.
@@ -100,7 +102,7 @@ impl<S: Everyone + ViewReader + 'static> Refold<S> {
             let unreadable = fold_readable(&self.folder, older).await?;
             scan.count("folded", count - unreadable);
             scan.count("unreadable", unreadable);
-            metrics::counter!("refold_subjects_total").increment(count as u64);
+            self.refolded.increment(count as u64);
             report(scan.progress().part());
         }
         let counts = &scan.progress().counts;

@@ -17,7 +17,7 @@ mod memory;
 mod outcome;
 mod regions;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -39,7 +39,7 @@ use generations::{Generation, Generations};
 use ledger::Ledger;
 use loads::{LoadError, Loads, Origin};
 use memory::Memory;
-use outcome::Outcomes;
+use outcome::{Look, Outcomes};
 use regions::Regions;
 
 pub use outcome::Outcome;
@@ -145,13 +145,20 @@ impl Views {
         self.regions.load()
     }
 
-    /// The answer from memory, if there is one that may be given. `client` is the version that the client was shown before.
+    /// The answer from memory, if there is one that may be given. `client` is the version that the client was shown before. Nothing is
+    /// counted: [`Self::give`] it, or [`Self::get`] another.
     /// The hot path: no allocation, one lock of one ledger shard.
-    pub fn peek(self: &Arc<Self>, subject: SubjectId, client: Version, now: Time) -> Option<Answer> {
+    pub fn peek(&self, subject: SubjectId, client: Version, now: Time) -> Option<Answer> {
         let entry = self.memory.get(subject)?;
         let hit = if entry.is_absent() { Outcome::Negative } else { Outcome::HitMemory };
-        let answer = self.judge(entry, subject, client, now, hit)?;
-        Some(self.given(subject, answer, now))
+        self.judge(entry, subject, client, now, hit)
+    }
+
+    /// The end of a look that found `answer`: counts it, and loads behind it what is stale.
+    pub fn give(self: &Arc<Self>, subject: SubjectId, answer: Answer, now: Time) -> Answer {
+        self.outcomes.count(answer.outcome);
+        self.load_behind(subject, &answer, now);
+        answer
     }
 
     /// The answer from memory, disk or the store.
@@ -159,15 +166,17 @@ impl Views {
     /// # Errors
     /// See [`NoAnswer`].
     pub async fn get(self: &Arc<Self>, subject: SubjectId, client: Version) -> Result<Answer, NoAnswer> {
-        if let Some(answer) = self.peek(subject, client, (self.clock)()) {
-            return Ok(answer);
+        let now = (self.clock)();
+        if let Some(answer) = self.peek(subject, client, now) {
+            return Ok(self.give(subject, answer, now));
         }
+        let mut look = self.outcomes.look();
         let mut from = Origin::Disk;
         let is_superseded = |entry: &Entry| entry.held.version < client.max(self.ledger.newest(subject));
         let mut superseded = self.memory.get(subject).is_some_and(|entry| is_superseded(&entry));
         for _ in 0..MAX_LOADS {
             let (load, joined) = self.load(subject, from);
-            let (entry, origin) = load.await.map_err(|fault| self.no_answer(fault, superseded))?;
+            let (entry, origin) = load.await.map_err(|fault| no_answer(fault, superseded, &mut look))?;
             let outcome = match (origin, joined) {
                 (Origin::Disk, _) => Outcome::HitDisk,
                 (Origin::Store, true) => Outcome::Coalesced,
@@ -176,12 +185,36 @@ impl Views {
             let now = (self.clock)();
             superseded |= is_superseded(&entry);
             if let Some(answer) = self.judge(entry, subject, client, now, outcome) {
-                return Ok(self.given(subject, answer, now));
+                look.outcome = answer.outcome;
+                self.load_behind(subject, &answer, now);
+                return Ok(answer);
             }
             from = Origin::Store;
         }
-        self.outcomes.count(Outcome::Error);
         Err(NoAnswer::BeingUpdated)
+    }
+
+    /// The answer from the store, past what is held: of a load that began after this was asked. If the store cannot say, that of
+    /// [`Self::get`].
+    ///
+    /// # Errors
+    /// See [`NoAnswer`].
+    pub async fn reload(self: &Arc<Self>, subject: SubjectId, client: Version) -> Result<Answer, NoAnswer> {
+        let mut look = self.outcomes.look();
+        for turn in 0..MAX_LOADS {
+            let (load, joined) = self.load(subject, Origin::Store);
+            let Ok((entry, origin)) = load.await else { break };
+            let began_before = joined && turn == 0;
+            if began_before || origin == Origin::Disk {
+                continue;
+            }
+            if let Some(answer) = self.judge(entry, subject, client, (self.clock)(), Outcome::Bypass) {
+                look.outcome = answer.outcome;
+                return Ok(answer);
+            }
+        }
+        look.not_counted();
+        self.get(subject, client).await
     }
 
     /// A complete poll of the feed began at `began` and everything it told is applied; what it told of other regions is true with it.
@@ -239,40 +272,36 @@ impl Views {
         let known = Known { newest: self.ledger.newest(subject), proof, client };
         match judge(entry.held, known, self.bounds, now) {
             Freshness::Fresh { as_of } => Some(Answer { entry, as_of, fresh: true, outcome }),
-            Freshness::Stale { as_of } => Some(Answer { entry, as_of, fresh: false, outcome }),
+            Freshness::Stale { as_of } => {
+                // What came from the store just now is a miss all the same.
+                let from_store = matches!(outcome, Outcome::Miss | Outcome::Coalesced | Outcome::Bypass);
+                let outcome = if from_store { outcome } else { Outcome::Stale };
+                Some(Answer { entry, as_of, fresh: false, outcome })
+            }
             Freshness::MustLoad => None,
         }
     }
 
-    /// Counts an answer, and loads behind it what is stale.
-    fn given(self: &Arc<Self>, subject: SubjectId, answer: Answer, now: Time) -> Answer {
-        let from_store = matches!(answer.outcome, Outcome::Miss | Outcome::Coalesced);
-        if answer.fresh || from_store {
-            self.outcomes.count(answer.outcome);
-            return answer;
-        }
-        self.outcomes.count(Outcome::Stale);
-        self.revalidate(subject, &answer.entry, now);
-        Answer { outcome: Outcome::Stale, ..answer }
-    }
-
-    fn revalidate(self: &Arc<Self>, subject: SubjectId, entry: &Entry, now: Time) {
-        if entry.may_revalidate(now, REVALIDATE_EVERY) && !self.loads.contains(subject) {
+    fn load_behind(self: &Arc<Self>, subject: SubjectId, answer: &Answer, now: Time) {
+        if answer.outcome == Outcome::Stale
+            && answer.entry.may_revalidate(now, REVALIDATE_EVERY)
+            && !self.loads.contains(subject)
+        {
             self.outcomes.count(Outcome::Revalidated);
             // The load runs as a task of its own; whether it helps is seen at the next look.
             drop(self.load(subject, Origin::Store));
         }
     }
+}
 
-    fn no_answer(&self, fault: LoadError, superseded: bool) -> NoAnswer {
-        self.outcomes.count(match fault {
-            LoadError::Throttled => Outcome::Throttled,
-            LoadError::Unavailable | LoadError::Corrupt => Outcome::Error,
-        });
-        match fault {
-            LoadError::Unavailable | LoadError::Throttled if superseded => NoAnswer::BeingUpdated,
-            LoadError::Unavailable | LoadError::Throttled => NoAnswer::Unavailable,
-            LoadError::Corrupt => NoAnswer::Corrupt,
-        }
+fn no_answer(fault: LoadError, superseded: bool, look: &mut Look<'_>) -> NoAnswer {
+    match fault {
+        LoadError::Throttled => look.outcome = Outcome::Throttled,
+        LoadError::Unavailable | LoadError::Corrupt => {}
+    }
+    match fault {
+        LoadError::Unavailable | LoadError::Throttled if superseded => NoAnswer::BeingUpdated,
+        LoadError::Unavailable | LoadError::Throttled => NoAnswer::Unavailable,
+        LoadError::Corrupt => NoAnswer::Corrupt,
     }
 }

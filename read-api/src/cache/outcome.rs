@@ -18,22 +18,25 @@ pub enum Outcome {
     Stale,
     /// A proved absence, in memory.
     Negative,
+    /// Loaded past what is held, because the request asked for that.
+    Bypass,
     /// No answer: the store was not asked, to spare it.
     Throttled,
-    /// No answer.
+    /// No answer, or nobody there to take it any more.
     Error,
     /// A load behind a stale answer: no request of its own.
     Revalidated,
 }
 
 impl Outcome {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::HitMemory,
         Self::HitDisk,
         Self::Miss,
         Self::Coalesced,
         Self::Stale,
         Self::Negative,
+        Self::Bypass,
         Self::Throttled,
         Self::Error,
         Self::Revalidated,
@@ -48,6 +51,7 @@ impl Outcome {
             Self::Coalesced => "coalesced",
             Self::Stale => "stale",
             Self::Negative => "negative",
+            Self::Bypass => "bypass",
             Self::Throttled => "throttled",
             Self::Error => "error",
             Self::Revalidated => "revalidated",
@@ -71,5 +75,30 @@ impl Outcomes {
 
     pub fn count(&self, outcome: Outcome) {
         self.requests[outcome as usize].increment(1);
+    }
+
+    /// A look that has to wait.
+    pub fn look(&self) -> Look<'_> {
+        Look { outcomes: self, outcome: Outcome::Error }
+    }
+}
+
+/// A look under way. It is counted once, when it is dropped: as an error unless it came to something else, so also when its client has
+/// gone away.
+pub(super) struct Look<'a> {
+    outcomes: &'a Outcomes,
+    pub outcome: Outcome,
+}
+
+impl Look<'_> {
+    /// It goes on in a look of its own.
+    pub fn not_counted(self) {
+        std::mem::forget(self); // there is nothing to free
+    }
+}
+
+impl Drop for Look<'_> {
+    fn drop(&mut self) {
+        self.outcomes.count(self.outcome);
     }
 }

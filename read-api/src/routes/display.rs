@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{CACHE_STATUS, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use yima_schema::subject::SubjectId;
@@ -14,8 +14,9 @@ use yima_service::http::Failure;
 
 use crate::app::{App, no_answer};
 use crate::body::DisplayBody;
+use crate::cache::Answer;
 use crate::cache::entry::{Display, Entry};
-use crate::headers::{YIMA_REFRESH_AFTER, small_number};
+use crate::headers::{YIMA_REFRESH_AFTER, brief_cache_status, small_number};
 
 /// The caller's own code, unsigned.
 ///
@@ -27,37 +28,34 @@ pub(crate) async fn display(app: Arc<App>, request: Request) -> Result<Response,
     let remaining = app.limits.display.take(session, 1)?;
     let asked = request.headers().get(IF_NONE_MATCH);
 
-    // What the client was shown is looked into only when it is not what we have: most ask again about the same.
-    let mut answer = match app.views.peek(subject, Version::ABSENT, now) {
-        Some(answer) => answer,
-        None => app.views.get(subject, Version::ABSENT).await.map_err(no_answer)?,
+    // The version that the client was shown. Looked into only when its tag is not of what we have: most ask again about the same.
+    let shown = || asked.and_then(|asked| app.tags.version(subject, asked)).unwrap_or(Version::ABSENT);
+    let serves = |answer: &Answer| {
+        asked.is_none_or(|asked| *asked == show(&app, subject, &answer.entry, now).etag)
+            || shown() <= answer.entry.held.version
     };
-    let mut display = show(&app, subject, &answer.entry, now);
-    let mut unchanged = asked.is_some_and(|asked| matches(asked, &display.etag));
-    if let Some(shown) = asked.filter(|_| !unchanged).and_then(|asked| app.tags.version(subject, asked))
-        && shown > answer.entry.held.version
-    {
-        answer = app.views.get(subject, shown).await.map_err(no_answer)?;
-        display = show(&app, subject, &answer.entry, now);
-        unchanged = asked.is_some_and(|asked| matches(asked, &display.etag));
-    }
+    let answer = match app.views.peek(subject, Version::ABSENT, now).filter(serves) {
+        Some(answer) => app.views.give(subject, answer, now),
+        None => app.views.get(subject, shown()).await.map_err(no_answer)?,
+    };
+    let display = show(&app, subject, &answer.entry, now);
+    let unchanged = asked.is_some_and(|asked| matches(asked, &display.etag));
 
-    let mut response = if unchanged {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
-    } else {
-        Response::new(Body::from(display.body.clone()))
-    };
+    let mut response = Response::default();
     let headers = response.headers_mut();
     headers.reserve(12);
-    if !unchanged {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
     headers.insert(ETAG, display.etag.clone());
-    headers.insert(YIMA_REFRESH_AFTER, refresh_after(app.config.refresh_after_s));
+    headers.insert(YIMA_REFRESH_AFTER, small_number(refresh_after(&app)));
     app.as_of.describe(&app.views, &answer, now, headers);
-    app.limits.display.describe(remaining, headers);
+    if unchanged {
+        // As short as can be: it is what most requests get (RFC 9110 section 15.4.5).
+        headers.insert(CACHE_STATUS, brief_cache_status(&answer));
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        app.limits.display.describe(remaining, headers);
+        *response.body_mut() = Body::from(display.body.clone());
+    }
     Ok(response)
 }
 
@@ -85,8 +83,39 @@ fn matches(asked: &HeaderValue, etag: &HeaderValue) -> bool {
     list.trim() == "*" || list.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| etag == tag)
 }
 
-/// Spread by up to a quarter, so that pages which were opened together do not ask together.
-fn refresh_after(seconds: u32) -> HeaderValue {
-    let spread = seconds / 4;
-    small_number(if spread == 0 { seconds.max(1) } else { seconds + rand::random_range(0..=spread) })
+/// At most so many times as long as usual.
+const MAX_STRETCH: f32 = 30.0;
+
+fn refresh_after(app: &App) -> u32 {
+    stretched(app.config.refresh_after_s, app.load.busy(), rand::random(), rand::random())
+}
+
+/// `seconds`, longer in proportion to how long requests wait for a server that is busy by that share, 1 / (1 - busy), from half on. Spread
+/// by up to a quarter, so that pages which were opened together do not ask together; what is below a second decides how often the
+/// next one is told. `spread` and `rounding` are random numbers from 0 to 1.
+fn stretched(seconds: u32, busy: f32, spread: f32, rounding: f32) -> u32 {
+    let stretch = (0.5 / (1.0 - busy)).clamp(1.0, MAX_STRETCH);
+    (seconds.max(1) as f32 * stretch * (1.0 + spread / 4.0) + rounding) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_busier_the_longer() {
+        for (seconds, busy, spread, rounding, expected) in [
+            (1, 0.0, 0.0, 0.0, 1),
+            (1, 0.5, 0.99, 0.0, 1),
+            (1, 0.5, 0.99, 0.99, 2),
+            (1, 0.9, 0.0, 0.5, 5),
+            (1, 0.95, 1.0, 0.7, 13),
+            (1, 1.0, 0.0, 0.5, 30),
+            (20, 0.2, 0.0, 0.0, 20),
+            (20, 0.2, 0.99, 0.0, 24),
+            (0, 0.0, 0.0, 0.0, 1),
+        ] {
+            assert_eq!(stretched(seconds, busy, spread, rounding), expected, "{seconds} s, {busy} busy");
+        }
+    }
 }

@@ -4,14 +4,15 @@ mod code;
 mod display;
 mod scan;
 mod sessions;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::HeaderValue;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::IntoResponse;
+use axum::http::HeaderMap;
+use axum::response::Response;
 use axum::routing::{get, post};
 
 use crate::app::App;
@@ -35,10 +36,6 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 }
 
 /// `GET /v1/keys`: the public keys that sign codes (RFC 7517).
-async fn keys(State(app): State<Arc<App>>) -> impl IntoResponse {
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json")),
-        (CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
-    ];
-    (headers, app.jwks.clone())
+async fn keys(State(app): State<Arc<App>>, request: HeaderMap) -> Response {
+    app.jwks.respond(&request)
 }

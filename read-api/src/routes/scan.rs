@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use yima_schema::code::{self, CodeFault, Handle};
@@ -14,6 +14,7 @@ use yima_schema::session::Holder;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
 use yima_service::http::{Failure, body};
+use yima_service::rate::Remaining;
 
 use crate::app::{App, no_answer};
 use crate::body::{ColourBody, IdentityBody, Parts, TestBody, VaccinationBody};
@@ -59,6 +60,7 @@ pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     };
     let limit = &app.limits.scan;
     let remaining = limit.take(limit.key(&checkpoint), 1)?;
+    let asks_past_the_cache = asks_past_the_cache(request.headers());
     body::content_type(request.headers(), &["application/json"])?;
     let bytes = body::read_body(request.into_body(), MAX_BODY, BODY_TIMEOUT).await?;
     let ScanRequest { code } = body::object(&bytes)?;
@@ -68,7 +70,13 @@ pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
         Ok(handle) => {
             // Versions of another region's views cannot be compared with ours.
             let shown = if handle.region == app.region { handle.version } else { Version::ABSENT };
-            let answer = app.views.get(handle.subject, shown).await.map_err(no_answer)?;
+            let reload = &app.limits.reload;
+            let reloads = asks_past_the_cache.then(|| reload.take(reload.key(&checkpoint), 1).ok());
+            let answer = match reloads.flatten() {
+                Some(_) => app.views.reload(handle.subject, shown).await,
+                None => app.views.get(handle.subject, shown).await,
+            };
+            let answer = answer.map_err(no_answer)?;
             let view = answer.entry.view();
             let at = view.colour_at(now);
             let reason = judge(&view, &at, answer.fresh, require_test_within_h.map(hours), now);
@@ -85,12 +93,22 @@ pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
             })
             .into_response();
             app.as_of.describe(&app.views, &answer, now, response.headers_mut());
+            if let Some(left) = reloads {
+                reload.describe(left.unwrap_or(Remaining(0)), response.headers_mut());
+            }
             response
         }
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     limit.describe(remaining, response.headers_mut());
     Ok(response)
+}
+
+/// Whether the answer is to be what the store has now, not what is held here (RFC 9111 sections 5.2.1.4 and 5.2.1.5).
+fn asks_past_the_cache(headers: &HeaderMap) -> bool {
+    let directives = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    let mut directives = directives.flat_map(|value| value.split(',')).map(str::trim);
+    directives.any(|one| one.eq_ignore_ascii_case("no-cache") || one.eq_ignore_ascii_case("no-store"))
 }
 
 /// The handle of a code that is genuine and current.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use axum::body::HttpBody;
 use axum::extract::MatchedPath;
 use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, Request};
+use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
@@ -224,7 +224,10 @@ impl Head {
             "answered"
         );
         let headers = answer.headers_mut();
-        headers.insert(X_REQUEST_ID, id);
+        // Who is told that nothing has changed has nothing to ask about, and it would be an eighth of the answer.
+        if status != StatusCode::NOT_MODIFIED {
+            headers.insert(X_REQUEST_ID, id);
+        }
         if self.has_body && MAY_LEAVE_THE_BODY.contains(&status) {
             // The connection cannot be used again with half a request in it, and its client is to know (RFC 9112 section 9.6).
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -23,7 +23,7 @@ use crate::lifecycle::Lifecycle;
 const MAX_HEADERS: usize = 64;
 /// What a connection over the limit gets, whatever it asks.
 const FULL: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nCache-Control: no-store\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 /// Serves `app` on `listener` until the soft stop; then no connection is accepted, idle ones are closed, and those with a request under way
 /// after its answer. The hard stop drops them. The future ends with accepting; connections are tasks of `lifecycle`.
@@ -40,6 +40,7 @@ where
     S: Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
     let lifecycle = lifecycle.clone();
+    let refused = metrics::counter!("http_connections_refused_total");
     let places = Arc::new(Semaphore::new(limits.max_connections.get().min(Semaphore::MAX_PERMITS)));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -56,7 +57,7 @@ where
                 }
             };
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                metrics::counter!("http_connections_refused_total").increment(1);
+                refused.increment(1);
                 // A new socket takes as much at once; if not, closing says it too.
                 let _best_effort = stream.try_write(FULL);
                 continue;

@@ -83,6 +83,9 @@ impl Test {
     fn status(&self, writer: &Yima, event: &Value) -> Option<String> {
         let url = format!("{}/v1/events", writer.writer_url());
         let reply = writer.http().push(&url, &self.lab, "application/json", event.to_string().as_bytes()).ok()?;
+        if reply.status != 200 {
+            eprintln!("{} {}", reply.status, reply.text());
+        }
         (reply.status == 200).then(|| reply.json(200)["status"].as_str().unwrap().to_owned())
     }
 }

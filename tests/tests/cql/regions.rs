@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use yima_schema::time::Time;
 use yima_tests::checker::{BOUND, Clients, Load, converge, options, people, settle};
-use yima_tests::{Region, now};
+use yima_tests::{Region, Yima, now};
 
 use super::cluster;
 
@@ -38,4 +38,6 @@ fn two_regions_keep_every_promise() {
     let mut record = settle(&clients, record);
     converge(&clients, &mut record, Duration::from_secs(60));
     record.check(BOUND);
+    let nodes: Vec<&Yima> = writers.iter().chain(&readers).collect();
+    crate::dashboard::is_answered_by(&nodes);
 }

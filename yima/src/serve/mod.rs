@@ -16,6 +16,7 @@ use yima_service::clock::now;
 use yima_service::http::{HttpLimits, serve};
 use yima_service::jwt::Verifier;
 use yima_service::lifecycle::Lifecycle;
+use yima_service::load::Load;
 use yima_service::telemetry::{self, Telemetry};
 
 use crate::Options;
@@ -39,6 +40,7 @@ struct Process<'a> {
     rules: Arc<Rules>,
     telemetry: &'a Telemetry,
     lifecycle: Lifecycle,
+    load: Arc<Load>,
     keys: KeyDir,
     pseudonyms: PseudonymKey,
     store: Store,
@@ -74,6 +76,7 @@ async fn start(
     let lifecycle = Lifecycle::new(config.lifecycle.clone());
     let starting = lifecycle.readiness().hold("start");
     telemetry.upkeep(&lifecycle);
+    let load = Load::watch(&lifecycle, telemetry.metrics());
     let admin = listen("admin.listen", config.admin.listen).await?;
     let read_port = if role.reads() { Some(listen("read_api.bind", config.read_api.bind).await?) } else { None };
     let write_port = if role.writes() { Some(listen("writer.bind", config.writer.bind).await?) } else { None };
@@ -101,7 +104,8 @@ async fn start(
         can_wait,
     };
     let store = plan.open(opening).await?;
-    let process = Process { role, population, options, config, rules, telemetry, lifecycle, keys, pseudonyms, store };
+    let process =
+        Process { role, population, options, config, rules, telemetry, lifecycle, load, keys, pseudonyms, store };
 
     let writing = match write_port {
         Some(port) => Some(Writing::start(&process, port).await?),

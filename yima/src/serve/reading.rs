@@ -105,7 +105,7 @@ impl Reading {
                 soft.run_until_cancelled(audit.run()).await;
             });
         }
-        let app = App::new(views, config.read_api.clone(), &config.region.name, read_keys, now);
+        let app = App::new(views, config.read_api.clone(), &config.region.name, read_keys, process.load.clone(), now);
         let layer = EdgeLayer::new("read-api", &config.read_api.http, telemetry);
         let service = yima_read_api::service(app.clone(), demo, &layer);
         lifecycle.spawn_critical("read-api", serve(port, service, &config.read_api.http, lifecycle));

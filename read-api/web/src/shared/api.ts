@@ -38,12 +38,16 @@ export interface Answer<T> {
   headers: Headers;
 }
 
-/** One request. Tokens go in the header, never in the URL; the browser's cache is never asked. */
+/**
+ * One request. Tokens go in the header, never in the URL; the browser's cache is never asked. It keeps nothing of a POST
+ * anyway, and `no-store` would send `Cache-Control: no-cache`, by which a scan asks past the server's cache.
+ */
 export async function call<T>(method: "GET" | "POST", path: string, options: Call = {}): Promise<Answer<T>> {
   const headers = new Headers({ accept: "application/json" });
   if (options.bearer) headers.set("authorization", `Bearer ${options.bearer}`);
   if (options.etag) headers.set("if-none-match", options.etag);
-  const init: RequestInit = { method, headers, cache: "no-store", credentials: "omit", redirect: "error" };
+  const cache = method === "POST" ? "default" : "no-store";
+  const init: RequestInit = { method, headers, cache, credentials: "omit", redirect: "error" };
   if (options.body !== undefined) {
     headers.set("content-type", "application/json");
     init.body = JSON.stringify(options.body);

@@ -1,0 +1,101 @@
+//! What is the same for everyone and needs no session: bytes made once, which any cache may keep and ask about by their entity tag.
+
+use aws_lc_rs::digest;
+use axum::body::Bytes;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+/// For caches of a site's own, in place of `Cache-Control` (RFC 9213).
+const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
+
+/// How long copies may be used: fresh, then while a new one is on its way or cannot be had (RFC 5861).
+#[derive(Clone, Copy)]
+pub struct Lifetime {
+    /// `Cache-Control`: of every cache.
+    pub everywhere: &'static str,
+    /// `CDN-Cache-Control`: shorter, so that what a browser gets from there still has most of its time.
+    pub at_the_edge: &'static str,
+}
+
+/// A document with the header fields of its 200.
+#[derive(Clone)]
+pub struct Public {
+    body: Bytes,
+    headers: HeaderMap,
+}
+
+impl Public {
+    /// Of a body and its type.
+    pub fn new(body: Bytes, content_type: &'static str, lifetime: Lifetime) -> Self {
+        let headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static(content_type)),
+            (ETAG, etag(&body)),
+            (CACHE_CONTROL, HeaderValue::from_static(lifetime.everywhere)),
+            (CDN_CACHE_CONTROL, HeaderValue::from_static(lifetime.at_the_edge)),
+        ]);
+        Self { body, headers }
+    }
+
+    /// With one more header field.
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// 200, or 304 to an `If-None-Match` that names the tag (RFC 9110 sections 13.1.2 and 15.4.5).
+    pub fn respond(&self, request: &HeaderMap) -> Response {
+        let mut headers = self.headers.clone();
+        if held(request, &headers[ETAG]) {
+            headers.remove(CONTENT_TYPE);
+            return (StatusCode::NOT_MODIFIED, headers).into_response();
+        }
+        (headers, self.body.clone()).into_response()
+    }
+}
+
+/// A strong tag: the first 128 bits of the body's SHA-256, in hex.
+fn etag(body: &[u8]) -> HeaderValue {
+    let hash = digest::digest(&digest::SHA256, body);
+    let hex: String = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    // Hex digits and quotes are visible ASCII, which is all that a header value asks for.
+    HeaderValue::try_from(format!("\"{hex}\"")).expect("hex is a header value")
+}
+
+/// Whether an `If-None-Match` names `etag`. The comparison is weak, as RFC 9110 asks: a proxy that compressed the answer has put `W/`
+/// before the tag.
+fn held(request: &HeaderMap, etag: &HeaderValue) -> bool {
+    let values = request.get_all(IF_NONE_MATCH).iter();
+    let mut tags = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    tags.any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(document: &Public, tags: &[&str]) -> Response {
+        document.respond(&tags.iter().map(|tag| (IF_NONE_MATCH, tag.parse().unwrap())).collect())
+    }
+
+    #[test]
+    fn a_held_copy_is_not_sent_again() {
+        let lifetime = Lifetime { everywhere: "public, max-age=60", at_the_edge: "max-age=30" };
+        let of = |body: &'static str| Public::new(body.into(), "text/plain", lifetime);
+        let document = of("a");
+        let whole = ask(&document, &[]);
+        let etag = whole.headers()[ETAG].to_str().unwrap();
+        assert_eq!(whole.status(), StatusCode::OK);
+        assert_ne!(ask(&of("b"), &[]).headers()[ETAG], etag, "the tag is the content's");
+        let weak = format!("W/{etag}");
+        for tags in [&[etag][..], &[&weak], &["*"], &["\"other\"", etag], &[&format!("\"other\", {etag}")]] {
+            let unchanged = ask(&document, tags);
+            assert_eq!(unchanged.status(), StatusCode::NOT_MODIFIED, "{tags:?}");
+            for name in [ETAG, CACHE_CONTROL, CDN_CACHE_CONTROL] {
+                assert_eq!(unchanged.headers()[&name], whole.headers()[&name], "a 304 has what freshens the copy");
+            }
+            assert!(!unchanged.headers().contains_key(CONTENT_TYPE));
+        }
+        assert_eq!(ask(&document, &["\"other\""]).status(), StatusCode::OK);
+    }
+}

@@ -1,0 +1,115 @@
+//! Routes over a store in memory: what is counted and what is asked of the store.
+
+mod outcomes;
+mod reload;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CACHE_STATUS, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
+use yima_schema::code::IssuerKey;
+use yima_schema::session::{Holder, Session};
+use yima_schema::subject::PseudonymKey;
+use yima_schema::time::DAY;
+use yima_schema::view::Version;
+use yima_service::jwt::{Issuer, Verifier};
+use yima_service::load::Load;
+
+use super::*;
+use crate::app::Keys;
+use crate::cache::Views;
+use crate::cache::follower::Follower;
+use crate::cache::tests::store::{TestStore, now, subject};
+use crate::config::ReadApiConfig;
+
+struct Node {
+    app: Arc<App>,
+    store: Arc<TestStore>,
+    metrics: PrometheusHandle,
+}
+
+impl Node {
+    async fn start() -> Self {
+        let (store, recorder) = (TestStore::new(), PrometheusBuilder::new().build_recorder());
+        let mut config = ReadApiConfig::default();
+        (config.cache.memory_bytes, config.cache.absent_bytes) = (1 << 20, 1 << 20);
+        let views = metrics::with_local_recorder(&recorder, || Views::new(store.clone(), &config.cache, None, now));
+        Follower::start(store.clone(), views.clone(), Duration::from_millis(1), now).await.unwrap();
+        let issuer = Issuer::from_pkcs8(&Issuer::generate().unwrap().0, "test").unwrap();
+        let jwks = serde_json::to_string(&issuer.jwks()).unwrap();
+        let keys = Keys {
+            pseudonyms: PseudonymKey::from_bytes(&[1; 32]),
+            issuer: IssuerKey::from_pkcs8(&IssuerKey::generate()).unwrap(),
+            seal: vec![[2; 32]],
+            identity_provider: Verifier::from_jwks(&jwks, "test").unwrap(),
+        };
+        let app = App::new(views, config, "xian", keys, Load::fixed(0.0), now);
+        Self { app, store, metrics: recorder.handle() }
+    }
+
+    fn bearer(&self, holder: Holder) -> String {
+        let session = Session { id: rand::random(), expires_at: now().plus(DAY), holder };
+        format!("Bearer {}", session.seal(&self.app.sessions))
+    }
+
+    fn citizen(&self, n: u8) -> String {
+        self.bearer(Holder::Citizen { subject: subject(n) })
+    }
+
+    async fn display(&self, bearer: &str, shown: Option<&HeaderValue>) -> Response {
+        let mut request = Request::get(DISPLAY).header(AUTHORIZATION, bearer);
+        if let Some(shown) = shown {
+            request = request.header(IF_NONE_MATCH, shown);
+        }
+        display(self.app.clone(), request.body(Body::empty()).unwrap()).await.into_response()
+    }
+
+    async fn code(&self, bearer: &str) -> String {
+        let request = Request::get("/v1/code").header(AUTHORIZATION, bearer).body(Body::empty()).unwrap();
+        let answer = router(self.app.clone()).oneshot(request).await.unwrap();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        serde_json::from_slice::<serde_json::Value>(&body).unwrap()["code"].as_str().unwrap().to_owned()
+    }
+
+    fn guard(&self) -> String {
+        self.bearer(Holder::Checkpoint { checkpoint: "gate-1".into(), require_test_within_h: None })
+    }
+
+    async fn scan(&self, bearer: &str, code: &str, cache_control: Option<&str>) -> Response {
+        let mut request =
+            Request::post("/v1/scan").header(AUTHORIZATION, bearer).header(CONTENT_TYPE, "application/json");
+        if let Some(cache_control) = cache_control {
+            request = request.header(CACHE_CONTROL, cache_control);
+        }
+        let body = serde_json::json!({ "code": code }).to_string();
+        router(self.app.clone()).oneshot(request.body(Body::from(body)).unwrap()).await.unwrap()
+    }
+
+    /// What was counted under `cache_requests_total`, by outcome, without those that never were.
+    fn outcomes(&self) -> Vec<(String, u64)> {
+        let counted = |line: &str| {
+            let (outcome, count) =
+                line.strip_prefix("cache_requests_total{")?.split_once("outcome=\"")?.1.split_once("\"} ")?;
+            let count = count.parse().unwrap();
+            (count > 0).then(|| (outcome.to_owned(), count))
+        };
+        let mut outcomes: Vec<_> = self.metrics.render().lines().filter_map(counted).collect();
+        outcomes.sort();
+        outcomes
+    }
+
+    fn lookups(&self) -> usize {
+        self.store.lookups.load(Ordering::Relaxed)
+    }
+}
+
+fn as_text(outcomes: &[(&str, u64)]) -> Vec<(String, u64)> {
+    outcomes.iter().map(|(outcome, count)| ((*outcome).to_owned(), *count)).collect()
+}

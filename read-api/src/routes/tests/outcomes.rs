@@ -1,0 +1,53 @@
+//! What is counted, and what costs a load.
+
+use super::*;
+
+#[tokio::test]
+async fn outcomes_add_up_to_requests() {
+    let node = Node::start().await;
+    node.store.write(subject(1));
+    let me = node.citizen(1);
+    let first = node.display(&me, None).await;
+    assert_eq!(first.headers()[CACHE_STATUS], "yima; fwd=miss; stored; detail=miss");
+    assert_eq!(node.display(&me, Some(&first.headers()[ETAG])).await.status(), StatusCode::NOT_MODIFIED);
+    // Another node has shown the phone a version that this one has not heard of.
+    let newer = node.app.tags.tag(subject(1), node.store.set(subject(1)), 0);
+    let shown = node.display(&me, Some(&newer)).await;
+    assert_eq!((shown.status(), shown.headers()[ETAG].clone()), (StatusCode::NOT_MODIFIED, newer));
+    // And one that nobody has.
+    let unheard_of = node.app.tags.tag(subject(1), Version(9), 0);
+    assert_eq!(node.display(&me, Some(&unheard_of)).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let code = node.code(&me).await;
+    assert_eq!(node.scan(&node.guard(), &code, None).await.status(), StatusCode::OK);
+    assert_eq!(node.outcomes(), as_text(&[("error", 1), ("hit_memory", 3), ("miss", 2)]));
+}
+
+#[tokio::test]
+async fn a_request_whose_client_goes_away_is_counted_too() {
+    let node = Node::start().await;
+    node.store.write(subject(1));
+    node.store.gate.forget_permits(Semaphore::MAX_PERMITS);
+    let (app, bearer) = (node.app.clone(), node.citizen(1));
+    let request = Request::get(DISPLAY).header(AUTHORIZATION, bearer).body(Body::empty()).unwrap();
+    let asked = tokio::spawn(async move { display(app, request).await.is_ok() });
+    while node.lookups() == 0 {
+        tokio::task::yield_now().await;
+    }
+    asked.abort();
+    assert!(asked.await.unwrap_err().is_cancelled());
+    assert_eq!(node.outcomes(), as_text(&[("error", 1)]));
+}
+
+#[tokio::test]
+async fn a_tag_that_was_not_given_costs_no_load() {
+    let node = Node::start().await;
+    node.store.write(subject(1));
+    node.store.write(subject(2));
+    let me = node.citizen(1);
+    node.display(&me, None).await;
+    let (before, elsewhere) = (node.lookups(), crate::etag::EntityTags::new(&[9; 32], "xian"));
+    for forged in [elsewhere.tag(subject(1), Version(9), 0), node.app.tags.tag(subject(2), Version(9), 0)] {
+        assert_eq!(node.display(&me, Some(&forged)).await.status(), StatusCode::OK);
+    }
+    assert_eq!(node.lookups(), before);
+}
