@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use yima_schema::time::HOUR;
-use yima_store::Feed;
 use yima_store::fault_point::POINTS;
+use yima_store::{Feed, MarkFeed};
 use yima_tests::checker::options;
 use yima_tests::{Person, Region, Stored, Yima, new_person};
 
@@ -41,20 +41,22 @@ impl Test {
         (of.events.len(), of.folded)
     }
 
-    /// Waits until what is stored of somebody is folded, and every stream but the living writers' is closed.
+    /// Waits until what is stored of somebody is folded, every stream but the living writers' is closed, and nothing is left in it that a
+    /// writer would follow: the next one would come by its fault with that.
     fn taken_over(&self, person: &Person, open_streams: usize) -> usize {
         let begun = Instant::now();
         loop {
             let streams = self.stored.runtime.block_on(self.stored.store.registry()).unwrap().streams;
             let open = streams.iter().filter(|stream| stream.open).count();
             let (events, folded) = self.stored(person);
-            if open == open_streams && events == folded {
+            let left = self.stored.runtime.block_on(self.stored.store.sources()).unwrap().len();
+            if open == open_streams && events == folded && left == 0 {
                 return events;
             }
             let waited = begun.elapsed();
             assert!(
                 waited < TAKEN_OVER,
-                "after {waited:?}: {open} streams are open, {folded} of {events} events are folded"
+                "after {waited:?}: {open} streams are open, {left} to be followed, {folded} of {events} events are folded"
             );
             thread::sleep(Duration::from_millis(50));
         }
@@ -83,9 +85,6 @@ impl Test {
     fn status(&self, writer: &Yima, event: &Value) -> Option<String> {
         let url = format!("{}/v1/events", writer.writer_url());
         let reply = writer.http().push(&url, &self.lab, "application/json", event.to_string().as_bytes()).ok()?;
-        if reply.status != 200 {
-            eprintln!("{} {}", reply.status, reply.text());
-        }
         (reply.status == 200).then(|| reply.json(200)["status"].as_str().unwrap().to_owned())
     }
 }
@@ -120,7 +119,7 @@ fn a_writer_killed_at_any_step_leaves_nothing_half_done() {
 fn a_writer_paused_at_any_step_finishes_without_taking_anything_back() {
     let test = Test::new("paused");
     for point in POINTS {
-        let writer = test.region.writer(&[("FAULT_POINT", &format!("{point}:stop"))]);
+        let mut writer = test.region.writer(&[("FAULT_POINT", &format!("{point}:stop"))]);
         let person = new_person();
         let session = test.reader.session_of(&person);
         let (event, later) = (person.test("t-1", "negative", HOUR * 2), person.test("t-2", "negative", HOUR));
@@ -134,11 +133,13 @@ fn a_writer_paused_at_any_step_finishes_without_taking_anything_back() {
             test.shows(&person, &session, 2, &test.other);
             assert_eq!(test.taken_over(&person, 1), 2, "{point}");
             writer.resume();
+            // A request to the database that was under way may have taken too long: then it says that it does not know.
             let answer = answer.join().unwrap();
-            assert!(answer.is_some_and(|status| ["accepted", "duplicate"].contains(&status.as_str())), "{point}");
+            assert!(answer.is_none_or(|status| ["accepted", "duplicate"].contains(&status.as_str())), "{point}");
         });
         test.shows(&person, &session, 2, &test.other);
         assert_eq!(test.stored(&person), (2, 2), "{point}");
+        assert!(writer.stop().success(), "{point}");
     }
 }
 
