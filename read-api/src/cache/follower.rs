@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use yima_schema::change::Change;
-use yima_schema::time::Time;
+use yima_schema::time::{DAY, Time};
 use yima_store::{Feed, Registry, StoreError, StreamId, StreamState, VersionedView};
 
 use super::Views;
@@ -14,6 +14,9 @@ use super::generations::Generations;
 
 /// Rows read in one call.
 const PAGE: usize = 1_000;
+/// A follower that has not polled for longer does not go on from where it was: a stream may have come and gone. Closed ones stay in the
+/// registry of a CQL store for 30 days.
+pub(super) const AWAY: Duration = DAY.saturating_mul(7);
 /// The state on disk is written when it says something new, and after this in any case.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 
@@ -143,8 +146,7 @@ impl Follower {
             self.begin(&registry, generations.anew(began)).await;
             return Ok(());
         }
-        // After so long a stream may have come and gone. Nothing that old is shown any more anyway.
-        let too_long_ago = began.since(generations.polled_at) > self.views.bounds.max_stale;
+        let too_long_ago = began.since(generations.polled_at) > AWAY;
         if too_long_ago || self.read_streams(&registry).await? {
             tracing::warn!("rows of the feed expired unread; everything cached is old until it is loaded again");
             self.begin(&registry, generations.next(began)).await;

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 
+use crate::cache::follower::AWAY;
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use yima_schema::change::Change;
 use yima_schema::subject::SubjectId;
-use yima_schema::time::{DAY, Time};
+use yima_schema::time::Time;
 use yima_schema::view::{Version, View};
 use yima_store::{Feed, Registry, Result, StoreError, StreamId, StreamState, VersionedView, ViewReader};
 
@@ -136,10 +137,10 @@ impl TestStore {
         self.views.lock().get(&subject).copied().unwrap_or_default()
     }
 
-    /// Expires every row that is there, and every stream that was closed a day ago.
+    /// Expires every row that is there, and every stream that was closed as long ago as a follower may be away.
     pub fn expire(&self) {
         let mut streams = self.streams.lock();
-        streams.retain(|_, stream| stream.closed_at.is_none_or(|at| now().since(at) < DAY));
+        streams.retain(|_, stream| stream.closed_at.is_none_or(|at| now().since(at) < AWAY));
         for stream in streams.values_mut() {
             stream.expired = stream.last;
             stream.rows.clear();
