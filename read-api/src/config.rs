@@ -58,6 +58,8 @@ pub struct CacheConfig {
     pub memory_bytes: usize,
     /// Memory for proved absences. Bytes, default 16 MiB.
     pub absent_bytes: usize,
+    /// A TOML file over these settings that can be changed while the process runs; see `docs/configuration.md`. Default: none.
+    pub modules_file: Option<PathBuf>,
     /// Directory of the disk tier, of this process alone. Default: `cache` in the data directory. On the embedded store there is none.
     pub disk_path: Option<PathBuf>,
     /// Over this, the disk tier takes nobody new. Bytes, default 8 GiB; 0: no disk tier. About 400 bytes a person.
@@ -90,6 +92,7 @@ impl Default for CacheConfig {
         Self {
             memory_bytes: 512 << 20,
             absent_bytes: 16 << 20,
+            modules_file: None,
             disk_path: None,
             disk_bytes: 8 << 30,
             audit_per_s: 1_000,

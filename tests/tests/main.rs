@@ -3,6 +3,7 @@
 mod bad_input;
 mod bodies;
 mod browser;
+mod cache_modules;
 mod cluster;
 mod codes;
 mod cql;

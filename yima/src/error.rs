@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+use yima_read_api::cache::modules::Refused;
 use yima_schema::rules::RulesFault;
 use yima_schema::subject::DocumentFault;
 use yima_service::config::Faults;
@@ -18,6 +19,9 @@ pub enum Failure {
     /// Telemetry cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryFault),
+    /// The file that `read_api.cache.modules_file` names.
+    #[error("read_api.cache.modules_file: {0}")]
+    Modules(#[from] Refused),
     /// The rules cannot be used.
     #[error(transparent)]
     Rules(#[from] RulesFault),

@@ -2,6 +2,7 @@
 //! or not heard, this is how it comes to light.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use metrics::Counter;
@@ -21,8 +22,6 @@ const BOUND: Duration = Duration::from_secs(60);
 /// See the module.
 pub struct Audit {
     views: Arc<Views>,
-    /// Between two look-ups.
-    every: Duration,
     after: Option<SubjectId>,
     suspects: Vec<Suspect>,
     findings: Counter,
@@ -39,11 +38,10 @@ struct Suspect {
 }
 
 impl Audit {
-    /// Of so many subjects a second.
-    pub fn new(views: Arc<Views>, per_second: u32, clock: fn() -> Time) -> Self {
+    /// Of everybody on disk.
+    pub fn new(views: Arc<Views>, clock: fn() -> Time) -> Self {
         Self {
             views,
-            every: Duration::from_secs(PAGE as u64) / per_second.max(1),
             after: None,
             suspects: Vec::new(),
             findings: metrics::counter!("cache_audit_findings_total"),
@@ -55,12 +53,13 @@ impl Audit {
 
     /// Goes on for ever. A store that does not answer is asked again at the next turn.
     pub async fn run(mut self) {
-        let mut ticks = tokio::time::interval(self.every);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            let per_second = self.views.audit_per_s.load(Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(PAGE as u64) / per_second.clamp(1, PAGE as u32 * 100)).await;
             self.judge_suspects().await;
-            if let Err(fault) = self.look().await {
+            if per_second > 0
+                && let Err(fault) = self.look().await
+            {
                 tracing::debug!(?fault, "the audit waits for the store");
             }
         }

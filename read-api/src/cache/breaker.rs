@@ -17,7 +17,6 @@ const PROBES: u32 = 3;
 /// See the module.
 pub struct Breaker {
     state: Mutex<State>,
-    slow: Duration,
     /// What the window counts its seconds from.
     start: Instant,
 }
@@ -49,16 +48,19 @@ pub enum Position {
 pub struct Pass<'a> {
     breaker: &'a Breaker,
     began: Instant,
+    slow: Duration,
+}
+
+impl Default for Breaker {
+    /// Closed.
+    fn default() -> Self {
+        Self { state: Mutex::new(State::Closed(Window::default())), start: Instant::now() }
+    }
 }
 
 impl Breaker {
-    /// Closed. Calls that take longer than `slow` count as bad.
-    pub fn new(slow: Duration) -> Self {
-        Self { state: Mutex::new(State::Closed(Window::default())), slow, start: Instant::now() }
-    }
-
-    /// Whether a call may be made at `now`.
-    pub fn pass(&self, now: Instant) -> Option<Pass<'_>> {
+    /// Whether a call may be made at `now`. If it takes longer than `slow` it counts as bad.
+    pub fn pass(&self, now: Instant, slow: Duration) -> Option<Pass<'_>> {
         let mut state = self.state.lock();
         if let State::Open { since } = *state
             && now.duration_since(since) >= OPEN
@@ -70,7 +72,7 @@ impl Breaker {
             State::HalfOpen { left, .. } if *left > 0 => *left -= 1,
             State::Open { .. } | State::HalfOpen { .. } => return None,
         }
-        Some(Pass { breaker: self, began: now })
+        Some(Pass { breaker: self, began: now, slow })
     }
 
     /// What it does now.
@@ -110,7 +112,7 @@ impl Breaker {
 impl Pass<'_> {
     /// The call has ended.
     pub fn done(self, good: bool, now: Instant) {
-        self.breaker.done(good && now.duration_since(self.began) <= self.breaker.slow, now);
+        self.breaker.done(good && now.duration_since(self.began) <= self.slow, now);
         std::mem::forget(self);
     }
 }
@@ -118,7 +120,7 @@ impl Pass<'_> {
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         let now = Instant::now();
-        if now.duration_since(self.began) >= self.breaker.slow || self.breaker.position() == Position::HalfOpen {
+        if now.duration_since(self.began) >= self.slow || self.breaker.position() == Position::HalfOpen {
             self.breaker.done(false, now);
         }
     }
@@ -166,7 +168,7 @@ mod tests {
 
     impl Calls {
         fn new() -> Self {
-            let breaker = Breaker::new(SLOW);
+            let breaker = Breaker::default();
             Self { now: breaker.start, breaker }
         }
 
@@ -176,7 +178,7 @@ mod tests {
 
         /// Makes calls that take no time, or none if they are refused.
         fn call(&self, good: bool, times: usize) -> usize {
-            let passes = (0..times).filter_map(|_| self.breaker.pass(self.now));
+            let passes = (0..times).filter_map(|_| self.breaker.pass(self.now, SLOW));
             passes.map(|pass| pass.done(good, self.now)).count()
         }
     }
@@ -207,7 +209,7 @@ mod tests {
     fn slow_calls_are_bad() {
         let calls = Calls::new();
         for n in 0..20 {
-            let pass = calls.breaker.pass(calls.now).expect("closed");
+            let pass = calls.breaker.pass(calls.now, SLOW).expect("closed");
             pass.done(true, calls.now + if n % 2 == 0 { SLOW * 2 } else { SLOW });
         }
         assert_eq!(calls.breaker.position(), Position::Open);
@@ -216,11 +218,11 @@ mod tests {
     #[test]
     fn what_is_cut_short_tells_nothing_unless_it_is_a_probe() {
         let mut calls = Calls::new();
-        (0..20).for_each(|_| drop(calls.breaker.pass(Instant::now())));
+        (0..20).for_each(|_| drop(calls.breaker.pass(Instant::now(), SLOW)));
         assert_eq!(calls.breaker.position(), Position::Closed);
         calls.call(false, 20);
         calls.wait(OPEN);
-        drop(calls.breaker.pass(calls.now));
+        drop(calls.breaker.pass(calls.now, SLOW));
         assert_eq!(calls.breaker.position(), Position::Open);
     }
 
@@ -233,7 +235,7 @@ mod tests {
         assert_eq!(calls.call(false, 5), 1);
         assert_eq!((calls.breaker.position(), calls.call(true, 5)), (Position::Open, 0));
         calls.wait(OPEN);
-        let probes: Vec<_> = (0..5).filter_map(|_| calls.breaker.pass(calls.now)).collect();
+        let probes: Vec<_> = (0..5).filter_map(|_| calls.breaker.pass(calls.now, SLOW)).collect();
         assert_eq!((probes.len(), calls.breaker.position()), (PROBES as usize, Position::HalfOpen));
         probes.into_iter().for_each(|probe| probe.done(true, calls.now));
         assert_eq!((calls.breaker.position(), calls.call(true, 5)), (Position::Closed, 5));

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
@@ -14,6 +15,7 @@ use yima_store::StoreError;
 
 use super::breaker::{Breaker, Position};
 use super::entry::Entry;
+use crate::config::CacheConfig;
 
 /// Why a load gave nothing. Shared by all who waited, never cached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,22 +43,41 @@ pub type Loaded = Result<(Arc<Entry>, Origin), LoadError>;
 /// Loads under way.
 pub struct Loads {
     under_way: Mutex<HashMap<SubjectId, Shared<BoxFuture<'static, Loaded>>>>,
-    permits: Semaphore,
-    queue: Semaphore,
-    timeout: Duration,
+    limits: ArcSwap<Limits>,
     breaker: Breaker,
 }
 
+/// Of what is asked of the store.
+struct Limits {
+    permits: Semaphore,
+    queue: Semaphore,
+    timeout: Duration,
+}
+
+impl Limits {
+    fn new(config: &CacheConfig) -> Self {
+        Self {
+            permits: Semaphore::new(config.concurrent_loads),
+            queue: Semaphore::new(config.concurrent_loads + config.queued_loads),
+            timeout: config.load_timeout,
+        }
+    }
+}
+
 impl Loads {
-    /// At most `concurrent` loads in the store at once and `queued` waiting; each has `timeout` there, and is slow after half of that.
-    pub fn new(concurrent: usize, queued: usize, timeout: Duration) -> Self {
+    /// At most `concurrent_loads` in the store at once and `queued_loads` waiting; each has `load_timeout` there, and is slow after half of
+    /// that.
+    pub fn new(config: &CacheConfig) -> Self {
         Self {
             under_way: Mutex::default(),
-            permits: Semaphore::new(concurrent),
-            queue: Semaphore::new(concurrent + queued),
-            timeout,
-            breaker: Breaker::new(timeout / 2),
+            limits: ArcSwap::from_pointee(Limits::new(config)),
+            breaker: Breaker::default(),
         }
+    }
+
+    /// Other limits from now on; what is under way keeps its own.
+    pub fn tune(&self, config: &CacheConfig) {
+        self.limits.store(Arc::new(Limits::new(config)));
     }
 
     /// What the breaker does now.
@@ -106,10 +127,13 @@ impl Loads {
     /// # Errors
     /// See [`LoadError`].
     pub async fn ask<T>(&self, asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, LoadError> {
-        let Ok(_place) = self.queue.try_acquire() else { return Err(LoadError::Throttled) };
-        let answered = tokio::time::timeout(self.timeout, async {
-            let _permit = self.permits.acquire().await.map_err(|_| LoadError::Unavailable)?;
-            let Some(pass) = self.breaker.pass(Instant::now()) else { return Err(LoadError::Throttled) };
+        let limits = self.limits.load_full();
+        let Ok(_place) = limits.queue.try_acquire() else { return Err(LoadError::Throttled) };
+        let answered = tokio::time::timeout(limits.timeout, async {
+            let _permit = limits.permits.acquire().await.map_err(|_| LoadError::Unavailable)?;
+            let Some(pass) = self.breaker.pass(Instant::now(), limits.timeout / 2) else {
+                return Err(LoadError::Throttled);
+            };
             let answer = asked.await.map_err(|fault| load_error(&fault));
             pass.done(answer.as_ref().err() != Some(&LoadError::Unavailable), Instant::now());
             answer

@@ -28,6 +28,16 @@ impl Memory {
         Self { present: tier(config.memory_bytes), absent: tier(config.absent_bytes) }
     }
 
+    pub fn resize(&self, config: &CacheConfig) {
+        for (tier, bytes) in [(&self.present, config.memory_bytes), (&self.absent, config.absent_bytes)] {
+            if tier.capacity() != bytes
+                && let Err(fault) = tier.resize(bytes)
+            {
+                tracing::error!(%fault, "the memory tier cannot be resized");
+            }
+        }
+    }
+
     pub fn get(&self, subject: SubjectId) -> Option<Arc<Entry>> {
         let entry = self.present.get(&subject).or_else(|| self.absent.get(&subject))?;
         Some(Arc::clone(entry.value()))

@@ -14,13 +14,14 @@ mod learning;
 pub mod ledger;
 mod loads;
 mod memory;
+pub mod modules;
 mod outcome;
 mod regions;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -84,7 +85,8 @@ pub struct Views {
     ahead_ms: AtomicI64,
     regions: ArcSwap<Regions>,
     loads: Arc<Loads>,
-    bounds: Bounds,
+    bounds: ArcSwap<Bounds>,
+    audit_per_s: AtomicU32,
     outcomes: Outcomes,
     disk_errors: Counter,
     clock: fn() -> Time,
@@ -109,12 +111,24 @@ impl Views {
             generations: ArcSwap::from_pointee(generations),
             ahead_ms: AtomicI64::new(0),
             regions: ArcSwap::default(),
-            loads: Arc::new(Loads::new(config.concurrent_loads, config.queued_loads, config.load_timeout)),
-            bounds: Bounds { max_lag: config.max_lag, max_stale: config.max_stale },
+            loads: Arc::new(Loads::new(config)),
+            bounds: ArcSwap::from_pointee(bounds(config)),
+            audit_per_s: AtomicU32::new(config.audit_per_s),
             outcomes: Outcomes::new("view"),
             disk_errors: metrics::counter!("cache_disk_errors_total"),
             clock,
         })
+    }
+
+    /// Goes on with other sizes, times and limits. What is under way keeps its own.
+    pub fn tune(&self, config: &CacheConfig) {
+        self.memory.resize(config);
+        self.bounds.store(Arc::new(bounds(config)));
+        self.loads.tune(config);
+        self.audit_per_s.store(config.audit_per_s, Ordering::Relaxed);
+        if let Some(disk) = self.disk() {
+            disk.resize(config.disk_bytes);
+        }
     }
 
     /// When the last complete poll of the feed began.
@@ -270,7 +284,7 @@ impl Views {
         // The proof before the ledger: a poll that ends between the two has raised the ledger first.
         let proof = self.generations.load().proof(entry.held.generation);
         let known = Known { newest: self.ledger.newest(subject), proof, client };
-        match judge(entry.held, known, self.bounds, now) {
+        match judge(entry.held, known, **self.bounds.load(), now) {
             Freshness::Fresh { as_of } => Some(Answer { entry, as_of, fresh: true, outcome }),
             Freshness::Stale { as_of } => {
                 // What came from the store just now is a miss all the same.
@@ -292,6 +306,10 @@ impl Views {
             drop(self.load(subject, Origin::Store));
         }
     }
+}
+
+fn bounds(config: &CacheConfig) -> Bounds {
+    Bounds { max_lag: config.max_lag, max_stale: config.max_stale }
 }
 
 fn no_answer(fault: LoadError, superseded: bool, look: &mut Look<'_>) -> NoAnswer {

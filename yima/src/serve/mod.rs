@@ -8,7 +8,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
+use axum::routing::get;
 use tokio::net::TcpListener;
+use yima_read_api::cache::modules::Modules;
 use yima_schema::rules::Rules;
 use yima_schema::subject::PseudonymKey;
 use yima_service::admin;
@@ -44,6 +47,7 @@ struct Process<'a> {
     keys: KeyDir,
     pseudonyms: PseudonymKey,
     store: Store,
+    modules: Arc<Modules>,
 }
 
 /// Runs until asked to stop; returns the exit code.
@@ -80,7 +84,12 @@ async fn start(
     let admin = listen("admin.listen", config.admin.listen).await?;
     let read_port = if role.reads() { Some(listen("read_api.bind", config.read_api.bind).await?) } else { None };
     let write_port = if role.writes() { Some(listen("writer.bind", config.writer.bind).await?) } else { None };
-    let router = admin::router(lifecycle.readiness().clone(), telemetry.metrics().clone());
+    let modules = Modules::new(&config.read_api.cache)?;
+    let mut router = admin::router(lifecycle.readiness().clone(), telemetry.metrics().clone());
+    if role.reads() {
+        let modules = modules.clone();
+        router = router.route("/cache", get(async move || Json(modules.describe())));
+    }
     lifecycle.spawn_critical("admin", serve(admin, router, &HttpLimits::default(), &lifecycle));
 
     let keys = KeyDir::of(&options.data_dir);
@@ -91,7 +100,8 @@ async fn start(
     let population = options.population.unwrap_or_else(|| plan.population(config));
     // The embedded store is on this machine's disk itself.
     let has_disk_tier = role.reads() && !matches!(plan, Plan::Embedded);
-    let disk = if has_disk_tier { reading::open_disk(options, config, &pseudonyms).await? } else { None };
+    let disk =
+        if has_disk_tier { reading::open_disk(options, config, &modules.config(), &pseudonyms).await? } else { None };
     let can_wait = role == Role::ReadApi && disk.as_ref().is_some_and(|(_, state)| state.is_some());
     let opening = Opening {
         role,
@@ -104,8 +114,20 @@ async fn start(
         can_wait,
     };
     let store = plan.open(opening).await?;
-    let process =
-        Process { role, population, options, config, rules, telemetry, lifecycle, load, keys, pseudonyms, store };
+    let process = Process {
+        role,
+        population,
+        options,
+        config,
+        rules,
+        telemetry,
+        lifecycle,
+        load,
+        keys,
+        pseudonyms,
+        store,
+        modules,
+    };
 
     let writing = match write_port {
         Some(port) => Some(Writing::start(&process, port).await?),

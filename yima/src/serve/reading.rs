@@ -9,6 +9,7 @@ use yima_read_api::cache::Views;
 use yima_read_api::cache::audit::Audit;
 use yima_read_api::cache::disk::{Disk, DiskError, DiskOptions, Identity, State};
 use yima_read_api::cache::follower::Follower;
+use yima_read_api::config::CacheConfig;
 use yima_schema::subject::PseudonymKey;
 use yima_service::clock::now;
 use yima_service::http::{EdgeLayer, serve};
@@ -30,9 +31,9 @@ pub(super) type DiskTier = (Disk, Option<State>);
 pub(super) async fn open_disk(
     options: &Options,
     config: &Config,
+    cache: &CacheConfig,
     pseudonyms: &PseudonymKey,
 ) -> Result<Option<DiskTier>, Failure> {
-    let cache = &config.read_api.cache;
     if cache.disk_bytes == 0 {
         return Ok(None);
     }
@@ -82,7 +83,7 @@ impl Reading {
             Some(_) => Router::new(),
         };
         process.warn_of_demo(config.read_api.bind);
-        let cache = &config.read_api.cache;
+        let cache = &process.modules.config();
         let (disk, state) = disk.map_or((None, None), |(disk, state)| (Some(disk), state));
         let has_disk = disk.is_some();
         let views = Views::new(store.views(), cache, disk.map(|disk| (disk, state.as_ref())), now);
@@ -98,8 +99,13 @@ impl Reading {
         lifecycle.spawn_critical("follower", async move {
             soft.run_until_cancelled(follower.run()).await;
         });
-        if has_disk && cache.audit_per_s > 0 {
-            let audit = Audit::new(views.clone(), cache.audit_per_s, now);
+        let soft = lifecycle.soft().clone();
+        let watching = process.modules.clone().watch(views.clone());
+        lifecycle.spawn("cache modules", async move {
+            soft.run_until_cancelled(watching).await;
+        });
+        if has_disk {
+            let audit = Audit::new(views.clone(), now);
             let soft = lifecycle.soft().clone();
             lifecycle.spawn("audit", async move {
                 soft.run_until_cancelled(audit.run()).await;

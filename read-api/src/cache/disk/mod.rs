@@ -13,7 +13,7 @@ use std::fs::{self, File};
 use std::ops::Bound;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
@@ -68,6 +68,7 @@ pub struct Disk {
     database: Database,
     rows: Keyspace,
     options: DiskOptions,
+    max_bytes: AtomicU64,
     full: AtomicBool,
 }
 
@@ -131,7 +132,8 @@ impl Disk {
         let decode =
             |row: fjall::Slice| state::decode(&row).ok_or_else(|| DiskError::Broken("an unknown format".into()));
         let state = state.map(decode).transpose()?;
-        let disk = Self { database, rows, options, full: AtomicBool::new(false) };
+        let max_bytes = AtomicU64::new(options.max_bytes);
+        let disk = Self { database, rows, options, max_bytes, full: AtomicBool::new(false) };
         disk.measure();
         Ok(Recovered { disk, state })
     }
@@ -198,6 +200,11 @@ impl Disk {
         self.rows.insert(STATE, state::encode(&self.options.identity, state)).map_err(|fault| broken(&fault))
     }
 
+    /// Over so many bytes it takes nobody new from the next [`Self::save`] on.
+    pub fn resize(&self, max_bytes: u64) {
+        self.max_bytes.store(max_bytes, Ordering::Relaxed);
+    }
+
     /// Bytes that it takes.
     pub fn bytes(&self) -> u64 {
         self.rows.disk_space() + self.database.journal_disk_space().unwrap_or(0)
@@ -209,7 +216,7 @@ impl Disk {
     }
 
     fn measure(&self) {
-        let max_bytes = self.options.max_bytes;
+        let max_bytes = self.max_bytes.load(Ordering::Relaxed);
         let full = self.bytes() >= max_bytes;
         if full && !self.full.swap(true, Ordering::Relaxed) {
             tracing::warn!(max_bytes, "the cache on disk is full: nobody new is kept on it");

@@ -138,7 +138,7 @@ async fn a_change_that_was_not_told_is_found_and_repaired() {
     let (store, directory) = (TestStore::new(), TempDir::new().unwrap());
     known(&store, &directory).await;
     let (views, mut follower) = start(&store, options(&directory));
-    let mut audit = Audit::new(views.clone(), 1_000, now);
+    let mut audit = Audit::new(views.clone(), now);
     store.set(subject(1)); // published at last
     store.set(subject(2)); // never told
     follower.poll().await.unwrap();

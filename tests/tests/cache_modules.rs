@@ -1,0 +1,72 @@
+//! The file of the cache modules: watched while the process runs, taken as a whole or refused as a whole.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use yima_tests::{Options, Yima};
+
+/// For a change of the file to be seen: it is looked at every 2 s.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn started(text: &str) -> (Options, std::path::PathBuf) {
+    let options = Options::default();
+    let path = options.directory().join("modules.toml");
+    std::fs::write(&path, text).expect("the directory can be written");
+    let options = options.env("YIMA_READ_API__CACHE__MODULES_FILE", path.display());
+    (options, path)
+}
+
+fn admin(yima: &Yima, path: &str) -> String {
+    yima.http().get(&format!("{}{path}", yima.admin_url()), "").text().to_owned()
+}
+
+fn active(yima: &Yima) -> Value {
+    serde_json::from_str(&admin(yima, "/cache")).expect("JSON")
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "not seen: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_changed_file_is_taken_and_a_bad_one_changes_nothing() {
+    let (options, path) = started("[view]\nmax_lag_ms = 5000\n");
+    let yima = Yima::start(options);
+    let at_start = active(&yima);
+    assert_eq!(at_start["view"]["max_lag_ms"], json!({"value": 5_000, "source": "file"}));
+    assert_eq!(at_start["view"]["max_stale_s"], json!({"value": 86_400, "source": "settings"}));
+
+    // So late that no answer is fresh: what is in force is what is done.
+    let session = yima.citizen_session("610102199003070016");
+    assert!(!yima.display_now(&session).header("cache-status").contains("stale"));
+    std::fs::write(&path, "[view]\nmax_lag_ms = 1\n[negative]\nmemory_bytes = 2000000\n").unwrap();
+    until("the change", || active(&yima)["view"]["max_lag_ms"]["value"] == 1);
+    assert_eq!(active(&yima)["negative"]["memory_bytes"], json!({"value": 2_000_000, "source": "file"}));
+    until("its effect", || yima.display_now(&session).header("cache-status").contains("stale"));
+
+    let before = active(&yima);
+    std::fs::write(&path, "[view]\nmax_lag_ms = 7\nmax_stale_s = \"long\"\n").unwrap();
+    until("the refusal", || admin(&yima, "/metrics").contains("cache_modules_file_accepted 0"));
+    assert_eq!(active(&yima), before);
+    assert!(yima.stderr().contains("max_stale_s"), "{}", yima.stderr());
+
+    std::fs::write(&path, "").unwrap();
+    until("the settings again", || {
+        active(&yima)["view"]["max_lag_ms"] == json!({"value": 2_000, "source": "settings"})
+    });
+    assert!(admin(&yima, "/metrics").contains("cache_modules_file_accepted 1"));
+}
+
+#[test]
+fn a_bad_file_refuses_the_start() {
+    let (options, _) = started("[view]\nmemory_bytes = 1\n");
+    let Err(refused) = Yima::try_start(options) else { panic!("it started") };
+    assert_eq!(refused.exit.and_then(|exit| exit.code()), Some(3));
+    let expected = "read_api.cache.modules_file: view.memory_bytes: expected at least 1048576";
+    assert!(refused.stderr.contains(expected), "{}", refused.stderr);
+}
