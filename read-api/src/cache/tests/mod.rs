@@ -253,6 +253,31 @@ async fn a_number_that_was_never_used_holds_nothing_up() {
 }
 
 #[tokio::test]
+async fn a_crowd_of_people_who_do_not_exist_pushes_nobody_out() {
+    let store = TestStore::new();
+    let (views, _follower) = cache(&store).await;
+    let real = (0..=255u8).collect::<Vec<_>>();
+    for n in &real {
+        store.write(subject(*n));
+        version(&views, *n).await;
+    }
+    let lookups = store.lookups.load(Ordering::Relaxed);
+    // Twenty times as many as there is room for.
+    for stranger in 1..=20_000u64 {
+        let mut bytes = [1; 16];
+        bytes[..8].copy_from_slice(&stranger.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+        let stranger = SubjectId::from_bytes(bytes);
+        assert!(views.get(stranger, Version::ABSENT).await.is_ok_and(|answer| answer.entry.is_absent()));
+    }
+    let (present, absent) = views.memory.entries();
+    assert!(present == real.len() && absent < 1_000, "{present} {absent}");
+    for n in real {
+        assert_eq!(views.get(subject(n), Version::ABSENT).await.unwrap().outcome, Outcome::HitMemory);
+    }
+    assert_eq!(store.lookups.load(Ordering::Relaxed), lookups + 20_000);
+}
+
+#[tokio::test]
 async fn somebody_elses_view_is_not_taken() {
     let (me, other) = (subject(1), subject(2));
     let held = Held { version: Version(1), generation: Generation(0), loaded_at: now() };
