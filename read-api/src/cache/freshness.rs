@@ -27,6 +27,8 @@ pub struct Known {
     pub proof: Proof,
     /// The version that the client was shown before: it must not go back.
     pub client: Version,
+    /// The entry was read from the store for this very answer.
+    pub just_read: bool,
 }
 
 /// What the feed says of everything that was learned in one generation.
@@ -62,7 +64,7 @@ pub enum Freshness {
         /// The moment.
         as_of: Time,
     },
-    /// Superseded, older than what the client has seen, or too old: never answer with it.
+    /// Superseded, older than what the client has seen, too old, or an absence that is not fresh: never answer with it.
     MustLoad,
 }
 
@@ -85,6 +87,8 @@ pub fn judge(held: Held, known: Known, bounds: Bounds, now: Time) -> Freshness {
     let as_of = if polled_at > latest { held.loaded_at } else { held.loaded_at.max(polled_at) };
     match now.since(as_of) {
         age if followed && age <= bounds.max_lag => Freshness::Fresh { as_of },
+        // Nobody is told to be unknown because the store cannot be asked.
+        _ if held.version == Version::ABSENT && !known.just_read => Freshness::MustLoad,
         age if age <= bounds.max_stale => Freshness::Stale { as_of },
         _ => Freshness::MustLoad,
     }
@@ -114,6 +118,8 @@ mod tests {
             ((7, 7, 0, 10, polled(100), 100 + 86_400), stale(100)),
             ((7, 7, 0, 10, polled(100), 101 + 86_400), Freshness::MustLoad),
             ((0, 0, 0, 10, polled(100), 101), fresh(100)),
+            ((0, 0, 0, 10, polled(100), 103), Freshness::MustLoad),
+            ((0, 0, 0, 100, Ended(t(100)), 101), Freshness::MustLoad),
             ((7, 7, 0, 10, polled(100), 99), fresh(100)),
             ((7, 7, 0, 10, polled(4_000), 101), stale(10)),
             ((7, 7, 0, 4_000, polled(100), 101), Freshness::MustLoad),
@@ -126,8 +132,12 @@ mod tests {
         ];
         for ((version, newest, client, loaded, proof, now), expected) in rows {
             let held = Held { version: Version(version), generation: Generation(0), loaded_at: t(loaded) };
-            let known = Known { newest: Version(newest), proof, client: Version(client) };
+            let known = Known { newest: Version(newest), proof, client: Version(client), just_read: false };
             assert_eq!(judge(held, known, BOUNDS, t(now)), expected, "{held:?} {known:?} at {now}");
         }
+        // With a clock that is ahead of the store's, what was read just now is not fresh.
+        let held = Held { version: Version::ABSENT, generation: Generation(0), loaded_at: t(10) };
+        let known = Known { newest: Version::ABSENT, proof: polled(10), client: Version::ABSENT, just_read: true };
+        assert_eq!(judge(held, known, BOUNDS, t(103)), stale(10));
     }
 }

@@ -283,13 +283,13 @@ impl Views {
     ) -> Option<Answer> {
         // The proof before the ledger: a poll that ends between the two has raised the ledger first.
         let proof = self.generations.load().proof(entry.held.generation);
-        let known = Known { newest: self.ledger.newest(subject), proof, client };
+        let just_read = matches!(outcome, Outcome::Miss | Outcome::Coalesced | Outcome::Bypass);
+        let known = Known { newest: self.ledger.newest(subject), proof, client, just_read };
         match judge(entry.held, known, **self.bounds.load(), now) {
             Freshness::Fresh { as_of } => Some(Answer { entry, as_of, fresh: true, outcome }),
             Freshness::Stale { as_of } => {
                 // What came from the store just now is a miss all the same.
-                let from_store = matches!(outcome, Outcome::Miss | Outcome::Coalesced | Outcome::Bypass);
-                let outcome = if from_store { outcome } else { Outcome::Stale };
+                let outcome = if just_read { outcome } else { Outcome::Stale };
                 Some(Answer { entry, as_of, fresh: false, outcome })
             }
             Freshness::MustLoad => None,

@@ -1,4 +1,5 @@
-//! What takes too long for every commit, under the checker: `soak kills [COUNT [SEED]]`, `soak hints [SECONDS]`; see `tests/soak`.
+//! What takes too long for every commit, under the checker: `soak kills [COUNT [SEED]]`, `soak hints [SECONDS]`, `soak restarts [PEOPLE
+//! [KILLS]]`; see `tests/soak`.
 
 /// A line on standard output.
 macro_rules! report {
@@ -10,6 +11,7 @@ macro_rules! report {
 
 mod hints;
 mod kills;
+mod restarts;
 mod services;
 
 use std::str::FromStr;
@@ -20,7 +22,8 @@ fn main() {
     match arguments.first().map(String::as_str) {
         Some("kills") => kills::run(number(&arguments, 1, 300), number(&arguments, 2, rand::random())),
         Some("hints") => hints::run(Duration::from_secs(number(&arguments, 1, 60))),
-        Some(_) | None => panic!("kills [COUNT [SEED]] or hints [SECONDS]"),
+        Some("restarts") => restarts::run(number(&arguments, 1, 1_000_000), number(&arguments, 2, 50)),
+        Some(_) | None => panic!("kills [COUNT [SEED]], hints [SECONDS] or restarts [PEOPLE [KILLS]]"),
     }
 }
 
