@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use yima_tests::{Options, Yima};
+use yima_tests::{Options, Yima, new_person};
 
 /// For a change of the file to be seen: it is looked at every 2 s.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -17,12 +17,12 @@ fn started(text: &str) -> (Options, std::path::PathBuf) {
     (options, path)
 }
 
-fn admin(yima: &Yima, path: &str) -> String {
-    yima.http().get(&format!("{}{path}", yima.admin_url()), "").text().to_owned()
+fn active(yima: &Yima) -> Value {
+    yima.http().get(&format!("{}/cache", yima.admin_url()), "").json(200)
 }
 
-fn active(yima: &Yima) -> Value {
-    serde_json::from_str(&admin(yima, "/cache")).expect("JSON")
+fn is_accepted(yima: &Yima) -> bool {
+    yima.metric("cache_modules_file_accepted", &[]) == 1.0
 }
 
 fn until(what: &str, is_so: impl Fn() -> bool) {
@@ -42,16 +42,20 @@ fn a_changed_file_is_taken_and_a_bad_one_changes_nothing() {
     assert_eq!(at_start["view"]["max_stale_s"], json!({"value": 86_400, "source": "settings"}));
 
     // So late that no answer is fresh: what is in force is what is done.
-    let session = yima.citizen_session("610102199003070016");
+    let person = new_person();
+    let test = person.test("modules-1", "negative", Duration::from_secs(60));
+    assert_eq!(yima.event(&yima.agency_token("lab-1"), &test), "accepted");
+    let session = yima.session_of(&person);
     assert!(!yima.display_now(&session).header("cache-status").contains("stale"));
     std::fs::write(&path, "[view]\nmax_lag_ms = 1\n[negative]\nmemory_bytes = 2000000\n").unwrap();
     until("the change", || active(&yima)["view"]["max_lag_ms"]["value"] == 1);
     assert_eq!(active(&yima)["negative"]["memory_bytes"], json!({"value": 2_000_000, "source": "file"}));
     until("its effect", || yima.display_now(&session).header("cache-status").contains("stale"));
 
+    assert!(is_accepted(&yima));
     let before = active(&yima);
     std::fs::write(&path, "[view]\nmax_lag_ms = 7\nmax_stale_s = \"long\"\n").unwrap();
-    until("the refusal", || admin(&yima, "/metrics").contains("cache_modules_file_accepted 0"));
+    until("the refusal", || !is_accepted(&yima));
     assert_eq!(active(&yima), before);
     assert!(yima.stderr().contains("max_stale_s"), "{}", yima.stderr());
 
@@ -59,7 +63,7 @@ fn a_changed_file_is_taken_and_a_bad_one_changes_nothing() {
     until("the settings again", || {
         active(&yima)["view"]["max_lag_ms"] == json!({"value": 2_000, "source": "settings"})
     });
-    assert!(admin(&yima, "/metrics").contains("cache_modules_file_accepted 1"));
+    assert!(is_accepted(&yima));
 }
 
 #[test]

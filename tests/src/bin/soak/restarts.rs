@@ -19,7 +19,7 @@ use yima_schema::time::{DAY, Time};
 use yima_schema::view::Version;
 use yima_store::{CompareAndSet, Published, ViewReader, ViewWrite, WriterStore};
 use yima_tests::checker::options;
-use yima_tests::{Cluster, ClusterOptions, Http, Region, Stored, Yima, now};
+use yima_tests::{Cluster, ClusterOptions, Http, Region, Stored, now};
 
 const CLIENTS: u64 = 8;
 /// People whose views change meanwhile.
@@ -55,7 +55,7 @@ pub(crate) fn run(people: u64, kills: usize) {
     let mut reader = region.reader(&[("YIMA_READ_API__CACHE__MEMORY_BYTES", "8388608")]);
     let begun = Instant::now();
     fill(&cluster, &stored, people);
-    while gauge(&reader, "cache_disk_entries") < people as f64 {
+    while reader.metric("cache_disk_entries", &[]) < people as f64 {
         thread::sleep(Duration::from_millis(200));
     }
     report!("{people} people on the node's disk after {:.0} s", begun.elapsed().as_secs_f64());
@@ -73,7 +73,7 @@ pub(crate) fn run(people: u64, kills: usize) {
         fresh: AtomicU64::new(0),
         stop: AtomicBool::new(false),
     };
-    let generation = gauge(&reader, "cache_generation");
+    let generation = reader.metric("cache_generation", &[]);
     thread::scope(|scope| {
         scope.spawn(|| change(&world, &stored));
         (0..CLIENTS).for_each(|_| drop(scope.spawn(|| ask(&world))));
@@ -85,7 +85,7 @@ pub(crate) fn run(people: u64, kills: usize) {
             *world.url.write() = reader.read_url();
             *world.ready_at.write() = Instant::now();
             ready.push(killed.elapsed().as_secs_f64());
-            assert_eq!(gauge(&reader, "cache_generation"), generation, "it began a new proof");
+            assert_eq!(reader.metric("cache_generation", &[]), generation, "it began a new proof");
         }
         thread::sleep(SOON);
         world.stop.store(true, Ordering::SeqCst);
@@ -204,10 +204,4 @@ fn ask(world: &World) {
         let lacking = acknowledged.get(&n).and_then(|all| all.iter().find(|(at, v)| *at < as_of && *v > version));
         assert!(lacking.is_none(), "as of {as_of}, version {version} lacks {lacking:?}: {status}");
     }
-}
-
-fn gauge(reader: &Yima, name: &str) -> f64 {
-    let metrics = reader.http().get(&format!("{}/metrics", reader.admin_url()), "").text().to_owned();
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.and_then(|value| value.parse().ok()).unwrap_or_default()
 }
