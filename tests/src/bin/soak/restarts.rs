@@ -163,7 +163,7 @@ fn change(world: &World, stored: &Stored) {
             let n = rand::random_range(0..CHANGING);
             let found = stored.store.lookup(subject(n)).await.expect("the database answers");
             let expected = found.map_or(Version::ABSENT, |found| found.version);
-            let change = view(n, expected.0 + 1, &rules);
+            let change = view(n, expected.next(stored.store.epoch()).0, &rules);
             let next = change.version;
             let write = ViewWrite { subject: change.subject, expected, next, view: change.view.clone() };
             let set = stored.store.compare_and_set(vec![write]).await.expect("the database answers");
