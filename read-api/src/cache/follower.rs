@@ -31,7 +31,6 @@ pub struct Follower {
 }
 
 /// How far everything has been read.
-#[derive(Clone)]
 struct Following {
     epoch: u16,
     positions: BTreeMap<u32, Position>,
@@ -192,12 +191,12 @@ impl Follower {
                 }
             }
             let changes: Vec<Change> = rows.into_iter().filter_map(|(_, change)| change).collect();
-            self.on_disk(move |views| {
+            let apply = move |views: &Views| {
                 for Change { subject, version, view } in changes {
                     views.apply(subject, VersionedView { version, view });
                 }
-            })
-            .await;
+            };
+            self.views.with_disk(apply).await;
         }
         Ok(number)
     }
@@ -211,19 +210,6 @@ impl Follower {
         }
         (following.saved, following.saved_at) = (following.positions.clone(), now);
         let state = State { epoch: following.epoch, generations, positions: following.positions.clone() };
-        self.on_disk(move |views| views.save(&state)).await;
-    }
-
-    /// Does something that may wait for the disk tier, if there is one, where that holds nobody up.
-    async fn on_disk(&self, work: impl FnOnce(&Views) + Send + 'static) {
-        if !self.views.has_disk() {
-            return work(&self.views);
-        }
-        let views = Arc::clone(&self.views);
-        if let Err(fault) = tokio::task::spawn_blocking(move || work(&views)).await
-            && fault.is_panic()
-        {
-            std::panic::resume_unwind(fault.into_panic());
-        }
+        self.views.with_disk(move |views| views.save(&state)).await;
     }
 }

@@ -4,6 +4,7 @@
 //! into the memory tier. Nothing older ever replaces something newer, in either.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use yima_schema::subject::SubjectId;
@@ -81,15 +82,9 @@ impl Views {
         let held = self.held_from(self.cautious_now()); // before the store is read
         let found = self.loads.ask(self.store.lookup(subject)).await?;
         let entry = Entry::new(subject, found, held).map_err(|fault| load_error(&fault))?;
-        let (views, entry) = (Arc::clone(self), Arc::new(entry));
+        let entry = Arc::new(entry);
         let admitted = Arc::clone(&entry);
-        match self.disk() {
-            None => views.admit(subject, admitted),
-            Some(_) => {
-                let admitted = tokio::task::spawn_blocking(move || views.admit(subject, admitted)).await;
-                admitted.map_err(|_| LoadError::Unavailable)?;
-            }
-        }
+        self.with_disk(move |views| views.admit(subject, admitted)).await;
         Ok(entry)
     }
 
@@ -137,6 +132,19 @@ impl Views {
         found.map_or(Version::ABSENT, |found| found.held.version)
     }
 
+    /// Does what may wait for the disk tier, if there is one, where that holds nobody up. A panic goes on here.
+    pub(super) async fn with_disk(self: &Arc<Self>, work: impl FnOnce(&Self) + Send + 'static) {
+        if !self.has_disk() {
+            return work(self);
+        }
+        let views = Arc::clone(self);
+        if let Err(fault) = tokio::task::spawn_blocking(move || work(&views)).await
+            && fault.is_panic()
+        {
+            std::panic::resume_unwind(fault.into_panic());
+        }
+    }
+
     pub(super) fn disk(&self) -> Option<Arc<Disk>> {
         self.disk.load_full()
     }
@@ -156,7 +164,7 @@ impl Views {
 
     /// The present moment by the earlier of our clock and the store's.
     fn cautious_now(&self) -> Time {
-        let ahead = self.ahead_ms.load(std::sync::atomic::Ordering::Acquire).unsigned_abs();
+        let ahead = self.ahead_ms.load(Ordering::Acquire).unsigned_abs();
         (self.clock)().minus(Duration::from_millis(ahead))
     }
 }

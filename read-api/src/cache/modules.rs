@@ -1,6 +1,5 @@
 //! What of the cache can be changed while it runs: sizes, times and limits of its modules, in a file of their own that is watched.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,7 +75,6 @@ pub enum Refused {
 
 /// See the module.
 pub struct Modules {
-    path: Option<PathBuf>,
     base: CacheConfig,
     active: ArcSwap<Active>,
     accepted: Gauge,
@@ -93,15 +91,10 @@ impl Modules {
     /// # Errors
     /// The file that `modules_file` names is refused.
     pub fn new(base: &CacheConfig) -> Result<Arc<Self>, Refused> {
-        let active = read(base.modules_file.as_ref(), base)?;
+        let active = read(base)?;
         let accepted = metrics::gauge!("cache_modules_file_accepted");
         accepted.set(1.0);
-        Ok(Arc::new(Self {
-            path: base.modules_file.clone(),
-            base: base.clone(),
-            active: ArcSwap::from_pointee(active),
-            accepted,
-        }))
+        Ok(Arc::new(Self { base: base.clone(), active: ArcSwap::from_pointee(active), accepted }))
     }
 
     /// The settings in force.
@@ -111,7 +104,7 @@ impl Modules {
 
     /// Looks at the file again and again. One that is refused changes nothing, as a whole.
     pub async fn watch(self: Arc<Self>, views: Arc<Views>) {
-        let Some(path) = &self.path else { return };
+        let Some(path) = &self.base.modules_file else { return };
         let mut seen = std::fs::read(path).ok();
         let mut ticks = tokio::time::interval(EVERY);
         loop {
@@ -125,7 +118,7 @@ impl Modules {
     }
 
     fn look_again(&self, views: &Views) {
-        match read(self.path.as_ref(), &self.base) {
+        match read(&self.base) {
             Ok(active) => {
                 views.tune(&active.config);
                 self.active.store(Arc::new(active));
@@ -145,7 +138,7 @@ impl Modules {
         let (file, config) = (&active.file, &active.config);
         let value = |value: Value, is_in_file: bool| json!({ "value": value, "source": if is_in_file { "file" } else { "settings" } });
         json!({
-            "file": self.path.as_ref().map(|path| path.display().to_string()),
+            "file": self.base.modules_file.as_ref().map(|path| path.display().to_string()),
             "view": {
                 "memory_bytes": value(json!(config.memory_bytes), file.view.memory_bytes.is_some()),
                 "disk_bytes": value(json!(config.disk_bytes), file.view.disk_bytes.is_some()),
@@ -163,8 +156,8 @@ impl Modules {
     }
 }
 
-fn read(path: Option<&PathBuf>, base: &CacheConfig) -> Result<Active, Refused> {
-    let file: File = match path {
+fn read(base: &CacheConfig) -> Result<Active, Refused> {
+    let file: File = match &base.modules_file {
         Some(path) => config::load("", Some(path), [])?,
         None => File::default(),
     };
@@ -207,7 +200,7 @@ mod tests {
     fn from(text: &str) -> Result<Active, Refused> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        read(Some(&file.path().to_path_buf()), &CacheConfig::default())
+        read(&CacheConfig { modules_file: Some(file.path().to_path_buf()), ..CacheConfig::default() })
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub struct Found {
 pub struct Disk {
     database: Database,
     rows: Keyspace,
-    options: DiskOptions,
+    identity: Identity,
     max_bytes: AtomicU64,
     full: AtomicBool,
 }
@@ -95,14 +95,13 @@ impl Disk {
             tracing::warn!("an earlier start ended while it opened the cache on disk: it is emptied");
             remove(&options.path)?;
         }
-        let opened = Self::open_or_empty(options);
+        let opened = Self::open_or_empty(&options);
         fs::remove_file(&opening)?;
         opened
     }
 
-    fn open_or_empty(options: DiskOptions) -> Result<(Self, Option<State>), DiskError> {
-        let recover = || Self::recover(options.clone());
-        let recovered = std::panic::catch_unwind(AssertUnwindSafe(recover));
+    fn open_or_empty(options: &DiskOptions) -> Result<(Self, Option<State>), DiskError> {
+        let recovered = std::panic::catch_unwind(AssertUnwindSafe(|| Self::recover(options)));
         match recovered.unwrap_or_else(|_| Err(DiskError::Broken("its files are damaged".into()))) {
             Ok(Recovered { disk, state: Some((identity, state)) }) if identity == options.identity => {
                 return Ok((disk, Some(state)));
@@ -118,7 +117,7 @@ impl Disk {
         Self::recover(options).map(|recovered| (recovered.disk, None))
     }
 
-    fn recover(options: DiskOptions) -> Result<Recovered, DiskError> {
+    fn recover(options: &DiskOptions) -> Result<Recovered, DiskError> {
         let builder = Database::builder(&options.path).cache_size(BLOCK_CACHE).max_journaling_size(JOURNAL);
         let in_use = |fault: &fjall::Error| matches!(fault, fjall::Error::Locked);
         let database =
@@ -132,8 +131,8 @@ impl Disk {
         let decode =
             |row: fjall::Slice| state::decode(&row).ok_or_else(|| DiskError::Broken("an unknown format".into()));
         let state = state.map(decode).transpose()?;
-        let max_bytes = AtomicU64::new(options.max_bytes);
-        let disk = Self { database, rows, options, max_bytes, full: AtomicBool::new(false) };
+        let (identity, max_bytes) = (options.identity.clone(), AtomicU64::new(options.max_bytes));
+        let disk = Self { database, rows, identity, max_bytes, full: AtomicBool::new(false) };
         disk.measure();
         Ok(Recovered { disk, state })
     }
@@ -197,7 +196,7 @@ impl Disk {
     /// The disk. Nothing here may be believed any more then.
     pub fn save(&self, state: &State) -> Result<(), DiskError> {
         self.measure();
-        self.rows.insert(STATE, state::encode(&self.options.identity, state)).map_err(|fault| broken(&fault))
+        self.rows.insert(STATE, state::encode(&self.identity, state)).map_err(|fault| broken(&fault))
     }
 
     /// Over so many bytes it takes nobody new from the next [`Self::save`] on.

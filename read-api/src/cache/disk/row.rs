@@ -30,9 +30,8 @@ pub(super) fn encode(subject: SubjectId, held: Held, view: Option<&[u8]>) -> Vec
 /// What a row tells: `Some(None)` if it has no view, `None` if it is damaged or somebody else's.
 pub(super) fn decode(subject: SubjectId, row: &[u8]) -> Option<Option<Found>> {
     let (held, view) = split(subject, row)?;
-    let found =
-        |view: &[u8]| Found { held, view: VersionedView { version: held.version, view: Bytes::copy_from_slice(view) } };
-    Some((!view.is_empty()).then(|| found(view)))
+    let found = || Found { held, view: VersionedView { version: held.version, view: Bytes::copy_from_slice(view) } };
+    Some((!view.is_empty()).then(found))
 }
 
 /// What proves a row, and its view, which may be empty; `None` if it is damaged or somebody else's.
