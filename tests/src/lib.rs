@@ -1,5 +1,14 @@
 //! The harness of the end-to-end tests: yima as a process, a client, and people to send events about.
 
+/// A line on standard output.
+#[macro_export]
+macro_rules! report {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout(), $($words)*).expect("standard output is open")
+    }};
+}
+
 mod calls;
 pub mod checker;
 pub mod cluster;
@@ -11,7 +20,7 @@ mod shared_cache;
 mod stored;
 mod yima;
 
-pub use cluster::{Cluster, ClusterOptions, Node};
+pub use cluster::{Cluster, ClusterOptions, Node, resident_bytes};
 pub use http::{Http, Reply};
 pub use options::Options;
 pub use people::{Person, ago, new_person, now};

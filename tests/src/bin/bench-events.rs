@@ -1,7 +1,9 @@
 //! The benchmark of the writer, in rounds: durable events per second through NDJSON beside the same rows appended to a bare store, and how
 //! long after `accepted` a display shows it. Then load time and memory. `bench-events [ROUNDS]`.
 
-use std::io::Write;
+#[macro_use]
+extern crate yima_tests;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,11 +13,6 @@ use yima_schema::subject::SubjectId;
 use yima_store::WriterStore;
 use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use yima_tests::{Options, Yima, ago, new_person, now};
-
-/// A line on standard output.
-macro_rules! report {
-    ($($words:tt)*) => { writeln!(std::io::stdout(), $($words)*).expect("standard output is open") };
-}
 
 const CLIENTS: usize = 4;
 /// Rows of one upload, and uploads of each client in a round.

@@ -1,6 +1,9 @@
 //! The disk tier beside foyer's hybrid cache with the same rows: `bench-tiers [ROWS]`. Each step is a process of its own, so that its memory
 //! and what it finds again can be seen: one fills and is killed, the next opens and reads.
 
+#[macro_use]
+extern crate yima_tests;
+
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +18,7 @@ use yima_read_api::cache::generations::{Generation, Generations};
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
+use yima_tests::resident_bytes;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -23,11 +27,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const VIEW: usize = 300;
 const READS: u64 = 200_000;
 const READERS: u64 = 4;
-
-#[allow(clippy::print_stdout)]
-fn say(line: &str) {
-    println!("{line}");
-}
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -74,12 +73,12 @@ fn view(n: u64) -> Vec<u8> {
 
 fn report(what: &str, rows: u64, began: Instant, path: &Path) {
     let seconds = began.elapsed().as_secs_f64();
-    let memory = resident_bytes() / 1e6;
-    say(&format!(
+    let memory = resident_megabytes();
+    report!(
         "{what}: {seconds:.1} s ({:.0}/s), {:.0} bytes on disk a row, {memory:.0} MB resident",
         rows as f64 / seconds,
         on_disk(path) / rows as f64
-    ));
+    );
 }
 
 /// Ends at once, as a crash would: nothing is flushed or closed.
@@ -182,11 +181,11 @@ async fn read<R: Future<Output = bool> + Send + 'static>(
     let mut times: Vec<Duration> = all.into_iter().flat_map(|(times, _)| times).collect();
     times.sort();
     let [p50, p99] = [50, 99].map(|percent| times[times.len() * percent / 100]);
-    let memory = resident_bytes() / 1e6;
-    say(&format!(
+    let memory = resident_megabytes();
+    report!(
         "{what}, read at random by {READERS}: found {:.2} %, p50 {p50:?}, p99 {p99:?}, {memory:.0} MB resident",
         found as f64 * 100.0 / READS as f64
-    ));
+    );
 }
 
 fn on_disk(path: &Path) -> f64 {
@@ -200,8 +199,6 @@ fn on_disk(path: &Path) -> f64 {
         .sum()
 }
 
-fn resident_bytes() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("resident memory");
-    line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()).expect("a number") * 1024.0
+fn resident_megabytes() -> f64 {
+    resident_bytes(std::process::id()).expect("Linux") as f64 / 1e6
 }

@@ -27,7 +27,7 @@ use namespaces::Namespaces;
 
 pub use by_hand::{down, status, up};
 pub use jars::fetch_cassandra;
-pub use node::Node;
+pub use node::{Node, resident_bytes};
 pub use options::ClusterOptions;
 pub use session::{PASSWORD, USER};
 

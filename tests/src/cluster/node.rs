@@ -132,8 +132,8 @@ impl Node<'_> {
     }
 }
 
-/// The memory that a process has now.
-pub(super) fn resident_bytes(pid: u32) -> Option<u64> {
+/// The memory that a process has now; `None` if there is no such process.
+pub fn resident_bytes(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.split_whitespace().next()?.parse().ok().map(|kib: u64| kib * 1024)

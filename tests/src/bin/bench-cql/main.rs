@@ -1,13 +1,8 @@
 //! The benchmark of the CQL engine, on Apache Cassandra: beside the driver alone in interleaved rounds, then the services' memory, then
 //! two regions and what a read node costs. `bench-cql [ROUNDS [quick]]`. All shares this machine: only ratios, and times at a low rate, say something of another.
 
-/// A line on standard output.
-macro_rules! report {
-    ($($words:tt)*) => {{
-        use std::io::Write as _;
-        writeln!(std::io::stdout(), $($words)*).expect("standard output is open")
-    }};
-}
+#[macro_use]
+extern crate yima_tests;
 
 mod connections;
 mod events;

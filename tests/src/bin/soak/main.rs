@@ -1,13 +1,8 @@
 //! What takes too long for every commit, under the checker: `soak kills [COUNT [SEED]]`, `soak hints [SECONDS]`, `soak restarts [PEOPLE
 //! [KILLS]]`; see `tests/soak`.
 
-/// A line on standard output.
-macro_rules! report {
-    ($($words:tt)*) => {{
-        use std::io::Write as _;
-        writeln!(std::io::stdout(), $($words)*).expect("standard output is open")
-    }};
-}
+#[macro_use]
+extern crate yima_tests;
 
 mod hints;
 mod kills;
