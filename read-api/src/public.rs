@@ -6,6 +6,8 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use crate::etag::names;
+
 /// For caches of a site's own, in place of `Cache-Control` (RFC 9213).
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
@@ -46,7 +48,7 @@ impl Public {
     /// 200, or 304 to an `If-None-Match` that names the tag (RFC 9110 sections 13.1.2 and 15.4.5).
     pub fn respond(&self, request: &HeaderMap) -> Response {
         let mut headers = self.headers.clone();
-        if held(request, &headers[ETAG]) {
+        if request.get_all(IF_NONE_MATCH).iter().any(|asked| names(asked, &headers[ETAG])) {
             headers.remove(CONTENT_TYPE);
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }
@@ -60,14 +62,6 @@ fn etag(body: &[u8]) -> HeaderValue {
     let hex: String = hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     // Hex digits and quotes are visible ASCII, which is all that a header value asks for.
     HeaderValue::try_from(format!("\"{hex}\"")).expect("hex is a header value")
-}
-
-/// Whether an `If-None-Match` names `etag`. The comparison is weak, as RFC 9110 asks: a proxy that compressed the answer has put `W/`
-/// before the tag.
-fn held(request: &HeaderMap, etag: &HeaderValue) -> bool {
-    let values = request.get_all(IF_NONE_MATCH).iter();
-    let mut tags = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
-    tags.any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag.as_bytes())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::app::{App, no_answer};
 use crate::body::DisplayBody;
 use crate::cache::Answer;
 use crate::cache::entry::{Display, Entry};
+use crate::etag::names;
 use crate::headers::{YIMA_REFRESH_AFTER, brief_cache_status, small_number};
 
 /// The caller's own code, unsigned.
@@ -39,7 +40,7 @@ pub(crate) async fn display(app: Arc<App>, request: Request) -> Result<Response,
         None => app.views.get(subject, shown()).await.map_err(no_answer)?,
     };
     let display = show(&app, subject, &answer.entry, now);
-    let unchanged = asked.is_some_and(|asked| matches(asked, &display.etag));
+    let unchanged = asked.is_some_and(|asked| names(asked, &display.etag));
 
     let mut response = Response::default();
     let headers = response.headers_mut();
@@ -72,15 +73,6 @@ fn render(app: &App, subject: SubjectId, version: Version, view: &View, now: Tim
         body: body.into(),
         etag: app.tags.tag(subject, version, at.index),
     }
-}
-
-/// `If-None-Match` with weak comparison (RFC 9110 section 13.1.2).
-fn matches(asked: &HeaderValue, etag: &HeaderValue) -> bool {
-    if asked == etag {
-        return true;
-    }
-    let Ok(list) = asked.to_str() else { return false };
-    list.trim() == "*" || list.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| etag == tag)
 }
 
 /// At most so many times as long as usual.
