@@ -205,7 +205,8 @@ impl Follower {
     async fn save(&mut self, generations: Generations) {
         let Some(following) = &mut self.following else { return };
         let now = generations.polled_at;
-        if following.saved == following.positions && now.since(following.saved_at) < SAVE_EVERY {
+        let is_known = following.saved == following.positions && now.since(following.saved_at) < SAVE_EVERY;
+        if is_known || !self.views.has_disk() {
             return;
         }
         (following.saved, following.saved_at) = (following.positions.clone(), now);

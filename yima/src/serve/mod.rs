@@ -47,7 +47,6 @@ struct Process<'a> {
     keys: KeyDir,
     pseudonyms: PseudonymKey,
     store: Store,
-    modules: Arc<Modules>,
 }
 
 /// Runs until asked to stop; returns the exit code.
@@ -84,10 +83,9 @@ async fn start(
     let admin = listen("admin.listen", config.admin.listen).await?;
     let read_port = if role.reads() { Some(listen("read_api.bind", config.read_api.bind).await?) } else { None };
     let write_port = if role.writes() { Some(listen("writer.bind", config.writer.bind).await?) } else { None };
-    let modules = Modules::new(&config.read_api.cache)?;
+    let modules = if role.reads() { Some(Modules::new(&config.read_api.cache)?) } else { None };
     let mut router = admin::router(lifecycle.readiness().clone(), telemetry.metrics().clone());
-    if role.reads() {
-        let modules = modules.clone();
+    if let Some(modules) = modules.clone() {
         router = router.route("/cache", get(async move || Json(modules.describe())));
     }
     lifecycle.spawn_critical("admin", serve(admin, router, &HttpLimits::default(), &lifecycle));
@@ -99,9 +97,10 @@ async fn start(
     let pseudonyms = keys.pseudonyms()?;
     let population = options.population.unwrap_or_else(|| plan.population(config));
     // The embedded store is on this machine's disk itself.
-    let has_disk_tier = role.reads() && !matches!(plan, Plan::Embedded);
-    let disk =
-        if has_disk_tier { reading::open_disk(options, config, &modules.config(), &pseudonyms).await? } else { None };
+    let disk = match (&modules, &plan) {
+        (Some(modules), Plan::Cql(_)) => reading::open_disk(options, config, &modules.config(), &pseudonyms).await?,
+        (Some(_), Plan::Embedded) | (None, _) => None,
+    };
     let can_wait = role == Role::ReadApi && disk.as_ref().is_some_and(|(_, state)| state.is_some());
     let opening = Opening {
         role,
@@ -114,29 +113,17 @@ async fn start(
         can_wait,
     };
     let store = plan.open(opening).await?;
-    let process = Process {
-        role,
-        population,
-        options,
-        config,
-        rules,
-        telemetry,
-        lifecycle,
-        load,
-        keys,
-        pseudonyms,
-        store,
-        modules,
-    };
+    let process =
+        Process { role, population, options, config, rules, telemetry, lifecycle, load, keys, pseudonyms, store };
 
     let writing = match write_port {
         Some(port) => Some(Writing::start(&process, port).await?),
         None => None,
     };
     let people = People::read(&options.data_dir)?.unwrap_or_else(|| identity_provider::nobody(now()));
-    let reading = match read_port {
-        Some(port) => Some(Reading::start(&process, people, disk, port).await?),
-        None => None,
+    let reading = match (read_port, modules) {
+        (Some(port), Some(modules)) => Some(Reading::start(&process, people, modules, disk, port).await?),
+        (None, _) | (Some(_), None) => None,
     };
     starting.release();
     match role {

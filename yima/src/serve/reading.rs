@@ -9,6 +9,7 @@ use yima_read_api::cache::Views;
 use yima_read_api::cache::audit::Audit;
 use yima_read_api::cache::disk::{Disk, DiskError, DiskOptions, Identity, State};
 use yima_read_api::cache::follower::Follower;
+use yima_read_api::cache::modules::Modules;
 use yima_read_api::config::CacheConfig;
 use yima_schema::subject::PseudonymKey;
 use yima_service::clock::now;
@@ -67,6 +68,7 @@ impl Reading {
     pub(super) async fn start(
         process: &Process<'_>,
         people: People,
+        modules: Arc<Modules>,
         disk: Option<DiskTier>,
         port: TcpListener,
     ) -> Result<Self, Failure> {
@@ -83,7 +85,7 @@ impl Reading {
             Some(_) => Router::new(),
         };
         process.warn_of_demo(config.read_api.bind);
-        let cache = &process.modules.config();
+        let cache = &modules.config();
         let (disk, state) = disk.map_or((None, None), |(disk, state)| (Some(disk), state));
         let has_disk = disk.is_some();
         let views = Views::new(store.views(), cache, disk.map(|disk| (disk, state.as_ref())), now);
@@ -100,7 +102,7 @@ impl Reading {
             soft.run_until_cancelled(follower.run()).await;
         });
         let soft = lifecycle.soft().clone();
-        let watching = process.modules.clone().watch(views.clone());
+        let watching = modules.watch(views.clone());
         lifecycle.spawn("cache modules", async move {
             soft.run_until_cancelled(watching).await;
         });
