@@ -1,6 +1,7 @@
 //! Settings of the read service; see `docs/configuration.md`.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -115,7 +116,7 @@ pub struct Limits {
     pub display: RateConfig,
     /// Codes of one session. Default 6 per minute.
     pub code: RateConfig,
-    /// Scans of one checkpoint. Default 50 per second.
+    /// Codes that one checkpoint scans, one by one or many in a request. Default 50 per second, 100 at once.
     pub scan: RateConfig,
     /// Scans of one checkpoint that ask past the cache (`Cache-Control: no-cache`); over it they are answered from the cache. Default 5 per
     /// minute.
@@ -133,7 +134,7 @@ impl Default for Limits {
         Self {
             display: RateConfig::new(10, SECOND),
             code: RateConfig::new(6, MINUTE),
-            scan: RateConfig::new(50, SECOND),
+            scan: RateConfig { burst: NonZeroU32::new(100), ..RateConfig::new(50, SECOND) },
             reload: RateConfig::new(5, MINUTE),
             session: RateConfig::new(30, MINUTE),
             sign_in: RateConfig::new(5_000, SECOND),

@@ -16,7 +16,7 @@ use super::Views;
 use super::disk::{Disk, DiskError, State};
 use super::entry::Entry;
 use super::freshness::Held;
-use super::loads::{LoadError, Loaded, Origin, load_error};
+use super::loads::{LoadError, Origin, Waiter, load_error};
 
 impl Views {
     /// What a feed row said. Replaces what memory holds of the subject and goes to disk in any case. Of a row that cannot be read only the
@@ -40,52 +40,78 @@ impl Views {
     }
 
     /// Starts a load of the subject or joins the one under way, which may be of another kind. The flag says whether it was joined.
-    pub(super) fn load(
-        self: &Arc<Self>,
-        subject: SubjectId,
-        from: Origin,
-    ) -> (impl Future<Output = Loaded> + use<>, bool) {
+    pub(super) fn load(self: &Arc<Self>, subject: SubjectId, from: Origin) -> (Waiter, bool) {
+        self.load_many(&[subject], from).pop().expect("as many as were asked for")
+    }
+
+    /// The same for many, in the order asked: what is not under way is one load with one call of the store.
+    pub(super) fn load_many(self: &Arc<Self>, subjects: &[SubjectId], from: Origin) -> Vec<(Waiter, bool)> {
         let views = Arc::clone(self);
-        self.loads.join_or_start(subject, async move {
+        self.loads.join_or_start(subjects, |subjects| async move {
+            let mut found = vec![None; subjects.len()];
             if from == Origin::Disk
                 && let Some(disk) = views.disk()
-                && let Some(entry) = views.look_on_disk(disk, subject).await
             {
-                return Ok((entry, Origin::Disk));
+                found = views.look_on_disk(disk, subjects.clone()).await;
             }
-            views.load_from_store(subject).await.map(|entry| (entry, Origin::Store))
+            let missing = subjects.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(subject, _)| *subject);
+            let mut loaded = views.load_from_store(missing.collect()).await.into_iter();
+            let mut next = || loaded.next().unwrap_or(Err(LoadError::Corrupt)).map(|entry| (entry, Origin::Store));
+            found.into_iter().map(|found| found.map_or_else(&mut next, |entry| Ok((entry, Origin::Disk)))).collect()
         })
     }
 
-    async fn look_on_disk(self: &Arc<Self>, disk: Arc<Disk>, subject: SubjectId) -> Option<Arc<Entry>> {
-        let views = Arc::clone(self);
+    async fn look_on_disk(self: &Arc<Self>, disk: Arc<Disk>, subjects: Vec<SubjectId>) -> Vec<Option<Arc<Entry>>> {
+        let (views, asked) = (Arc::clone(self), subjects.len());
         let looked = tokio::task::spawn_blocking(move || {
-            let found = match disk.lookup(subject) {
-                Ok(found) => found?,
-                Err(fault) => {
-                    views.disk_errors.increment(1);
-                    tracing::error!(%fault, "the cache on disk cannot be read");
-                    return None;
-                }
-            };
-            let entry = Entry::new(subject, Some(found.view), found.held)
-                .inspect_err(|fault| tracing::error!(%fault, "the cache on disk holds what cannot be read"));
-            let entry = Arc::new(entry.ok()?);
-            let _one_at_a_time = views.ledger.admission(subject);
-            views.ledger.raise(subject, found.held.version, || views.memory.put(subject, Arc::clone(&entry)));
-            Some(entry)
+            subjects.into_iter().map(|subject| views.take_from_disk(&disk, subject)).collect()
         });
-        looked.await.ok()?
+        looked.await.unwrap_or_else(|_| vec![None; asked])
     }
 
-    async fn load_from_store(self: &Arc<Self>, subject: SubjectId) -> Result<Arc<Entry>, LoadError> {
+    fn take_from_disk(&self, disk: &Disk, subject: SubjectId) -> Option<Arc<Entry>> {
+        let found = match disk.lookup(subject) {
+            Ok(found) => found?,
+            Err(fault) => {
+                self.disk_errors.increment(1);
+                tracing::error!(%fault, "the cache on disk cannot be read");
+                return None;
+            }
+        };
+        let entry = Entry::new(subject, Some(found.view), found.held)
+            .inspect_err(|fault| tracing::error!(%fault, "the cache on disk holds what cannot be read"));
+        let entry = Arc::new(entry.ok()?);
+        let _one_at_a_time = self.ledger.admission(subject);
+        self.ledger.raise(subject, found.held.version, || self.memory.put(subject, Arc::clone(&entry)));
+        Some(entry)
+    }
+
+    /// In the order asked.
+    async fn load_from_store(self: &Arc<Self>, subjects: Vec<SubjectId>) -> Vec<Result<Arc<Entry>, LoadError>> {
         let held = self.held_from(self.cautious_now()); // before the store is read
-        let found = self.loads.ask(self.store.lookup(subject)).await?;
-        let entry = Entry::new(subject, found, held).map_err(|fault| load_error(&fault))?;
-        let entry = Arc::new(entry);
-        let admitted = Arc::clone(&entry);
-        self.with_disk(move |views| views.admit(subject, admitted)).await;
-        Ok(entry)
+        let found = match *subjects {
+            [] => return Vec::new(),
+            [subject] => self.loads.ask(self.store.lookup(subject)).await.map(|found| vec![found]),
+            _ => self.loads.ask(self.store.lookup_many(&subjects)).await,
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(fault) => return vec![Err(fault); subjects.len()],
+        };
+        let entry = |(subject, found): (&SubjectId, _)| {
+            Entry::new(*subject, found, held).map(Arc::new).map_err(|fault| load_error(&fault))
+        };
+        let entries: Vec<_> = subjects.iter().zip(found).map(entry).collect();
+        let admitted = entries.clone();
+        self.with_disk(move |views| {
+            for (subject, entry) in subjects.into_iter().zip(admitted) {
+                if let Ok(entry) = entry {
+                    views.admit(subject, entry);
+                }
+            }
+        })
+        .await;
+        entries
     }
 
     fn admit(&self, subject: SubjectId, entry: Arc<Entry>) {
@@ -103,7 +129,7 @@ impl Views {
         let Some(disk) = self.disk() else { return true };
         match disk.raise(subject, held, entry.map(Entry::bytes)) {
             Ok(newest) if newest > held.version => {
-                self.ledger.raise(subject, newest, || ());
+                self.ledger.raise(subject, newest, || self.memory.remove(subject));
                 false
             }
             Ok(_) => true,

@@ -40,9 +40,12 @@ pub enum Origin {
 /// What a load brings.
 pub type Loaded = Result<(Arc<Entry>, Origin), LoadError>;
 
+/// A load under way, for anyone who waits for it.
+pub type Waiter = Shared<BoxFuture<'static, Loaded>>;
+
 /// Loads under way.
 pub struct Loads {
-    under_way: Mutex<HashMap<SubjectId, Shared<BoxFuture<'static, Loaded>>>>,
+    under_way: Mutex<HashMap<SubjectId, Waiter>>,
     limits: ArcSwap<Limits>,
     breaker: Breaker,
 }
@@ -95,31 +98,45 @@ impl Loads {
         self.under_way.lock().contains_key(&subject)
     }
 
-    /// Joins the subject's load, or starts `load` as a task of its own. The flag says whether it was joined.
+    /// Joins the loads of these subjects that are under way, and starts `load` for all the others as one task. In the order asked; the
+    /// flag says whether it was joined.
     pub fn join_or_start<F>(
         self: &Arc<Self>,
-        subject: SubjectId,
-        load: F,
-    ) -> (impl Future<Output = Loaded> + use<F>, bool)
+        subjects: &[SubjectId],
+        load: impl FnOnce(Vec<SubjectId>) -> F,
+    ) -> Vec<(Waiter, bool)>
     where
-        F: Future<Output = Loaded> + Send + 'static,
+        F: Future<Output = Vec<Loaded>> + Send + 'static,
     {
+        let (mut started, mut answers) = (Vec::new(), Vec::new());
         let mut under_way = self.under_way.lock();
-        if let Some(joined) = under_way.get(&subject) {
-            return (joined.clone(), true);
-        }
-        let (answer, waiters) = oneshot::channel();
-        // The task answers always, unless it panics; then its waiters are told that nothing came.
-        let waiters = waiters.map(|answer| answer.unwrap_or(Err(LoadError::Unavailable))).boxed().shared();
-        under_way.insert(subject, waiters.clone());
+        let mut join = |subject: &SubjectId| {
+            if let Some(joined) = under_way.get(subject) {
+                return (joined.clone(), true);
+            }
+            let (answer, waiter) = oneshot::channel();
+            // The task answers always, unless it panics; then its waiters are told that nothing came.
+            let waiter = waiter.map(|answer| answer.unwrap_or(Err(LoadError::Unavailable))).boxed().shared();
+            under_way.insert(*subject, waiter.clone());
+            started.push(*subject);
+            answers.push(answer);
+            (waiter, false)
+        };
+        let waiters = subjects.iter().map(&mut join).collect();
         drop(under_way);
-        let entered = Entered { loads: Arc::clone(self), subject };
+        if started.is_empty() {
+            return waiters;
+        }
+        let entered = Entered { loads: Arc::clone(self), subjects: started.clone() };
+        let load = load(started);
         tokio::spawn(async move {
             let loaded = load.await;
-            drop(entered); // before the answer: whoever comes after it starts a load of their own
-            let _ = answer.send(loaded); // nobody may be waiting any more
+            drop(entered); // before the answers: whoever comes after them starts a load of their own
+            for (answer, loaded) in answers.into_iter().zip(loaded) {
+                let _ = answer.send(loaded); // nobody may be waiting any more
+            }
         });
-        (waiters, false)
+        waiters
     }
 
     /// Asks the store. Waiting for one's turn is part of the time.
@@ -156,14 +173,17 @@ pub fn load_error(fault: &StoreError) -> LoadError {
     }
 }
 
-/// A place in the table, given up also when the load panics.
+/// Places in the table, given up also when the load panics.
 struct Entered {
     loads: Arc<Loads>,
-    subject: SubjectId,
+    subjects: Vec<SubjectId>,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        self.loads.under_way.lock().remove(&self.subject);
+        let mut under_way = self.loads.under_way.lock();
+        for subject in &self.subjects {
+            under_way.remove(subject);
+        }
     }
 }

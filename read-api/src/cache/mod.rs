@@ -38,7 +38,7 @@ use entry::Entry;
 use freshness::{Bounds, Freshness, Known, judge};
 use generations::{Generation, Generations};
 use ledger::Ledger;
-use loads::{LoadError, Loads, Origin};
+use loads::{LoadError, Loads, Origin, Waiter};
 use memory::Memory;
 use outcome::{Look, Outcomes};
 use regions::Regions;
@@ -161,11 +161,16 @@ impl Views {
 
     /// The answer from memory, if there is one that may be given. `client` is the version that the client was shown before. Nothing is
     /// counted: [`Self::give`] it, or [`Self::get`] another.
-    /// The hot path: no allocation, one lock of one ledger shard.
+    ///
+    /// The hot path: no allocation, and one lock, that of the entry's shard in memory. What memory holds is the newest that is known at
+    /// that moment, since whatever raises the ledger replaces or removes it under the ledger's lock; the ledger need not be asked. The
+    /// proof is taken before: what a poll told is in memory before the poll ends.
     pub fn peek(&self, subject: SubjectId, client: Version, now: Time) -> Option<Answer> {
+        let generations = self.generations.load();
         let entry = self.memory.get(subject)?;
         let hit = if entry.is_absent() { Outcome::Negative } else { Outcome::HitMemory };
-        self.judge(entry, subject, client, now, hit)
+        let (newest, proof) = (entry.held.version, generations.proof(entry.held.generation));
+        self.judge(entry, Known { newest, proof, client, just_read: false }, now, hit)
     }
 
     /// The end of a look that found `answer`: counts it, and loads behind it what is stale.
@@ -181,16 +186,47 @@ impl Views {
     /// See [`NoAnswer`].
     pub async fn get(self: &Arc<Self>, subject: SubjectId, client: Version) -> Result<Answer, NoAnswer> {
         let now = (self.clock)();
-        if let Some(answer) = self.peek(subject, client, now) {
-            return Ok(self.give(subject, answer, now));
+        match self.peek(subject, client, now) {
+            Some(answer) => Ok(self.give(subject, answer, now)),
+            None => self.look(subject, client, self.load(subject, Origin::Disk)).await,
         }
+    }
+
+    /// The answers about many, each with the version that its client was shown, in the order asked: what memory has, and the others with
+    /// one call of the store.
+    pub async fn get_many(self: &Arc<Self>, asked: &[(SubjectId, Version)]) -> Vec<Result<Answer, NoAnswer>> {
+        let now = (self.clock)();
+        let held: Vec<_> = asked.iter().map(|(subject, client)| self.peek(*subject, *client, now)).collect();
+        let missing: Vec<_> = asked.iter().zip(&held).filter(|(_, held)| held.is_none()).map(|(one, _)| one.0).collect();
+        let mut loads = self.load_many(&missing, Origin::Disk).into_iter();
+        let looks = asked.iter().zip(held).map(|((subject, client), held)| {
+            let found = held.ok_or_else(|| loads.next().expect("a load for each that memory has not"));
+            async move {
+                match found {
+                    Ok(answer) => Ok(self.give(*subject, answer, now)),
+                    Err(load) => self.look(*subject, *client, load).await,
+                }
+            }
+        });
+        futures::future::join_all(looks).await
+    }
+
+    /// The answer from `load`, or from a later one if what it brings may not be given.
+    async fn look(
+        self: &Arc<Self>,
+        subject: SubjectId,
+        client: Version,
+        mut load: (Waiter, bool),
+    ) -> Result<Answer, NoAnswer> {
         let mut look = self.outcomes.look();
-        let mut from = Origin::Disk;
         let is_superseded = |entry: &Entry| entry.held.version < client.max(self.ledger.newest(subject));
         let mut superseded = self.memory.get(subject).is_some_and(|entry| is_superseded(&entry));
-        for _ in 0..MAX_LOADS {
-            let (load, joined) = self.load(subject, from);
-            let (entry, origin) = load.await.map_err(|fault| no_answer(fault, superseded, &mut look))?;
+        for turn in 0..MAX_LOADS {
+            if turn > 0 {
+                load = self.load(subject, Origin::Store);
+            }
+            let (waiter, joined) = &load;
+            let (entry, origin) = waiter.clone().await.map_err(|fault| no_answer(fault, superseded, &mut look))?;
             let outcome = match (origin, joined) {
                 (Origin::Disk, _) => Outcome::HitDisk,
                 (Origin::Store, true) => Outcome::Coalesced,
@@ -198,12 +234,11 @@ impl Views {
             };
             let now = (self.clock)();
             superseded |= is_superseded(&entry);
-            if let Some(answer) = self.judge(entry, subject, client, now, outcome) {
+            if let Some(answer) = self.judge_loaded(entry, subject, client, now, outcome) {
                 look.outcome = answer.outcome;
                 self.load_behind(subject, &answer, now);
                 return Ok(answer);
             }
-            from = Origin::Store;
         }
         Err(NoAnswer::BeingUpdated)
     }
@@ -222,7 +257,7 @@ impl Views {
             if began_before || origin == Origin::Disk {
                 continue;
             }
-            if let Some(answer) = self.judge(entry, subject, client, (self.clock)(), Outcome::Bypass) {
+            if let Some(answer) = self.judge_loaded(entry, subject, client, (self.clock)(), Outcome::Bypass) {
                 look.outcome = answer.outcome;
                 return Ok(answer);
             }
@@ -273,7 +308,8 @@ impl Views {
         }
     }
 
-    fn judge(
+    /// What a load brought: something newer may have come to be known since.
+    fn judge_loaded(
         &self,
         entry: Arc<Entry>,
         subject: SubjectId,
@@ -283,13 +319,16 @@ impl Views {
     ) -> Option<Answer> {
         // The proof before the ledger: a poll that ends between the two has raised the ledger first.
         let proof = self.generations.load().proof(entry.held.generation);
-        let just_read = matches!(outcome, Outcome::Miss | Outcome::Coalesced | Outcome::Bypass);
-        let known = Known { newest: self.ledger.newest(subject), proof, client, just_read };
+        let just_read = outcome != Outcome::HitDisk;
+        self.judge(entry, Known { newest: self.ledger.newest(subject), proof, client, just_read }, now, outcome)
+    }
+
+    fn judge(&self, entry: Arc<Entry>, known: Known, now: Time, outcome: Outcome) -> Option<Answer> {
         match judge(entry.held, known, **self.bounds.load(), now) {
             Freshness::Fresh { as_of } => Some(Answer { entry, as_of, fresh: true, outcome }),
             Freshness::Stale { as_of } => {
                 // What came from the store just now is a miss all the same.
-                let outcome = if just_read { outcome } else { Outcome::Stale };
+                let outcome = if known.just_read { outcome } else { Outcome::Stale };
                 Some(Answer { entry, as_of, fresh: false, outcome })
             }
             Freshness::MustLoad => None,

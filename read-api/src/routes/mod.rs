@@ -3,6 +3,7 @@
 mod code;
 mod display;
 mod scan;
+mod scans;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -10,7 +11,7 @@ mod tests;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -26,9 +27,10 @@ pub(crate) const DISPLAY: &str = "/v1/display";
 /// All routes, without the layer and the fallbacks that every service has.
 pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
-        .route(DISPLAY, get(async |State(app): State<Arc<App>>, request: Request| display(app, request).await))
+        .route(DISPLAY, get(async |State(app): State<Arc<App>>, request: HeaderMap| display(&app, &request).await))
         .route("/v1/code", get(code::code))
         .route("/v1/scan", post(scan::scan))
+        .route("/v1/scans", post(scans::scans))
         .route("/v1/sessions", post(sessions::create))
         .route("/v1/keys", get(keys))
         .with_state(app)

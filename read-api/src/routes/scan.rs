@@ -12,18 +12,19 @@ use yima_schema::code::{self, CodeFault, Handle};
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::session::Holder;
 use yima_schema::time::Time;
-use yima_schema::view::Version;
+use yima_schema::view::{Version, View};
 use yima_service::http::{Failure, body};
 use yima_service::rate::Remaining;
 
 use crate::app::{App, no_answer};
 use crate::body::{ColourBody, IdentityBody, Parts, TestBody, VaccinationBody};
+use crate::cache::Answer;
 use crate::verdict::{Reason, Verdict, hours, judge};
 
 /// Largest body, in bytes: a code has a few hundred characters.
 const MAX_BODY: usize = 16_384;
 /// For the body to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How far the clocks of two read nodes may differ.
 const NODE_CLOCK_SKEW: Duration = Duration::from_secs(30);
 
@@ -35,7 +36,7 @@ struct ScanRequest {
 
 /// The answer; what is not known is null.
 #[derive(Serialize)]
-struct ScanBody<'a> {
+pub(super) struct ScanBody<'a> {
     verdict: Verdict,
     reason: Reason,
     instruction: &'static str,
@@ -46,52 +47,39 @@ struct ScanBody<'a> {
     as_of: Option<Time>,
 }
 
+/// Who scans.
+pub(super) struct Checkpoint {
+    /// The unit of its rate limits.
+    pub name: String,
+    require_test_within_h: Option<u16>,
+}
+
 /// A verdict.
 ///
 /// # Errors
 /// 400, 401, 403, 408, 413, 415, 429, 503.
 pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
     let now = (app.clock)();
-    let (checkpoint, require_test_within_h) = match app.session(request.headers(), now)?.holder {
-        Holder::Checkpoint { checkpoint, require_test_within_h } => (checkpoint, require_test_within_h),
-        Holder::Citizen { .. } => {
-            return Err(Problem::new(ProblemType::Forbidden, "Only a checkpoint's session can scan").into());
-        }
-    };
+    let checkpoint = Checkpoint::of(&app, request.headers(), now)?;
     let limit = &app.limits.scan;
-    let remaining = limit.take(limit.key(&checkpoint), 1)?;
+    let remaining = limit.take(limit.key(&checkpoint.name), 1)?;
     let asks_past_the_cache = asks_past_the_cache(request.headers());
     body::content_type(request.headers(), &["application/json"])?;
     let bytes = body::read_body(request.into_body(), MAX_BODY, BODY_TIMEOUT).await?;
     let ScanRequest { code } = body::object(&bytes)?;
 
     let mut response = match open(&app, &code, now) {
-        Err(reason) => refused(reason),
+        Err(reason) => axum::Json(ScanBody::refusal(reason)).into_response(),
         Ok(handle) => {
-            // Versions of another region's views cannot be compared with ours.
-            let shown = if handle.region == app.region { handle.version } else { Version::ABSENT };
+            let shown = shown(&app, &handle);
             let reload = &app.limits.reload;
-            let reloads = asks_past_the_cache.then(|| reload.take(reload.key(&checkpoint), 1).ok());
+            let reloads = asks_past_the_cache.then(|| reload.take(reload.key(&checkpoint.name), 1).ok());
             let answer = match reloads.flatten() {
                 Some(_) => app.views.reload(handle.subject, shown).await,
                 None => app.views.get(handle.subject, shown).await,
             };
             let answer = answer.map_err(no_answer)?;
-            let view = answer.entry.view();
-            let at = view.colour_at(now);
-            let reason = judge(&view, &at, answer.fresh, require_test_within_h.map(hours), now);
-            let parts = Parts::new(&view, &at);
-            let mut response = axum::Json(ScanBody {
-                verdict: reason.verdict(),
-                reason,
-                instruction: reason.instruction(),
-                identity: Some(parts.identity),
-                colour: Some(parts.colour),
-                tests: parts.tests,
-                vaccination: Some(parts.vaccination),
-                as_of: Some(answer.as_of),
-            })
-            .into_response();
+            let mut response = axum::Json(checkpoint.judge(&answer, &answer.entry.view(), now)).into_response();
             app.as_of.describe(&app.views, &answer, now, response.headers_mut());
             if let Some(left) = reloads {
                 reload.describe(left.unwrap_or(Remaining(0)), response.headers_mut());
@@ -104,6 +92,50 @@ pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     Ok(response)
 }
 
+impl Checkpoint {
+    /// The caller, if it is one.
+    ///
+    /// # Errors
+    /// 401, 403.
+    pub fn of(app: &App, headers: &HeaderMap, now: Time) -> Result<Self, Problem> {
+        match app.session(headers, now)?.holder {
+            Holder::Checkpoint { checkpoint: name, require_test_within_h } => Ok(Self { name, require_test_within_h }),
+            Holder::Citizen { .. } => Err(Problem::new(ProblemType::Forbidden, "Only a checkpoint's session can scan")),
+        }
+    }
+
+    /// Its verdict on the person whose `view` the answer holds.
+    pub fn judge<'a>(&self, answer: &Answer, view: &'a View, now: Time) -> ScanBody<'a> {
+        let at = view.colour_at(now);
+        let reason = judge(view, &at, answer.fresh, self.require_test_within_h.map(hours), now);
+        let parts = Parts::new(view, &at);
+        ScanBody {
+            identity: Some(parts.identity),
+            colour: Some(parts.colour),
+            tests: parts.tests,
+            vaccination: Some(parts.vaccination),
+            as_of: Some(answer.as_of),
+            ..ScanBody::refusal(reason)
+        }
+    }
+}
+
+impl ScanBody<'_> {
+    /// Nothing about anyone: an old or foreign code opens no one's data.
+    pub fn refusal(reason: Reason) -> Self {
+        Self {
+            verdict: reason.verdict(),
+            reason,
+            instruction: reason.instruction(),
+            identity: None,
+            colour: None,
+            tests: Vec::new(),
+            vaccination: None,
+            as_of: None,
+        }
+    }
+}
+
 /// Whether the answer is to be what the store has now, not what is held here (RFC 9111 sections 5.2.1.4 and 5.2.1.5).
 fn asks_past_the_cache(headers: &HeaderMap) -> bool {
     let directives = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
@@ -111,8 +143,13 @@ fn asks_past_the_cache(headers: &HeaderMap) -> bool {
     directives.any(|one| one.eq_ignore_ascii_case("no-cache") || one.eq_ignore_ascii_case("no-store"))
 }
 
+/// The version that the phone of a code was shown. Those of another region's views cannot be compared with ours.
+pub(super) fn shown(app: &App, handle: &Handle) -> Version {
+    if handle.region == app.region { handle.version } else { Version::ABSENT }
+}
+
 /// The handle of a code that is genuine and current.
-fn open(app: &App, code: &str, now: Time) -> Result<Handle, Reason> {
+pub(super) fn open(app: &App, code: &str, now: Time) -> Result<Handle, Reason> {
     let claims = code::open(code, &app.issuers).map_err(|fault| match fault {
         CodeFault::Malformed => Reason::Malformed,
         CodeFault::UnknownIssuer => Reason::UnknownIssuer,
@@ -125,19 +162,4 @@ fn open(app: &App, code: &str, now: Time) -> Result<Handle, Reason> {
         return Err(Reason::NotYetValid);
     }
     Handle::open(&claims.handle, &app.handles).ok_or(Reason::UnknownIssuer)
-}
-
-/// Nothing about anyone: an old or foreign code opens no one's data.
-fn refused(reason: Reason) -> Response {
-    axum::Json(ScanBody {
-        verdict: reason.verdict(),
-        reason,
-        instruction: reason.instruction(),
-        identity: None,
-        colour: None,
-        tests: Vec::new(),
-        vaccination: None,
-        as_of: None,
-    })
-    .into_response()
 }

@@ -29,12 +29,12 @@ async fn version(views: &Arc<Views>, n: u8) -> Version {
     views.get(subject(n), Version::ABSENT).await.map(|a| a.entry.held.version).unwrap()
 }
 
-/// Asks for subject 1, whose load has read the store and waits at the gate.
-async fn ask_and_hold_up(store: &TestStore, views: &Arc<Views>) -> JoinHandle<Result<Answer, NoAnswer>> {
+/// Asks for a subject, whose load has read the store and waits at the gate.
+async fn ask_and_hold_up(store: &TestStore, views: &Arc<Views>, n: u8) -> JoinHandle<Result<Answer, NoAnswer>> {
     store.gate.forget_permits(Semaphore::MAX_PERMITS);
-    let views = views.clone();
-    let asked = tokio::spawn(async move { views.get(subject(1), Version::ABSENT).await });
-    while store.lookups.load(Ordering::Relaxed) == 0 {
+    let (views, lookups) = (views.clone(), store.lookups.load(Ordering::Relaxed));
+    let asked = tokio::spawn(async move { views.get(subject(n), Version::ABSENT).await });
+    while store.lookups.load(Ordering::Relaxed) == lookups {
         tokio::task::yield_now().await;
     }
     asked
@@ -60,7 +60,7 @@ async fn a_load_under_way_never_replaces_a_change() {
     let store = TestStore::new();
     store.write(subject(1));
     let (views, mut follower) = cache(&store).await;
-    let asked = ask_and_hold_up(&store, &views).await;
+    let asked = ask_and_hold_up(&store, &views, 1).await;
     store.write(subject(1)); // the load has read version 1 and waits
     follower.poll().await.unwrap();
     store.gate.add_permits(Semaphore::MAX_PERMITS);
@@ -73,7 +73,7 @@ async fn a_waiter_that_goes_away_does_not_end_the_load() {
     let store = TestStore::new();
     store.write(subject(1));
     let (views, _follower) = cache(&store).await;
-    let asked = ask_and_hold_up(&store, &views).await;
+    let asked = ask_and_hold_up(&store, &views, 1).await;
     asked.abort();
     store.gate.add_permits(Semaphore::MAX_PERMITS);
     while views.loads.contains(subject(1)) {
@@ -89,7 +89,7 @@ async fn a_load_is_true_of_its_beginning() {
     store.write(subject(1));
     let (views, _follower) = cache(&store).await;
     let began = now();
-    let asked = ask_and_hold_up(&store, &views).await;
+    let asked = ask_and_hold_up(&store, &views, 1).await;
     advance(5_000); // whatever is written meanwhile may not be in it
     store.gate.add_permits(Semaphore::MAX_PERMITS);
     let answer = asked.await.unwrap().ok().unwrap();
@@ -275,6 +275,46 @@ async fn a_crowd_of_people_who_do_not_exist_pushes_nobody_out() {
         assert_eq!(views.get(subject(n), Version::ABSENT).await.unwrap().outcome, Outcome::HitMemory);
     }
     assert_eq!(store.lookups.load(Ordering::Relaxed), lookups + 20_000);
+}
+
+#[tokio::test]
+async fn many_are_what_memory_has_and_one_call_for_all_others() {
+    let store = TestStore::new();
+    for n in 1..=4 {
+        store.write(subject(n));
+    }
+    let (views, mut follower) = cache(&store).await;
+    version(&views, 1).await;
+    let under_way = ask_and_hold_up(&store, &views, 2).await;
+    // 1 is here, 2 on its way, 3 asked for twice, 4 was shown in a version that nobody has heard of, 9 is nobody.
+    let asked = [1, 2, 3, 9, 3, 4].map(|n| (subject(n), if n == 4 { Version(2) } else { Version::ABSENT }));
+    let (many, lookups) = (views.clone(), store.lookups.load(Ordering::Relaxed));
+    let answers = tokio::spawn(async move { many.get_many(&asked).await });
+    while store.lookups.load(Ordering::Relaxed) == lookups {
+        tokio::task::yield_now().await;
+    }
+    store.write(subject(3)); // after it was read, and told before the answers are here
+    follower.poll().await.unwrap();
+    store.gate.add_permits(Semaphore::MAX_PERMITS);
+    let answers = answers.await.unwrap();
+    let told = answers.iter().map(|answer| answer.as_ref().map(|a| (a.entry.held.version.0, a.outcome)).map_err(|e| *e));
+    use Outcome::{Coalesced, HitMemory, Miss};
+    let expected = [
+        Ok((1, HitMemory)),
+        Ok((1, Coalesced)),
+        Ok((2, Miss)),
+        Ok((0, Miss)),
+        Ok((2, Coalesced)),
+        Err(NoAnswer::BeingUpdated),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert!(under_way.await.unwrap().is_ok());
+    // One call for 3, 4 and 9; one more for 3, which two waited for; two more for 4.
+    assert_eq!(store.lookups.load(Ordering::Relaxed), lookups + 4);
+    store.failing.store(true, Ordering::Relaxed);
+    let asked = [1, 5, 6].map(|n| (subject(n), Version::ABSENT));
+    let answers = views.get_many(&asked).await;
+    assert!(answers[0].is_ok() && answers[1..].iter().all(|a| matches!(a, Err(NoAnswer::Unavailable))));
 }
 
 #[tokio::test]

@@ -42,6 +42,7 @@ pub struct TestStore {
     views: Mutex<BTreeMap<SubjectId, Version>>,
     streams: Mutex<BTreeMap<StreamId, Stream>>,
     pub failing: AtomicBool,
+    /// Calls of it, whether about one subject or many.
     pub lookups: AtomicUsize,
     /// What the registry tells once.
     pub clock: Mutex<Option<Time>>,
@@ -156,19 +157,18 @@ impl TestStore {
 #[async_trait]
 impl ViewReader for TestStore {
     async fn lookup(&self, subject: SubjectId) -> Result<Option<VersionedView>> {
-        self.lookups.fetch_add(1, Ordering::Relaxed);
-        self.check()?;
-        let version = self.version(subject);
-        self.gate.acquire().await.expect("never closed").forget();
-        let found = VersionedView { version, view: view(subject) };
-        Ok((version != Version::ABSENT).then_some(found))
+        Ok(self.lookup_many(&[subject]).await?.remove(0))
     }
 
     async fn lookup_many(&self, subjects: &[SubjectId]) -> Result<Vec<Option<VersionedView>>> {
-        let mut found = Vec::new();
-        for subject in subjects {
-            found.push(self.lookup(*subject).await?);
-        }
+        self.lookups.fetch_add(1, Ordering::Relaxed);
+        self.check()?;
+        let found = |subject: &SubjectId| {
+            let (version, view) = (self.version(*subject), view(*subject));
+            (version != Version::ABSENT).then_some(VersionedView { version, view })
+        };
+        let found = subjects.iter().map(found).collect();
+        self.gate.acquire().await.expect("never closed").forget();
         Ok(found)
     }
 }

@@ -2,11 +2,13 @@
 
 mod outcomes;
 mod reload;
+mod scans;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CACHE_STATUS, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -68,7 +70,7 @@ impl Node {
         if let Some(shown) = shown {
             request = request.header(IF_NONE_MATCH, shown);
         }
-        display(self.app.clone(), request.body(Body::empty()).unwrap()).await.into_response()
+        display(&self.app, request.body(()).unwrap().headers()).await.into_response()
     }
 
     async fn code(&self, bearer: &str) -> String {
