@@ -11,6 +11,7 @@ use axum::extract::Request;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use axum::routing::future::RouteFuture;
+use futures::FutureExt;
 use futures::future::Either;
 use tower::{Service, service_fn};
 use yima_service::http::{EdgeLayer, finish};
@@ -25,9 +26,8 @@ pub fn service(
     layer: &EdgeLayer,
 ) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static {
     let rest = finish(router(app.clone()).merge(more), layer);
-    let display = service_fn(move |request| {
-        let app = app.clone();
-        async move { Ok(display(app, request).await.into_response()) }
+    let display = service_fn(move |request: Request| {
+        display(&app, request.headers()).map(|answered| Ok(answered.into_response()))
     });
     Front { display: layer.around(DISPLAY, display), rest }
 }

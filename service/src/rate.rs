@@ -155,6 +155,11 @@ impl RateLimiter {
         headers.append(RATE_LIMIT_POLICY, self.policy.clone());
     }
 
+    /// Whether less than half is left: the client does well to know.
+    pub fn is_low(&self, remaining: Remaining) -> bool {
+        remaining.0 < self.burst.get() / 2
+    }
+
     /// Forgets the keys that have their whole burst again, which changes no answer. To be called about once a minute.
     pub fn sweep(&self) {
         self.cells.retain_recent();

@@ -65,7 +65,12 @@ async fn too_many_or_too_long_headers_are_refused() {
 async fn a_request_over_the_in_flight_limit_is_refused_at_once() {
     let gate = Gate::new();
     let held = gate.clone();
-    let app = hello().route("/wait", get(async move || held.pass().await));
+    // Counted when it first has to wait, which is before it reaches the gate.
+    let wait = async move || {
+        tokio::task::yield_now().await;
+        held.pass().await
+    };
+    let app = hello().route("/wait", get(wait));
     let server = start("in_flight", app, &HttpLimits { max_in_flight: ONE, ..HttpLimits::default() }).await;
     let first = tokio::spawn(ask_get_owned(server.address, "/wait"));
     gate.reached().await;

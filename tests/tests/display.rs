@@ -27,8 +27,6 @@ fn describes_itself(reply: &Reply) {
     assert!(reply.header("yima-refresh-after").parse::<u32>().expect("a number of seconds") >= 1);
     // A 304 is to be short.
     let whole = reply.status == 200;
-    assert_eq!(reply.header("ratelimit").starts_with("\"display\";r="), whole, "{}", reply.header("ratelimit"));
-    assert_eq!(reply.header("ratelimit-policy").starts_with("\"display\";q="), whole);
     assert_eq!(!reply.header("x-request-id").is_empty(), whole);
 }
 

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::Request;
 use axum::http::header::{CACHE_STATUS, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
+use futures::future::{BoxFuture, Either, Ready, ready};
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::{Version, View};
 use yima_service::http::Failure;
+use yima_service::rate::Remaining;
 
 use crate::app::{App, no_answer};
 use crate::body::DisplayBody;
@@ -19,45 +20,81 @@ use crate::cache::entry::{Display, Entry};
 use crate::etag::names;
 use crate::headers::{YIMA_REFRESH_AFTER, brief_cache_status, small_number};
 
-/// The caller's own code, unsigned.
+type Answered = Result<Response, Failure>;
+
+/// The caller's own code, unsigned. What memory has is answered here and now: only who has to wait takes a future, and the app with it.
 ///
 /// # Errors
 /// 401, 403, 429, 503.
-pub(crate) async fn display(app: Arc<App>, request: Request) -> Result<Response, Failure> {
-    let now = (app.clock)();
-    let (session, subject) = app.citizen(request.headers(), now)?;
-    let remaining = app.limits.display.take(session, 1)?;
-    let asked = request.headers().get(IF_NONE_MATCH);
-
-    // The version that the client was shown. Looked into only when its tag is not of what we have: most ask again about the same.
-    let shown = || asked.and_then(|asked| app.tags.version(subject, asked)).unwrap_or(Version::ABSENT);
-    let serves = |answer: &Answer| {
-        asked.is_none_or(|asked| *asked == show(&app, subject, &answer.entry, now).etag)
-            || shown() <= answer.entry.held.version
+pub(crate) fn display(app: &Arc<App>, request: &HeaderMap) -> Either<Ready<Answered>, BoxFuture<'static, Answered>> {
+    let asked = match Asked::of(app, request) {
+        Ok(asked) => asked,
+        Err(refused) => return Either::Left(ready(Err(refused))),
     };
-    let answer = match app.views.peek(subject, Version::ABSENT, now).filter(serves) {
-        Some(answer) => app.views.give(subject, answer, now),
-        None => app.views.get(subject, shown()).await.map_err(no_answer)?,
-    };
-    let display = show(&app, subject, &answer.entry, now);
-    let unchanged = asked.is_some_and(|asked| names(asked, &display.etag));
-
-    let mut response = Response::default();
-    let headers = response.headers_mut();
-    headers.reserve(12);
-    headers.insert(ETAG, display.etag.clone());
-    headers.insert(YIMA_REFRESH_AFTER, small_number(refresh_after(&app)));
-    app.as_of.describe(&app.views, &answer, now, headers);
-    if unchanged {
-        // As short as can be: it is what most requests get (RFC 9110 section 15.4.5).
-        headers.insert(CACHE_STATUS, brief_cache_status(&answer));
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-    } else {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        app.limits.display.describe(remaining, headers);
-        *response.body_mut() = Body::from(display.body.clone());
+    if let Some(answer) = asked.look(app) {
+        return Either::Left(ready(Ok(asked.respond(app, &answer))));
     }
-    Ok(response)
+    let app = Arc::clone(app);
+    Either::Right(Box::pin(async move {
+        let answer = app.views.get(asked.subject, asked.shown(&app)).await.map_err(no_answer)?;
+        Ok(asked.respond(&app, &answer))
+    }))
+}
+
+/// A request that may be answered.
+struct Asked {
+    subject: SubjectId,
+    now: Time,
+    /// What is left of the session's limit.
+    remaining: Remaining,
+    /// `If-None-Match`.
+    tags: Option<HeaderValue>,
+}
+
+impl Asked {
+    fn of(app: &App, headers: &HeaderMap) -> Result<Self, Failure> {
+        let now = (app.clock)();
+        let (session, subject) = app.citizen(headers, now)?;
+        let remaining = app.limits.display.take(session, 1)?;
+        Ok(Self { subject, now, remaining, tags: headers.get(IF_NONE_MATCH).cloned() })
+    }
+
+    /// The version that the client was shown.
+    fn shown(&self, app: &App) -> Version {
+        self.tags.as_ref().and_then(|tags| app.tags.version(self.subject, tags)).unwrap_or(Version::ABSENT)
+    }
+
+    /// The answer that memory has.
+    fn look(&self, app: &App) -> Option<Answer> {
+        let answer = app.views.peek(self.subject, Version::ABSENT, self.now)?;
+        // The client's tag is opened only when it is not of what we have: most ask again about the same.
+        let is_of_this = |tags: &HeaderValue| *tags == show(app, self.subject, &answer.entry, self.now).etag;
+        let serves = self.tags.as_ref().is_none_or(is_of_this) || self.shown(app) <= answer.entry.held.version;
+        serves.then(|| app.views.give(self.subject, answer, self.now))
+    }
+
+    fn respond(&self, app: &App, answer: &Answer) -> Response {
+        let display = show(app, self.subject, &answer.entry, self.now);
+        let mut response = Response::default();
+        let headers = response.headers_mut();
+        headers.reserve(12);
+        headers.insert(ETAG, display.etag.clone());
+        headers.insert(YIMA_REFRESH_AFTER, small_number(refresh_after(app)));
+        app.as_of.describe(&app.views, answer, self.now, headers);
+        if self.tags.as_ref().is_some_and(|tags| names(tags, &display.etag)) {
+            // As short as can be: it is what most requests get (RFC 9110 section 15.4.5).
+            headers.insert(CACHE_STATUS, brief_cache_status(answer));
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        } else {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            // Two fields fewer for nearly everyone, of thirteen that server and client have to write and read.
+            if app.limits.display.is_low(self.remaining) {
+                app.limits.display.describe(self.remaining, headers);
+            }
+            *response.body_mut() = Body::from(display.body.clone());
+        }
+        response
+    }
 }
 
 fn show(app: &App, subject: SubjectId, entry: &Entry, now: Time) -> Arc<Display> {

@@ -162,6 +162,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for EdgeFuture<F> 
             (Some(answer), _) => answer,
             (None, Some(inner)) => match this.head.guard(|| inner.poll(cx)) {
                 Ok(Poll::Ready(Ok(answer))) => answer,
+                Ok(Poll::Pending) if !this.head.under_way.wait() => overloaded(),
                 Ok(Poll::Pending) => match this.head.poll_deadline(cx) {
                     Poll::Ready(answer) => answer,
                     Poll::Pending => return Poll::Pending,
@@ -236,31 +237,41 @@ impl Head {
     }
 }
 
-/// Counts a request as under way until it is answered, or dropped because its client went away.
+/// Counts a request until it is answered, or dropped because its client went away. Among those in flight it counts once it has to wait: one
+/// that is answered at once would only move a number that all threads share, twice.
 struct UnderWay {
     shared: &'static Shared,
     series: &'static Series,
     started: Instant,
-    /// Its place in the order of those under way, from 1.
-    place: usize,
+    waits: bool,
     finished: bool,
 }
 
 impl UnderWay {
     fn begin(shared: &'static Shared, series: &'static Series) -> Self {
-        let place = shared.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
-        Self { shared, series, started: Instant::now(), place, finished: false }
+        Self { shared, series, started: Instant::now(), waits: false, finished: false }
     }
 
+    /// Whether there is room for one more.
     fn fits(&self) -> bool {
-        self.place <= self.shared.max_in_flight
+        self.shared.in_flight.load(Ordering::Relaxed) < self.shared.max_in_flight
+    }
+
+    /// It has to wait. `false`: others have taken the room meanwhile.
+    fn wait(&mut self) -> bool {
+        if std::mem::replace(&mut self.waits, true) {
+            return true;
+        }
+        self.shared.in_flight.fetch_add(1, Ordering::Relaxed) < self.shared.max_in_flight
     }
 
     fn finish(&mut self, status: u16) -> Duration {
         let elapsed = self.started.elapsed();
         if !std::mem::replace(&mut self.finished, true) {
             self.series.record(status, elapsed);
-            self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
+            if self.waits {
+                self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
+            }
         }
         elapsed
     }

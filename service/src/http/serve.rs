@@ -1,5 +1,6 @@
 //! The accept loop: HTTP/1.1 over TCP. TLS and HTTP/2 are the balancer's job.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,17 +11,14 @@ use axum::http::Request;
 use axum::response::Response;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tower::{Service, ServiceExt};
+use tower::Service;
 
 use super::HttpLimits;
 use crate::lifecycle::Lifecycle;
 
-/// Most headers of a request; with more it is answered 431 (RFC 6585 section 5).
-const MAX_HEADERS: usize = 64;
 /// What a connection over the limit gets, whatever it asks.
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nCache-Control: no-store\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -29,7 +27,7 @@ const FULL: &[u8] =
 /// after its answer. The hard stop drops them. The future ends with accepting; connections are tasks of `lifecycle`.
 ///
 /// A connection over `max_connections` is accepted, told 503 and closed at once: left in the backlog, its client would wait for nothing.
-/// `app` is a [`axum::Router`] or any service of the same shape, such as one that answers a hot path before the router.
+/// `app` is a [`axum::Router`] or any service of the same shape that is ready always, such as one that answers a hot path before the router.
 pub fn serve<S>(
     listener: TcpListener,
     app: S,
@@ -43,9 +41,9 @@ where
     let refused = metrics::counter!("http_connections_refused_total");
     let places = Arc::new(Semaphore::new(limits.max_connections.get().min(Semaphore::MAX_PERMITS)));
     let mut http = http1::Builder::new();
+    // Up to 100 headers, as hyper has it; with another number it fills a table of them for each request, 3 % of its time.
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_read_timeout)
-        .max_headers(MAX_HEADERS)
         .max_buf_size(limits.max_header_bytes.max(8_192));
     async move {
         while let Some(accepted) = lifecycle.soft().run_until_cancelled(listener.accept()).await {
@@ -77,8 +75,7 @@ where
 {
     // Answers are written whole, so waiting for more to send only delays them.
     let _only_slower = stream.set_nodelay(true);
-    let service = service_fn(move |request: Request<Incoming>| app.clone().oneshot(request.map(body)));
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), OneByOne(RefCell::new(app))));
     // A token of its own: all connections polling one token would share its lock.
     let soft = lifecycle.soft().child_token();
     // How a connection ends (reset, too slow, not HTTP) is the client's matter, and hyper has answered where it could.
@@ -88,6 +85,20 @@ where
         () = soft.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     let _ended = lifecycle.hard().run_until_cancelled(connection).await;
+}
+
+/// A service as hyper calls it, for the requests of one connection, which come one after another. Cloned for each request, its reference
+/// counts would be what all threads wait for.
+struct OneByOne<S>(RefCell<S>);
+
+impl<S: Service<Request<Body>>> hyper::service::Service<Request<Incoming>> for OneByOne<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, request: Request<Incoming>) -> S::Future {
+        self.0.borrow_mut().call(request.map(body))
+    }
 }
 
 /// A request without a body, which is most of them, costs no allocation for it.
