@@ -2,7 +2,7 @@
 //! otherwise a point is nothing.
 //!
 //! `FAULT_POINT=POINT:ACTION[:NTH]`, at the NTH time (1 by default) that the process comes by: `kill` (SIGKILL), `stop` (SIGSTOP, until
-//! continued), `unavailable` and `timeout` (what a store's call answers).
+//! continued), `unavailable` and `timeout` (what a store's call answers), `skip` (the step that follows is left out, and nobody told).
 
 /// Every point, in the order in which an event comes by.
 pub const POINTS: &[&str] = &[
@@ -33,8 +33,15 @@ pub fn pass(_point: &'static str) -> crate::Result<()> {
     Ok(())
 }
 
+/// Whether the step behind a point is to be left out.
+#[cfg(not(feature = "faults"))]
+#[inline]
+pub fn skips(_point: &'static str) -> bool {
+    false
+}
+
 #[cfg(feature = "faults")]
-pub use armed::pass;
+pub use armed::{pass, skips};
 
 #[cfg(feature = "faults")]
 mod armed {
@@ -57,6 +64,7 @@ mod armed {
         Signal(Signal),
         Unavailable,
         Timeout,
+        Skip,
     }
 
     fn asked() -> Option<&'static Fault> {
@@ -73,6 +81,7 @@ mod armed {
             "stop" => Action::Signal(Signal::STOP),
             "unavailable" => Action::Unavailable,
             "timeout" => Action::Timeout,
+            "skip" => Action::Skip,
             other => panic!("FAULT_POINT: no action {other}"),
         };
         let nth = parts.get(2).map_or(1, |n| n.parse().expect("FAULT_POINT: NTH is a number"));
@@ -84,18 +93,28 @@ mod armed {
     /// # Errors
     /// If a test asked for one.
     pub fn pass(point: &'static str) -> Result<()> {
-        let Some(fault) = asked().filter(|fault| fault.point == point) else { return Ok(()) };
-        if fault.passed.fetch_add(1, Ordering::SeqCst) + 1 != fault.nth {
-            return Ok(());
-        }
-        tracing::warn!(point, "a fault that a test asked for");
-        match fault.action {
-            Action::Signal(signal) => {
+        match due(point, |action| !matches!(action, Action::Skip)) {
+            None | Some(Action::Skip) => Ok(()),
+            Some(Action::Signal(signal)) => {
                 kill_process(getpid(), signal).expect("a process can signal itself");
                 Ok(())
             }
-            Action::Unavailable => Err(StoreError::Unavailable("by a test".into())),
-            Action::Timeout => Err(StoreError::TimedOut),
+            Some(Action::Unavailable) => Err(StoreError::Unavailable("by a test".into())),
+            Some(Action::Timeout) => Err(StoreError::TimedOut),
         }
+    }
+
+    /// Whether the step behind a point is to be left out.
+    pub fn skips(point: &'static str) -> bool {
+        due(point, |action| matches!(action, Action::Skip)).is_some()
+    }
+
+    /// What a test asked for here and now.
+    fn due(point: &'static str, is_mine: impl Fn(Action) -> bool) -> Option<Action> {
+        let fault = asked().filter(|fault| fault.point == point && is_mine(fault.action))?;
+        (fault.passed.fetch_add(1, Ordering::SeqCst) + 1 == fault.nth).then(|| {
+            tracing::warn!(point, "a fault that a test asked for");
+            fault.action
+        })
     }
 }

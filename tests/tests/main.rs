@@ -19,6 +19,7 @@ mod rows;
 mod shared_cache;
 mod sockets;
 mod start_stop;
+mod step;
 mod timeline;
 
 use std::sync::{Arc, Mutex, Weak};

@@ -197,7 +197,8 @@ impl Views {
     pub async fn get_many(self: &Arc<Self>, asked: &[(SubjectId, Version)]) -> Vec<Result<Answer, NoAnswer>> {
         let now = (self.clock)();
         let held: Vec<_> = asked.iter().map(|(subject, client)| self.peek(*subject, *client, now)).collect();
-        let missing: Vec<_> = asked.iter().zip(&held).filter(|(_, held)| held.is_none()).map(|(one, _)| one.0).collect();
+        let missing: Vec<_> =
+            asked.iter().zip(&held).filter(|(_, held)| held.is_none()).map(|(one, _)| one.0).collect();
         let mut loads = self.load_many(&missing, Origin::Disk).into_iter();
         let looks = asked.iter().zip(held).map(|((subject, client), held)| {
             let found = held.ok_or_else(|| loads.next().expect("a load for each that memory has not"));

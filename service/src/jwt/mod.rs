@@ -41,12 +41,10 @@ impl Default for JwtConfig {
 /// # Errors
 /// [`ProblemType::Unauthenticated`] when there is none.
 pub fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
-    headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim())
+    const SCHEME: &[u8] = b"Bearer ";
+    let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().split_at_checked(SCHEME.len()));
+    sent.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(SCHEME))
+        .and_then(|(_, token)| std::str::from_utf8(token.trim_ascii()).ok())
         .filter(|token| !token.is_empty())
         .ok_or_else(|| Problem::new(ProblemType::Unauthenticated, "Send the token as Authorization: Bearer …"))
 }

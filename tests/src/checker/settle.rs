@@ -1,8 +1,9 @@
 //! How a run is set up, and how it ends: everybody is looked at until all that was acknowledged has to be there.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Clients, Record, Shown, show_everything};
+use super::{Acknowledged, Clients, Record, Shown, show_everything};
 use crate::{Options, Person, Yima, new_person, now};
 
 /// What one node has shown, the others show after this: a writer that dies is taken for dead after 2 s here, then its marks are followed.
@@ -37,9 +38,13 @@ pub fn people(reader: &Yima, count: usize) -> Vec<(Person, String)> {
 /// With what does not hold, or when a node does not get there.
 pub fn settle(clients: &Clients, mut record: Record) -> Record {
     let last = record.acknowledged.iter().map(|a| a.at).max().unwrap_or_else(now);
-    let seen = clients.look(last, Duration::from_secs(30));
+    let seen = clients.look(last, Duration::from_secs(30).max(Duration::from_millis(5) * clients.people.len() as u32));
+    let mut acknowledged: HashMap<usize, Vec<&Acknowledged>> = HashMap::new();
+    for event in &record.acknowledged {
+        acknowledged.entry(event.subject).or_default().push(event);
+    }
     for shown in &seen.shown {
-        let of_subject = record.acknowledged.iter().filter(|a| a.subject == shown.subject);
+        let of_subject = acknowledged.get(&shown.subject).into_iter().flatten();
         let theirs = clients.readers[shown.node].0;
         // A node shows all of its own region. Of others what it says it does.
         for event in of_subject.filter(|a| a.region == theirs && shown.as_of > last) {

@@ -16,6 +16,7 @@ mod regions;
 mod restored;
 mod secured;
 mod streams;
+mod withheld;
 mod without_cluster;
 
 use std::sync::{Arc, Mutex, Weak};

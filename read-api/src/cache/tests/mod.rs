@@ -297,7 +297,8 @@ async fn many_are_what_memory_has_and_one_call_for_all_others() {
     follower.poll().await.unwrap();
     store.gate.add_permits(Semaphore::MAX_PERMITS);
     let answers = answers.await.unwrap();
-    let told = answers.iter().map(|answer| answer.as_ref().map(|a| (a.entry.held.version.0, a.outcome)).map_err(|e| *e));
+    let told =
+        answers.iter().map(|answer| answer.as_ref().map(|a| (a.entry.held.version.0, a.outcome)).map_err(|e| *e));
     use Outcome::{Coalesced, HitMemory, Miss};
     let expected = [
         Ok((1, HitMemory)),

@@ -39,8 +39,7 @@ async fn who_cannot_be_looked_up_has_a_problem_in_their_place() {
     let node = Node::start().await;
     node.store.write(subject(1));
     node.store.write(subject(2));
-    let (first, second, guard) =
-        (node.code(&node.citizen(1)).await, node.code(&node.citizen(2)).await, node.guard());
+    let (first, second, guard) = (node.code(&node.citizen(1)).await, node.code(&node.citizen(2)).await, node.guard());
     // Of the second a change was told that cannot be read: it has to be loaded.
     node.app.views.apply(subject(2), VersionedView { version: Version(2), view: Bytes::from_static(b"?") });
     node.store.failing.store(true, Ordering::Relaxed);

@@ -1,5 +1,5 @@
 //! What takes too long for every commit, under the checker: `soak kills [COUNT [SEED]]`, `soak hints [SECONDS]`, `soak restarts [PEOPLE
-//! [KILLS]]`; see `tests/soak`.
+//! [KILLS]]`, `soak updates [PEOPLE]`; see `tests/soak`.
 
 #[macro_use]
 extern crate yima_tests;
@@ -8,6 +8,7 @@ mod hints;
 mod kills;
 mod restarts;
 mod services;
+mod updates;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -18,7 +19,10 @@ fn main() {
         Some("kills") => kills::run(number(&arguments, 1, 300), number(&arguments, 2, rand::random())),
         Some("hints") => hints::run(Duration::from_secs(number(&arguments, 1, 60))),
         Some("restarts") => restarts::run(number(&arguments, 1, 1_000_000), number(&arguments, 2, 50)),
-        Some(_) | None => panic!("kills [COUNT [SEED]], hints [SECONDS] or restarts [PEOPLE [KILLS]]"),
+        Some("updates") => updates::run(number(&arguments, 1, 100_000)),
+        Some(_) | None => {
+            panic!("kills [COUNT [SEED]], hints [SECONDS], restarts [PEOPLE [KILLS]] or updates [PEOPLE]")
+        }
     }
 }
 

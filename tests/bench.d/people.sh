@@ -1,0 +1,31 @@
+# See tests/bench. A first start with many people, and what the process holds in memory when a million of them have asked.
+people=${1:-13000000} asking=$((people < 1000000 ? people : 1000000))
+cargo build --release -q -p yima --bin yima
+bin=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
+
+dir=$(mktemp -d -p "${BENCH_DIR:-/var/tmp}")
+trap 'kill $pid 2>/dev/null; wait; rm -rf "$dir"' EXIT
+free_port() { while :; do p=$((RANDOM % 20000 + 20000)); (: </dev/tcp/127.0.0.1/$p) 2>/dev/null || { echo $p; return; }; done; }
+port=$(free_port) admin_port=$(free_port)
+ready() { until curl -sf "http://127.0.0.1:$admin_port/health/ready" >/dev/null; do kill -0 $pid || { cat "$dir/log"; exit 1; }; sleep 0.1; done; }
+resident() { awk '/^VmRSS/ {printf "%d MB resident", $2 / 1024}' /proc/$pid/status; }
+begin() {
+    began=$(date +%s.%N)
+    YIMA_LIFECYCLE__DRAIN_WAIT_MS=0 YIMA_READ_API__CACHE__MEMORY_BYTES=$((1 << 30)) \
+        YIMA_READ_API__BIND=127.0.0.1:$port YIMA_WRITER__BIND=127.0.0.1:$(free_port) YIMA_ADMIN__LISTEN=127.0.0.1:$admin_port \
+        "$bin/yima" --data-dir "$dir/data" --population "$people" >/dev/null 2>>"$dir/log" & pid=$!
+    ready
+    echo "$1 with $people people: ready after $(awk "BEGIN {printf \"%.1f\", $(date +%s.%N) - $began}") s, $(resident), $(du -sm "$dir/data" | cut -f1) MB on disk"
+}
+begin "first start"
+kill $pid; wait $pid || true
+begin "second start"
+"$bin/yima" --data-dir "$dir/data" sessions --count $asking >"$dir/sessions"
+metric() { curl -sf "http://127.0.0.1:$admin_port/metrics" | awk -v name="$1" 'index($1, name) == 1 {sum += $2} END {printf "%d", sum}'; }
+while (($(metric cache_memory_entries) < asking * 95 / 100)); do
+    wrk -t1 -c64 -d5s -s tests/bench.d/display.lua "http://127.0.0.1:$port" -- "$dir/sessions" | grep RESULT >"$dir/result"
+    now=$(metric cache_memory_entries)
+    [[ $now != "${before:-}" ]] || break # memory is full
+    before=$now
+done
+echo "$before views in memory: $(resident); the last 5 s: $(awk '{printf "p50 %d, p99 %d µs", $4, $5}' "$dir/result")"
