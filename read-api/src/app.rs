@@ -62,6 +62,7 @@ pub(crate) struct Limiters {
     pub code: RateLimiter,
     pub scan: RateLimiter,
     pub reload: RateLimiter,
+    pub document: RateLimiter,
     pub session: RateLimiter,
     pub sign_in: RateLimiter,
 }
@@ -88,6 +89,7 @@ impl App {
             code: RateLimiter::new("code", &config.limits.code),
             scan: RateLimiter::new("scan", &config.limits.scan),
             reload: RateLimiter::new("reload", &config.limits.reload),
+            document: RateLimiter::new("document", &config.limits.document),
             session: RateLimiter::new("session", &config.limits.session),
             sign_in: RateLimiter::new("sign-in", &config.limits.sign_in),
         };
@@ -112,8 +114,8 @@ impl App {
 
     /// Forgets rate limits that count nothing any more. To be called about once a minute.
     pub fn sweep(&self) {
-        let Limiters { display, code, scan, reload, session, sign_in } = &self.limits;
-        for limiter in [display, code, scan, reload, session, sign_in] {
+        let Limiters { display, code, scan, reload, document, session, sign_in } = &self.limits;
+        for limiter in [display, code, scan, reload, document, session, sign_in] {
             limiter.sweep();
         }
     }

@@ -121,6 +121,8 @@ pub struct Limits {
     /// Scans of one checkpoint that ask past the cache (`Cache-Control: no-cache`); over it they are answered from the cache. Default 5 per
     /// minute.
     pub reload: RateConfig,
+    /// People that one checkpoint looks up by their identity document. Default 10 per minute.
+    pub document: RateConfig,
     /// Sign-ins of one person or checkpoint. Default 30 per minute.
     pub session: RateConfig,
     /// Sign-ins of everybody, wrong tokens included: each costs a signature check. Default 5,000 per second.
@@ -136,6 +138,7 @@ impl Default for Limits {
             code: RateConfig::new(6, MINUTE),
             scan: RateConfig { burst: NonZeroU32::new(100), ..RateConfig::new(50, SECOND) },
             reload: RateConfig::new(5, MINUTE),
+            document: RateConfig::new(10, MINUTE),
             session: RateConfig::new(30, MINUTE),
             sign_in: RateConfig::new(5_000, SECOND),
         }

@@ -49,6 +49,8 @@ pub enum Reason {
     UnknownIssuer,
     /// A genuine code of a person of whom nothing is known.
     Nobody,
+    /// Nothing is known of the holder of an identity document.
+    NotRegistered,
 }
 
 impl Reason {
@@ -66,7 +68,8 @@ impl Reason {
             | Self::NotYetValid
             | Self::Malformed
             | Self::UnknownIssuer
-            | Self::Nobody => Verdict::Check,
+            | Self::Nobody
+            | Self::NotRegistered => Verdict::Check,
         }
     }
 
@@ -91,6 +94,9 @@ impl Reason {
             Self::Forged => "This code is forged. Do not let through and call your supervisor.",
             Self::Malformed => "This is not a health code, or it was misread. Scan again.",
             Self::UnknownIssuer => "This code comes from an issuer not known here. Check the identity document.",
+            Self::NotRegistered => {
+                "Nothing is known of this person. Compare the document with its holder and follow your checkpoint's rule."
+            }
             Self::Nobody => "The code is genuine, but nothing is known of this person. Check the identity document.",
         }
     }

@@ -25,6 +25,8 @@ pub enum Holder {
         checkpoint: String,
         /// The checkpoint's policy: a negative nucleic-acid test no older than so many hours; `None` asks for no test.
         require_test_within_h: Option<u16>,
+        /// Whether people may be looked up by their identity document too, without a code.
+        looks_up_documents: bool,
     },
 }
 
@@ -67,7 +69,7 @@ impl Session {
     }
 }
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! The table of contents of the public port.
 
+mod asked;
 mod code;
 mod display;
 mod scan;

@@ -1,4 +1,5 @@
-//! `POST /v1/scan`: checks a code against the live view. Whatever the code is, a well-formed request gets a verdict.
+//! `POST /v1/scan`: checks a code, or somebody without one by their identity document, against the live view. Whatever the code is, a
+//! well-formed request gets a verdict.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,15 +8,17 @@ use axum::extract::{Request, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use yima_schema::code::{self, CodeFault, Handle};
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::session::Holder;
+use yima_schema::subject::{Document, SubjectId};
 use yima_schema::time::Time;
 use yima_schema::view::{Version, View};
 use yima_service::http::{Failure, body};
 use yima_service::rate::Remaining;
 
+use super::asked::{Asked, ScanRequest};
 use crate::app::{App, no_answer};
 use crate::body::{ColourBody, IdentityBody, Parts, TestBody, VaccinationBody};
 use crate::cache::Answer;
@@ -27,12 +30,6 @@ const MAX_BODY: usize = 16_384;
 pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How far the clocks of two read nodes may differ.
 const NODE_CLOCK_SKEW: Duration = Duration::from_secs(30);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ScanRequest {
-    code: String,
-}
 
 /// The answer; what is not known is null.
 #[derive(Serialize)]
@@ -52,6 +49,7 @@ pub(super) struct Checkpoint {
     /// The unit of its rate limits.
     pub name: String,
     require_test_within_h: Option<u16>,
+    looks_up_documents: bool,
 }
 
 /// A verdict.
@@ -66,20 +64,30 @@ pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let asks_past_the_cache = asks_past_the_cache(request.headers());
     body::content_type(request.headers(), &["application/json"])?;
     let bytes = body::read_body(request.into_body(), MAX_BODY, BODY_TIMEOUT).await?;
-    let ScanRequest { code } = body::object(&bytes)?;
+    let asked = body::object::<ScanRequest>(&bytes)?.asked()?;
+    let without_code = matches!(asked, Asked::Document(_));
+    let opened = match asked {
+        Asked::Code(code) => open(&app, &code, now).map(|handle| (handle.subject, shown(&app, &handle))),
+        // No phone has been shown anything.
+        Asked::Document(document) => Ok((checkpoint.look_up(&app, &document)?, Version::ABSENT)),
+    };
 
-    let mut response = match open(&app, &code, now) {
+    let mut response = match opened {
         Err(reason) => axum::Json(ScanBody::refusal(reason)).into_response(),
-        Ok(handle) => {
-            let shown = shown(&app, &handle);
+        Ok((subject, shown)) => {
             let reload = &app.limits.reload;
             let reloads = asks_past_the_cache.then(|| reload.take(reload.key(&checkpoint.name), 1).ok());
             let answer = match reloads.flatten() {
-                Some(_) => app.views.reload(handle.subject, shown).await,
-                None => app.views.get(handle.subject, shown).await,
+                Some(_) => app.views.reload(subject, shown).await,
+                None => app.views.get(subject, shown).await,
             };
             let answer = answer.map_err(no_answer)?;
-            let mut response = axum::Json(checkpoint.judge(&answer, &answer.entry.view(), now)).into_response();
+            let view = answer.entry.view();
+            let mut verdict = checkpoint.judge(&answer, &view, now);
+            if without_code && verdict.reason == Reason::Nobody {
+                verdict = ScanBody { as_of: verdict.as_of, ..ScanBody::refusal(Reason::NotRegistered) };
+            }
+            let mut response = axum::Json(verdict).into_response();
             app.as_of.describe(&app.views, &answer, now, response.headers_mut());
             if let Some(left) = reloads {
                 reload.describe(left.unwrap_or(Remaining(0)), response.headers_mut());
@@ -99,9 +107,27 @@ impl Checkpoint {
     /// 401, 403.
     pub fn of(app: &App, headers: &HeaderMap, now: Time) -> Result<Self, Problem> {
         match app.session(headers, now)?.holder {
-            Holder::Checkpoint { checkpoint: name, require_test_within_h } => Ok(Self { name, require_test_within_h }),
+            Holder::Checkpoint { checkpoint: name, require_test_within_h, looks_up_documents } => {
+                Ok(Self { name, require_test_within_h, looks_up_documents })
+            }
             Holder::Citizen { .. } => Err(Problem::new(ProblemType::Forbidden, "Only a checkpoint's session can scan")),
         }
+    }
+
+    /// The holder of an identity document, if it may look people up by it; each is counted.
+    fn look_up(&self, app: &App, document: &Document) -> Result<SubjectId, Failure> {
+        let count = |outcome: &'static str| {
+            metrics::counter!("scan_documents_total", "outcome" => outcome).increment(1);
+        };
+        if !self.looks_up_documents {
+            count("forbidden");
+            let detail = "Looking people up by their document needs the scope `scan:document`";
+            return Err(Problem::new(ProblemType::Forbidden, detail).into());
+        }
+        let limit = &app.limits.document;
+        limit.take(limit.key(&self.name), 1).inspect_err(|_| count("refused"))?;
+        count("asked");
+        Ok(app.pseudonyms.subject(document))
     }
 
     /// Its verdict on the person whose `view` the answer holds.

@@ -50,7 +50,11 @@ fn holder(app: &App, claims: &Claims) -> Result<Holder, Problem> {
     if claims.allows(Scope::Scan) {
         let checkpoint = claims.checkpoint.clone().filter(|name| (1..=64).contains(&name.len()));
         let checkpoint = checkpoint.ok_or_else(|| lacks("checkpoint"))?;
-        return Ok(Holder::Checkpoint { checkpoint, require_test_within_h: claims.require_test_within_h });
+        return Ok(Holder::Checkpoint {
+            checkpoint,
+            require_test_within_h: claims.require_test_within_h,
+            looks_up_documents: claims.allows(Scope::ScanDocument),
+        });
     }
     if claims.allows(Scope::Display) {
         let kind = claims.document_type.ok_or_else(|| lacks("document_type"))?;

@@ -13,6 +13,8 @@ pub enum Scope {
     Display,
     /// Scan other people's codes.
     Scan,
+    /// Look people up by their identity document, beside [`Self::Scan`].
+    ScanDocument,
     /// Push events.
     EventsWrite,
 }
@@ -23,6 +25,7 @@ impl Scope {
         match self {
             Self::Display => "display",
             Self::Scan => "scan",
+            Self::ScanDocument => "scan:document",
             Self::EventsWrite => "events:write",
         }
     }

@@ -1,5 +1,6 @@
 //! Routes over a store in memory: what is counted and what is asked of the store.
 
+mod document;
 mod outcomes;
 mod reload;
 mod scans;
@@ -81,7 +82,12 @@ impl Node {
     }
 
     fn guard(&self) -> String {
-        self.bearer(Holder::Checkpoint { checkpoint: "gate-1".into(), require_test_within_h: None })
+        self.checkpoint(false)
+    }
+
+    fn checkpoint(&self, looks_up_documents: bool) -> String {
+        let checkpoint = "gate-1".into();
+        self.bearer(Holder::Checkpoint { checkpoint, require_test_within_h: None, looks_up_documents })
     }
 
     async fn scan(&self, bearer: &str, code: &str, cache_control: Option<&str>) -> Response {
@@ -92,6 +98,15 @@ impl Node {
         }
         let body = serde_json::json!({ "code": code }).to_string();
         router(self.app.clone()).oneshot(request.body(Body::from(body)).unwrap()).await.unwrap()
+    }
+
+    /// What `POST` of a body is answered, with its JSON.
+    async fn post(&self, path: &str, bearer: &str, body: serde_json::Value) -> (StatusCode, serde_json::Value) {
+        let request = Request::post(path).header(AUTHORIZATION, bearer).header(CONTENT_TYPE, "application/json");
+        let answer = router(self.app.clone()).oneshot(request.body(Body::from(body.to_string())).unwrap());
+        let answer = answer.await.unwrap();
+        let (status, body) = (answer.status(), answer.into_body().collect().await.unwrap().to_bytes());
+        (status, serde_json::from_slice(&body).unwrap())
     }
 
     /// What was counted under `cache_requests_total`, by outcome, without those that never were.

@@ -7,12 +7,7 @@ use yima_store::VersionedView;
 use super::*;
 
 async fn scans(node: &Node, bearer: &str, codes: &[&str]) -> (StatusCode, Value) {
-    let request = Request::post("/v1/scans").header(AUTHORIZATION, bearer).header(CONTENT_TYPE, "application/json");
-    let body = Body::from(json!({ "codes": codes }).to_string());
-    let answer = router(node.app.clone()).oneshot(request.body(body).unwrap()).await.unwrap();
-    let status = answer.status();
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
-    (status, serde_json::from_slice(&body).unwrap())
+    node.post("/v1/scans", bearer, json!({ "codes": codes })).await
 }
 
 #[tokio::test]

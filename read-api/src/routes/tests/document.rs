@@ -1,0 +1,67 @@
+//! `POST /v1/scan` of an identity document.
+
+use serde_json::{Value, json};
+use yima_schema::subject::{Document, DocumentType};
+use yima_store::VersionedView;
+
+use super::*;
+
+const NUMBER: &str = "610102199003070016";
+
+async fn look_up(node: &Node, bearer: &str) -> (StatusCode, Value) {
+    node.post("/v1/scan", bearer, json!({ "document_type": "cn_resident_id", "document_number": NUMBER })).await
+}
+
+#[tokio::test]
+async fn a_document_is_looked_up_by_whom_may() {
+    let node = Node::start().await;
+    let (guard, other) = (node.checkpoint(true), node.guard());
+    let (status, body) = look_up(&node, &guard).await;
+    assert_eq!(
+        (status, &body["verdict"], &body["reason"]),
+        (StatusCode::OK, &json!("check"), &json!("not_registered"))
+    );
+    assert!(body["identity"].is_null() && body["as_of"].is_string());
+
+    let document = Document::new(DocumentType::CnResidentId, NUMBER).unwrap();
+    let theirs = node.app.pseudonyms.subject(&document);
+    node.store.write(theirs);
+    node.app.views.apply(theirs, VersionedView { version: Version(1), view: crate::cache::tests::store::view(theirs) });
+    let (status, body) = look_up(&node, &guard).await;
+    assert_eq!((status, &body["reason"]), (StatusCode::OK, &json!("not_registered"))); // a view that says nothing
+
+    let (status, body) = look_up(&node, &other).await;
+    assert_eq!((status, &body["status"]), (StatusCode::FORBIDDEN, &json!(403)));
+    assert!(body["detail"].as_str().unwrap().contains("scan:document"));
+    assert_eq!(look_up(&node, &node.citizen(1)).await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn few_in_a_minute() {
+    let node = Node::start().await;
+    let guard = node.checkpoint(true);
+    for _ in 0..10 {
+        assert_eq!(look_up(&node, &guard).await.0, StatusCode::OK);
+    }
+    assert_eq!(look_up(&node, &guard).await.0, StatusCode::TOO_MANY_REQUESTS);
+    // Codes have a limit of their own.
+    assert_eq!(node.scan(&guard, "x", None).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_request_that_is_neither_names_the_field() {
+    let node = Node::start().await;
+    for (body, pointer) in [
+        (json!({}), "/code"),
+        (json!({ "document_type": "passport" }), "/document_number"),
+        (json!({ "document_number": "E1234567" }), "/document_type"),
+        (json!({ "document_type": "passport", "document_number": "E1" }), "/document_number"),
+        (json!({ "document_type": "licence", "document_number": "E1" }), "/document_type"),
+        (json!({ "code": "x", "document_type": "passport" }), "/code"),
+        (json!({ "code": "x", "document_number": "E1234567" }), "/code"),
+    ] {
+        let (status, answer) = node.post("/v1/scan", &node.checkpoint(true), body.clone()).await;
+        assert_eq!((status, &answer["errors"][0]["pointer"]), (StatusCode::BAD_REQUEST, &json!(pointer)), "{body}");
+        assert!(!answer.to_string().contains("E1"), "{answer}");
+    }
+}
