@@ -117,6 +117,37 @@ fn a_positive_test_turns_the_phone_red_by_itself_and_the_guard_stops_its_holder(
 }
 
 #[test]
+fn a_guard_looks_up_somebody_without_a_phone() {
+    let yima = Yima::start(Options::default());
+    let phone = Window::open(PHONE, &yima.read_url());
+    phone.see("button[data-person='2']");
+    let number = phone.text("button[data-person='2'] small");
+    let desk = checkpoint(&yima);
+    desk.click("#no-code summary");
+    let look_up = |number: &str| desk.type_into("#document-number", &format!("{number}{ENTER}"));
+    look_up(&number);
+    desk.see("#verdict[data-verdict='stop'][data-reason='red']");
+    assert!(desk.text("#person .who").contains('*'), "masked");
+    // The number is gone, and the form has the focus still.
+    assert_eq!(
+        desk.evaluate("[document.activeElement.id, document.activeElement.value]"),
+        json!(["document-number", ""])
+    );
+    look_up("610102199003070010");
+    desk.see("#verdict[data-verdict='unchecked'][data-reason='invalid']");
+    assert_eq!(desk.text("#person"), "");
+    look_up("11010519491231002X");
+    desk.see("#verdict[data-verdict='check'][data-reason='not_registered']");
+    desk.picture("checkpoint-document");
+    // A scanner goes on as before once the form is left.
+    desk.click("#no-code summary");
+    desk.click("#verdict");
+    scan(&desk, "no health code");
+    desk.see("#verdict[data-verdict='check'][data-reason='malformed']");
+    assert_eq!(desk.complaints().iter().filter(|c| !c.to_string().contains("400 (Bad Request)")).count(), 0);
+}
+
+#[test]
 fn a_small_phone_shows_everything_in_both_languages() {
     let yima = Yima::start(Options::default());
     let phone = Window::open(SMALL_PHONE, &yima.read_url());

@@ -34,6 +34,9 @@ pub enum Whose {
         /// Its policy: a negative nucleic-acid test no older than so many hours.
         #[arg(long)]
         require_test_within_h: Option<u16>,
+        /// May look people up by their identity document too.
+        #[arg(long)]
+        look_up_documents: bool,
     },
     /// An agency's.
     Agency {
@@ -53,8 +56,8 @@ pub fn token(data_dir: &Path, whose: &Whose) -> Result<(), Failure> {
             Document::new(kind, number)?;
             identity_provider::citizen(kind, number)
         }
-        Whose::Checkpoint { name, require_test_within_h } => {
-            identity_provider::checkpoint(name, *require_test_within_h)
+        Whose::Checkpoint { name, require_test_within_h, look_up_documents } => {
+            identity_provider::checkpoint(name, *require_test_within_h, *look_up_documents)
         }
         Whose::Agency { name } if yima_schema::event::is_agency_name(name) => identity_provider::agency(name),
         Whose::Agency { .. } => {

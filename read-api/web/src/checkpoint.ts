@@ -34,6 +34,7 @@ function signOut(why: Word | null): void {
   notice = why;
   show({ kind: "idle" });
   input.value = "";
+  byId<HTMLFormElement>("document").reset();
   byId("scan").hidden = byId("sign-out").hidden = true;
   byId("sign-in").hidden = false;
   redraw();
@@ -74,7 +75,15 @@ function tick(): void {
 }
 
 startLanguage(byId("lang"), redraw);
-listen(input, (code) => void scanner?.scan(code));
+listen(input, (code) => void scanner?.scan({ code }));
+byId<HTMLFormElement>("document").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const number = byId<HTMLInputElement>("document-number");
+  const document_type = byId<HTMLSelectElement>("document-type").value;
+  void scanner?.scan({ document_type, document_number: number.value });
+  // Nobody's number stays on the page.
+  number.value = "";
+});
 byId("sign-out").addEventListener("click", () => signOut(null));
 const guard = byId<HTMLButtonElement>("demo-guard");
 guard.addEventListener("click", () => void signInAsGuard(guard));

@@ -36,8 +36,10 @@ pub fn citizen(kind: DocumentType, number: &str) -> Claims {
 }
 
 /// Claims of a checkpoint's staff.
-pub fn checkpoint(name: &str, require_test_within_h: Option<u16>) -> Claims {
-    let scope = Scope::Scan.as_str().into();
+pub fn checkpoint(name: &str, require_test_within_h: Option<u16>, looks_up_documents: bool) -> Claims {
+    let more = if looks_up_documents { Some(Scope::ScanDocument) } else { None };
+    let scopes: Vec<&str> = [Some(Scope::Scan), more].into_iter().flatten().map(Scope::as_str).collect();
+    let scope = scopes.join(" ");
     Claims { scope, checkpoint: Some(name.into()), require_test_within_h, ..Claims::default() }
 }
 
@@ -107,7 +109,7 @@ async fn give(State(demo): State<Arc<Demo>>, request: Request) -> Result<Respons
             let expected = format!("expected a number below {}", demo.people.population);
             return Err(Problem::invalid(vec![FieldError::new("/person", expected)]).into());
         }
-        TokenRequest::Checkpoint {} => checkpoint("demo-gate", None),
+        TokenRequest::Checkpoint {} => checkpoint("demo-gate", None, true),
     };
     Ok(uncached(Json(serde_json::json!({ "token": token(&demo.issuer, &claims) }))))
 }

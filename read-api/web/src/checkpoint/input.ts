@@ -8,7 +8,10 @@ export function clean(typed: string): string {
 
 const COMPLETE = /^YM1:[0-9A-Z $%*+\-./:]{16,}$/;
 
-/** Keeps `input` ready for the next code, whatever is clicked, and hands over each one. */
+/** Whether something is being filled in that is no code. */
+const inForm = (target: EventTarget | null): boolean => target instanceof Element && target.closest("details") !== null;
+
+/** Keeps `input` ready for the next code, whatever is clicked but a form, and hands over each one. */
 export function listen(input: HTMLInputElement, scanned: (code: string) => void): void {
   const submit = (typed: string): void => {
     const code = clean(typed);
@@ -33,14 +36,17 @@ export function listen(input: HTMLInputElement, scanned: (code: string) => void)
 
   const focus = (): void => {
     // Buttons may hold the focus, else they could not be reached by keyboard; nothing else needs it.
-    if (!(document.activeElement instanceof HTMLButtonElement)) input.focus({ preventScroll: true });
+    const active = document.activeElement;
+    if (!(active instanceof HTMLButtonElement) && !inForm(active)) input.focus({ preventScroll: true });
   };
   input.addEventListener("blur", () => setTimeout(focus));
   window.addEventListener("focus", focus);
-  document.addEventListener("click", () => input.focus({ preventScroll: true }));
+  document.addEventListener("click", (event) => {
+    if (!inForm(event.target)) input.focus({ preventScroll: true });
+  });
   // A scanner types into whatever has the focus: its first letter brings the input back and lands there.
   document.addEventListener("keydown", (event) => {
     const letter = event.key.length === 1 && event.key !== " " && !event.ctrlKey && !event.metaKey && !event.altKey;
-    if (letter) input.focus({ preventScroll: true });
+    if (letter && !inForm(event.target)) input.focus({ preventScroll: true });
   });
 }

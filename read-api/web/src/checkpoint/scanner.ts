@@ -6,8 +6,11 @@ export type Outcome =
   | { kind: "idle" }
   | { kind: "waiting" }
   | { kind: "scan"; scan: Scan }
-  | { kind: "unchecked"; why: "offline" | "refused" }
+  | { kind: "unchecked"; why: "offline" | "refused" | "invalid" | "forbidden" }
   | { kind: "unchecked"; why: "busy"; until: number };
+
+/** A code, or the document of somebody who has none with them. */
+export type Asked = { code: string } | { document_type: string; document_number: string };
 
 const CLEAR_AFTER_MS = 20_000;
 // A person stands there and waits: rather say "not checked" early.
@@ -30,12 +33,12 @@ export class Scanner {
     show({ kind: "idle" });
   }
 
-  async scan(code: string): Promise<void> {
+  async scan(asked: Asked): Promise<void> {
     this.#abort?.abort();
     const abort = (this.#abort = new AbortController());
     // The last person's verdict is gone before this one's answer comes.
     this.#settle({ kind: "waiting" });
-    const outcome = await this.#ask(code, abort.signal);
+    const outcome = await this.#ask(asked, abort.signal);
     if (this.#abort === abort && outcome !== null) this.#settle(outcome);
   }
 
@@ -45,12 +48,12 @@ export class Scanner {
     clearTimeout(this.#clear);
   }
 
-  async #ask(code: string, signal: AbortSignal): Promise<Outcome | null> {
+  async #ask(asked: Asked, signal: AbortSignal): Promise<Outcome | null> {
     if (Date.now() < this.#busyUntil) return { kind: "unchecked", why: "busy", until: this.#busyUntil };
     try {
       const scan = await get<Scan>("POST", "/v1/scan", {
         bearer: this.#session,
-        body: { code },
+        body: asked,
         signal,
         timeoutMs: TIMEOUT_MS,
       });
@@ -62,7 +65,7 @@ export class Scanner {
         this.#sessionOver();
         return null;
       }
-      if (!error.busy) return { kind: "unchecked", why: "refused" };
+      if (!error.busy) return { kind: "unchecked", why: refusal(asked, error.status) };
       this.#busyUntil = Date.now() + (error.retryAfterMs ?? BUSY_MS);
       return { kind: "unchecked", why: "busy", until: this.#busyUntil };
     }
@@ -74,6 +77,12 @@ export class Scanner {
     if (outcome.kind === "waiting") return;
     this.#clear = setTimeout(() => this.#show({ kind: "idle" }), CLEAR_AFTER_MS);
   }
+}
+
+/** A guard can mend a document's number, and has to know what this post may not do. */
+function refusal(asked: Asked, status: number): "invalid" | "forbidden" | "refused" {
+  if ("code" in asked) return "refused";
+  return status === 400 ? "invalid" : status === 403 ? "forbidden" : "refused";
 }
 
 function isVerdict(word: string): boolean {

@@ -83,6 +83,13 @@ export const words = {
   // The checkpoint's page; Chinese instructions break after the finding, which a browser would not do by itself
   guard_sign_in: ["以查验人员身份登录", "Sign in as checkpoint staff"],
   guard_note: ["演示查验点：扫描居民页面上的健康码。", "Demo checkpoint: scan the code on a citizen's page."],
+  no_code: ["没有手机或健康码？查验证件", "No phone, no code? Look up a document"],
+  document_type: ["证件类型", "Type of document"],
+  document_number: ["证件号码", "Document number"],
+  document_cn_resident_id: ["居民身份证", "Resident identity card"],
+  document_passport: ["护照", "Passport"],
+  document_hk_mo_tw_permit: ["港澳台通行证", "Travel permit (HK, Macao, Taiwan)"],
+  look_up: ["查验", "Look up"],
   code_input: ["扫描或粘贴健康码", "Scan or paste a code"],
   verdict_idle: ["请扫码", "Ready to scan"],
   verdict_waiting: ["查验中", "Checking"],
@@ -94,6 +101,8 @@ export const words = {
   unchecked_offline: ["无网络连接。\n请重新扫码。", "No connection. Scan again."],
   unchecked_busy: ["系统繁忙，请稍后重新扫码。", "The service is busy. Scan again in a moment."],
   seconds: ["{} 秒", "{} s"],
+  unchecked_invalid: ["证件号码不正确，请核对后重试。", "Not a number of that document. Check it and try again."],
+  unchecked_forbidden: ["此岗位无权查验证件。", "This checkpoint may not look documents up."],
   unchecked_refused: ["查验请求被拒绝。\n请重新扫码。", "The request was refused. Scan again."],
 
   do_green: ["绿码，可以通行。", "Green code. Let the person pass."],
