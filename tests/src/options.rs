@@ -89,6 +89,16 @@ impl Options {
         self.directory.path().join("data")
     }
 
+    /// A secret of that name in the data directory.
+    ///
+    /// # Panics
+    /// Before the first start or migration has made it.
+    pub fn key(&self, name: &str) -> [u8; 32] {
+        let path = self.data_dir().join("keys").join(name);
+        let key = std::fs::read(&path).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
+        key.try_into().expect("32 bytes")
+    }
+
     /// `yima --data-dir …` without anything that the caller's environment would add.
     ///
     /// # Panics

@@ -3,6 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use yima_schema::seal::SealKeys;
+use yima_schema::session::{Holder, Session};
+use yima_schema::subject::{Document, DocumentType, PseudonymKey};
+use yima_schema::time::DAY;
+
 use super::{Acknowledged, Clients, Record, Shown, show_everything};
 use crate::{Options, Person, Yima, new_person, now};
 
@@ -23,13 +28,20 @@ pub fn options() -> Options {
         .env("YIMA_READ_API__CACHE__POLL_MS", 50)
 }
 
-/// People nobody knows yet, with their sessions.
+/// People nobody knows yet, with sessions as the node would have given them.
 ///
 /// # Panics
-/// When a session is refused.
+/// Without the node's keys.
 pub fn people(reader: &Yima, count: usize) -> Vec<(Person, String)> {
-    let people: Vec<Person> = (0..count).map(|_| new_person()).collect();
-    people.into_iter().map(|person| (person.clone(), reader.session_of(&person))).collect()
+    let pseudonyms = PseudonymKey::from_bytes(&reader.options().key("pseudonym.key"));
+    let seal = SealKeys::new(&[reader.options().key("seal.key")], "session");
+    let with_session = |person: Person| {
+        let document = Document::new(DocumentType::CnResidentId, &person.document).expect("a person's is valid");
+        let holder = Holder::Citizen { subject: pseudonyms.subject(&document) };
+        let session = Session { id: rand::random(), expires_at: now().plus(DAY), holder };
+        (person, session.seal(&seal))
+    };
+    (0..count).map(|_| with_session(new_person())).collect()
 }
 
 /// Looks at everybody on every node until all that was acknowledged has to be there, and holds everything against the promises.

@@ -102,6 +102,17 @@ async fn a_change_reaches_the_disk_of_who_is_not_looked_at() {
 }
 
 #[tokio::test]
+async fn whom_the_disk_knows_is_not_absent_because_the_store_says_so() {
+    let (store, directory) = (TestStore::new(), TempDir::new().unwrap());
+    known(&store, &directory).await;
+    store.lose(subject(1));
+    let (views, mut follower) = start(&store, options(&directory));
+    follower.poll().await.unwrap();
+    let answer = views.reload(subject(1), Version::ABSENT).await.unwrap();
+    assert!(answer.entry.held.version == Version(1) && answer.outcome == Outcome::HitDisk);
+}
+
+#[tokio::test]
 async fn a_directory_of_another_region_is_emptied() {
     let (store, directory) = (TestStore::new(), TempDir::new().unwrap());
     known(&store, &directory).await;

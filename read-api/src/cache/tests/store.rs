@@ -119,6 +119,11 @@ impl TestStore {
         *version
     }
 
+    /// Loses a view, as no store of ours does.
+    pub fn lose(&self, subject: SubjectId) {
+        self.views.lock().remove(&subject);
+    }
+
     /// Another writer comes, writes a view, and goes.
     pub fn pass_by(&self, subject: SubjectId) {
         let version = self.set(subject);

@@ -59,12 +59,11 @@ pub(crate) fn run(people: u64, kills: usize) {
         thread::sleep(Duration::from_millis(200));
     }
     report!("{people} people on the node's disk after {:.0} s", begun.elapsed().as_secs_f64());
-    let seal = std::fs::read(region.options().data_dir().join("keys/seal.key")).expect("migrating made the keys");
     let world = World {
         url: RwLock::new(reader.read_url()),
         ready_at: RwLock::new(Instant::now()),
         acknowledged: Mutex::default(),
-        seal: SealKeys::new(&[seal.try_into().expect("32 bytes")], "session"),
+        seal: SealKeys::new(&[region.options().key("seal.key")], "session"),
         people,
         hits: AtomicU64::new(0),
         looked_up: AtomicU64::new(0),

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use yima_tests::Yima;
 use yima_tests::checker::{Clients, Load, options, people, settle};
 
-/// Laboratories with two events about everybody each, and phones.
-const LOAD: Load = Load { senders: 4, events_each: 2, batch: 500, readers: 64, pause: Duration::ZERO };
+/// Laboratories with an event about everybody each, and phones.
+const LOAD: Load = Load { senders: 4, events_each: 1, batch: 500, readers: 64, pause: Duration::ZERO };
 
 /// Runs with so many people.
 pub(crate) fn run(count: usize) {
