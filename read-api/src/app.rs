@@ -60,6 +60,7 @@ pub struct App {
 pub(crate) struct Limiters {
     pub display: RateLimiter,
     pub code: RateLimiter,
+    pub history: RateLimiter,
     pub scan: RateLimiter,
     pub reload: RateLimiter,
     pub document: RateLimiter,
@@ -87,6 +88,7 @@ impl App {
         let limits = Limiters {
             display: RateLimiter::new("display", &config.limits.display),
             code: RateLimiter::new("code", &config.limits.code),
+            history: RateLimiter::new("history", &config.limits.history),
             scan: RateLimiter::new("scan", &config.limits.scan),
             reload: RateLimiter::new("reload", &config.limits.reload),
             document: RateLimiter::new("document", &config.limits.document),
@@ -114,8 +116,8 @@ impl App {
 
     /// Forgets rate limits that count nothing any more. To be called about once a minute.
     pub fn sweep(&self) {
-        let Limiters { display, code, scan, reload, document, session, sign_in } = &self.limits;
-        for limiter in [display, code, scan, reload, document, session, sign_in] {
+        let Limiters { display, code, history, scan, reload, document, session, sign_in } = &self.limits;
+        for limiter in [display, code, history, scan, reload, document, session, sign_in] {
             limiter.sweep();
         }
     }

@@ -116,6 +116,8 @@ pub struct Limits {
     pub display: RateConfig,
     /// Codes of one session. Default 6 per minute.
     pub code: RateConfig,
+    /// Histories of one session. Default 6 per minute.
+    pub history: RateConfig,
     /// Codes that one checkpoint scans, one by one or many in a request. Default 50 per second, 100 at once.
     pub scan: RateConfig,
     /// Scans of one checkpoint that ask past the cache (`Cache-Control: no-cache`); over it they are answered from the cache. Default 5 per
@@ -136,6 +138,7 @@ impl Default for Limits {
         Self {
             display: RateConfig::new(10, SECOND),
             code: RateConfig::new(6, MINUTE),
+            history: RateConfig::new(6, MINUTE),
             scan: RateConfig { burst: NonZeroU32::new(100), ..RateConfig::new(50, SECOND) },
             reload: RateConfig::new(5, MINUTE),
             document: RateConfig::new(10, MINUTE),

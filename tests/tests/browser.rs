@@ -101,6 +101,14 @@ fn a_positive_test_turns_the_phone_red_by_itself_and_the_guard_stops_its_holder(
     // Past the test runner's capture: it is a figure to look at, not a bound.
     let _ = writeln!(std::io::stderr(), "accepted → red on the phone: {} ms", accepted.elapsed().as_millis());
 
+    phone.click("#history summary");
+    phone.see("#decisions li[data-state='in_force']");
+    assert_eq!(
+        phone.evaluate("[...document.querySelectorAll('#decisions li')].map(li => li.dataset.state).slice(0, 3)"),
+        json!(["to_come", "in_force", "past"])
+    );
+    assert!(phone.text("#decisions li[data-state='in_force']").contains("lab-7"));
+
     let red = phone.attribute(&format!("#code[data-code]:not([data-code='{green}'])"), "data-code");
     let desk = checkpoint(&yima);
     scan(&desk, &red);

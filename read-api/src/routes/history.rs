@@ -1,5 +1,7 @@
 //! `GET /v1/history`: what was decided about the caller, by whom, why and until when. The first thing that is refused when the node is busy.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -9,7 +11,7 @@ use serde::Serialize;
 use yima_schema::event::Colour;
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::time::Time;
-use yima_schema::view::{Segment, Version, View};
+use yima_schema::view::{Version, View};
 use yima_service::http::Failure;
 
 use crate::app::{App, no_answer};
@@ -30,18 +32,18 @@ struct DecisionBody<'a> {
     colour: Colour,
     reason: &'a str,
     /// For people; clients with words of their own go by `reason`.
-    words: String,
+    words: Cow<'a, str>,
     /// Who decided; null where nobody had to.
     agency: Option<&'a str>,
     from: Time,
     /// Null: until something else is decided.
     until: Option<Time>,
-    state: State_,
+    state: When,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum State_ {
+enum When {
     Past,
     InForce,
     ToCome,
@@ -69,20 +71,79 @@ pub async fn history(State(app): State<Arc<App>>, request: HeaderMap) -> Result<
 
 fn decisions(view: &View, now: Time) -> Vec<DecisionBody<'_>> {
     let in_force = view.colour_at(now).index;
-    let decision = |(index, segment): (usize, &'_ Segment)| (index, segment.from, view.timeline.get(index + 1));
-    let with_end = view.timeline.iter().enumerate().map(|one| (one.1, decision(one)));
-    let body = |(segment, (index, from, next)): (&'_ Segment, (usize, Time, Option<&Segment>))| DecisionBody {
-        colour: segment.colour,
-        reason: "",
-        words: String::new(),
-        agency: None,
-        from,
-        until: next.map(|next| next.from),
-        state: match index.cmp(&in_force) {
-            std::cmp::Ordering::Less => State_::Past,
-            std::cmp::Ordering::Equal => State_::InForce,
-            std::cmp::Ordering::Greater => State_::ToCome,
-        },
-    };
-    with_end.map(body).rev().collect()
+    let mut decisions = Vec::with_capacity(view.timeline.len());
+    for (index, segment) in view.timeline.iter().enumerate().rev() {
+        decisions.push(DecisionBody {
+            colour: segment.colour,
+            reason: &segment.reason,
+            words: in_words(&segment.reason),
+            agency: segment.agency.as_deref(),
+            from: segment.from,
+            until: view.timeline.get(index + 1).map(|next| next.from),
+            state: match index.cmp(&in_force) {
+                Ordering::Less => When::Past,
+                Ordering::Equal => When::InForce,
+                Ordering::Greater => When::ToCome,
+            },
+        });
+    }
+    decisions
+}
+
+/// The built-in reasons; a region's own are written out as they are.
+fn in_words(reason: &str) -> Cow<'_, str> {
+    Cow::Borrowed(match reason {
+        "no_restriction" => "No restriction",
+        "positive_nucleic_acid" => "A nucleic-acid test was positive",
+        "positive_antigen" => "An antigen test was positive",
+        "confirmed_case" => "A confirmed case",
+        "close_contact" => "Close contact of a case",
+        "risk_area" => "A stay in a risk area",
+        "quarantine" => "In quarantine",
+        "overseas_arrival" => "Arrival from overseas",
+        "test_overdue" => "A test is overdue",
+        "released" => "Released from restriction",
+        "deceased" => "The record is closed",
+        own => return Cow::Owned(own.replace('_', " ")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use yima_schema::view::Segment;
+
+    use super::*;
+
+    #[test]
+    fn the_newest_is_first_and_each_ends_where_the_next_begins() {
+        let t = Time::from_secs;
+        let segment = |from, colour, reason: &str, agency: Option<&str>| Segment {
+            from: t(from),
+            colour,
+            reason: reason.into(),
+            agency: agency.map(Into::into),
+        };
+        let timeline = vec![
+            segment(0, Colour::Green, "no_restriction", None),
+            segment(10, Colour::Red, "positive_nucleic_acid", Some("lab-7")),
+            segment(20, Colour::Yellow, "city_rule_7", Some("cdc")),
+            segment(30, Colour::Green, "no_restriction", None),
+        ];
+        let view = View { timeline, ..View::default() };
+        let told = |now| -> Vec<_> {
+            decisions(&view, t(now)).into_iter().map(|d| (d.words.into_owned(), d.agency, d.until, d.state)).collect()
+        };
+        use When::{InForce, Past, ToCome};
+        assert_eq!(
+            told(25),
+            [
+                ("No restriction".to_owned(), None, None, ToCome),
+                ("city rule 7".to_owned(), Some("cdc"), Some(t(30)), InForce),
+                ("A nucleic-acid test was positive".to_owned(), Some("lab-7"), Some(t(20)), Past),
+                ("No restriction".to_owned(), None, Some(t(10)), Past),
+            ]
+        );
+        assert_eq!(told(30)[0].3, InForce);
+        assert!(decisions(&View::default(), t(0)).is_empty());
+    }
 }

@@ -3,6 +3,7 @@
 mod asked;
 mod code;
 mod display;
+mod history;
 mod scan;
 mod scans;
 mod sessions;
@@ -30,6 +31,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route(DISPLAY, get(async |State(app): State<Arc<App>>, request: HeaderMap| display(&app, &request).await))
         .route("/v1/code", get(code::code))
+        .route("/v1/history", get(history::history))
         .route("/v1/scan", post(scan::scan))
         .route("/v1/scans", post(scans::scans))
         .route("/v1/sessions", post(sessions::create))

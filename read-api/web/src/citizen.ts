@@ -1,5 +1,6 @@
 import { offerCopy } from "./citizen/copy.ts";
 import { CodeFollower, DisplayFollower } from "./citizen/follow.ts";
+import { drawHistory, forgetHistory, offerHistory } from "./citizen/history.ts";
 import { showDemoPeople } from "./citizen/people.ts";
 import { clear, draw } from "./citizen/view.ts";
 import { byId, say } from "./shared/dom.ts";
@@ -41,6 +42,7 @@ function stop(): void {
   following?.code.stop();
   following = null;
   clear();
+  forgetHistory();
 }
 
 function signedIn(session: string): void {
@@ -60,8 +62,10 @@ function tick(): void {
   setTimeout(tick, 1_000 - (now() % 1_000));
 }
 
+offerHistory(() => store.lookup());
 startLanguage(byId("lang"), () => {
   redraw();
+  drawHistory();
   offerCopy();
   if (!following) void showDemoPeople(signedIn);
 });

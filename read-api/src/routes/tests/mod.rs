@@ -40,6 +40,10 @@ struct Node {
 
 impl Node {
     async fn start() -> Self {
+        Self::start_busy(0.0).await
+    }
+
+    async fn start_busy(busy: f32) -> Self {
         let (store, recorder) = (TestStore::new(), PrometheusBuilder::new().build_recorder());
         let mut config = ReadApiConfig::default();
         (config.cache.memory_bytes, config.cache.absent_bytes) = (1 << 20, 1 << 20);
@@ -53,7 +57,7 @@ impl Node {
             seal: vec![[2; 32]],
             identity_provider: Verifier::from_jwks(&jwks, "test").unwrap(),
         };
-        let app = App::new(views, config, "xian", keys, Load::fixed(0.0), now);
+        let app = App::new(views, config, "xian", keys, Load::fixed(busy), now);
         Self { app, store, metrics: recorder.handle() }
     }
 

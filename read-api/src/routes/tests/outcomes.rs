@@ -39,6 +39,31 @@ async fn a_request_whose_client_goes_away_is_counted_too() {
 }
 
 #[tokio::test]
+async fn a_history_is_the_callers_own_and_goes_first_when_it_is_busy() {
+    let node = Node::start_busy(0.79).await;
+    node.store.write(subject(1));
+    let ask = async |node: &Node, bearer: &str| {
+        let request = Request::get("/v1/history").header(AUTHORIZATION, bearer).body(Body::empty()).unwrap();
+        router(node.app.clone()).oneshot(request).await.unwrap()
+    };
+    let answer = ask(&node, &node.citizen(1)).await;
+    assert_eq!(
+        (answer.status(), &answer.headers()[CACHE_CONTROL]),
+        (StatusCode::OK, &"private, no-cache".parse().unwrap())
+    );
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), r#"{"decisions":[]}"#);
+    assert_eq!(ask(&node, &node.guard()).await.status(), StatusCode::FORBIDDEN);
+    let busy = Node::start_busy(0.8).await;
+    let me = busy.citizen(1);
+    let refused = ask(&busy, &me).await;
+    assert_eq!(
+        (refused.status(), &refused.headers()["retry-after"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"30".parse().unwrap())
+    );
+    assert_eq!(busy.display(&me, None).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_tag_that_was_not_given_costs_no_load() {
     let node = Node::start().await;
     node.store.write(subject(1));

@@ -44,6 +44,21 @@ export interface Code {
   expires_at: string;
 }
 
+/** `GET /v1/history`, newest first. */
+export interface History {
+  decisions: Decision[];
+}
+
+export interface Decision {
+  colour: ColourCode;
+  reason: string;
+  words: string;
+  agency: string | null;
+  from: string;
+  until: string | null;
+  state: "past" | "in_force" | "to_come";
+}
+
 /** `POST /v1/scan`. */
 export interface Scan {
   verdict: "pass" | "check" | "stop";

@@ -36,6 +36,12 @@ export const words = {
   colour_none: ["无码", "No code"],
   colour_unknown: ["待更新", "Updating"],
 
+  history: ["赋码记录", "What was decided before"],
+  no_history: ["暂无记录", "Nothing on record"],
+  no_history_now: ["系统繁忙，请稍后再查看。", "Not shown while the service is busy. Try again later."],
+  decision_past: ["已结束", "over"],
+  decision_in_force: ["当前", "now"],
+  decision_to_come: ["将来", "to come"],
   reason_no_restriction: ["未见异常", "No restriction"],
   reason_positive_nucleic_acid: ["核酸检测阳性", "Positive nucleic acid test"],
   reason_positive_antigen: ["抗原检测阳性", "Positive antigen test"],
