@@ -14,8 +14,8 @@ pub struct HttpLimits {
     /// Open connections; one more is answered 503 and closed. Default 10,000; each takes about 12 KiB and a file descriptor, so keep
     /// `ulimit -n` above it.
     pub max_connections: NonZeroUsize,
-    /// Requests under way; one more is answered 503 with `Retry-After`. Default 1,024. A request is under way until its answer's head is
-    /// ready. Little's law: rate × mean time; far below `max_connections`, or it protects nothing.
+    /// Requests that wait for their answer; one more is answered 503 with `Retry-After`. Default 1,024. A request waits until its answer's
+    /// head is ready, unless that is at once. Little's law: rate × mean time; far below `max_connections`, or it protects nothing.
     pub max_in_flight: NonZeroUsize,
     /// From waiting for a request until its last header has arrived, so it also ends idle connections. Milliseconds, default 60,000; keep
     /// the balancer's idle time below it, or it sends requests into connections that close.
