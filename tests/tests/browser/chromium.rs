@@ -1,7 +1,8 @@
 //! One window of a real Chromium, driven by Debian's chromedriver through WebDriver. Blocking, like the rest of the harness.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -161,10 +162,24 @@ impl Drop for Window {
     }
 }
 
-/// chromedriver on a port of its own choice, and its address.
+/// A port that is free for both of chromedriver's listeners: by itself it looks at one and ends if somebody's connection has the other.
+fn free_port() -> u16 {
+    let free = || {
+        let four = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
+        let port = four.local_addr().ok()?.port();
+        match TcpListener::bind((Ipv6Addr::LOCALHOST, port)) {
+            Err(fault) if fault.kind() == ErrorKind::AddrInUse => None,
+            // A machine without IPv6 has nobody there.
+            Ok(_) | Err(_) => Some(port),
+        }
+    };
+    std::iter::repeat_with(free).take(100).flatten().next().expect("a free port")
+}
+
+/// chromedriver, and its address.
 fn start_driver() -> (Child, String) {
     let mut driver = Command::new("chromedriver")
-        .arg("--port=0")
+        .arg(format!("--port={}", free_port()))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
