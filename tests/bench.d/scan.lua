@@ -1,6 +1,5 @@
 -- Scans one code after another, each of another citizen, as one checkpoint. The first line has its session, the others a code each.
--- The requests are prepared once.
-local requests, at = {}, 0
+dofile("tests/bench.d/requests.lua")
 
 function init(args)
     local headers
@@ -12,10 +11,3 @@ function init(args)
         end
     end
 end
-
-function request()
-    at = at % #requests + 1
-    return requests[at]
-end
-
-dofile("tests/bench.d/report.lua")
