@@ -39,6 +39,25 @@ async fn a_request_whose_client_goes_away_is_counted_too() {
 }
 
 #[tokio::test]
+async fn a_display_tells_of_its_limit_when_less_than_half_is_left() {
+    let node = Node::start().await;
+    node.store.write(subject(1));
+    let me = node.citizen(1);
+    let first = node.display(&me, None).await;
+    assert!(!first.headers().contains_key("ratelimit"));
+    let mut told = 0;
+    for _ in 0..9 {
+        let answer = node.display(&me, None).await;
+        if let Some(left) = answer.headers().get("ratelimit") {
+            assert!(left.to_str().unwrap().starts_with("\"display\";r="));
+            assert!(answer.headers().contains_key("ratelimit-policy"));
+            told += 1;
+        }
+    }
+    assert!(told > 0);
+}
+
+#[tokio::test]
 async fn a_history_is_the_callers_own_and_goes_first_when_it_is_busy() {
     let node = Node::start_busy(0.79).await;
     node.store.write(subject(1));
