@@ -37,9 +37,10 @@ pub fn citizen(kind: DocumentType, number: &str) -> Claims {
 
 /// Claims of a checkpoint's staff.
 pub fn checkpoint(name: &str, require_test_within_h: Option<u16>, looks_up_documents: bool) -> Claims {
-    let more = if looks_up_documents { Some(Scope::ScanDocument) } else { None };
-    let scopes: Vec<&str> = [Some(Scope::Scan), more].into_iter().flatten().map(Scope::as_str).collect();
-    let scope = scopes.join(" ");
+    let mut scope = Scope::Scan.as_str().to_owned();
+    if looks_up_documents {
+        scope = format!("{scope} {}", Scope::ScanDocument.as_str());
+    }
     Claims { scope, checkpoint: Some(name.into()), require_test_within_h, ..Claims::default() }
 }
 
