@@ -1,12 +1,11 @@
 # See tests/bench. Times vary with the machine; the instructions of a request, without the kernel's, hardly do.
 people=1000
 cargo build --release -q -p yima -p yima-tests --bin yima --bin bare-hyper
-bin=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
+. tests/bench.d/common.sh
 
 dir=$(mktemp -d)
 pid=
 trap 'kill $pid 2>/dev/null; wait; rm -rf "$dir"' EXIT
-free_port() { while :; do p=$((RANDOM % 20000 + 20000)); (: </dev/tcp/127.0.0.1/$p) 2>/dev/null || { echo $p; return; }; done; }
 port=$(free_port) admin_port=$(free_port)
 
 start() { # One worker: beside another thread nothing runs there anyway.

@@ -1,11 +1,10 @@
 # See tests/bench. A first start with many people, and what the process holds in memory when a million of them have asked.
 people=${1:-13000000} asking=$((people < 1000000 ? people : 1000000))
 cargo build --release -q -p yima --bin yima
-bin=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
+. tests/bench.d/common.sh
 
 dir=$(mktemp -d -p "${BENCH_DIR:-/var/tmp}")
 trap 'kill $pid 2>/dev/null; wait; rm -rf "$dir"' EXIT
-free_port() { while :; do p=$((RANDOM % 20000 + 20000)); (: </dev/tcp/127.0.0.1/$p) 2>/dev/null || { echo $p; return; }; done; }
 port=$(free_port) admin_port=$(free_port)
 ready() { until curl -sf "http://127.0.0.1:$admin_port/health/ready" >/dev/null; do kill -0 $pid || { cat "$dir/log"; exit 1; }; sleep 0.1; done; }
 resident() { awk '/^VmRSS/ {printf "%d MB resident", $2 / 1024}' /proc/$pid/status; }

@@ -5,12 +5,11 @@ case $what in
     scan) path=/v1/scan people=2000 rivals="hyper" ;;
 esac
 cargo build --release -q -p yima -p yima-tests --bin yima --bin bare-hyper
-bin=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
+. tests/bench.d/common.sh
 
 dir=$(mktemp -d)
 declare -A pid port
 trap 'kill "${pid[@]}" 2>/dev/null; wait; rm -rf "$dir"' EXIT
-free_port() { while :; do p=$((RANDOM % 20000 + 20000)); (: </dev/tcp/127.0.0.1/$p) 2>/dev/null || { echo $p; return; }; done; }
 for name in yima $rivals; do port[$name]=$(free_port); done
 admin_port=$(free_port)
 listening() { until (: </dev/tcp/127.0.0.1/"${port[$1]}") 2>/dev/null; do kill -0 "${pid[$1]}" || { cat "$dir/$1.log"; exit 1; }; sleep 0.1; done; }
