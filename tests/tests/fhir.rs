@@ -25,7 +25,7 @@ fn resources(ndjson: &str) -> Vec<Value> {
 }
 
 /// What the phone of each of `hospital-1`'s patients shows.
-fn displays<'a>(yima: &Yima, patients: impl IntoIterator<Item = &'a str>) -> HashMap<String, Value> {
+pub(crate) fn displays<'a>(yima: &Yima, patients: impl IntoIterator<Item = &'a str>) -> HashMap<String, Value> {
     // One process for each token would take most of the test's time.
     let key = fs::read(yima.data_dir().join("keys/demo-identity-provider.p8")).expect("a key of the data directory");
     let issuer = Issuer::from_pkcs8(&key, "yima-demo").expect("the demo's key");

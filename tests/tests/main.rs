@@ -11,6 +11,7 @@ mod crash;
 mod dashboard;
 mod display;
 mod fhir;
+mod fhir_bundles;
 mod fields;
 mod journey;
 mod limits;

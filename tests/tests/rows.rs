@@ -118,3 +118,36 @@ fn vaccines_against_anything_else_are_ignored() {
     let body = yima.display(&yima.session_of(&person)).json(200);
     assert_eq!((&body["vaccination"]["doses"], &body["vaccination"]["complete"]), (&json!(1), &json!(false)));
 }
+
+#[test]
+fn a_csv_file_is_taken_row_by_row_and_a_bad_header_as_a_whole() {
+    let yima = shared();
+    let (lab, [one, two]) = (yima.agency_token("lab-7"), [(); 2].map(|()| new_person()));
+    let row = |id: &str, person: &yima_tests::Person, result: &str| {
+        format!("{id},test_result,cn_resident_id,{},{},nucleic_acid,{result},,\r\n", person.document, ago(HOUR))
+    };
+    let header = "id,kind,document_type,document_number,occurred_at,test,result,colour,reason\r\n";
+    let file = [
+        header.to_owned(),
+        row("csv-1", &one, "positive"),
+        row("csv-2", &two, "fine"),
+        ",,,,,,,,\r\n".to_owned(),
+        row("csv-3", &two, "negative"),
+        format!("csv-4,colour_assignment,cn_resident_id,{},{},,,yellow,close_contact", two.document, ago(HOUR)),
+    ]
+    .concat();
+    let answers = yima.push(&lab, "text/csv; charset=utf-8", file.as_bytes()).rows();
+    assert_eq!(statuses(&answers), ["accepted", "rejected", "accepted", "accepted"], "{answers:?}");
+    let numbers: Vec<_> = answers.iter().map(|answer| answer["row"].as_u64().unwrap_or_default()).collect();
+    assert_eq!(numbers, [2, 3, 5, 6], "as an editor numbers the lines");
+    assert_eq!(answers[1]["problem"]["errors"][0]["pointer"], "/result", "the column is named");
+    assert_eq!(yima.shown(&yima.session_of(&one)).0, "red");
+    assert_eq!(yima.shown(&yima.session_of(&two)).0, "yellow");
+    // The same file as JSON would be the same events.
+    assert_eq!(statuses(&yima.push(&lab, "text/csv", file.as_bytes()).rows())[0], "duplicate");
+
+    let problem = yima.push(&lab, "text/csv", b"id,kind,who\r\n1,2,3\r\n").json(400);
+    let pointers: Vec<_> = problem["errors"].as_array().into_iter().flatten().map(|e| e["pointer"].clone()).collect();
+    assert_eq!(pointers, ["", "/document_type", "/document_number", "/occurred_at"]);
+    assert_eq!(yima.push(&lab, "text/csv", header.as_bytes()).json(400)["type"], "https://yima.dev/problems/malformed");
+}

@@ -18,6 +18,11 @@ impl Failure {
     pub fn new(problem: Problem, fields: HeaderMap) -> Self {
         Self { problem, fields: Some(Box::new(fields)) }
     }
+
+    /// What is wrong.
+    pub fn problem(&self) -> &Problem {
+        &self.problem
+    }
 }
 
 impl From<Problem> for Failure {

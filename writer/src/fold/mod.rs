@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 use yima_schema::change::Change;
 use yima_schema::derive::derive;
 use yima_schema::event::StoredEvent;
+use yima_schema::limits::MAX_EVENTS_PER_SUBJECT;
 use yima_schema::rules::Rules;
 use yima_schema::subject::SubjectId;
 use yima_schema::view::{Version, View};
@@ -37,6 +39,8 @@ pub enum Outcome {
     Conflict,
     /// Its subject has as many events as one can have.
     Full,
+    /// Nothing was done, because another event that it was to be taken with is at fault.
+    NotTried,
 }
 
 /// Folds events into views and publishes them in this process's stream.
@@ -145,6 +149,42 @@ impl Folder {
         }
         fault_point::pass("published")?;
         Ok(outcomes)
+    }
+
+    /// As [`Self::commit`], but all or none: if one event would be refused, nothing is appended. Another client's event that comes between the
+    /// check and the append can still make one conflict alone.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub async fn commit_all(&self, events: Vec<StoredEvent>) -> Result<Vec<Outcome>, StoreError> {
+        let mut subjects: Vec<SubjectId> = events.iter().map(|e| e.event.subject).collect();
+        subjects.sort_unstable();
+        subjects.dedup();
+        let mut known: HashMap<_, _> = subjects.iter().copied().zip(self.store.events(&subjects).await?).collect();
+        let outcomes: Vec<_> = events
+            .iter()
+            .map(|event| {
+                let known = known.entry(event.event.subject).or_default();
+                let same = known.iter().find(|other| {
+                    let (a, b) = (&other.event, &event.event);
+                    (&a.agency, &a.id, a.revision) == (&b.agency, &b.id, b.revision)
+                });
+                match same {
+                    Some(other) if other.hash != event.hash => Outcome::Conflict,
+                    Some(_) => Outcome::NotTried,
+                    None if known.len() >= MAX_EVENTS_PER_SUBJECT => Outcome::Full,
+                    None => {
+                        known.push(event.clone());
+                        Outcome::NotTried
+                    }
+                }
+            })
+            .collect();
+        if outcomes.iter().all(|outcome| *outcome == Outcome::NotTried) {
+            self.commit(events).await
+        } else {
+            Ok(outcomes)
+        }
     }
 
     /// Folds and publishes subjects whose events are there already.

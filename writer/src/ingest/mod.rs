@@ -1,11 +1,15 @@
 //! From what an agency sends to events: one row in, one event or a reason why not out.
 
-mod fhir;
+pub mod csv;
+pub mod fhir;
 mod fields;
 mod json;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use serde_json::Value;
 use yima_schema::event::StoredEvent;
 use yima_schema::limits::{MAX_CLOCK_SKEW, MAX_EVENT_BYTES};
@@ -14,15 +18,6 @@ use yima_schema::rules::Rules;
 use yima_schema::subject::PseudonymKey;
 use yima_schema::time::Time;
 use yima_service::http::body;
-
-/// What a row is written in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Dialect {
-    /// yima's own event.
-    Event,
-    /// A FHIR R4 resource.
-    Fhir,
-}
 
 /// What reading a row needs to know.
 #[derive(Clone, Copy)]
@@ -61,18 +56,53 @@ pub struct Row {
     pub event: Result<StoredEvent, NotTaken>,
 }
 
-/// Reads one row.
-pub fn read(text: &[u8], dialect: Dialect, context: Context<'_>) -> Row {
+/// A row as it came.
+pub enum Input {
+    /// yima's own event.
+    Event(Bytes),
+    /// A FHIR R4 resource.
+    Fhir(Bytes),
+    /// A FHIR R4 resource in an entry of a bundle.
+    Entry {
+        /// Its JSON.
+        resource: Bytes,
+        /// What the URLs in the bundle stand for.
+        references: Arc<fhir::References>,
+    },
+    /// A record of a CSV file.
+    Record(csv::Record),
+    /// Found to be at fault already.
+    Read(Row),
+}
+
+impl Input {
+    /// Reads it as an event.
+    pub fn read(self, context: Context<'_>) -> Row {
+        match self {
+            Self::Event(text) => read_json(&text, |value| json::read(value, context)),
+            Self::Fhir(text) => read_json(&text, |value| fhir::read(value, &fhir::References::new(), context)),
+            Self::Entry { resource, references } => {
+                let mut row = read_json(&resource, |value| fhir::read(value, &references, context));
+                if let Err(NotTaken::Rejected(problem)) = &mut row.event {
+                    for error in &mut problem.errors {
+                        error.pointer.insert_str(0, "/resource");
+                    }
+                }
+                row
+            }
+            Self::Record(record) => record.read(context),
+            Self::Read(row) => row,
+        }
+    }
+}
+
+fn read_json(text: &[u8], read: impl FnOnce(&Value) -> Row) -> Row {
     if text.len() > MAX_EVENT_BYTES {
         let detail = format!("expected an event of at most {MAX_EVENT_BYTES} bytes");
         return Row { id: None, event: Err(NotTaken::Rejected(Problem::new(ProblemType::TooLarge, detail))) };
     }
-    let value: Value = match serde_json::from_slice(text) {
-        Ok(value) => value,
-        Err(fault) => return Row { id: None, event: Err(NotTaken::Rejected(body::malformed(&fault))) },
-    };
-    match dialect {
-        Dialect::Event => json::read(&value, context),
-        Dialect::Fhir => fhir::read(&value, context),
+    match serde_json::from_slice(text) {
+        Ok(value) => read(&value),
+        Err(fault) => Row { id: None, event: Err(NotTaken::Rejected(body::malformed(&fault))) },
     }
 }

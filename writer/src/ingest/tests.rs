@@ -1,23 +1,23 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use yima_schema::event::{EventData, TestOutcome};
+use yima_schema::event::{EventData, TestKind, TestOutcome};
 
 use super::*;
 
 const NOW: i64 = 1_790_000_000; // 2026-09-21T14:13:20Z
 
-fn read_as(dialect: Dialect, text: &[u8]) -> Row {
+fn read(input: Input) -> Row {
     let (pseudonyms, rules) = (PseudonymKey::from_bytes(&[1; 32]), Rules::built_in());
     let now = Time::from_secs(NOW);
-    read(text, dialect, Context { agency: "lab-7", now, pseudonyms: &pseudonyms, rules: &rules })
+    input.read(Context { agency: "lab-7", now, pseudonyms: &pseudonyms, rules: &rules })
 }
 
 fn read_event(event: &Value) -> Row {
-    read_as(Dialect::Event, event.to_string().as_bytes())
+    read(Input::Event(event.to_string().into()))
 }
 
 fn read_fhir(resource: &Value) -> Row {
-    read_as(Dialect::Fhir, resource.to_string().as_bytes())
+    read(Input::Fhir(resource.to_string().into()))
 }
 
 fn test_result() -> Value {
@@ -146,7 +146,7 @@ fn fhir_faults_name_their_element() {
         resource[key] = value;
         faults(read_fhir(&resource))
     };
-    assert_eq!(changed("resourceType", json!("Observation")), ["/resourceType"]);
+    assert_eq!(changed("resourceType", json!("Condition")), ["/resourceType"]);
     assert_eq!(changed("id", json!("a/b")), ["/id"]);
     assert_eq!(changed("status", json!("on-hold")), ["/status"]);
     assert_eq!(changed("patient", json!({"reference": "urn:uuid:1"})), ["/patient/reference"]);
@@ -161,22 +161,144 @@ fn fhir_faults_name_their_element() {
     assert!(matches!(read_fhir(&retracted).event.unwrap().event.data, EventData::Retraction { .. }));
 }
 
+fn observation() -> Value {
+    json!({
+        "resourceType": "Observation", "id": "o1", "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "94500-6"}]},
+        "subject": {"reference": "Patient/p1"}, "effectiveDateTime": "2026-09-20T07:30:00Z",
+        "valueCodeableConcept": {"coding": [{"system": "http://snomed.info/sct", "code": "260373001"}]}
+    })
+}
+
+#[test]
+fn observations_are_test_results_by_their_codes() {
+    let coded = |system: &str, code: &str| json!({"coding": [{"system": system, "code": code}]});
+    for (loinc, snomed, expected) in [
+        ("94500-6", "260373001", (TestKind::NucleicAcid, TestOutcome::Positive)),
+        ("94309-2", "260415000", (TestKind::NucleicAcid, TestOutcome::Negative)),
+        ("94558-4", "419984006", (TestKind::Antigen, TestOutcome::Inconclusive)),
+        ("97097-0", "125154007", (TestKind::Antigen, TestOutcome::Invalid)),
+    ] {
+        let mut resource = observation();
+        resource["code"] = coded("http://loinc.org", loinc);
+        resource["valueCodeableConcept"] = coded("http://snomed.info/sct", snomed);
+        let EventData::TestResult { test, result } = read_fhir(&resource).event.unwrap().event.data else { panic!() };
+        assert_eq!((test, result), expected);
+    }
+    let changed = |key: &str, value: Value| {
+        let mut resource = observation();
+        resource[key] = value;
+        faults(read_fhir(&resource))
+    };
+    let loinc = "http://loinc.org";
+    assert_eq!(changed("code", coded("urn:lab", "94500-6")), ["/code/coding"]);
+    let ignored = "ignored: not a test for SARS-CoV-2 that counts here (by its LOINC code)";
+    assert_eq!(changed("code", coded(loinc, "2093-3")), [ignored]);
+    let two = json!({"coding": [{"system": loinc, "code": "94500-6"}, {"system": loinc, "code": "94558-4"}]});
+    assert_eq!(changed("code", two), ["/code/coding"]);
+    assert_eq!(changed("valueCodeableConcept", coded("http://snomed.info/sct", "1")), ["/valueCodeableConcept/coding"]);
+    assert_eq!(changed("valueCodeableConcept", json!({"text": "negative"})), ["/valueCodeableConcept/coding"]);
+    assert_eq!(changed("status", json!("preliminary")), ["ignored: the result is not final yet"]);
+    assert_eq!(changed("status", json!("unknown")), ["/status"]);
+    assert_eq!(changed("effectiveDateTime", json!("2026-09-30")), ["/effectiveDateTime"]);
+    assert_eq!(changed("subject", json!({"reference": "Group/p1"})), ["/subject/reference"]);
+
+    let mut absent = observation();
+    let fields = absent.as_object_mut().unwrap();
+    fields.remove("valueCodeableConcept");
+    fields.insert("dataAbsentReason".into(), coded("x", "unknown"));
+    assert_eq!(faults(read_fhir(&absent)), ["ignored: there is no result (dataAbsentReason)"]);
+    absent["valueString"] = json!("positive");
+    assert_eq!(faults(read_fhir(&absent)), ["/valueCodeableConcept/coding"], "a result in words is not passed over");
+
+    let mut period = observation();
+    let fields = period.as_object_mut().unwrap();
+    fields.remove("effectiveDateTime");
+    fields.insert("effectivePeriod".into(), json!({"start": "2026-09-19T00:00:00Z", "end": "2026-09-20T00:00:00Z"}));
+    assert_eq!(read_fhir(&period).event.unwrap().event.occurred_at.to_string(), "2026-09-19T00:00:00Z");
+    period["status"] = json!("entered-in-error");
+    assert!(matches!(read_fhir(&period).event.unwrap().event.data, EventData::Retraction { .. }));
+}
+
+#[test]
+fn a_bundles_entries_are_read_as_they_ask() {
+    let entry = |resource: Value, method: &str, url: &str| json!({"fullUrl": "urn:uuid:1", "resource": resource, "request": {"method": method, "url": url}});
+    let patient = json!({"resourceType": "Patient", "id": "p1", "name": [{"text": "Anna"}]});
+    let mut referring = observation();
+    referring["subject"]["reference"] = json!("urn:uuid:1");
+    let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
+        entry(patient.clone(), "PUT", "Patient/p1"),
+        entry(referring, "POST", "Observation"),
+        entry(patient.clone(), "DELETE", "Patient/p1"),
+        entry(patient.clone(), "PUT", "Patient/p2"),
+        entry(json!({"resourceType": "Patient", "id": "p1"}), "PUT", "Patient/p1"),
+        {"resource": patient},
+        {"request": {"method": "GET", "url": "Patient/p1"}},
+        7,
+    ]});
+    let bundle = fhir::Bundle::read(&bundle.to_string().into()).unwrap().unwrap();
+    assert_eq!(bundle.kind, fhir::BundleType::Transaction);
+    let mut rows = bundle.entries.into_iter().map(read);
+    let [patient, observation] = [(); 2].map(|()| rows.next().unwrap().event.unwrap().event.subject);
+    assert!(patient == observation, "a fullUrl stands for its Patient");
+    let pointers: Vec<_> = rows.flat_map(faults).collect();
+    assert_eq!(pointers, ["/request/method", "/request/url", "/resource/name", "/request", "/resource", ""]);
+
+    let kind = |text: &'static str| fhir::Bundle::read(&Bytes::from_static(text.as_bytes())).map(|b| b.is_some());
+    assert_eq!(kind(r#"{"resourceType":"Patient"}"#), Ok(false));
+    assert_eq!(kind("{").unwrap_err().kind, ProblemType::Malformed);
+    assert_eq!(kind(r#"{"resourceType":"Bundle","type":"history"}"#).unwrap_err().errors[0].pointer, "/type");
+    assert_eq!(kind(r#"{"id":"p1"}"#).unwrap_err().errors[0].pointer, "/resourceType");
+}
+
+#[test]
+fn a_csv_record_is_the_event_that_it_stands_for() {
+    let file = "\u{feff}id,kind,document_type,document_number,occurred_at,test,result,vaccine,dose\r\n\
+        lab7-000123,test_result,cn_resident_id,610102199003070016,2026-09-21T07:30:00Z,nucleic_acid,negative,,\r\n\
+        \r\n\
+        \"v,1\",vaccination,cn_resident_id,610102199003070016,2026-09-21T07:30:00Z,,,208,two\r\n\
+        t-2,test_result,cn_resident_id,610102199003070010,2026-09-21T07:30:00Z,antigen,fine,208,\r\n\
+        ,,,,,,,,\r\n\
+        t-3,test_result\r\n";
+    let records = csv::records(&file.into()).unwrap();
+    assert_eq!(records.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 4, 5, 7]);
+    let mut rows = records.into_iter().map(|(_, record)| read(record));
+    let first = rows.next().unwrap();
+    assert_eq!(first.id.as_deref(), Some("lab7-000123"));
+    assert_eq!(first.event.unwrap().hash, read_event(&test_result()).event.unwrap().hash, "the same event as in JSON");
+    let pointers: Vec<_> = rows.map(faults).collect();
+    assert_eq!(pointers, [vec!["/id", "/dose"], vec!["/document_number", "/result", "/vaccine"], vec![""]]);
+
+    let header = |file: &str| -> Vec<String> {
+        let problem = csv::records(&file.to_owned().into()).map(|_| ()).unwrap_err();
+        problem.errors.into_iter().map(|error| error.pointer).collect()
+    };
+    assert_eq!(header("id,kind,document_type,document_number\n"), ["/occurred_at"]);
+    assert_eq!(header("id,kind,document_type,document_number,occurred_at,id,colr\n"), ["/id", ""]);
+    assert_eq!(header("").len(), 5);
+}
+
 #[test]
 fn not_json_is_malformed_whatever_it_is() {
     let deep = "[".repeat(200) + &"]".repeat(200);
     for text in [&b"{"[..], b"\xff\xfe", deep.as_bytes(), b"{\"id\":\"\xff\"}"] {
-        let Err(NotTaken::Rejected(problem)) = read_as(Dialect::Event, text).event else { panic!() };
+        let Err(NotTaken::Rejected(problem)) = read(Input::Event(Bytes::copy_from_slice(text))).event else { panic!() };
         assert_eq!(problem.kind, ProblemType::Malformed);
     }
     let long = vec![b' '; MAX_EVENT_BYTES + 1];
-    let Err(NotTaken::Rejected(problem)) = read_as(Dialect::Event, &long).event else { panic!() };
+    let Err(NotTaken::Rejected(problem)) = read(Input::Event(long.into())).event else { panic!() };
     assert_eq!(problem.kind, ProblemType::TooLarge);
 }
 
 proptest! {
     #[test]
     fn noise_never_panics(text in any::<Vec<u8>>(), fhir in any::<bool>()) {
-        read_as(if fhir { Dialect::Fhir } else { Dialect::Event }, &text);
+        read(if fhir { Input::Fhir(text.clone().into()) } else { Input::Event(text.clone().into()) });
+        // What is no CSV is refused; what is one has rows that can be read.
+        for (_, record) in csv::records(&text.clone().into()).unwrap_or_default() {
+            read(record);
+        }
+        drop(fhir::Bundle::read(&text.into()));
     }
 
     /// Any value anywhere in a good event: a fault names a place, nothing panics, and no submitted text is repeated.

@@ -1,6 +1,7 @@
 //! The table of contents of the public port.
 
 mod events;
+mod fhir;
 mod rows;
 
 use std::sync::Arc;

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde::Serialize;
 use yima_schema::problem::{Problem, ProblemType};
+use yima_service::http::Failure;
+use yima_service::rate::Remaining;
 use yima_store::StoreError;
 
 use crate::app::App;
 use crate::fold::Outcome;
-use crate::ingest::{self, Context, Dialect, NotTaken, Row};
+use crate::ingest::{Context, Input, NotTaken, Row};
+
+/// Rows committed together: enough to share a disk sync, few enough to answer soon and to bound memory.
+pub(super) const BATCH_ROWS: usize = 2_000;
 
 /// What became of a row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
@@ -21,7 +25,7 @@ pub(super) enum Status {
     Duplicate,
     /// Understood, and no business of a health code.
     Ignored,
-    /// At fault; nothing was kept of it.
+    /// At fault, or one that had to be taken with it is; nothing was kept of it.
     #[default]
     Rejected,
 }
@@ -38,25 +42,49 @@ pub(super) struct RowAnswer {
     pub problem: Option<Problem>,
 }
 
-/// The lines of a body that have something in them, with their numbers from 1. Slices of the body, no copies.
-pub(super) fn line_numbers(body: &Bytes) -> Vec<(usize, Bytes)> {
-    let lines = body.split(|b| *b == b'\n').map(<[u8]>::trim_ascii);
-    (1..).zip(lines).filter(|(_, line)| !line.is_empty()).map(|(n, line)| (n, body.slice_ref(line))).collect()
+/// Whether a row at fault stops the others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Each row that is in order.
+    Each,
+    /// All rows or none.
+    AllOrNone,
+}
+
+/// Takes many rows, a batch at a time. Refused for their number as a whole or not at all: once a batch is taken, the rest is paced.
+pub(super) async fn paced(
+    app: &Arc<App>,
+    agency: &Arc<str>,
+    rows: Vec<(usize, Input)>,
+) -> Result<(Vec<RowAnswer>, Remaining), Failure> {
+    let mut answers = Vec::with_capacity(rows.len());
+    let mut remaining = Remaining(0);
+    let mut rows = rows.into_iter();
+    loop {
+        let batch: Vec<_> = rows.by_ref().take(BATCH_ROWS).collect();
+        if batch.is_empty() {
+            return Ok((answers, remaining));
+        }
+        let cost = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+        remaining = loop {
+            match app.events.check(app.events.key(agency), cost) {
+                Ok(remaining) => break remaining,
+                Err(refused) if answers.is_empty() => return Err(app.events.refusal(refused)),
+                Err(refused) => tokio::time::sleep(refused.retry_after).await,
+            }
+        };
+        answers.extend(commit(app, agency, batch, Keep::Each).await);
+    }
 }
 
 /// Reads and commits rows of one agency. Runs as a task of its own: a client that goes away does not stop what was begun.
-pub(super) async fn commit(
-    app: &Arc<App>,
-    agency: &Arc<str>,
-    dialect: Dialect,
-    rows: Vec<(usize, Bytes)>,
-) -> Vec<RowAnswer> {
+pub(super) async fn commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, Input)>, keep: Keep) -> Vec<RowAnswer> {
     let (answer, answered) = tokio::sync::oneshot::channel();
     let numbers: Vec<usize> = rows.iter().map(|(n, _)| *n).collect();
     let (task_app, agency) = (Arc::clone(app), Arc::clone(agency));
     app.lifecycle.spawn("fold", async move {
         // Nobody may be waiting any more.
-        let _ = answer.send(read_and_commit(&task_app, &agency, dialect, rows).await);
+        let _ = answer.send(read_and_commit(&task_app, &agency, rows, keep).await);
     });
     answered.await.unwrap_or_else(|_| {
         // The process is being ended; what was appended is folded when it starts again.
@@ -65,19 +93,14 @@ pub(super) async fn commit(
     })
 }
 
-async fn read_and_commit(
-    app: &Arc<App>,
-    agency: &Arc<str>,
-    dialect: Dialect,
-    rows: Vec<(usize, Bytes)>,
-) -> Vec<RowAnswer> {
+async fn read_and_commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, Input)>, keep: Keep) -> Vec<RowAnswer> {
     let read = {
         let (app, agency) = (Arc::clone(app), Arc::clone(agency));
         // Parsing and hashing thousands of rows would hold up the requests that share this thread.
         tokio::task::spawn_blocking(move || {
             let now = (app.clock)();
             let context = Context { agency: &agency, now, pseudonyms: &app.pseudonyms, rules: &app.rules };
-            rows.into_iter().map(|(n, text)| (n, ingest::read(&text, dialect, context))).collect::<Vec<_>>()
+            rows.into_iter().map(|(n, input)| (n, input.read(context))).collect::<Vec<_>>()
         })
         .await
         .expect("reading a row does not panic") // if it does, the client is told that the outcome is not known
@@ -100,7 +123,15 @@ async fn read_and_commit(
         count(&answers);
         return answers;
     }
-    let outcomes = app.folder.commit(events).await;
+    let refused = match keep {
+        Keep::Each => false,
+        Keep::AllOrNone => answers.iter().any(|answer| answer.problem.is_some()),
+    };
+    let outcomes = match (refused, keep) {
+        (true, _) => Ok(vec![Outcome::NotTried; events.len()]),
+        (false, Keep::Each) => app.folder.commit(events).await,
+        (false, Keep::AllOrNone) => app.folder.commit_all(events).await,
+    };
     for (nth, at) in waiting.into_iter().enumerate() {
         let outcome = outcomes.as_ref().map(|outcomes| outcomes[nth]);
         (answers[at].status, answers[at].problem) = match outcome {
@@ -108,6 +139,7 @@ async fn read_and_commit(
             Ok(Outcome::Duplicate) => (Status::Duplicate, None),
             Ok(Outcome::Conflict) => (Status::Rejected, Some(conflict())),
             Ok(Outcome::Full) => (Status::Rejected, Some(full())),
+            Ok(Outcome::NotTried) => (Status::Rejected, None),
             Err(fault) => (Status::Rejected, Some(store_problem(fault))),
         };
     }

@@ -1,0 +1,153 @@
+//! What a FHIR client may expect: resources by themselves, batches, transactions, and faults as `OperationOutcome`.
+
+use serde_json::{Value, json};
+use yima_schema::time::{DAY, HOUR};
+use yima_tests::{Reply, Yima, ago, new_person};
+
+use crate::fhir::displays;
+use crate::shared;
+
+const FHIR: &str = "application/fhir+json";
+
+fn post(yima: &Yima, resource: &Value) -> Reply {
+    let reply = yima.push(&yima.agency_token("hospital-1"), FHIR, resource.to_string().as_bytes());
+    assert_eq!(reply.header("content-type"), FHIR, "{}", reply.text());
+    reply
+}
+
+/// Code and expression of each issue of an `OperationOutcome`.
+fn faults(outcome: &Value) -> Vec<(&str, &str)> {
+    assert_eq!(outcome["resourceType"], "OperationOutcome", "{outcome}");
+    let issues = outcome["issue"].as_array().expect("issues");
+    assert!(issues.iter().all(|issue| issue["diagnostics"].is_string()), "{outcome}");
+    issues
+        .iter()
+        .map(|i| (i["code"].as_str().unwrap_or_default(), i["expression"][0].as_str().unwrap_or_default()))
+        .collect()
+}
+
+fn patient(id: &str) -> Value {
+    json!({"resourceType": "Patient", "id": id, "name": [{"text": "Anna Lee"}]})
+}
+
+fn observation(id: &str, patient: &str, snomed: &str) -> Value {
+    json!({
+        "resourceType": "Observation", "id": id, "status": "final", "subject": {"reference": patient},
+        "code": {"coding": [{"system": "http://loinc.org", "code": "94500-6"}]}, "effectiveDateTime": ago(HOUR),
+        "valueCodeableConcept": {"coding": [{"system": "http://snomed.info/sct", "code": snomed}]}
+    })
+}
+
+fn put(resource: Value) -> Value {
+    let field = |name: &str| resource[name].as_str().expect("a resource has it").to_owned();
+    let url = format!("{}/{}", field("resourceType"), field("id"));
+    json!({"fullUrl": format!("urn:uuid:{url}"), "resource": resource, "request": {"method": "PUT", "url": url}})
+}
+
+fn bundle(kind: &str, entries: &[Value]) -> Value {
+    json!({"resourceType": "Bundle", "type": kind, "entry": entries})
+}
+
+fn statuses(reply: &Value) -> Vec<&str> {
+    let entries = reply["entry"].as_array().expect("an entry for each");
+    entries.iter().map(|entry| entry["response"]["status"].as_str().unwrap_or_default()).collect()
+}
+
+#[test]
+fn a_resource_by_itself() {
+    let yima = shared();
+    let positive = observation("one-o", "Patient/one", "260373001");
+    assert_eq!(post(&yima, &positive).json(201)["issue"][0]["severity"], "information");
+    assert_eq!(post(&yima, &positive).status, 200, "a duplicate changes nothing");
+    assert_eq!(displays(&yima, ["one"])["one"]["colour"]["code"], "red");
+    let other = observation("one-o", "Patient/one", "260415000");
+    assert_eq!(faults(&post(&yima, &other).json(409)), [("conflict", "Observation")]);
+    let mut pending = observation("one-p", "Patient/one", "260415000");
+    pending["status"] = "preliminary".into();
+    let diagnostics = post(&yima, &pending).json(200)["issue"][0]["diagnostics"].clone();
+    assert_eq!(diagnostics, "ignored: the result is not final yet");
+    pending["status"] = "unknown".into();
+    assert_eq!(faults(&post(&yima, &pending).json(400)), [("value", "Observation.status")]);
+}
+
+#[test]
+fn a_batch_takes_each_entry_by_itself() {
+    let yima = shared();
+    let mut nameless = patient("batch-2");
+    nameless["name"] = json!([]);
+    let batch = bundle(
+        "batch",
+        &[
+            put(patient("batch-1")),
+            put(nameless),
+            put(observation("batch-o", "urn:uuid:Patient/batch-1", "260373001")),
+            json!({"request": {"method": "GET", "url": "Patient/batch-1"}}),
+        ],
+    );
+    let answer = post(&yima, &batch).json(200);
+    assert_eq!(answer["type"], "batch-response");
+    assert_eq!(statuses(&answer), ["201 Created", "400 Bad Request", "201 Created", "400 Bad Request"]);
+    assert_eq!(faults(&answer["entry"][1]["response"]["outcome"]), [("value", "Bundle.entry[1].resource.name")]);
+    assert_eq!(faults(&answer["entry"][3]["response"]["outcome"]), [("value", "Bundle.entry[3].resource")]);
+    assert_eq!(displays(&yima, ["batch-1"])["batch-1"]["colour"]["code"], "red", "a fullUrl is a reference");
+}
+
+#[test]
+fn a_transaction_takes_all_or_nothing() {
+    let yima = shared();
+    let colour = || displays(&yima, ["whole"])["whole"]["colour"].clone();
+    let positive = put(observation("whole-o", "Patient/whole", "260373001"));
+    let mut late = observation("whole-l", "Patient/whole", "260415000");
+    late["effectiveDateTime"] = "2999".into();
+    let broken = bundle("transaction", &[put(patient("whole")), positive.clone(), put(late)]);
+    assert_eq!(
+        faults(&post(&yima, &broken).json(400)),
+        [("value", "Bundle.entry[2].resource.effectiveDateTime")],
+        "the entry at fault, and no other"
+    );
+    assert_eq!(colour()["reason"], "not_registered", "nothing was kept");
+
+    let whole = bundle("transaction", &[put(patient("whole")), positive]);
+    let answer = post(&yima, &whole).json(200);
+    assert_eq!((answer["type"].as_str(), statuses(&answer)), (Some("transaction-response"), vec!["201 Created"; 2]));
+    assert_eq!(colour()["code"], "red");
+    assert_eq!(statuses(&post(&yima, &whole).json(200)), ["200 OK"; 2]);
+
+    // One entry that conflicts with what is there keeps the new one out.
+    let conflict = bundle(
+        "transaction",
+        &[
+            put(observation("whole-n", "Patient/whole-2", "260373001")),
+            put(observation("whole-o", "Patient/whole", "260415000")),
+        ],
+    );
+    assert_eq!(faults(&post(&yima, &conflict).json(409)), [("conflict", "Bundle.entry[1]")]);
+    assert_eq!(displays(&yima, ["whole-2"])["whole-2"]["colour"]["reason"], "not_registered");
+}
+
+#[test]
+fn what_is_wrong_as_a_whole_is_an_operation_outcome_for_who_speaks_fhir() {
+    let yima = shared();
+    let url = format!("{}/v1/events", yima.writer_url());
+    let hospital = yima.agency_token("hospital-1");
+    let reply = yima.http().post(&url, "not-a-token", FHIR, b"{}");
+    assert_eq!((reply.status, reply.header("www-authenticate")), (401, "Bearer"));
+    assert_eq!(faults(&reply.json(401)), [("login", "")]);
+    for (body, code, status) in [("{", "structure", 400), ("{}", "value", 400)] {
+        assert_eq!(faults(&yima.http().post(&url, &hospital, FHIR, body.as_bytes()).json(status))[0].0, code);
+    }
+    for kind in ["history", "collection"] {
+        assert_eq!(faults(&post(&yima, &bundle(kind, &[])).json(400)), [("value", "type")]);
+    }
+    assert_eq!(faults(&post(&yima, &bundle("batch", &[])).json(400)), [("value", "")]);
+    let entries = vec![put(patient("many")); 2_001];
+    assert_eq!(faults(&post(&yima, &bundle("transaction", &entries)).json(413)), [("too-long", "")]);
+    // By what is accepted, too.
+    let bearer = format!("Bearer {hospital}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "text/plain"), ("accept", FHIR)];
+    let reply = yima.http().send("POST", &url, &headers, Some(b"x")).expect("a whole answer");
+    assert_eq!(faults(&reply.json(415)), [("not-supported", "")]);
+    let event = new_person().test("t-1", "fine", DAY).to_string();
+    let problem = yima.push(&hospital, "application/json", event.as_bytes());
+    assert_eq!(problem.header("content-type"), "application/problem+json");
+}

@@ -1,0 +1,164 @@
+//! Events as CSV (RFC 4180): a header, then one event a record. A record becomes the JSON event that it stands for.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use csv::{ByteRecord, ReaderBuilder, StringRecord};
+use serde_json::{Map, Value};
+use yima_schema::limits::{MAX_EVENT_BYTES, MAX_ROWS};
+use yima_schema::problem::{FieldError, Problem, ProblemType};
+
+use super::{Context, Input, NotTaken, Row, json};
+
+/// Every column, and where in an event its value belongs. The first five have to be there.
+const COLUMNS: [(&str, Place); 19] = [
+    ("id", Place::Event),
+    ("kind", Place::Event),
+    ("document_type", Place::Subject),
+    ("document_number", Place::Subject),
+    ("occurred_at", Place::Event),
+    ("revision", Place::Event),
+    ("test", Place::Data),
+    ("result", Place::Data),
+    ("name", Place::Data),
+    ("born", Place::Data),
+    ("deceased_at", Place::Data),
+    ("vaccine", Place::Data),
+    ("dose", Place::Data),
+    ("colour", Place::Data),
+    ("reason", Place::Data),
+    ("until", Place::Data),
+    ("event_id", Place::Data),
+    ("why", Place::Data),
+    ("agency", Place::Event),
+];
+const REQUIRED: usize = 5;
+/// Whole numbers; all other values are texts.
+const NUMBERS: [&str; 2] = ["revision", "dose"];
+
+#[derive(Clone, Copy)]
+enum Place {
+    Event,
+    Subject,
+    Data,
+}
+
+/// The columns of a file, in its order.
+type Header = Vec<(&'static str, Place)>;
+
+/// A record and the columns that it has values for.
+pub struct Record {
+    header: Arc<Header>,
+    record: ByteRecord,
+}
+
+/// Reads a file into its records, each with the number of the line that it begins on; empty ones are skipped.
+///
+/// # Errors
+/// 400 when the header or the quoting is at fault, 413 over [`MAX_ROWS`] records.
+pub fn records(body: &Bytes) -> Result<Vec<(usize, Input)>, Problem> {
+    // Spreadsheets begin a UTF-8 file with a byte order mark.
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let mut reader = ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text);
+    let header = Arc::new(header(reader.byte_headers().map_err(|_| unreadable())?)?);
+    let mut records = Vec::new();
+    // The reader's position is still before the line breaks that end the record before this one.
+    let (mut line, mut counted) = (1, 0);
+    for record in reader.into_byte_records() {
+        let record = record.map_err(|_| unreadable())?;
+        if records.len() == MAX_ROWS {
+            return Err(Problem::new(ProblemType::TooLarge, format!("A body may have up to {MAX_ROWS} rows")));
+        }
+        let before = record.position().and_then(|at| usize::try_from(at.byte()).ok()).unwrap_or(counted);
+        let breaks = text[before..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+        line += text[counted..before + breaks].iter().filter(|b| **b == b'\n').count();
+        counted = before + breaks;
+        // A spreadsheet writes its empty rows too.
+        if record.iter().all(<[u8]>::is_empty) {
+            continue;
+        }
+        records.push((line, Input::Record(Record { header: header.clone(), record })));
+    }
+    Ok(records)
+}
+
+fn unreadable() -> Problem {
+    Problem::new(ProblemType::Malformed, "Expected CSV as RFC 4180 describes it")
+}
+
+fn header(names: &ByteRecord) -> Result<Header, Problem> {
+    let known = COLUMNS.map(|(name, _)| name).join(", ");
+    let column = |name: &[u8]| COLUMNS.iter().find(|(known, _)| known.as_bytes() == name).copied();
+    let mut errors = Vec::new();
+    let mut header = Header::new();
+    for (at, name) in names.iter().enumerate() {
+        match column(name) {
+            Some((name, _)) if header.iter().any(|(other, _)| *other == name) => {
+                errors.push(FieldError::new(format!("/{name}"), "expected this column once"));
+            }
+            Some(column) => header.push(column),
+            None => {
+                let detail = format!(
+                    "column {} of the first line: expected one of {known}, separated by commas, in UTF-8",
+                    at + 1
+                );
+                errors.push(FieldError::new("", detail));
+            }
+        }
+    }
+    for (name, _) in &COLUMNS[..REQUIRED] {
+        if !header.iter().any(|(there, _)| there == name) {
+            errors.push(FieldError::new(format!("/{name}"), "expected this column in the first line"));
+        }
+    }
+    // A file that is no CSV at all would be told a thousand columns.
+    errors.truncate(COLUMNS.len());
+    if errors.is_empty() { Ok(header) } else { Err(Problem::invalid(errors)) }
+}
+
+impl Record {
+    /// Reads the record; a fault's pointer names the column.
+    pub(super) fn read(&self, context: Context<'_>) -> Row {
+        let rejected = |problem| Row { id: None, event: Err(NotTaken::Rejected(problem)) };
+        if self.record.as_slice().len() > MAX_EVENT_BYTES {
+            let detail = format!("expected an event of at most {MAX_EVENT_BYTES} bytes");
+            return rejected(Problem::new(ProblemType::TooLarge, detail));
+        }
+        let Ok(record) = StringRecord::from_byte_record(self.record.clone()) else {
+            let detail = "Expected UTF-8; a spreadsheet program calls it \"CSV UTF-8\"";
+            return rejected(Problem::new(ProblemType::Malformed, detail));
+        };
+        if record.len() != self.header.len() {
+            let expected = format!("expected {} fields, as the first line has", self.header.len());
+            return rejected(Problem::invalid(vec![FieldError::new("", expected)]));
+        }
+        let mut row = json::read(&self.event(&record), context);
+        if let Err(NotTaken::Rejected(problem)) = &mut row.event
+            && problem.kind == ProblemType::Invalid
+        {
+            let column = |pointer: &str| {
+                let within = pointer.strip_prefix("/data").or(pointer.strip_prefix("/subject"));
+                within.unwrap_or(pointer).to_owned()
+            };
+            let errors = problem.errors.iter().map(|e| FieldError::new(column(&e.pointer), e.detail.clone()));
+            *problem = Problem::invalid(errors.collect());
+        }
+        row
+    }
+
+    fn event(&self, record: &StringRecord) -> Value {
+        let (mut event, mut subject, mut data) = (Map::new(), Map::new(), Map::new());
+        for ((name, place), text) in self.header.iter().zip(record).filter(|(_, text)| !text.is_empty()) {
+            let into = match place {
+                Place::Event => &mut event,
+                Place::Subject => &mut subject,
+                Place::Data => &mut data,
+            };
+            let number = if NUMBERS.contains(name) { text.parse::<u64>().ok() } else { None };
+            into.insert((*name).to_owned(), number.map_or_else(|| text.into(), Value::from));
+        }
+        event.insert("subject".into(), subject.into());
+        event.insert("data".into(), data.into());
+        Value::Object(event)
+    }
+}

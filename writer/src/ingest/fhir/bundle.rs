@@ -1,0 +1,139 @@
+//! FHIR R4 `Bundle` (section 2.36): many resources in one request.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use yima_schema::limits::MAX_ROWS;
+use yima_schema::problem::{FieldError, Problem, ProblemType};
+use yima_service::http::body;
+
+use super::super::{Input, NotTaken, Row};
+use super::{References, is_id};
+
+/// What a bundle asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BundleType {
+    /// Each entry by itself.
+    Batch,
+    /// All entries or none.
+    Transaction,
+}
+
+/// A bundle, its resources not yet read.
+pub struct Bundle {
+    /// What it asks for.
+    pub kind: BundleType,
+    /// In the order of its entries.
+    pub entries: Vec<Input>,
+}
+
+#[derive(Deserialize)]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    kind: BundleType,
+    /// Not read at once: an entry can be two bytes, and would take a hundred.
+    #[serde(borrow, default)]
+    entry: Vec<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry<'a> {
+    #[serde(borrow)]
+    full_url: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    resource: Option<&'a RawValue>,
+    #[serde(borrow)]
+    request: Option<Request<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Request<'a> {
+    #[serde(borrow)]
+    method: Cow<'a, str>,
+    #[serde(borrow)]
+    url: Cow<'a, str>,
+}
+
+/// Of a resource, what makes it a bundle or something to refer to.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Header<'a> {
+    #[serde(borrow)]
+    resource_type: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Option<Cow<'a, str>>,
+}
+
+impl Bundle {
+    /// Reads a body as a bundle; `None` if it is another resource.
+    ///
+    /// # Errors
+    /// 400 when it is no JSON or no batch or transaction; 413 over [`MAX_ROWS`] entries.
+    pub fn read(text: &Bytes) -> Result<Option<Self>, Problem> {
+        let header: Header<'_> = serde_json::from_slice(text).map_err(|fault| {
+            if fault.is_data() {
+                Problem::invalid(vec![FieldError::new("/resourceType", "expected a FHIR resource")])
+            } else {
+                body::malformed(&fault)
+            }
+        })?;
+        if header.resource_type != "Bundle" {
+            return Ok(None);
+        }
+        let document: Document<'_> = serde_json::from_slice(text).map_err(|_| {
+            let expected = "expected batch or transaction, and a list of entries";
+            Problem::invalid(vec![FieldError::new("/type", expected)])
+        })?;
+        if document.entry.len() > MAX_ROWS {
+            let detail = format!("A Bundle may have up to {MAX_ROWS} entries");
+            return Err(Problem::new(ProblemType::TooLarge, detail));
+        }
+        let entries: Vec<_> = document.entry.iter().map(|raw| serde_json::from_str::<Entry<'_>>(raw.get())).collect();
+        let references = Arc::new(entries.iter().flatten().filter_map(referred).collect::<References>());
+        let input = |entry: &Result<Entry<'_>, serde_json::Error>| match entry {
+            Ok(entry) => read_entry(entry, text, &references),
+            Err(_) => refused("", "expected an entry with resource and request"),
+        };
+        Ok(Some(Self { kind: document.kind, entries: entries.iter().map(input).collect() }))
+    }
+}
+
+/// What the `fullUrl` of a Patient's entry stands for.
+fn referred(entry: &Entry<'_>) -> Option<(String, String)> {
+    let header: Header<'_> = serde_json::from_str(entry.resource?.get()).ok()?;
+    let id = header.id.filter(|id| header.resource_type == "Patient" && is_id(id))?;
+    Some((entry.full_url.as_deref()?.to_owned(), format!("Patient/{id}")))
+}
+
+/// `PUT Type/id` and `POST Type` both bring a resource under its own id: an event's id is the sender's, so that sending it again changes nothing.
+fn read_entry(entry: &Entry<'_>, text: &Bytes, references: &Arc<References>) -> Input {
+    let Some(resource) = entry.resource else { return refused("/resource", "expected a resource") };
+    let Ok(header) = serde_json::from_str::<Header<'_>>(resource.get()) else {
+        return refused("/resource/resourceType", "expected a FHIR resource");
+    };
+    let Some(request) = &entry.request else {
+        return refused("/request", "expected PUT Type/id or POST Type");
+    };
+    let url = match &*request.method {
+        "PUT" => format!("{}/{}", header.resource_type, header.id.unwrap_or_default()),
+        "POST" => header.resource_type.into_owned(),
+        _ => {
+            let expected = "expected PUT or POST; to take something back, send it with status entered-in-error";
+            return refused("/request/method", expected);
+        }
+    };
+    if request.url != url {
+        return refused("/request/url", "expected the resource's type with POST, its type/id with PUT");
+    }
+    Input::Entry { resource: text.slice_ref(resource.get().as_bytes()), references: references.clone() }
+}
+
+fn refused(pointer: &str, expected: &str) -> Input {
+    let problem = Problem::invalid(vec![FieldError::new(pointer, expected)]);
+    Input::Read(Row { id: None, event: Err(NotTaken::Rejected(problem)) })
+}

@@ -1,0 +1,165 @@
+//! FHIR R4 `Patient`, `Immunization` and `Observation` (hl7.org/fhir/R4). The subject is the agency's own: `local`, agency/Patient.id,
+//! so that a reference needs no earlier row. The event's id is `Type/id`, its revision comes from `meta`.
+
+mod bundle;
+mod immunization;
+mod observation;
+mod outcome;
+mod patient;
+mod terminology;
+
+use std::collections::HashMap;
+
+use jiff::civil::{Date, DateTime};
+use serde_json::Value;
+use yima_schema::event::{Event, EventData, StoredEvent};
+use yima_schema::problem::{FieldError, Problem};
+use yima_schema::subject::{Document, DocumentType};
+use yima_schema::time::Time;
+
+pub use self::bundle::{Bundle, BundleType};
+pub use self::outcome::{information, issues, operation_outcome};
+use super::{Context, NotTaken, Row};
+
+const DATE_TIME: &str = "expected a FHIR dateTime, such as 2021, 2021-05, 2021-05-16 or 2021-05-16T05:15:06-04:00";
+
+/// What the `fullUrl`s of a bundle's patients stand for: `Patient/<id>` by `fullUrl`. Empty outside a bundle.
+pub type References = HashMap<String, String>;
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Patient,
+    Immunization,
+    Observation,
+}
+
+/// What a resource says of a patient.
+struct Fact<'a> {
+    /// The Patient's id.
+    patient: &'a str,
+    occurred_at: Time,
+    /// Where `occurred_at` stands.
+    pointer: &'static str,
+    data: EventData,
+}
+
+/// Reads a resource.
+pub(super) fn read(resource: &Value, references: &References, context: Context<'_>) -> Row {
+    let kind = match text(resource, "/resourceType") {
+        Some("Patient") => Ok(Kind::Patient),
+        Some("Immunization") => Ok(Kind::Immunization),
+        Some("Observation") => Ok(Kind::Observation),
+        Some(_) | None => Err(fault(
+            "/resourceType",
+            "expected Patient, Immunization or Observation: other resources are not understood here",
+        )),
+    };
+    let own_id = text(resource, "/id").filter(|id| is_id(id));
+    let id = kind.as_ref().ok().and_then(|kind| Some(event_id(*kind, own_id?)));
+    let event = kind.and_then(|kind| {
+        let own_id =
+            own_id.ok_or_else(|| fault("/id", "expected a FHIR id: 1 to 64 letters, digits, dashes and dots"))?;
+        refuse_modifiers(resource)?;
+        let revision = revision(resource)?;
+        let fact = match kind {
+            Kind::Patient => patient::read(own_id, resource, context)?,
+            Kind::Immunization => immunization::read(own_id, resource, references, context)?,
+            Kind::Observation => observation::read(own_id, resource, references)?,
+        };
+        not_in_the_future(fact.pointer, fact.occurred_at, context)?;
+        let local = format!("{}/{}", context.agency, fact.patient);
+        let document = Document::new(DocumentType::Local, &local).map_err(|f| fault("/id", f.to_string()))?;
+        let event = Event {
+            subject: context.pseudonyms.subject(&document),
+            agency: context.agency.to_owned(),
+            id: event_id(kind, own_id),
+            revision,
+            document: document.masked(),
+            occurred_at: fact.occurred_at,
+            data: fact.data,
+        };
+        Ok(StoredEvent::new(event, context.now))
+    });
+    Row { id, event }
+}
+
+fn event_id(kind: Kind, id: &str) -> String {
+    let kind = match kind {
+        Kind::Patient => "Patient",
+        Kind::Immunization => "Immunization",
+        Kind::Observation => "Observation",
+    };
+    format!("{kind}/{id}")
+}
+
+/// What changes a resource's meaning in ways that we do not know must not be passed over (FHIR R4 section 2.1.0.12).
+fn refuse_modifiers(resource: &Value) -> Result<(), NotTaken> {
+    let found = ["modifierExtension", "implicitRules"].into_iter().find(|key| resource.get(key).is_some());
+    found.map_or(Ok(()), |key| {
+        Err(fault(&format!("/{key}"), "expected none: it may change the meaning of the resource"))
+    })
+}
+
+/// `meta.versionId` where it is a number, else `meta.lastUpdated` in milliseconds, else 0.
+fn revision(resource: &Value) -> Result<u64, NotTaken> {
+    if let Some(version) = text(resource, "/meta/versionId") {
+        return version
+            .parse()
+            .map_err(|_| fault("/meta/versionId", "expected a whole number: revisions have an order"));
+    }
+    let Some(updated) = text(resource, "/meta/lastUpdated") else { return Ok(0) };
+    let time = date_time(updated).ok_or_else(|| fault("/meta/lastUpdated", "expected a FHIR instant"))?;
+    Ok(u64::try_from(time.as_millis()).unwrap_or(0))
+}
+
+/// The id of the patient that a reference names.
+fn patient_of<'a>(resource: &'a Value, pointer: &str, references: &'a References) -> Result<&'a str, NotTaken> {
+    let reference = text(resource, pointer).map(|r| references.get(r).map_or(r, String::as_str));
+    let id = reference.and_then(|r| r.strip_prefix("Patient/"));
+    let id = id.map(|r| r.split_once("/_history/").map_or(r, |(id, _)| id)).filter(|id| is_id(id));
+    id.ok_or_else(|| {
+        fault(pointer, "expected a relative reference, Patient/id, or the fullUrl of a Patient in the same Bundle")
+    })
+}
+
+/// The codes of one code system among the codings at `pointer`.
+fn codes<'a>(resource: &'a Value, pointer: &str, system: &'static str) -> impl Iterator<Item = &'a str> {
+    let codings = resource.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    codings.filter(move |c| text(c, "/system") == Some(system)).filter_map(|c| text(c, "/code"))
+}
+
+fn entered_in_error(event_id: String) -> EventData {
+    EventData::Retraction { event_id, why: "entered in error".into() }
+}
+
+fn not_in_the_future(pointer: &str, time: Time, context: Context<'_>) -> Result<(), NotTaken> {
+    if time > context.latest() { Err(fault(pointer, "expected a time that is not in the future")) } else { Ok(()) }
+}
+
+/// A FHIR dateTime or date; one without a time is its first moment, UTC.
+fn date_time(text: &str) -> Option<Time> {
+    if text.contains('T') {
+        return text.parse().ok();
+    }
+    let date: Date = match text.len() {
+        4 => format!("{text}-01-01"),
+        7 => format!("{text}-01"),
+        _ => text.to_owned(),
+    }
+    .parse()
+    .ok()?;
+    let start = DateTime::from_parts(date, jiff::civil::Time::midnight());
+    Some(Time::from_secs(start.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second()))
+}
+
+fn is_id(id: &str) -> bool {
+    (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'))
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
+    value.pointer(pointer).and_then(Value::as_str)
+}
+
+fn fault(pointer: &str, expected: impl Into<String>) -> NotTaken {
+    NotTaken::Rejected(Problem::invalid(vec![FieldError::new(pointer, expected)]))
+}

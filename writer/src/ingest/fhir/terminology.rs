@@ -1,0 +1,41 @@
+//! The codes that are understood: data in `writer/terminology/`, part of the program, read once.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::de::{DeserializeOwned, IgnoredAny};
+use yima_schema::event::{TestKind, TestOutcome};
+
+/// Code system of tests.
+pub(super) const LOINC: &str = "http://loinc.org";
+/// Code system of results.
+pub(super) const SNOMED_CT: &str = "http://snomed.info/sct";
+
+/// LOINC code → what was tested.
+pub(super) static TESTS: LazyLock<BTreeMap<String, TestKind>> =
+    LazyLock::new(|| by_code(include_str!("../../../terminology/loinc-tests.toml")));
+
+/// SNOMED CT code → what was found.
+pub(super) static RESULTS: LazyLock<BTreeMap<String, TestOutcome>> =
+    LazyLock::new(|| by_code(include_str!("../../../terminology/snomed-results.toml")));
+
+/// A file has a table for each meaning, in it the codes with their names.
+fn by_code<T: Copy + Ord + DeserializeOwned>(file: &str) -> BTreeMap<String, T> {
+    let meanings: BTreeMap<T, BTreeMap<String, IgnoredAny>> =
+        toml::from_str(file).expect("the built-in terminology is tested");
+    meanings.into_iter().flat_map(|(meaning, codes)| codes.into_keys().map(move |code| (code, meaning))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_are_read() {
+        assert_eq!(TESTS["94500-6"], TestKind::NucleicAcid);
+        assert_eq!(TESTS["94558-4"], TestKind::Antigen);
+        assert_eq!(RESULTS["260373001"], TestOutcome::Positive);
+        assert_eq!(RESULTS["260415000"], TestOutcome::Negative);
+        assert!(TESTS.len() >= 13 && RESULTS.len() >= 11, "no code stands under two meanings");
+    }
+}

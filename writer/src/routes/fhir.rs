@@ -1,0 +1,133 @@
+//! `POST /v1/events` for who speaks FHIR: a resource, a batch, a transaction (FHIR R4 sections 3.1.0.8 and 3.1.0.11).
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use yima_schema::problem::{Problem, ProblemType};
+use yima_service::http::Failure;
+use yima_service::rate::Remaining;
+
+use super::rows::{BATCH_ROWS, Keep, RowAnswer, Status, commit, paced};
+use crate::app::App;
+use crate::ingest::Input;
+use crate::ingest::fhir::{Bundle, BundleType, information, issues, operation_outcome};
+
+const FHIR_JSON: HeaderValue = HeaderValue::from_static("application/fhir+json");
+
+/// Whether a request is of a FHIR client: by what it sends, or by what it accepts.
+pub(super) fn is_spoken(headers: &HeaderMap) -> bool {
+    let fields = headers.get_all(CONTENT_TYPE).iter().chain(headers.get_all(ACCEPT));
+    fields.filter_map(|value| value.to_str().ok()).any(|value| value.to_ascii_lowercase().contains("application/fhir+"))
+}
+
+/// A failure as `OperationOutcome`; `within` is the type of the resource that its pointers are in, if that is known.
+pub(super) fn failure(failure: Failure, within: &str) -> Response {
+    let outcome = operation_outcome(issues(failure.problem(), within));
+    let mut response = failure.into_response();
+    *response.body_mut() = Body::from(outcome.to_string());
+    response.headers_mut().insert(CONTENT_TYPE, FHIR_JSON);
+    response
+}
+
+/// Takes a resource or a bundle.
+pub(super) async fn take(app: &Arc<App>, agency: &Arc<str>, body: Bytes) -> Result<(Response, Remaining), Failure> {
+    let text = body.clone();
+    let bundle = tokio::task::spawn_blocking(move || Bundle::read(&text)).await;
+    match bundle.expect("reading a bundle does not panic")? {
+        None => one(app, agency, body).await,
+        Some(Bundle { entries, .. }) if entries.is_empty() => {
+            Err(Problem::new(ProblemType::Invalid, "Expected a Bundle with at least one entry").into())
+        }
+        Some(Bundle { kind: BundleType::Batch, entries }) => {
+            let (answers, remaining) = paced(app, agency, numbered(entries)).await?;
+            Ok((bundle_response("batch-response", &answers), remaining))
+        }
+        Some(Bundle { kind: BundleType::Transaction, entries }) => transaction(app, agency, entries).await,
+    }
+}
+
+async fn one(app: &Arc<App>, agency: &Arc<str>, body: Bytes) -> Result<(Response, Remaining), Failure> {
+    let remaining = app.events.take(app.events.key(agency), 1)?;
+    let answers = commit(app, agency, vec![(1, Input::Fhir(body))], Keep::Each).await;
+    let answer = answers.into_iter().next().unwrap_or_default();
+    let response = match answer.problem {
+        Some(problem) => failure(problem.into(), resource_type(answer.id.as_deref())),
+        None => respond(status(&answer), &operation_outcome(vec![said(&answer)])),
+    };
+    Ok((response, remaining))
+}
+
+async fn transaction(app: &Arc<App>, agency: &Arc<str>, entries: Vec<Input>) -> Result<(Response, Remaining), Failure> {
+    if entries.len() > BATCH_ROWS {
+        let detail = format!("A transaction may have up to {BATCH_ROWS} entries; send more as a batch");
+        return Err(Problem::new(ProblemType::TooLarge, detail).into());
+    }
+    let cost = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+    let remaining = app.events.take(app.events.key(agency), cost)?;
+    let answers = commit(app, agency, numbered(entries), Keep::AllOrNone).await;
+    let faults: Vec<_> = answers.iter().filter_map(|answer| Some((answer, answer.problem.as_ref()?))).collect();
+    let response = match faults.first() {
+        Some((_, first)) => {
+            let all = faults.iter().flat_map(|(answer, problem)| issues(problem, &within(answer))).collect();
+            let mut response = failure((*first).clone().into(), "");
+            *response.body_mut() = Body::from(operation_outcome(all).to_string());
+            response
+        }
+        None => bundle_response("transaction-response", &answers),
+    };
+    Ok((response, remaining))
+}
+
+fn numbered(entries: Vec<Input>) -> Vec<(usize, Input)> {
+    (1..).zip(entries).collect()
+}
+
+fn bundle_response(kind: &str, answers: &[RowAnswer]) -> Response {
+    let entry = |answer: &RowAnswer| {
+        let status = status(answer);
+        let issues = match &answer.problem {
+            Some(problem) => issues(problem, &within(answer)),
+            None => vec![said(answer)],
+        };
+        let reason = status.canonical_reason().unwrap_or_default();
+        json!({"response": {"status": format!("{} {reason}", status.as_u16()), "outcome": operation_outcome(issues)}})
+    };
+    let entries: Vec<_> = answers.iter().map(entry).collect();
+    respond(StatusCode::OK, &json!({"resourceType": "Bundle", "type": kind, "entry": entries}))
+}
+
+fn respond(status: StatusCode, resource: &Value) -> Response {
+    (status, [(CONTENT_TYPE, FHIR_JSON)], resource.to_string()).into_response()
+}
+
+/// 201 for what is new, 200 for what changes nothing.
+fn status(answer: &RowAnswer) -> StatusCode {
+    let refused = answer.problem.as_ref().map(|problem| problem.kind.status());
+    match (refused, answer.status) {
+        (Some(status), _) => StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        (None, Status::Accepted) => StatusCode::CREATED,
+        (None, Status::Duplicate | Status::Ignored | Status::Rejected) => StatusCode::OK,
+    }
+}
+
+fn said(answer: &RowAnswer) -> Value {
+    match (answer.status, &answer.reason) {
+        (Status::Ignored, Some(reason)) => information(&format!("ignored: {reason}")),
+        (Status::Duplicate, _) => information("duplicate: it had been accepted before"),
+        (Status::Accepted | Status::Ignored | Status::Rejected, _) => information("accepted"),
+    }
+}
+
+/// Where an entry stands in its bundle.
+fn within(answer: &RowAnswer) -> String {
+    format!("Bundle.entry[{}]", answer.row - 1)
+}
+
+fn resource_type(id: Option<&str>) -> &str {
+    id.and_then(|id| id.split('/').next()).unwrap_or_default()
+}
