@@ -9,6 +9,7 @@ use yima_schema::seal::SealKeys;
 use yima_schema::session::{Holder, Session};
 use yima_schema::subject::{PseudonymKey, SubjectId};
 use yima_schema::time::Time;
+use yima_service::http::public::{Lifetime, Public};
 use yima_service::jwt::{self, Verifier};
 use yima_service::load::Load;
 use yima_service::rate::RateLimiter;
@@ -17,7 +18,6 @@ use crate::cache::{NoAnswer, Views};
 use crate::config::ReadApiConfig;
 use crate::etag::EntityTags;
 use crate::headers::AsOf;
-use crate::public::{Lifetime, Public};
 
 /// Secrets and public keys of a read node; those of a region's nodes are the same.
 pub struct Keys {

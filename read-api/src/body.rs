@@ -1,12 +1,13 @@
 //! The JSON shapes of answers: stable names at the edge, made from a view and a moment.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use yima_schema::event::{Colour, TestKind, TestOutcome};
 use yima_schema::time::Time;
 use yima_schema::view::{ColourAt, View};
 
 /// `GET /v1/display`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct DisplayBody<'a> {
     version: u64,
     identity: IdentityBody<'a>,
@@ -17,14 +18,14 @@ pub struct DisplayBody<'a> {
 }
 
 /// Masked.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct IdentityBody<'a> {
     name: Option<&'a str>,
     document: Option<&'a str>,
 }
 
 /// The colour in force, and who decided it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct ColourBody<'a> {
     code: Colour,
     reason: &'a str,
@@ -34,7 +35,7 @@ pub struct ColourBody<'a> {
 }
 
 /// One test.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct TestBody<'a> {
     test: TestKind,
     result: TestOutcome,
@@ -43,7 +44,7 @@ pub struct TestBody<'a> {
 }
 
 /// Doses in short.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct VaccinationBody {
     doses: u8,
     complete: bool,

@@ -16,13 +16,6 @@ const MAC_BYTES: usize = 8;
 const MAX_TAGS: usize = 8;
 const TAG_BYTES: usize = VERSION_BYTES + SEGMENT_BYTES + MAC_BYTES;
 
-/// Whether an `If-None-Match` names a tag. The comparison is weak, as RFC 9110 section 13.1.2 asks: a proxy that compressed the answer
-/// has put `W/` before the tag.
-pub fn names(asked: &HeaderValue, etag: &HeaderValue) -> bool {
-    let mut tags = asked.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    asked == etag || tags.any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag.as_bytes())
-}
-
 /// Makes and checks entity tags for one region.
 pub struct EntityTags {
     key: hmac::Key,

@@ -9,7 +9,6 @@ mod etag;
 mod front;
 mod headers;
 mod pages;
-mod public;
 mod routes;
 mod verdict;
 

@@ -6,7 +6,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::routing::get;
 
-use crate::public::{Lifetime, Public};
+use yima_service::http::public::{Lifetime, Public};
 
 /// The pages say which files of theirs are current: a minute old at most, ten while a new copy is on its way, a day when we are gone.
 const LIFETIME: Lifetime = Lifetime {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use yima_schema::event::{Colour, TestKind, TestOutcome};
 use yima_schema::time::{HOUR, Time};
 use yima_schema::view::{ColourAt, View};
 
 /// What the guard does.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Let through.
@@ -20,7 +21,7 @@ pub enum Verdict {
 }
 
 /// Why. The closed list that pages translate.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// Green, and the policy is met.

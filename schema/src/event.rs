@@ -1,6 +1,7 @@
 //! Events: immutable facts from agencies, the only thing that is not derived.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::codec::{self, Undecodable};
 use crate::limits::{MAX_AGENCY_CHARS, MAX_EVENT_ID_CHARS};
@@ -8,7 +9,7 @@ use crate::subject::{SubjectId, sha256_16};
 use crate::time::Time;
 
 /// The colour of a code, from least to most restrictive. `None` is a closed or unknown code.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Colour {
     /// No restriction.
@@ -34,7 +35,7 @@ impl Colour {
 }
 
 /// The kind of a test.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TestKind {
     /// Nucleic-acid amplification (PCR).
@@ -44,7 +45,7 @@ pub enum TestKind {
 }
 
 /// The result of a test, in order of how much it restricts.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TestOutcome {
     /// Not found.

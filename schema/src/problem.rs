@@ -1,6 +1,9 @@
 //! Problem types (RFC 9457): the one list of what can be wrong with a request, with status and title.
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 
 macro_rules! problem_types {
     ($($(#[doc = $doc:literal])+ $variant:ident = ($slug:literal, $status:literal, $title:literal),)+) => {
@@ -64,7 +67,7 @@ problem_types! {
 }
 
 /// A field at fault: where, and what was expected there.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
     /// JSON Pointer (RFC 6901) to the field; empty for the whole document.
     pub pointer: String,
@@ -127,6 +130,28 @@ impl Serialize for Problem {
             map.serialize_entry("errors", &self.errors)?;
         }
         map.end()
+    }
+}
+
+impl PartialSchema for Problem {
+    fn schema() -> RefOr<Schema> {
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let uri = text().format(Some(SchemaFormat::Custom("uri".into())));
+        let errors = ArrayBuilder::new().items(Ref::from_schema_name("FieldError"));
+        let problem = ObjectBuilder::new()
+            .property("type", uri.description(Some("What is wrong, one of a closed list")))
+            .property("title", text())
+            .property("status", ObjectBuilder::new().schema_type(Type::Integer))
+            .property("detail", text())
+            .property("errors", errors)
+            .description(Some("A problem document (RFC 9457)"));
+        ["type", "title", "status", "detail"].into_iter().fold(problem, ObjectBuilder::required).into()
+    }
+}
+
+impl ToSchema for Problem {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push(("FieldError".into(), FieldError::schema()));
     }
 }
 

@@ -4,12 +4,13 @@ use std::fmt;
 
 use aws_lc_rs::{digest, hmac};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::mask::mask_number;
 use crate::resident_id;
 
 /// The kinds of identity document that a subject can be known by. The discriminant is hashed into the subject id: never change one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum DocumentType {

@@ -1,11 +1,12 @@
 //! What a checkpoint asks about: a code, or the identity document of somebody who has none with them.
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 use yima_schema::problem::{FieldError, Problem};
 use yima_schema::subject::{Document, DocumentType};
 
 /// The body of a scan. One or the other; which fields are missing or too many is told by name.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ScanRequest {
     code: Option<String>,

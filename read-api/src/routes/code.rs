@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 use yima_schema::code::{Claims, Handle, Snapshot, sign};
 use yima_schema::time::Time;
 use yima_schema::view::Version;
@@ -12,7 +13,8 @@ use yima_service::http::Failure;
 
 use crate::app::{App, no_answer};
 
-#[derive(Serialize)]
+/// To be shown as one QR code in alphanumeric mode.
+#[derive(Serialize, ToSchema)]
 struct CodeBody {
     code: String,
     expires_at: Time,
@@ -22,6 +24,13 @@ struct CodeBody {
 ///
 /// # Errors
 /// 401, 403, 429, 503.
+#[utoipa::path(
+    get,
+    path = "/v1/code",
+    tag = "citizen",
+    security(("session" = [])),
+    responses((status = 200, body = CodeBody))
+)]
 pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
     let now = (app.clock)();
     let (session, subject) = app.citizen(request.headers(), now)?;

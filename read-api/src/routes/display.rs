@@ -11,13 +11,13 @@ use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::{Version, View};
 use yima_service::http::Failure;
+use yima_service::http::public::names;
 use yima_service::rate::Remaining;
 
 use crate::app::{App, no_answer};
 use crate::body::DisplayBody;
 use crate::cache::Answer;
 use crate::cache::entry::{Display, Entry};
-use crate::etag::names;
 use crate::headers::{YIMA_REFRESH_AFTER, brief_cache_status, small_number};
 
 type Answered = Result<Response, Failure>;

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 use yima_schema::event::Colour;
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::time::Time;
@@ -22,12 +23,12 @@ const REFUSED_FROM: f32 = 0.8;
 const RETRY_AFTER_S: u32 = 30;
 
 /// Newest first; what is still to come is before what is in force.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct HistoryBody<'a> {
     decisions: Vec<DecisionBody<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct DecisionBody<'a> {
     colour: Colour,
     reason: &'a str,
@@ -41,7 +42,7 @@ struct DecisionBody<'a> {
     state: When,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum When {
     Past,
@@ -53,6 +54,13 @@ enum When {
 ///
 /// # Errors
 /// 401, 403, 429, 503.
+#[utoipa::path(
+    get,
+    path = "/v1/history",
+    tag = "citizen",
+    security(("session" = [])),
+    responses((status = 200, body = HistoryBody))
+)]
 pub async fn history(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, Failure> {
     let now = (app.clock)();
     let (session, subject) = app.citizen(&request, now)?;

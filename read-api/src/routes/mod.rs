@@ -16,31 +16,62 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use axum::routing::{get, post};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use yima_service::http::Failure;
+use yima_service::http::openapi::described;
 
 use crate::app::App;
+use crate::body::DisplayBody;
 use crate::pages;
 
 pub(crate) use display::display;
+
+const DESCRIPTION: &str = "Shows and checks health codes. A JWT of the identity provider is exchanged once for a session; a citizen's session \
+    shows their own code, a checkpoint's session scans.";
 
 /// The one route that is answered before routing; here for its other methods.
 pub(crate) const DISPLAY: &str = "/v1/display";
 
 /// All routes, without the layer and the fallbacks that every service has.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route(DISPLAY, get(async |State(app): State<Arc<App>>, request: HeaderMap| display(&app, &request).await))
-        .route("/v1/code", get(code::code))
-        .route("/v1/history", get(history::history))
-        .route("/v1/scan", post(scan::scan))
-        .route("/v1/scans", post(scans::scans))
-        .route("/v1/sessions", post(sessions::create))
-        .route("/v1/keys", get(keys))
+    let (router, api) = OpenApiRouter::new()
+        .routes(routes!(display_routed))
+        .routes(routes!(code::code))
+        .routes(routes!(history::history))
+        .routes(routes!(scan::scan))
+        .routes(routes!(scans::scans))
+        .routes(routes!(sessions::create))
+        .routes(routes!(keys))
         .with_state(app)
-        .merge(pages::router())
+        .split_for_parts();
+    described(router, api, "yima read-api", DESCRIPTION).merge(pages::router())
 }
 
-/// `GET /v1/keys`: the public keys that sign codes (RFC 7517).
+/// The caller's own code: colour, tests, vaccination. Ask again with `If-None-Match`: unchanged is 304.
+///
+/// # Errors
+/// 401, 403, 429, 503.
+#[utoipa::path(
+    get,
+    path = "/v1/display",
+    operation_id = "display",
+    tag = "citizen",
+    security(("session" = [])),
+    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of the last answer")),
+    responses((status = 200, body = DisplayBody), (status = 304, description = "What the tag names is still right"))
+)]
+async fn display_routed(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, Failure> {
+    display(&app, &request).await
+}
+
+/// The public keys that sign codes (RFC 7517).
+#[utoipa::path(
+    get,
+    path = "/v1/keys",
+    tag = "offline",
+    responses((status = 200, body = Object, content_type = "application/jwk-set+json"))
+)]
 async fn keys(State(app): State<Arc<App>>, request: HeaderMap) -> Response {
     app.jwks.respond(&request)
 }

@@ -9,6 +9,7 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 use yima_schema::code::{self, CodeFault, Handle};
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::session::Holder;
@@ -32,7 +33,7 @@ pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 const NODE_CLOCK_SKEW: Duration = Duration::from_secs(30);
 
 /// The answer; what is not known is null.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct ScanBody<'a> {
     verdict: Verdict,
     reason: Reason,
@@ -56,6 +57,14 @@ pub(super) struct Checkpoint {
 ///
 /// # Errors
 /// 400, 401, 403, 408, 413, 415, 429, 503.
+#[utoipa::path(
+    post,
+    path = "/v1/scan",
+    tag = "checkpoint",
+    security(("session" = [])),
+    request_body(content = ScanRequest, example = json!({"code": "YM1:6BF5V0"})),
+    responses((status = 200, body = ScanBody))
+)]
 pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
     let now = (app.clock)();
     let checkpoint = Checkpoint::of(&app, request.headers(), now)?;

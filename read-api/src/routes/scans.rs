@@ -8,6 +8,7 @@ use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use yima_schema::code::Handle;
 use yima_schema::problem::{FieldError, Problem};
 use yima_schema::time::Time;
@@ -24,20 +25,21 @@ const MAX_CODES: usize = 100;
 /// Largest body, in bytes.
 const MAX_BODY: usize = 65_536;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ScansRequest {
+    #[schema(min_items = 1, max_items = 100)]
     codes: Vec<String>,
 }
 
 /// In the order of the codes.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ScansBody<'a> {
     results: Vec<ResultBody<'a>>,
 }
 
 /// What the code would have been answered alone.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum ResultBody<'a> {
     Verdict(ScanBody<'a>),
@@ -55,6 +57,14 @@ enum Checked {
 ///
 /// # Errors
 /// 400, 401, 403, 408, 413, 415, 429. A code that cannot be looked up now has a problem in its place.
+#[utoipa::path(
+    post,
+    path = "/v1/scans",
+    tag = "checkpoint",
+    security(("session" = [])),
+    request_body(content = ScansRequest, example = json!({"codes": ["YM1:6BF5V0", "YM1:6BF5V1"]})),
+    responses((status = 200, body = ScansBody))
+)]
 pub async fn scans(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
     let now = (app.clock)();
     let checkpoint = Checkpoint::of(&app, request.headers(), now)?;

@@ -7,6 +7,7 @@ use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::session::{Holder, Session};
 use yima_schema::subject::Document;
@@ -16,7 +17,8 @@ use yima_service::jwt::{self, Claims, Scope};
 
 use crate::app::App;
 
-#[derive(Serialize)]
+/// To be sent as bearer until it expires.
+#[derive(Serialize, ToSchema)]
 struct SessionBody {
     session: String,
     expires_at: Time,
@@ -26,6 +28,14 @@ struct SessionBody {
 ///
 /// # Errors
 /// 401, 403, 429.
+#[utoipa::path(
+    post,
+    path = "/v1/sessions",
+    operation_id = "sign_in",
+    tag = "sessions",
+    security(("identity_token" = [])),
+    responses((status = 200, body = SessionBody))
+)]
 pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
     let token = jwt::bearer(request.headers())?;
     app.limits.sign_in.take(0, 1)?;

@@ -3,7 +3,9 @@
 pub mod body;
 mod edge;
 mod limits;
+pub mod openapi;
 mod problem;
+pub mod public;
 mod request_id;
 mod route;
 mod serve;

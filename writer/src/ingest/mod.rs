@@ -4,6 +4,7 @@ pub mod csv;
 pub mod fhir;
 mod fields;
 mod json;
+pub mod shape;
 #[cfg(test)]
 mod tests;
 

@@ -54,6 +54,33 @@ fn the_documented_example_is_an_event() {
 }
 
 #[test]
+fn what_is_read_is_what_is_described() {
+    let data = [
+        ("identity", json!({"name": "Anna", "born": "1990-03-07", "deceased_at": "2026-09-21T07:30:00Z"})),
+        ("test_result", json!({"test": "antigen", "result": "invalid"})),
+        ("vaccination", json!({"vaccine": "208", "dose": 2})),
+        ("colour_assignment", json!({"colour": "red", "reason": "quarantine", "until": "2026-09-28T07:30:00Z"})),
+        ("retraction", json!({"event_id": "t-1", "why": "mixed up"})),
+    ];
+    for (kind, data) in data {
+        let mut event = with("/kind", json!(kind));
+        event["data"] = data;
+        assert!(read_event(&event).event.is_ok(), "{event}");
+        serde_json::from_value::<shape::Event>(event.clone()).unwrap();
+        // Every field that the description asks for is asked for by the reader, and the other way round.
+        for (pointer, field) in [("", "id"), ("", "occurred_at"), ("/subject", "document_type"), ("/data", "")] {
+            let fields = event.pointer(pointer).and_then(Value::as_object).unwrap().keys();
+            for field in fields.filter(|key| field.is_empty() || *key == field) {
+                let mut without = event.clone();
+                without.pointer_mut(pointer).and_then(Value::as_object_mut).unwrap().remove(field);
+                let described = serde_json::from_value::<shape::Event>(without.clone()).is_ok();
+                assert_eq!(read_event(&without).event.is_ok(), described, "{without}");
+            }
+        }
+    }
+}
+
+#[test]
 fn each_fault_names_its_field() {
     for (pointer, value) in [
         ("/id", json!("has space")),

@@ -7,14 +7,17 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use serde::Serialize;
+use utoipa::ToSchema;
 use yima_schema::limits::{MAX_BODY_BYTES, MAX_ROWS};
 use yima_schema::problem::{Problem, ProblemType};
 use yima_service::http::{Failure, body};
 use yima_service::rate::Remaining;
 
 use super::fhir;
-use super::rows::{Keep, RowAnswer, commit, paced};
+use super::rows::{Keep, RowAnswer, Status, commit, paced};
 use crate::app::App;
+use crate::ingest::shape::Event;
 use crate::ingest::{Input, csv};
 
 const JSON: &str = "application/json";
@@ -23,9 +26,56 @@ const CSV: &str = "text/csv";
 const FHIR_JSON: &str = "application/fhir+json";
 const FHIR_NDJSON: &str = "application/fhir+ndjson";
 
+const EXAMPLE_NDJSON: &str = r#"{"id":"v-1","kind":"vaccination","subject":{"document_type":"passport","document_number":"E12345678"},"occurred_at":"2026-11-22T07:30:00Z","data":{"vaccine":"208","dose":1}}
+{"id":"i-1","kind":"identity","subject":{"document_type":"passport","document_number":"E12345678"},"occurred_at":"2026-11-22T07:30:00Z","data":{"name":"Anna Lee"}}
+"#;
+const EXAMPLE_CSV: &str = "id,kind,document_type,document_number,occurred_at,test,result\n\
+    lab7-000124,test_result,cn_resident_id,610102199003070016,2026-11-23T07:30:00Z,nucleic_acid,negative\n";
+const EXAMPLE_FHIR_NDJSON: &str = r#"{"resourceType":"Patient","id":"p-1","name":[{"text":"Anna Lee"}],"birthDate":"1990-03-07"}
+"#;
+
+/// What became of one event.
+#[derive(Serialize, ToSchema)]
+struct EventAnswer {
+    id: Option<String>,
+    status: Status,
+    /// Why it was ignored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
 /// Takes events. An answer of `accepted` or `duplicate` means: durable, folded into the view and published to the region.
 ///
 /// Problems: 400, 401, 403, 408, 409, 413, 415, 429, 503, as `OperationOutcome` for who speaks FHIR; for many rows each has its own.
+#[utoipa::path(
+    post,
+    path = "/v1/events",
+    operation_id = "send_events",
+    tag = "agency",
+    security(("identity_token" = [])),
+    request_body(content(
+        (Event = "application/json", example = json!({
+            "id": "lab7-000123", "kind": "test_result",
+            "subject": {"document_type": "cn_resident_id", "document_number": "610102199003070016"},
+            "occurred_at": "2026-11-22T07:30:00Z", "data": {"test": "nucleic_acid", "result": "negative"}
+        })),
+        (String = "application/x-ndjson", example = json!(EXAMPLE_NDJSON)),
+        (String = "text/csv", example = json!(EXAMPLE_CSV)),
+        (Object = "application/fhir+json", example = json!({
+            "resourceType": "Observation", "id": "o-1", "status": "final", "subject": {"reference": "Patient/p-1"},
+            "code": {"coding": [{"system": "http://loinc.org", "code": "94500-6"}]},
+            "effectiveDateTime": "2026-11-22T07:30:00Z",
+            "valueCodeableConcept": {"coding": [{"system": "http://snomed.info/sct", "code": "260415000"}]}
+        })),
+        (String = "application/fhir+ndjson", example = json!(EXAMPLE_FHIR_NDJSON)),
+    )),
+    responses(
+        (status = 200, content(
+            (EventAnswer = "application/json"), (RowAnswer = "application/x-ndjson"), (Object = "application/fhir+json"),
+        )),
+        (status = 201, description = "A FHIR resource by itself was accepted", content((Object = "application/fhir+json"))),
+    )
+)]
 pub async fn create(State(app): State<Arc<App>>, request: Request) -> Response {
     let speaks_fhir = fhir::is_spoken(request.headers());
     match take(&app, request).await {
@@ -65,11 +115,7 @@ async fn one(app: &Arc<App>, agency: &Arc<str>, body: Bytes) -> Result<(Response
     if let Some(problem) = problem {
         return Err(problem.into());
     }
-    let mut body = serde_json::json!({ "id": id, "status": status });
-    if let Some(reason) = reason {
-        body["reason"] = reason.into();
-    }
-    Ok((axum::Json(body).into_response(), remaining))
+    Ok((axum::Json(EventAnswer { id, status, reason }).into_response(), remaining))
 }
 
 /// The lines of a body that have something in them, with their numbers from 1. Slices of the body, no copies.

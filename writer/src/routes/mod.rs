@@ -7,11 +7,17 @@ mod rows;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::post;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use yima_service::http::openapi::described;
 
 use crate::app::App;
 
+const DESCRIPTION: &str = "Takes events about people from agencies: identities, test results, vaccinations, decisions on colours. What is \
+    accepted is durable and shows on the phone within a second.";
+
 /// All routes, without the layer and the fallbacks that every service has.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new().route("/v1/events", post(events::create)).with_state(app)
+    let (router, api) = OpenApiRouter::new().routes(routes!(events::create)).with_state(app).split_for_parts();
+    described(router, api, "yima writer", DESCRIPTION)
 }

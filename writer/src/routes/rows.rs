@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use yima_schema::problem::{Problem, ProblemType};
 use yima_service::http::Failure;
 use yima_service::rate::Remaining;
@@ -16,7 +17,7 @@ use crate::ingest::{Context, Input, NotTaken, Row};
 pub(super) const BATCH_ROWS: usize = 2_000;
 
 /// What became of a row.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Status {
     /// Durable, folded and published.
@@ -31,7 +32,7 @@ pub(super) enum Status {
 }
 
 /// One line of the answer.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, ToSchema)]
 pub(super) struct RowAnswer {
     pub row: usize,
     pub id: Option<String>,

@@ -6,10 +6,15 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use crate::etag::names;
-
 /// For caches of a site's own, in place of `Cache-Control` (RFC 9213).
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
+
+/// Whether an `If-None-Match` names a tag. The comparison is weak, as RFC 9110 section 13.1.2 asks: a proxy that compressed the answer
+/// has put `W/` before the tag.
+pub fn names(asked: &HeaderValue, etag: &HeaderValue) -> bool {
+    let mut tags = asked.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    asked == etag || tags.any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag.as_bytes())
+}
 
 /// How long copies may be used: fresh, then while a new one is on its way or cannot be had (RFC 5861).
 #[derive(Clone, Copy)]

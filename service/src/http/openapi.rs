@@ -1,0 +1,75 @@
+//! What an API says of itself: OpenAPI 3.1 at `/openapi.json`, and a page to read and try it at `/docs/`.
+
+use axum::Router;
+use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use axum::routing::get;
+use utoipa::PartialSchema;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, Ref, ResponseBuilder};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+use yima_schema::problem::{FieldError, Problem};
+
+use super::public::{Lifetime, Public};
+
+/// The bearer is a JWT of the identity provider.
+pub const IDENTITY_TOKEN: &str = "identity_token";
+/// The bearer is what `POST /v1/sessions` gave.
+pub const SESSION: &str = "session";
+
+/// It changes with the program only.
+const LIFETIME: Lifetime = Lifetime {
+    everywhere: "public, max-age=300, stale-while-revalidate=3600, stale-if-error=86400",
+    at_the_edge: "max-age=60, stale-while-revalidate=600, stale-if-error=86400",
+};
+
+/// Swagger UI puts styles on its elements; it loads nothing from elsewhere.
+const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+/// The routes of a described API, completed and with the two that describe it: every operation can also answer a problem document.
+pub fn described(router: Router, mut api: OpenApi, title: &str, description: &str) -> Router {
+    let license = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
+    let info = InfoBuilder::new().title(title).version(env!("CARGO_PKG_VERSION")).description(Some(description));
+    api.info = info.license(Some(license)).build();
+    let bearer = |words: &str, format: &str| {
+        let mut scheme = Http::new(HttpAuthScheme::Bearer);
+        (scheme.bearer_format, scheme.description) = (Some(format.to_owned()), Some(words.to_owned()));
+        SecurityScheme::Http(scheme)
+    };
+    let mut components = ComponentsBuilder::from(api.components.take().unwrap_or_default())
+        .security_scheme(IDENTITY_TOKEN, bearer("A token of the identity provider, with a scope", "JWT"))
+        .schema("Problem", Problem::schema())
+        .schema("FieldError", FieldError::schema())
+        .build();
+    let session = bearer("What POST /v1/sessions gave for an identity token", "opaque");
+    components.add_security_scheme(SESSION, session);
+    api.components = Some(components);
+    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let problem = ResponseBuilder::new()
+        .description("A problem document (RFC 9457); `Retry-After` says when to try again")
+        .content("application/problem+json", problem)
+        .build();
+    for item in api.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            operation.responses.responses.insert("default".into(), problem.clone().into());
+        }
+    }
+    let document = api.to_json().expect("a description is made of texts, and always serialises");
+    let document = Public::new(document.into(), "application/json", LIFETIME);
+    let page: Router = SwaggerUi::new("/docs").config(Config::from("/openapi.json").validator_url("none")).into();
+    router
+        .route("/openapi.json", get(async move |request: HeaderMap| document.respond(&request)))
+        .merge(page.layer(axum::middleware::map_response(guarded)))
+}
+
+async fn guarded(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, PAGE_POLICY);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
