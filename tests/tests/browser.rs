@@ -1,6 +1,6 @@
 //! Both pages in a real browser, against a real yima: what a citizen and a guard see, and what they do not.
 
-mod chromium;
+pub(crate) mod chromium;
 
 use std::io::Write;
 use std::time::Instant;

@@ -16,6 +16,7 @@ mod fields;
 mod journey;
 mod limits;
 mod load;
+mod openapi;
 mod rows;
 mod shared_cache;
 mod sockets;
