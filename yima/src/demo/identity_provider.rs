@@ -9,6 +9,7 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use yima_schema::problem::{FieldError, Problem};
 use yima_schema::subject::{DocumentType, PseudonymKey};
@@ -24,6 +25,8 @@ use super::population::{About, document_number, person};
 const LIFETIME: Duration = DAY;
 /// Everybody together.
 const TOKENS_PER_SECOND: u32 = 100;
+/// The agency that the writer's page signs in as.
+const DEMO_AGENCY: &str = "lab-7";
 
 /// Claims of a citizen with that document.
 pub fn citizen(kind: DocumentType, number: &str) -> Claims {
@@ -77,6 +80,17 @@ enum TokenRequest {
     Checkpoint {},
 }
 
+struct Agencies {
+    issuer: Issuer,
+    limit: RateLimiter,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "role", rename_all = "snake_case", deny_unknown_fields)]
+enum AgencyTokenRequest {
+    Agency {},
+}
+
 /// `GET /demo/people` and `POST /demo/token`, for the pages' sign-in buttons.
 pub fn router(issuer: Issuer, people: People, pseudonyms: &PseudonymKey, rules: &yima_schema::rules::Rules) -> Router {
     let shown = (0..).zip(About::ALL).take_while(|(n, _)| *n < people.population).map(|(n, about)| {
@@ -89,9 +103,30 @@ pub fn router(issuer: Issuer, people: People, pseudonyms: &PseudonymKey, rules: 
             about: about.as_str(),
         }
     });
-    let limit = RateLimiter::new("demo-token", &RateConfig::new(TOKENS_PER_SECOND, Duration::from_secs(1)));
-    let demo = Demo { issuer, people, shown: shown.collect(), limit };
+    let demo = Demo { issuer, people, shown: shown.collect(), limit: limit() };
     Router::new().route("/demo/people", get(list)).route("/demo/token", post(give)).with_state(Arc::new(demo))
+}
+
+/// `GET /demo/agency` and `POST /demo/token` on the writer's port, for its page's sign-in button.
+pub fn agency_router(issuer: Issuer) -> Router {
+    let demo = Agencies { issuer, limit: limit() };
+    let name = async || uncached(Json(serde_json::json!({ "agency": DEMO_AGENCY })));
+    Router::new().route("/demo/agency", get(name)).route("/demo/token", post(give_to_agency)).with_state(Arc::new(demo))
+}
+
+fn limit() -> RateLimiter {
+    RateLimiter::new("demo-token", &RateConfig::new(TOKENS_PER_SECOND, Duration::from_secs(1)))
+}
+
+async fn give_to_agency(State(demo): State<Arc<Agencies>>, request: Request) -> Result<Response, Failure> {
+    demo.limit.take(0, 1)?;
+    let AgencyTokenRequest::Agency {} = asked(request).await?;
+    Ok(uncached(Json(serde_json::json!({ "token": token(&demo.issuer, &agency(DEMO_AGENCY)) }))))
+}
+
+async fn asked<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+    body::content_type(request.headers(), &["application/json"])?;
+    body::object(&body::read_body(request.into_body(), 1_024, Duration::from_secs(5)).await?)
 }
 
 async fn list(State(demo): State<Arc<Demo>>) -> Response {
@@ -100,9 +135,7 @@ async fn list(State(demo): State<Arc<Demo>>) -> Response {
 
 async fn give(State(demo): State<Arc<Demo>>, request: Request) -> Result<Response, Failure> {
     demo.limit.take(0, 1)?;
-    body::content_type(request.headers(), &["application/json"])?;
-    let bytes = body::read_body(request.into_body(), 1_024, Duration::from_secs(5)).await?;
-    let claims = match body::object(&bytes)? {
+    let claims = match asked(request).await? {
         TokenRequest::Citizen { person } if person < demo.people.population => {
             citizen(DocumentType::CnResidentId, &document_number(person))
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::TcpListener;
 use yima_service::clock::now;
 use yima_service::http::{EdgeLayer, finish, serve};
@@ -13,7 +14,7 @@ use yima_writer::refold::Refold;
 
 use super::Process;
 use crate::config::Role;
-use crate::demo::load;
+use crate::demo::{identity_provider, load};
 use crate::error::Failure;
 use crate::store::Store;
 
@@ -32,7 +33,8 @@ impl Writing {
     /// # Errors
     /// The store's, or a key that cannot be used.
     pub(super) async fn start(process: &Process<'_>, port: TcpListener) -> Result<Self, Failure> {
-        let Process { role, population, options, config, telemetry, lifecycle, pseudonyms, rules, store, .. } = process;
+        let Process { role, population, options, config, telemetry, lifecycle, keys, pseudonyms, rules, store, .. } =
+            process;
         let verifier = process.verifier()?;
         process.warn_of_demo(config.writer.bind);
         let folder = Arc::new(Folder::start(store.writer(), rules.clone()).await?);
@@ -55,7 +57,12 @@ impl Writing {
             now,
         );
         let layer = EdgeLayer::new("writer", &config.writer.http, telemetry);
-        let router = finish(yima_writer::router(app.clone()), &layer);
+        // With a provider of somebody else's there is no demo.
+        let demo = match config.identity_provider.keys_file {
+            None => identity_provider::agency_router(keys.identity_provider()?),
+            Some(_) => Router::new(),
+        };
+        let router = finish(yima_writer::router(app.clone()).merge(demo), &layer);
         lifecycle.spawn_critical("writer", serve(port, router, &config.writer.http, lifecycle));
         Ok(Self { app, folder })
     }
