@@ -29,6 +29,8 @@ pub struct Keys {
     pub seal: Vec<[u8; 32]>,
     /// Verifies identity tokens.
     pub identity_provider: Verifier,
+    /// What tells the store from others that had these keys before it: entity tags of those count for nothing. `None`: it is always the same.
+    pub store: Option<[u8; 16]>,
 }
 
 /// A scanner that cannot ask goes on with the keys it has, as long as a stale view is given; so does a cache in front of it.
@@ -102,7 +104,7 @@ impl App {
             identity_provider: keys.identity_provider,
             sessions: SealKeys::new(&keys.seal, "session"),
             handles: SealKeys::new(&keys.seal, "handle"),
-            tags: EntityTags::new(newest, region),
+            tags: EntityTags::new(newest, region, keys.store),
             issuer: keys.issuer,
             issuers,
             jwks,

@@ -23,9 +23,10 @@ pub struct EntityTags {
 }
 
 impl EntityTags {
-    /// `secret` is shared by the read nodes of a region.
-    pub fn new(secret: &[u8; 32], region: &str) -> Self {
-        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), b"yima entity tags");
+    /// `secret` is shared by the read nodes of a region. `store`: see [`crate::app::Keys::store`].
+    pub fn new(secret: &[u8; 32], region: &str, store: Option<[u8; 16]>) -> Self {
+        let label = [&b"yima entity tags"[..], store.as_ref().map_or(&[], |id| id)].concat();
+        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), &label);
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()), region: region.to_owned() }
     }
 
@@ -80,14 +81,15 @@ mod tests {
 
     #[test]
     fn a_tag_tells_its_version_to_the_same_region_and_subject_only() {
-        let tags = EntityTags::new(&[1; 32], "xian");
+        let tags = EntityTags::new(&[1; 32], "xian", None);
         let (me, other) = (SubjectId::from_bytes([1; 16]), SubjectId::from_bytes([2; 16]));
         let tag = tags.tag(me, Version(7), 3);
         assert_eq!(tags.version(me, &tag), Some(Version(7)));
         let list = format!("\"x\", W/{}, {}", tag.to_str().unwrap(), tags.tag(me, Version(6), 3).to_str().unwrap());
         assert_eq!(tags.version(me, &HeaderValue::try_from(list).unwrap()), Some(Version(7)));
         assert_eq!(tags.version(other, &tag), None);
-        assert_eq!(EntityTags::new(&[1; 32], "guangdong").version(me, &tag), None);
+        assert_eq!(EntityTags::new(&[1; 32], "guangdong", None).version(me, &tag), None);
+        assert_eq!(EntityTags::new(&[1; 32], "xian", Some([9; 16])).version(me, &tag), None);
         assert_ne!(tags.tag(me, Version(7), 4), tag);
         for forged in ["\"\"", "*", "W/\"x\"", "\"AAAAAAAAAAcAAwAAAAAAAAAA\"", "\"AAAAAAAAAAcAAwAAAAAAAAAAAAAAAAAA\""] {
             assert_eq!(tags.version(me, &HeaderValue::from_static(forged)), None, "{forged}");

@@ -23,6 +23,9 @@ pub const POINTS: &[&str] = &[
     "published",
 ];
 
+/// Those on the way of a backup and of a restore; `part_restored` comes once for each part that is moved to its place, and before that.
+pub const BACKUP_POINTS: &[&str] = &["row_backed_up", "row_restored", "part_restored"];
+
 /// Passes a point.
 ///
 /// # Errors
@@ -75,7 +78,8 @@ mod armed {
     fn parse(text: &str) -> Fault {
         let parts: Vec<&str> = text.split(':').collect();
         let (point, action) = (parts[0], parts.get(1).copied().unwrap_or_default());
-        assert!(super::POINTS.contains(&point), "FAULT_POINT: no point {point}");
+        let known = super::POINTS.contains(&point) || super::BACKUP_POINTS.contains(&point);
+        assert!(known, "FAULT_POINT: no point {point}");
         let action = match action {
             "kill" => Action::Signal(Signal::KILL),
             "stop" => Action::Signal(Signal::STOP),

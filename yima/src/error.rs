@@ -33,6 +33,9 @@ pub enum Failure {
         "the pseudonym key {0} is missing, but the store has people who are known by it: restore it from your backup, or choose another --data-dir"
     )]
     PseudonymKeyMissing(PathBuf),
+    /// Nothing in it may be believed.
+    #[error("{0}: a restore into it did not finish: run `yima restore` again, or choose another --data-dir")]
+    RestoreUnfinished(PathBuf),
     /// One service on the engine of one process.
     #[error(
         "--store embedded: only one process can have it open, so it is for `yima` without a command; a service apart runs on --store cql"

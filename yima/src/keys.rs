@@ -84,6 +84,20 @@ impl KeyDir {
         Issuer::from_pkcs8(&self.read(IDENTITY_PROVIDER)?, DEMO_ISSUER).map_err(|e| Failure::key(&path, &e))
     }
 
+    /// The files of all keys.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn files(&self) -> Result<Vec<PathBuf>, Failure> {
+        let read =
+            || -> std::io::Result<Vec<PathBuf>> { fs::read_dir(&self.0)?.map(|entry| Ok(entry?.path())).collect() };
+        let mut files = read().map_err(|e| Failure::file(&self.0, &e))?;
+        // What a crash left of one that was being made.
+        files.retain(|path| path.is_file() && path.extension().is_none_or(|extension| extension != "part"));
+        files.sort();
+        Ok(files)
+    }
+
     fn secret(&self, name: &str) -> Result<[u8; 32], Failure> {
         let expected = "expected 32 bytes";
         self.read(name)?.try_into().map_err(|_| Failure::key(&self.0.join(name), &expected))

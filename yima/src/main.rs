@@ -1,5 +1,6 @@
 //! yima: the one binary.
 
+mod backup;
 mod config;
 mod demo;
 mod error;
@@ -73,6 +74,16 @@ enum Command {
     Reconcile(upkeep::Reconcile),
     /// Make this region's keyspace again from events alone. Stop its writers first.
     Rebuild(upkeep::Rebuild),
+    /// Write everything of the data directory, keys too, to one file; yima may run meanwhile. Embedded store.
+    Backup {
+        /// A file that does not exist yet; `-`: standard output. Keep it secret: it has every key in it.
+        file: PathBuf,
+    },
+    /// Make a data directory from a backup. Embedded store.
+    Restore {
+        /// What `yima backup` wrote; `-`: standard input.
+        file: PathBuf,
+    },
     /// Print an identity token (JWT) of the demo identity provider.
     Token {
         #[command(subcommand)]
@@ -95,6 +106,8 @@ fn main() -> ExitCode {
         Some(Command::Migrate { replication }) => migrate::run(&options, replication).map(|()| 0),
         Some(Command::Reconcile(asked)) => upkeep::reconcile_all(&options, &asked).map(|()| 0),
         Some(Command::Rebuild(asked)) => upkeep::rebuild_region(&options, &asked).map(|()| 0),
+        Some(Command::Backup { file }) => backup::backup(&options, &file).map(|()| 0),
+        Some(Command::Restore { file }) => backup::restore(&options, &file).map(|()| 0),
         Some(Command::Token { whose }) => tokens::token(&options.data_dir, &whose).map(|()| 0),
         Some(Command::Sessions { count }) => tokens::sessions(&options, count).map(|()| 0),
     };

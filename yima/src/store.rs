@@ -9,7 +9,7 @@ use yima_schema::subject::PseudonymKey;
 use yima_service::clock::now;
 use yima_service::lifecycle::Lifecycle;
 use yima_store::cql::{self, CqlOptions, CqlStore};
-use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
+use yima_store::embedded::EmbeddedStore;
 use yima_store::{Feed, Late, StoreError, ViewReader, WriterStore};
 
 use crate::config::{Config, Role};
@@ -90,12 +90,7 @@ impl Plan {
         let Opening { role, lifecycle, population, options, config, pseudonyms, rules, can_wait } = opening;
         match self {
             Self::Embedded => {
-                let settings = EmbeddedOptions {
-                    region: config.region.name.clone(),
-                    pseudonym_fingerprint: pseudonyms.fingerprint(),
-                    cache_bytes: config.store.cache_bytes,
-                    changes_retention: config.store.changes_retention,
-                };
+                let settings = config.embedded(pseudonyms);
                 let (data_dir, pseudonyms, rules) = (options.data_dir.clone(), pseudonyms.clone(), rules.clone());
                 let opened = tokio::task::spawn_blocking(move || {
                     let store = EmbeddedStore::open(&data_dir.join("store"), settings)?;
@@ -177,6 +172,14 @@ impl Store {
             Self::Embedded(store) => store.clone(),
             Self::Cql(store) => store.clone(),
             Self::Later(_) => unreachable!("only a read node starts without its database"),
+        }
+    }
+
+    /// Tells an embedded store from one that it was restored from.
+    pub fn id(&self) -> Option<[u8; 16]> {
+        match self {
+            Self::Embedded(store) => Some(store.store_id()),
+            Self::Cql(_) | Self::Later(_) => None,
         }
     }
 

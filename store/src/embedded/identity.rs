@@ -1,5 +1,7 @@
 //! Whose data a directory holds: recorded when it is created, checked whenever it is opened.
 
+use std::collections::BTreeMap;
+
 use fjall::PersistMode;
 
 use super::EmbeddedOptions;
@@ -13,8 +15,10 @@ pub(super) const IMPORT: &str = "import";
 
 const FORMAT: &str = "format";
 const REGION: &str = "region";
-const EPOCH: &str = "epoch";
-const STORE_ID: &str = "store_id";
+/// Key in `meta`: see [`Identity::epoch`].
+pub(super) const EPOCH: &str = "epoch";
+/// Key in `meta`: see [`Identity::store_id`].
+pub(super) const STORE_ID: &str = "store_id";
 const FINGERPRINT: &str = "pseudonym_fingerprint";
 
 /// The format of keys and rows that this program writes; it reads none newer.
@@ -36,10 +40,10 @@ impl Identity {
     pub(super) fn check_or_create(tables: &Tables, options: &EmbeddedOptions) -> Result<Self> {
         match number::<4>(tables, FORMAT)?.map(u32::from_be_bytes) {
             None => Self::create(tables, options),
-            Some(format) if format > CURRENT_FORMAT => Err(StoreError::Rejected(format!(
-                "the data directory has format {format} and this program reads up to {CURRENT_FORMAT}: use a newer program"
-            ))),
-            Some(_) => Self::check(tables, options),
+            Some(format) => {
+                check_format(format)?;
+                Self::check(tables, options)
+            }
         }
     }
 
@@ -81,6 +85,32 @@ impl Identity {
             store_id: number(tables, STORE_ID)?.ok_or_else(missing)?,
         })
     }
+}
+
+/// The epoch of a store that is made from these rows of `meta`.
+///
+/// # Errors
+/// `Rejected` for a newer format or after the last epoch; `Corrupt` if they are not of a store.
+pub(super) fn next_epoch(meta: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<u16> {
+    let value = |key: &str| {
+        let missing = || StoreError::Corrupt { table: "meta", what: "a part of the identity is missing".into() };
+        meta.get(key.as_bytes()).ok_or_else(missing)
+    };
+    let corrupt = |_| StoreError::Corrupt { table: "meta", what: "a number of another length".into() };
+    check_format(u32::from_be_bytes(value(FORMAT)?.as_slice().try_into().map_err(corrupt)?))?;
+    let epoch = u16::from_be_bytes(value(EPOCH)?.as_slice().try_into().map_err(corrupt)?);
+    epoch
+        .checked_add(1)
+        .ok_or_else(|| StoreError::Rejected("it was restored 65,534 times: there is no next epoch".into()))
+}
+
+fn check_format(format: u32) -> Result<()> {
+    if format <= CURRENT_FORMAT {
+        return Ok(());
+    }
+    Err(StoreError::Rejected(format!(
+        "the data has format {format} and this program reads up to {CURRENT_FORMAT}: use a newer program"
+    )))
 }
 
 fn number<const N: usize>(tables: &Tables, key: &str) -> Result<Option<[u8; N]>> {

@@ -3,6 +3,7 @@
 //! Every write goes through the committer thread as part of one batch that is on disk before any reader can see it and before anyone
 //! is told. Conditions (duplicate, full, version, stream open) are evaluated on that thread, so no lock is needed per subject.
 
+mod backup;
 mod committer;
 mod fault;
 mod group;
@@ -30,6 +31,7 @@ use group::Streams;
 use identity::Identity;
 use tables::Tables;
 
+pub use backup::{SavedRow, SavedTable};
 pub use import::ImportedSubject;
 pub use options::EmbeddedOptions;
 

@@ -9,12 +9,14 @@ use std::time::Duration;
 use serde::Deserialize;
 use yima_read_api::config::ReadApiConfig;
 use yima_schema::rules::Rules;
+use yima_schema::subject::PseudonymKey;
 use yima_service::admin::AdminConfig;
 use yima_service::config;
 use yima_service::jwt::JwtConfig;
 use yima_service::lifecycle::LifecycleConfig;
 use yima_service::telemetry::TelemetryConfig;
 use yima_store::cql::CqlOptions;
+use yima_store::embedded::EmbeddedOptions;
 use yima_writer::config::WriterConfig;
 
 use crate::error::Failure;
@@ -143,6 +145,15 @@ impl Config {
     /// Settings that do not fit each other, or the files of `store.cql.tls`.
     pub fn cql(&self) -> Result<CqlOptions, Failure> {
         self.store.cql.options(&self.region.name, if self.is_real() { 3 } else { 1 })
+    }
+
+    /// How the embedded store is opened.
+    pub fn embedded(&self, pseudonyms: &PseudonymKey) -> EmbeddedOptions {
+        EmbeddedOptions {
+            cache_bytes: self.store.cache_bytes,
+            changes_retention: self.store.changes_retention,
+            ..EmbeddedOptions::new(self.region.name.clone(), pseudonyms.fingerprint())
+        }
     }
 
     /// Reads the rules.

@@ -23,6 +23,7 @@ use yima_service::load::Load;
 use yima_service::telemetry::{self, Telemetry};
 
 use crate::Options;
+use crate::backup;
 use crate::config::{Config, Role};
 use crate::demo::{identity_provider, people::People};
 use crate::error::Failure;
@@ -90,6 +91,9 @@ async fn start(
     }
     lifecycle.spawn_critical("admin", serve(admin, router, &HttpLimits::default(), &lifecycle));
 
+    if backup::unfinished(&options.data_dir) {
+        return Err(Failure::RestoreUnfinished(options.data_dir.clone()));
+    }
     let keys = KeyDir::of(&options.data_dir);
     if role == Role::Everything {
         keys.create(matches!(plan, Plan::Embedded) && options.data_dir.join("store").exists())?;
@@ -116,6 +120,7 @@ async fn start(
     let process =
         Process { role, population, options, config, rules, telemetry, lifecycle, load, keys, pseudonyms, store };
 
+    process.serve_backups();
     let writing = match write_port {
         Some(port) => Some(Writing::start(&process, port).await?),
         None => None,
@@ -160,6 +165,16 @@ impl Process<'_> {
         }
         self.store.close().await;
         Ok(ended.exit_code())
+    }
+
+    /// A CQL database has backups of its own.
+    fn serve_backups(&self) {
+        match &self.store {
+            Store::Embedded(store) => {
+                backup::serve(store, &self.options.data_dir, &self.config.region.name, &self.lifecycle);
+            }
+            Store::Cql(_) | Store::Later(_) => {}
+        }
     }
 
     /// Whoever's identity tokens are taken.

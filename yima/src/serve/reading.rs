@@ -78,6 +78,7 @@ impl Reading {
             issuer: keys.issuer()?,
             seal: vec![keys.seal()?],
             identity_provider: process.verifier()?,
+            store: store.id(),
         };
         // With a provider of somebody else's there is no demo.
         let demo = match config.identity_provider.keys_file {

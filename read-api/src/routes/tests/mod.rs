@@ -56,6 +56,7 @@ impl Node {
             issuer: IssuerKey::from_pkcs8(&IssuerKey::generate()).unwrap(),
             seal: vec![[2; 32]],
             identity_provider: Verifier::from_jwks(&jwks, "test").unwrap(),
+            store: None,
         };
         let app = App::new(views, config, "xian", keys, Load::fixed(busy), now);
         Self { app, store, metrics: recorder.handle() }

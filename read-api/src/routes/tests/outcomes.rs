@@ -89,7 +89,7 @@ async fn a_tag_that_was_not_given_costs_no_load() {
     node.store.write(subject(2));
     let me = node.citizen(1);
     node.display(&me, None).await;
-    let (before, elsewhere) = (node.lookups(), crate::etag::EntityTags::new(&[9; 32], "xian"));
+    let (before, elsewhere) = (node.lookups(), crate::etag::EntityTags::new(&[9; 32], "xian", None));
     for forged in [elsewhere.tag(subject(1), Version(9), 0), node.app.tags.tag(subject(2), Version(9), 0)] {
         assert_eq!(node.display(&me, Some(&forged)).await.status(), StatusCode::OK);
     }

@@ -1,0 +1,156 @@
+//! `yima backup` and `yima restore`: everything of a data directory that a machine's loss would take, in one file.
+//!
+//! The process that has the store open hands the backup out over a socket in the data directory (`socket.rs`), so that it need not stop;
+//! if none runs, the command opens the store itself.
+
+mod format;
+mod restore;
+mod socket;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use yima_service::clock::now;
+use yima_store::embedded::EmbeddedStore;
+
+use crate::config::{Config, Role};
+use crate::error::Failure;
+use crate::keys::KeyDir;
+use crate::{Engine, Options};
+use format::{Block, Counts, Fault, Head, Reader, Writer};
+
+pub use restore::{restore, unfinished};
+pub use socket::serve;
+
+/// What stands for standard output or input.
+const STANDARD: &str = "-";
+/// Kept beside the keys.
+const DEMO: &str = "demo.toml";
+
+/// Writes a backup of the data directory to `path`, or to standard output.
+///
+/// # Errors
+/// The backup was not made, and there is no file of that name.
+pub fn backup(options: &Options, path: &Path) -> Result<(), Failure> {
+    embedded_only(options)?;
+    if unfinished(&options.data_dir) {
+        return Err(Failure::RestoreUnfinished(options.data_dir.clone()));
+    }
+    let made = if path.as_os_str() == STANDARD {
+        copy(options, io::stdout().lock()).map_err(|fault| fault.told("the backup was not made"))?
+    } else {
+        to_file(options, path)?
+    };
+    let (head, Counts { people, events }) = made;
+    tell(&format!("backed up {people} people and {events} events: all that was acknowledged before {}", head.as_of));
+    Ok(())
+}
+
+/// Results go to standard error, since a backup may go to standard output. Nobody may be reading.
+fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn embedded_only(options: &Options) -> Result<(), Failure> {
+    match options.store {
+        None | Some(Engine::Embedded) => Ok(()),
+        Some(Engine::Cql) => Err(Failure::Usage(
+            "--store cql: back up the database with its own tools; then `yima rebuild` after it was put back (docs/operations.md)".into(),
+        )),
+    }
+}
+
+/// Under a name of its own until it is whole and on disk.
+fn to_file(options: &Options, path: &Path) -> Result<(Head, Counts), Failure> {
+    let exists = || Failure::Usage(format!("{}: exists; name a file that does not", path.display()));
+    if path.exists() {
+        return Err(exists());
+    }
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let failed = |fault: Fault| fault.told(&format!("{}: the backup was not made", path.display()));
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&part);
+    let file = file.map_err(|e| Failure::file(&part, &e))?;
+    file.try_lock()
+        .map_err(|_| Failure::Usage(format!("{}: another backup is being written there", part.display())))?;
+    let written = || -> Result<_, Fault> {
+        // One that was begun before and cut short.
+        file.set_len(0)?;
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        let mut out = BufWriter::with_capacity(1 << 20, &file);
+        let made = copy(options, &mut out)?;
+        out.flush()?;
+        file.sync_all()?;
+        fs::rename(&part, path)?;
+        sync_parent(path)?;
+        Ok(made)
+    };
+    written().inspect_err(|_| drop(fs::remove_file(&part))).map_err(failed)
+}
+
+/// Copies a whole backup to `out`, from the process that has the store open, or made here.
+fn copy(options: &Options, out: impl Write) -> Result<(Head, Counts), Fault> {
+    if let Some(stream) = socket::ask(&options.data_dir)? {
+        return check(&mut Tee { input: BufReader::with_capacity(1 << 20, stream), out });
+    }
+    let config = Config::load(options.config.as_deref(), Role::Everything)?;
+    let directory = options.data_dir.join("store");
+    if !directory.is_dir() {
+        return Err(Failure::Usage(format!("{}: there is no embedded store", options.data_dir.display())).into());
+    }
+    let settings = config.embedded(&KeyDir::of(&options.data_dir).pseudonyms()?);
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let _within = runtime.enter();
+    let store = EmbeddedStore::open(&directory, settings)?;
+    make(&store, &options.data_dir, &config.region.name, out)
+}
+
+/// Reads a backup to its end.
+fn check(input: &mut impl Read) -> Result<(Head, Counts), Fault> {
+    let mut reader = Reader::new(input)?;
+    let mut head = None;
+    loop {
+        match reader.next_block()? {
+            Block::Head(found) => head = Some(found),
+            Block::File(..) | Block::Rows(_) => {}
+            Block::End(counts) => return Ok((head.ok_or(Fault::NotABackup)?, counts)),
+        }
+    }
+}
+
+/// Writes a backup of an open store and of what lies beside it.
+fn make(store: &EmbeddedStore, data_dir: &Path, region: &str, out: impl Write) -> Result<(Head, Counts), Fault> {
+    let head = Head { as_of: now(), region: region.to_owned(), program: env!("CARGO_PKG_VERSION").to_owned() };
+    let mut writer = Writer::new(out, &head)?;
+    let demo = data_dir.join(DEMO);
+    let keys = KeyDir::of(data_dir).files()?;
+    for path in keys.into_iter().chain(demo.exists().then_some(demo)) {
+        let name = path.strip_prefix(data_dir).ok().and_then(Path::to_str).ok_or(Fault::NotABackup)?;
+        writer.file(name, &fs::read(&path)?)?;
+    }
+    store.backup(|table, key, value| writer.row(table, key, value))?;
+    Ok((head, writer.finish()?))
+}
+
+/// So that a name that was given lasts.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
+}
+
+/// Copies what is read.
+struct Tee<R, W> {
+    input: R,
+    out: W,
+}
+
+impl<R: Read, W: Write> Read for Tee<R, W> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(bytes)?;
+        self.out.write_all(&bytes[..read])?;
+        Ok(read)
+    }
+}

@@ -1,0 +1,102 @@
+//! `backup.sock` in the data directory: whoever connects, being the process' own user or root, is sent a backup. There is no request.
+//!
+//! Not a route of the admin port: that asks for no token, and a backup has every key in it.
+
+use std::fs;
+use std::io::{BufWriter, ErrorKind};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::UnixListener;
+use yima_service::lifecycle::Lifecycle;
+use yima_store::embedded::EmbeddedStore;
+
+use super::format::{Counts, Fault};
+use super::make;
+
+const SOCKET: &str = "backup.sock";
+/// A receiver that takes nothing for so long is given up, since the store keeps what a backup under way may still read.
+const STALLED: Duration = Duration::from_secs(60);
+
+/// The beginning of a backup, if a process has the store of that data directory open.
+pub(super) fn ask(data_dir: &Path) -> Result<Option<UnixStream>, Fault> {
+    match UnixStream::connect(data_dir.join(SOCKET)) {
+        Ok(stream) => Ok(Some(stream)),
+        // What a process that was killed leaves behind refuses.
+        Err(e) if [ErrorKind::NotFound, ErrorKind::ConnectionRefused].contains(&e.kind()) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Hands out backups, one after the other, until the soft stop, which ends one that is under way. To be called by the process that has the
+/// store open.
+pub fn serve(store: &Arc<EmbeddedStore>, data_dir: &Path, region: &str, lifecycle: &Lifecycle) {
+    let path = data_dir.join(SOCKET);
+    // What a process that was killed left behind; the store's lock says that there is no other.
+    let _ = fs::remove_file(&path);
+    let listener = match UnixListener::bind(&path) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::warn!(%error, path = %path.display(), "no backup can be made while this process runs");
+            return;
+        }
+    };
+    let backups = Backups { store: Arc::clone(store), data_dir: data_dir.to_owned(), region: region.to_owned() };
+    let backups = Arc::new(backups);
+    let soft = lifecycle.soft().clone();
+    lifecycle.spawn("backup", async move {
+        while let Some(accepted) = soft.run_until_cancelled(listener.accept()).await {
+            let taken = accepted.and_then(|(stream, _)| {
+                let asked_by = stream.peer_cred()?.uid();
+                let stream = stream.into_std()?;
+                Ok((asked_by, stream.try_clone()?, stream))
+            });
+            let Ok((asked_by, ours, stream)) = taken else { continue };
+            let allowed = [0, rustix::process::geteuid().as_raw()];
+            if !allowed.contains(&asked_by) {
+                tracing::warn!(uid = asked_by, "a backup was asked for by another user, and refused");
+                continue;
+            }
+            let backups = Arc::clone(&backups);
+            let sent = tokio::task::spawn_blocking(move || backups.send(stream));
+            let ended = async {
+                soft.cancelled().await;
+                let _ = ours.shutdown(Shutdown::Both);
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                _logged = sent => {}
+                () = ended => {}
+            }
+        }
+        let _ = fs::remove_file(&path);
+    });
+}
+
+struct Backups {
+    store: Arc<EmbeddedStore>,
+    data_dir: std::path::PathBuf,
+    region: String,
+}
+
+impl Backups {
+    fn send(&self, stream: UnixStream) {
+        let begun = Instant::now();
+        let send = || {
+            stream.set_nonblocking(false)?;
+            stream.set_write_timeout(Some(STALLED))?;
+            make(&self.store, &self.data_dir, &self.region, BufWriter::with_capacity(1 << 18, stream))
+        };
+        let sent: Result<_, Fault> = send();
+        match sent {
+            Ok((head, Counts { people, events })) => {
+                metrics::gauge!("backup_as_of_seconds").set(head.as_of.as_millis() as f64 / 1000.0);
+                tracing::info!(people, events, seconds = begun.elapsed().as_secs(), "a backup was handed out");
+            }
+            Err(fault) => tracing::warn!(%fault, "a backup was not handed out whole"),
+        }
+    }
+}
