@@ -62,6 +62,8 @@ problem_types! {
     Internal = ("internal", 500, "Something went wrong on our side"),
     /// A view is known to be superseded and the new one cannot be read yet; see `Retry-After`.
     BeingUpdated = ("being-updated", 503, "This is being updated"),
+    /// The store's disk has too little room for more events; see `Retry-After`.
+    NoRoom = ("no-room", 503, "There is no room for more"),
     /// Overloaded, starting or stopping, or the store cannot be reached; see `Retry-After`.
     Unavailable = ("unavailable", 503, "The service cannot answer now"),
 }

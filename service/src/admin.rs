@@ -25,7 +25,8 @@ impl Default for AdminConfig {
     }
 }
 
-/// `GET /health/live` (200 as long as the process answers), `GET /health/ready` (200, or 503 with the parts that are waited for) and
+/// `GET /health/live` (200 as long as the process answers), `GET /health/ready` (200, or 503 with the parts that are waited for; `degraded`: those
+/// that do not do all of their work) and
 /// `GET /metrics` (Prometheus' text format).
 pub fn router(readiness: Readiness, metrics: Metrics) -> Router {
     Router::new()
@@ -37,7 +38,12 @@ pub fn router(readiness: Readiness, metrics: Metrics) -> Router {
 fn ready(readiness: &Readiness) -> Response {
     let waiting_for = readiness.waiting_for();
     let status = if waiting_for.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(serde_json::json!({"waiting_for": waiting_for}))).into_response()
+    let mut body = serde_json::json!({"waiting_for": waiting_for});
+    let degraded = readiness.degraded();
+    if !degraded.is_empty() {
+        body["degraded"] = degraded.into();
+    }
+    (status, Json(body)).into_response()
 }
 
 fn text(metrics: String) -> Response {

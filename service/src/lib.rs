@@ -10,4 +10,5 @@ pub mod lifecycle;
 pub mod load;
 pub mod rate;
 pub mod ready;
+pub mod room;
 pub mod telemetry;

@@ -11,6 +11,7 @@ pub struct Readiness(Arc<Mutex<State>>);
 #[derive(Default, Debug)]
 struct State {
     waiting: Vec<&'static str>,
+    degraded: Vec<&'static str>,
     stopping: bool,
 }
 
@@ -45,6 +46,21 @@ impl Readiness {
     pub fn waiting_for(&self) -> Vec<&'static str> {
         let state = self.0.lock();
         state.waiting.iter().copied().chain(state.stopping.then_some("stopping")).collect()
+    }
+
+    /// Says that `part` does not do all of its work now, or does so again. The process stays ready: what it can do it does.
+    pub fn degrade(&self, part: &'static str, is_degraded: bool) {
+        let degraded = &mut self.0.lock().degraded;
+        if !is_degraded {
+            degraded.retain(|known| *known != part);
+        } else if !degraded.contains(&part) {
+            degraded.push(part);
+        }
+    }
+
+    /// The parts that do not do all of their work.
+    pub fn degraded(&self) -> Vec<&'static str> {
+        self.0.lock().degraded.clone()
     }
 
     /// Never ready again.

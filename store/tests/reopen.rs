@@ -98,7 +98,7 @@ fn a_newer_format_is_refused() {
     meta.insert("format", 2u32.to_be_bytes()).unwrap();
     drop((meta, db));
     let newer = refusal(dir.path(), options());
-    assert!(newer.contains("format 2"), "{newer}");
+    assert!(newer.contains("format 2") && newer.contains("reads up to 1"), "{newer}");
 }
 
 #[tokio::test]

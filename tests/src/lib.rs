@@ -18,13 +18,15 @@ mod people;
 mod region;
 mod shared_cache;
 mod stored;
+mod tmpfs;
 mod yima;
 
 pub use cluster::{Cluster, ClusterOptions, Node, resident_bytes};
 pub use http::{Http, Reply};
-pub use options::Options;
+pub use options::{Options, faketime};
 pub use people::{Person, ago, new_person, now};
 pub use region::Region;
 pub use shared_cache::{SharedCache, Software};
 pub use stored::{OfOne, Stored, assert_same_folds};
+pub use tmpfs::Tmpfs;
 pub use yima::{NotStarted, Yima};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use crate::Cluster;
+use crate::{Cluster, Tmpfs};
 
 /// How to start an instance. A clone starts another one on the same data directory.
 #[derive(Clone)]
@@ -19,6 +19,8 @@ pub struct Options {
     env: Vec<(String, String)>,
     /// Where it runs and listens, if not on this machine's own network.
     inside: Option<(Arc<Cluster>, usize)>,
+    /// Where its data directory is mounted.
+    disk: Option<Arc<Tmpfs>>,
 }
 
 impl Default for Options {
@@ -30,6 +32,7 @@ impl Default for Options {
             command_line: Vec::new(),
             env: Vec::new(),
             inside: None,
+            disk: None,
         };
         // An answer is true of the last poll's moment: more of them, so that tests wait less for a later one.
         options.env("YIMA_READ_API__CACHE__POLL_MS", 5)
@@ -52,6 +55,12 @@ impl Options {
     /// Runs it in the network of a datacenter, if the cluster's have networks of their own.
     pub fn inside(mut self, cluster: &Arc<Cluster>, datacenter: usize) -> Self {
         self.inside = Some((Arc::clone(cluster), datacenter));
+        self
+    }
+
+    /// Runs it where its data directory is a file system of its own.
+    pub fn on(mut self, disk: &Arc<Tmpfs>) -> Self {
+        self.disk = Some(Arc::clone(disk));
         self
     }
 
@@ -105,9 +114,10 @@ impl Options {
     /// When yima is not built.
     pub fn command(&self) -> Command {
         let binary = binary();
-        let mut command = match &self.inside {
-            Some((cluster, datacenter)) => cluster.command(*datacenter, binary.to_str().expect("a path in UTF-8")),
-            None => Command::new(binary),
+        let mut command = match (&self.inside, &self.disk) {
+            (Some((cluster, datacenter)), _) => cluster.command(*datacenter, binary.to_str().expect("a path in UTF-8")),
+            (None, Some(disk)) => disk.command(&binary),
+            (None, None) => Command::new(binary),
         };
         for (variable, _) in std::env::vars_os() {
             if variable.as_encoded_bytes().starts_with(b"YIMA_") {
@@ -127,6 +137,17 @@ impl Options {
         assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
     }
+}
+
+/// Debian's libfaketime, the one for programs with threads.
+///
+/// # Panics
+/// When it is not installed.
+pub fn faketime() -> String {
+    let found = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"]
+        .map(|dir| PathBuf::from(dir).join("faketime/libfaketimeMT.so.1"));
+    let found = found.iter().find(|path| path.exists()).expect("libfaketime: tests/run installs the package faketime");
+    found.display().to_string()
 }
 
 /// The program: `YIMA_BIN`, else what cargo built beside this test.

@@ -78,6 +78,14 @@ fn stream(yima: &Yima, lab: &str, acknowledged: &Mutex<Vec<(Person, Value)>>, st
     }
 }
 
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn what_was_acknowledged_before_a_backup_is_in_it_and_phones_go_on() {
     let mut yima = Yima::start(Options::default().unlimited().population(500));
@@ -86,6 +94,8 @@ fn what_was_acknowledged_before_a_backup_is_in_it_and_phones_go_on() {
     yima.event(&lab, &changed.test("c-1", "negative", HOUR * 3));
     let (acknowledged, stop) = (Mutex::new(Vec::new()), AtomicBool::new(false));
     let before = thread::scope(|scope| {
+        // Also when something fails, or the sender would go on for ever.
+        let _stopped = StopOnDrop(&stop);
         scope.spawn(|| stream(&yima, &lab, &acknowledged, &stop));
         while acknowledged.lock().unwrap().len() < 30 {
             thread::yield_now();
@@ -96,7 +106,6 @@ fn what_was_acknowledged_before_a_backup_is_in_it_and_phones_go_on() {
         while acknowledged.lock().unwrap().len() < before.len() + 30 {
             thread::yield_now();
         }
-        stop.store(true, Ordering::Relaxed);
         before
     });
     let acknowledged = acknowledged.into_inner().unwrap();

@@ -5,11 +5,13 @@ mod bad_input;
 mod bodies;
 mod browser;
 mod cache_modules;
+mod clocks;
 mod cluster;
 mod codes;
 mod cql;
 mod crash;
 mod dashboard;
+mod disk;
 mod display;
 mod fhir;
 mod fhir_bundles;
@@ -24,6 +26,7 @@ mod sockets;
 mod start_stop;
 mod step;
 mod timeline;
+mod upgrade;
 
 use std::sync::{Arc, Mutex, Weak};
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use yima_schema::problem::{Problem, ProblemType};
-use yima_schema::rules::Rules;
 use yima_schema::subject::PseudonymKey;
 use yima_schema::time::Time;
 use yima_service::jwt::{self, Scope, Verifier};
 use yima_service::lifecycle::Lifecycle;
 use yima_service::rate::RateLimiter;
+use yima_service::room::Room;
 
 use crate::config::WriterConfig;
 use crate::fold::Folder;
@@ -16,7 +16,7 @@ use crate::fold::Folder;
 /// See the module.
 pub struct App {
     pub(crate) folder: Arc<Folder>,
-    pub(crate) rules: Arc<Rules>,
+    pub(crate) room: Option<Arc<Room>>,
     pub(crate) pseudonyms: PseudonymKey,
     pub(crate) identity_provider: Verifier,
     pub(crate) events: RateLimiter,
@@ -26,10 +26,10 @@ pub struct App {
 }
 
 impl App {
-    /// Wires the service over a folder. Folds run as tasks of `lifecycle`, so that what was begun is finished.
+    /// Wires the service over a folder. `room`: where the store keeps its data, if that is on this machine. Folds run as tasks of `lifecycle`, so that what was begun is finished.
     pub fn new(
         folder: Arc<Folder>,
-        rules: Arc<Rules>,
+        room: Option<Arc<Room>>,
         pseudonyms: PseudonymKey,
         identity_provider: Verifier,
         config: WriterConfig,
@@ -37,7 +37,7 @@ impl App {
         clock: fn() -> Time,
     ) -> Arc<Self> {
         let events = RateLimiter::new("events", &config.events);
-        Arc::new(Self { folder, rules, pseudonyms, identity_provider, events, config, lifecycle, clock })
+        Arc::new(Self { folder, room, pseudonyms, identity_provider, events, config, lifecycle, clock })
     }
 
     /// Forgets rate limits that count nothing any more. To be called about once a minute.

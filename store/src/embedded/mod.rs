@@ -96,6 +96,12 @@ impl EmbeddedStore {
         Ok(self.shared.tables.events.is_empty()? && self.shared.tables.views.is_empty()?)
     }
 
+    /// False once a write has failed: then it has to be opened again. Waits for nobody.
+    pub fn takes_writes(&self) -> bool {
+        // Whoever holds it is writing.
+        self.shared.usable.try_lock().is_none_or(|usable| *usable)
+    }
+
     /// Bytes on disk: tables and journal.
     ///
     /// # Errors

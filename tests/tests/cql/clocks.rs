@@ -1,21 +1,12 @@
 //! Clocks that are wrong by ten minutes, one at a time, under the checker.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use yima_tests::checker::{BOUND, Clients, Load, options, people, settle};
-use yima_tests::{Cluster, ClusterOptions, Region, Yima};
+use yima_tests::{Cluster, ClusterOptions, Region, Yima, faketime};
 
 use super::cluster;
-
-/// Debian's libfaketime, the one for programs with threads.
-fn library() -> String {
-    let found = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"]
-        .map(|dir| PathBuf::from(dir).join("faketime/libfaketimeMT.so.1"));
-    let found = found.iter().find(|path| path.exists()).expect("libfaketime: tests/run installs the package faketime");
-    found.display().to_string()
-}
 
 /// A wrong wall clock. The monotonic one, by which programs wait, stays as it is; Java waits for ever with the library's fix for it.
 fn wrong(offset: &'static str, library: &str) -> [(&'static str, String); 4] {
@@ -50,7 +41,7 @@ fn run(
 #[test]
 fn services_whose_clocks_are_wrong_claim_nothing_that_is_not_so() {
     let cluster = cluster();
-    let library = library();
+    let library = faketime();
     for (n, (offset, is_writer)) in
         [("+600", true), ("-600", true), ("+600", false), ("-600", false)].into_iter().enumerate()
     {
@@ -71,7 +62,7 @@ fn services_whose_clocks_are_wrong_claim_nothing_that_is_not_so() {
 
 #[test]
 fn a_database_node_whose_clock_is_wrong_makes_no_answer_claim_more() {
-    let library = library();
+    let library = faketime();
     for offset in ["+600", "-600"] {
         let mut cluster = ClusterOptions::default();
         for (variable, value) in wrong(offset, &library) {

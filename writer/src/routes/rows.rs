@@ -100,7 +100,7 @@ async fn read_and_commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, In
         // Parsing and hashing thousands of rows would hold up the requests that share this thread.
         tokio::task::spawn_blocking(move || {
             let now = (app.clock)();
-            let context = Context { agency: &agency, now, pseudonyms: &app.pseudonyms, rules: &app.rules };
+            let context = Context { agency: &agency, now, pseudonyms: &app.pseudonyms, rules: app.folder.rules() };
             rows.into_iter().map(|(n, input)| (n, input.read(context))).collect::<Vec<_>>()
         })
         .await
@@ -121,6 +121,13 @@ async fn read_and_commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, In
         answers.push(RowAnswer { row, id, status, reason, problem });
     }
     if events.is_empty() {
+        count(&answers);
+        return answers;
+    }
+    if app.room.as_ref().is_some_and(|room| room.is_low()) {
+        for at in waiting {
+            (answers[at].status, answers[at].problem) = (Status::Rejected, Some(no_room()));
+        }
         count(&answers);
         return answers;
     }
@@ -172,6 +179,11 @@ fn conflict() -> Problem {
 fn full() -> Problem {
     let limit = yima_schema::limits::MAX_EVENTS_PER_SUBJECT;
     Problem::new(ProblemType::SubjectFull, format!("A subject can have at most {limit} events"))
+}
+
+fn no_room() -> Problem {
+    let detail = "There is too little room on the disk: nothing of this was taken; send it again later";
+    Problem::new(ProblemType::NoRoom, detail).retry_after(30)
 }
 
 fn unknown() -> Problem {

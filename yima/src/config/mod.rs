@@ -106,6 +106,9 @@ pub struct StoreConfig {
     /// How long changes stay for followers that are behind. Seconds, default 12 h.
     #[serde(rename = "changes_retention_s", deserialize_with = "config::s")]
     pub changes_retention: Duration,
+    /// With less room than this on the data directory's disk no events are taken. Bytes, default 512 MiB: above what journal (256 MiB),
+    /// memtables and a compaction still want, since a write that fails stops the store. 0: never mind.
+    pub min_free_bytes: u64,
     /// The CQL engine.
     pub cql: CqlConfig,
 }
@@ -113,7 +116,7 @@ pub struct StoreConfig {
 impl Default for StoreConfig {
     fn default() -> Self {
         let changes_retention = Duration::from_secs(12 * 3600);
-        Self { cache_bytes: 256 << 20, changes_retention, cql: CqlConfig::default() }
+        Self { cache_bytes: 256 << 20, changes_retention, min_free_bytes: 512 << 20, cql: CqlConfig::default() }
     }
 }
 

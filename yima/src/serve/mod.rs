@@ -1,6 +1,7 @@
 //! Everything in one process, or one service apart: the order of starting and of stopping.
 
 mod reading;
+mod watch;
 mod writing;
 
 use std::io::Write;
@@ -20,6 +21,7 @@ use yima_service::http::{HttpLimits, serve};
 use yima_service::jwt::Verifier;
 use yima_service::lifecycle::Lifecycle;
 use yima_service::load::Load;
+use yima_service::room::Room;
 use yima_service::telemetry::{self, Telemetry};
 
 use crate::Options;
@@ -48,6 +50,7 @@ struct Process<'a> {
     keys: KeyDir,
     pseudonyms: PseudonymKey,
     store: Store,
+    room: Arc<Room>,
 }
 
 /// Runs until asked to stop; returns the exit code.
@@ -117,10 +120,12 @@ async fn start(
         can_wait,
     };
     let store = plan.open(opening).await?;
+    let room = Arc::new(Room::new(options.data_dir.clone(), config.store.min_free_bytes));
     let process =
-        Process { role, population, options, config, rules, telemetry, lifecycle, load, keys, pseudonyms, store };
+        Process { role, population, options, config, rules, telemetry, lifecycle, load, keys, pseudonyms, store, room };
 
     process.serve_backups();
+    watch::watch(&process.room, &process.store, &process.lifecycle);
     let writing = match write_port {
         Some(port) => Some(Writing::start(&process, port).await?),
         None => None,

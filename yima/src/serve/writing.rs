@@ -49,7 +49,10 @@ impl Writing {
         writer_tasks(process, &folder);
         let app = App::new(
             folder.clone(),
-            rules.clone(),
+            match store {
+                Store::Embedded(_) => Some(process.room.clone()),
+                Store::Cql(_) | Store::Later(_) => None,
+            },
             pseudonyms.clone(),
             verifier,
             config.writer.clone(),

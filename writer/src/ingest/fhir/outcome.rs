@@ -66,6 +66,6 @@ fn code(kind: ProblemType) -> &'static str {
         ProblemType::TooLarge => "too-long",
         ProblemType::TooManyRequests => "throttled",
         ProblemType::Internal => "exception",
-        ProblemType::BeingUpdated | ProblemType::Unavailable => "transient",
+        ProblemType::BeingUpdated | ProblemType::NoRoom | ProblemType::Unavailable => "transient",
     }
 }

@@ -1,0 +1,36 @@
+//! What a process notices about its machine, once a second: room on its disk, a store that stopped, jumps of the clock.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use yima_service::clock::{Jumps, now};
+use yima_service::lifecycle::Lifecycle;
+use yima_service::room::Room;
+use yima_store::embedded::EmbeddedStore;
+
+use crate::store::Store;
+
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Watches until the soft stop.
+pub(super) fn watch(room: &Arc<Room>, store: &Store, lifecycle: &Lifecycle) {
+    let embedded: Option<Arc<EmbeddedStore>> = match store {
+        Store::Embedded(store) => Some(store.clone()),
+        Store::Cql(_) | Store::Later(_) => None,
+    };
+    let (room, readiness, soft) = (Arc::clone(room), lifecycle.readiness().clone(), lifecycle.soft().clone());
+    lifecycle.spawn("watch", async move {
+        let mut jumps = Jumps::new(now(), Instant::now());
+        let mut ticks = tokio::time::interval(EVERY);
+        while soft.run_until_cancelled(ticks.tick()).await.is_some() {
+            jumps.look(now(), Instant::now());
+            room.look();
+            readiness.degrade("disk", room.is_low());
+            if let Some(store) = &embedded {
+                let takes_writes = store.takes_writes();
+                metrics::gauge!("store_takes_writes").set(u8::from(takes_writes));
+                readiness.degrade("store", !takes_writes);
+            }
+        }
+    });
+}
