@@ -63,11 +63,22 @@ pub(crate) struct Limiters {
     pub display: RateLimiter,
     pub code: RateLimiter,
     pub history: RateLimiter,
+    pub stream: RateLimiter,
     pub scan: RateLimiter,
     pub reload: RateLimiter,
     pub document: RateLimiter,
     pub session: RateLimiter,
     pub sign_in: RateLimiter,
+}
+
+/// Whose session it is.
+pub(crate) struct Citizen {
+    /// Random; the unit of rate limits.
+    pub session: u64,
+    /// When the session ends.
+    pub expires_at: Time,
+    /// Who.
+    pub subject: SubjectId,
 }
 
 impl App {
@@ -91,6 +102,7 @@ impl App {
             display: RateLimiter::new("display", &config.limits.display),
             code: RateLimiter::new("code", &config.limits.code),
             history: RateLimiter::new("history", &config.limits.history),
+            stream: RateLimiter::new("stream", &config.limits.stream),
             scan: RateLimiter::new("scan", &config.limits.scan),
             reload: RateLimiter::new("reload", &config.limits.reload),
             document: RateLimiter::new("document", &config.limits.document),
@@ -116,10 +128,15 @@ impl App {
         })
     }
 
+    /// Ends the streams that are open, each at once, and lets nobody open another. To be called at the soft stop.
+    pub fn end_streams(&self) {
+        self.views.end_watches();
+    }
+
     /// Forgets rate limits that count nothing any more. To be called about once a minute.
     pub fn sweep(&self) {
-        let Limiters { display, code, history, scan, reload, document, session, sign_in } = &self.limits;
-        for limiter in [display, code, history, scan, reload, document, session, sign_in] {
+        let Limiters { display, code, history, stream, scan, reload, document, session, sign_in } = &self.limits;
+        for limiter in [display, code, history, stream, scan, reload, document, session, sign_in] {
             limiter.sweep();
         }
     }
@@ -132,11 +149,11 @@ impl App {
         })
     }
 
-    /// The caller's session and subject, if it is a citizen's.
-    pub(crate) fn citizen(&self, headers: &HeaderMap, now: Time) -> Result<(u64, SubjectId), Problem> {
-        let session = self.session(headers, now)?;
-        match session.holder {
-            Holder::Citizen { subject } => Ok((session.id, subject)),
+    /// The caller, if it is a citizen.
+    pub(crate) fn citizen(&self, headers: &HeaderMap, now: Time) -> Result<Citizen, Problem> {
+        let Session { id, expires_at, holder } = self.session(headers, now)?;
+        match holder {
+            Holder::Citizen { subject } => Ok(Citizen { session: id, expires_at, subject }),
             Holder::Checkpoint { .. } => {
                 Err(Problem::new(ProblemType::Forbidden, "A checkpoint's session scans; it has no code of its own"))
             }

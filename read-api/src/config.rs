@@ -23,6 +23,8 @@ pub struct ReadApiConfig {
     pub cache: CacheConfig,
     /// Rate limits.
     pub limits: Limits,
+    /// Displays that are told of changes.
+    pub streams: StreamsConfig,
     /// How long a code can be shown. Seconds, default 60.
     #[serde(rename = "code_lifetime_s", deserialize_with = "config::s")]
     pub code_lifetime: Duration,
@@ -43,6 +45,7 @@ impl Default for ReadApiConfig {
             http: HttpLimits::default(),
             cache: CacheConfig::default(),
             limits: Limits::default(),
+            streams: StreamsConfig::default(),
             code_lifetime: Duration::from_secs(60),
             citizen_session: DAY * 30,
             checkpoint_session: HOUR * 12,
@@ -108,6 +111,35 @@ impl Default for CacheConfig {
     }
 }
 
+/// Section `read_api.streams`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamsConfig {
+    /// Streams open at once; one more is refused, and its page asks instead. Default 5,000: half of `http.max_connections`, so that others
+    /// find room. 0: none.
+    pub max_open: usize,
+    /// Of one person; one more is refused. Default 4.
+    pub max_per_person: usize,
+    /// How often a stream on which nothing changes tells of which moment that is true; it then looks whether the node is busy, too. Plus up
+    /// to a quarter. Milliseconds, default 5,000, at least 100; pages take what is 10 s old for out of date.
+    #[serde(rename = "report_every_ms", deserialize_with = "config::ms")]
+    pub report_every: Duration,
+    /// After this a stream ends, and its page opens another, perhaps on another node. Seconds, default 600.
+    #[serde(rename = "max_age_s", deserialize_with = "config::s")]
+    pub max_age: Duration,
+}
+
+impl Default for StreamsConfig {
+    fn default() -> Self {
+        Self {
+            max_open: 5_000,
+            max_per_person: 4,
+            report_every: Duration::from_secs(5),
+            max_age: Duration::from_secs(600),
+        }
+    }
+}
+
 /// Section `read_api.limits`. Never by address: behind a balancer everyone has the same.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -118,6 +150,8 @@ pub struct Limits {
     pub code: RateConfig,
     /// Histories of one session. Default 6 per minute.
     pub history: RateConfig,
+    /// Streams that one session opens. Default 20 per minute.
+    pub stream: RateConfig,
     /// Codes that one checkpoint scans, one by one or many in a request. Default 50 per second, 100 at once.
     pub scan: RateConfig,
     /// Scans of one checkpoint that ask past the cache (`Cache-Control: no-cache`); over it they are answered from the cache. Default 5 per
@@ -139,6 +173,7 @@ impl Default for Limits {
             display: RateConfig::new(10, SECOND),
             code: RateConfig::new(6, MINUTE),
             history: RateConfig::new(6, MINUTE),
+            stream: RateConfig::new(20, MINUTE),
             scan: RateConfig { burst: NonZeroU32::new(100), ..RateConfig::new(50, SECOND) },
             reload: RateConfig::new(5, MINUTE),
             document: RateConfig::new(10, MINUTE),

@@ -37,9 +37,14 @@ impl Load {
         f32::from_bits(self.0.load(Ordering::Relaxed))
     }
 
-    /// Always as busy as that; for tests of what depends on it.
+    /// As busy as that until it is [`Self::set`] otherwise; for tests of what depends on it.
     pub fn fixed(busy: f32) -> Arc<Self> {
         Arc::new(Self(AtomicU32::new(busy.to_bits())))
+    }
+
+    /// As busy as that from now on.
+    pub fn set(&self, busy: f32) {
+        self.0.store(busy.to_bits(), Ordering::Relaxed);
     }
 
     async fn follow(&self, runtime: &RuntimeMetrics) {
@@ -50,7 +55,7 @@ impl Load {
             let now = (Instant::now(), busy_time(runtime));
             let workers = u32::try_from(runtime.num_workers()).unwrap_or(u32::MAX);
             let busy = share(now.1.saturating_sub(last.1), (now.0 - last.0) * workers);
-            self.0.store((self.busy() + NEWEST * (busy - self.busy())).to_bits(), Ordering::Relaxed);
+            self.set(self.busy() + NEWEST * (busy - self.busy()));
             last = now;
         }
     }

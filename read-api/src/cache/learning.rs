@@ -37,6 +37,7 @@ impl Views {
             Ok(_) => {}
             Err(_) => self.memory.remove(subject),
         });
+        self.watchers.wake(subject);
     }
 
     /// Starts a load of the subject or joins the one under way, which may be of another kind. The flag says whether it was joined.

@@ -19,6 +19,7 @@ mod outcome;
 mod regions;
 #[cfg(test)]
 pub(crate) mod tests;
+mod watchers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
@@ -42,8 +43,10 @@ use loads::{LoadError, Loads, Origin, Waiter};
 use memory::Memory;
 use outcome::{Look, Outcomes};
 use regions::Regions;
+use watchers::Watchers;
 
 pub use outcome::Outcome;
+pub(crate) use watchers::{NoPlace, Watcher};
 
 /// An answer of the cache.
 pub struct Answer {
@@ -88,6 +91,7 @@ pub struct Views {
     bounds: ArcSwap<Bounds>,
     audit_per_s: AtomicU32,
     outcomes: Outcomes,
+    watchers: Arc<Watchers>,
     disk_errors: Counter,
     clock: fn() -> Time,
 }
@@ -115,6 +119,7 @@ impl Views {
             bounds: ArcSwap::from_pointee(bounds(config)),
             audit_per_s: AtomicU32::new(config.audit_per_s),
             outcomes: Outcomes::new("view"),
+            watchers: Arc::default(),
             disk_errors: metrics::counter!("cache_disk_errors_total"),
             clock,
         })
@@ -267,6 +272,19 @@ impl Views {
         self.get(subject, client).await
     }
 
+    /// Watches a subject: whatever is learned of it after this can be looked up when the watcher is woken.
+    ///
+    /// # Errors
+    /// `max_open` watch already, or `max_per_person` of them this subject.
+    pub(crate) fn watch(&self, subject: SubjectId, max_open: usize, max_per_person: usize) -> Result<Watcher, NoPlace> {
+        self.watchers.watch(subject, max_open, max_per_person)
+    }
+
+    /// Ends every watch, for the process stops.
+    pub(crate) fn end_watches(&self) {
+        self.watchers.close();
+    }
+
     /// A complete poll of the feed began at `began` and everything it told is applied; what it told of other regions is true with it.
     pub fn polled(&self, began: Time, regions: &[(String, Option<Time>)]) {
         self.follow(self.generations.load().polled(began), regions);
@@ -292,6 +310,7 @@ impl Views {
         metrics::gauge!("cache_generation").set(self.generation().0 as f64);
         metrics::gauge!("cache_memory_entries", "module" => "view").set(present as f64);
         metrics::gauge!("cache_memory_entries", "module" => "negative").set(absent as f64);
+        metrics::gauge!("display_streams_open").set(self.watchers.open() as f64);
         metrics::gauge!("cache_loads").set(self.loads.under_way() as f64);
         metrics::gauge!("cache_breaker_state").set(match self.loads.breaker() {
             Position::Closed => 0.0,

@@ -11,7 +11,7 @@ use yima_schema::time::Time;
 use yima_schema::view::Version;
 use yima_service::http::Failure;
 
-use crate::app::{App, no_answer};
+use crate::app::{App, Citizen, no_answer};
 
 /// To be shown as one QR code in alphanumeric mode.
 #[derive(Serialize, ToSchema)]
@@ -33,7 +33,7 @@ struct CodeBody {
 )]
 pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
     let now = (app.clock)();
-    let (session, subject) = app.citizen(request.headers(), now)?;
+    let Citizen { session, subject, .. } = app.citizen(request.headers(), now)?;
     let remaining = app.limits.code.take(session, 1)?;
     let answer = app.views.get(subject, Version::ABSENT).await.map_err(no_answer)?;
     let handle = Handle { subject, region: app.region.clone(), version: answer.entry.held.version, sealed_at: now };

@@ -14,7 +14,7 @@ use yima_service::http::Failure;
 use yima_service::http::public::names;
 use yima_service::rate::Remaining;
 
-use crate::app::{App, no_answer};
+use crate::app::{App, Citizen, no_answer};
 use crate::body::DisplayBody;
 use crate::cache::Answer;
 use crate::cache::entry::{Display, Entry};
@@ -54,7 +54,7 @@ struct Asked {
 impl Asked {
     fn of(app: &App, headers: &HeaderMap) -> Result<Self, Failure> {
         let now = (app.clock)();
-        let (session, subject) = app.citizen(headers, now)?;
+        let Citizen { session, subject, .. } = app.citizen(headers, now)?;
         let remaining = app.limits.display.take(session, 1)?;
         Ok(Self { subject, now, remaining, tags: headers.get(IF_NONE_MATCH).cloned() })
     }
@@ -97,7 +97,7 @@ impl Asked {
     }
 }
 
-fn show(app: &App, subject: SubjectId, entry: &Entry, now: Time) -> Arc<Display> {
+pub(super) fn show(app: &App, subject: SubjectId, entry: &Entry, now: Time) -> Arc<Display> {
     entry.display(now, |view| render(app, subject, entry.held.version, view, now))
 }
 

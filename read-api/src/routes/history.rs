@@ -1,4 +1,4 @@
-//! `GET /v1/history`: what was decided about the caller, by whom, why and until when. The first thing that is refused when the node is busy.
+//! `GET /v1/history`: what was decided about the caller, by whom, why and until when. Refused when the node is busy: displays go first.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -15,7 +15,7 @@ use yima_schema::time::Time;
 use yima_schema::view::{Version, View};
 use yima_service::http::Failure;
 
-use crate::app::{App, no_answer};
+use crate::app::{App, Citizen, no_answer};
 
 /// From so busy on it is refused: displays wait longer than they take by then.
 const REFUSED_FROM: f32 = 0.8;
@@ -63,7 +63,7 @@ enum When {
 )]
 pub async fn history(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, Failure> {
     let now = (app.clock)();
-    let (session, subject) = app.citizen(&request, now)?;
+    let Citizen { session, subject, .. } = app.citizen(&request, now)?;
     let remaining = app.limits.history.take(session, 1)?;
     if app.load.busy() >= REFUSED_FROM {
         let busy = Problem::new(ProblemType::Unavailable, "The history is not shown while the service is busy");

@@ -7,6 +7,7 @@ mod history;
 mod scan;
 mod scans;
 mod sessions;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -35,8 +36,10 @@ pub(crate) const DISPLAY: &str = "/v1/display";
 
 /// All routes, without the layer and the fallbacks that every service has.
 pub(crate) fn router(app: Arc<App>) -> Router {
+    stream::count_from_zero();
     let (router, api) = OpenApiRouter::new()
         .routes(routes!(display_routed))
+        .routes(routes!(stream::stream))
         .routes(routes!(code::code))
         .routes(routes!(history::history))
         .routes(routes!(scan::scan))

@@ -115,6 +115,11 @@ impl Reading {
             });
         }
         let app = App::new(views, config.read_api.clone(), &config.region.name, read_keys, process.load.clone(), now);
+        let (soft, streaming) = (lifecycle.soft().clone(), app.clone());
+        lifecycle.spawn("streams", async move {
+            soft.cancelled().await;
+            streaming.end_streams();
+        });
         let layer = EdgeLayer::new("read-api", &config.read_api.http, telemetry);
         let service = yima_read_api::service(app.clone(), demo, &layer);
         lifecycle.spawn_critical("read-api", serve(port, service, &config.read_api.http, lifecycle));

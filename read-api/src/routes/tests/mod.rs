@@ -4,6 +4,7 @@ mod document;
 mod outcomes;
 mod reload;
 mod scans;
+mod stream;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -35,6 +36,8 @@ use crate::config::ReadApiConfig;
 struct Node {
     app: Arc<App>,
     store: Arc<TestStore>,
+    follower: Follower,
+    load: Arc<Load>,
     metrics: PrometheusHandle,
 }
 
@@ -44,11 +47,16 @@ impl Node {
     }
 
     async fn start_busy(busy: f32) -> Self {
+        Self::start_with(busy, |_| ()).await
+    }
+
+    async fn start_with(busy: f32, change: impl FnOnce(&mut ReadApiConfig)) -> Self {
         let (store, recorder) = (TestStore::new(), PrometheusBuilder::new().build_recorder());
         let mut config = ReadApiConfig::default();
         (config.cache.memory_bytes, config.cache.absent_bytes) = (1 << 20, 1 << 20);
+        change(&mut config);
         let views = metrics::with_local_recorder(&recorder, || Views::new(store.clone(), &config.cache, None, now));
-        Follower::start(store.clone(), views.clone(), Duration::from_millis(1), now).await.unwrap();
+        let follower = Follower::start(store.clone(), views.clone(), Duration::from_millis(1), now).await.unwrap();
         let issuer = Issuer::from_pkcs8(&Issuer::generate().unwrap().0, "test").unwrap();
         let jwks = serde_json::to_string(&issuer.jwks()).unwrap();
         let keys = Keys {
@@ -58,8 +66,9 @@ impl Node {
             identity_provider: Verifier::from_jwks(&jwks, "test").unwrap(),
             store: None,
         };
-        let app = App::new(views, config, "xian", keys, Load::fixed(busy), now);
-        Self { app, store, metrics: recorder.handle() }
+        let load = Load::fixed(busy);
+        let app = App::new(views, config, "xian", keys, load.clone(), now);
+        Self { app, store, follower, load, metrics: recorder.handle() }
     }
 
     fn bearer(&self, holder: Holder) -> String {
