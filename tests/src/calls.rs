@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use yima_schema::time::Time;
 
-use crate::{Person, Reply, Yima};
+use crate::{Events, Person, Reply, Yima};
 
 impl Yima {
     /// Exchanges an identity token for a session.
@@ -56,6 +56,14 @@ impl Yima {
     /// `GET /v1/display`, once.
     pub fn display_now(&self, session: &str) -> Reply {
         self.http().get(&format!("{}/v1/display", self.read_url()), session)
+    }
+
+    /// `GET /v1/display/events`.
+    ///
+    /// # Errors
+    /// The status of a refusal.
+    pub fn events(&self, session: &str) -> Result<Events, u16> {
+        self.http().events(&format!("{}/v1/display/events", self.read_url()), session)
     }
 
     /// A fresh code of that citizen.

@@ -6,6 +6,8 @@ use http::{HeaderMap, Request};
 use serde_json::Value;
 use ureq::Agent;
 
+use crate::Events;
+
 /// The client; a clone shares its connections.
 #[derive(Clone)]
 pub struct Http {
@@ -65,6 +67,19 @@ impl Http {
     /// There was no whole answer.
     pub fn ask(&self, url: &str, headers: &[(&str, &str)]) -> Result<Reply, ureq::Error> {
         run(&self.kept, "GET", url, headers, None)
+    }
+
+    /// Asks for a stream of events, on a connection of its own.
+    ///
+    /// # Errors
+    /// The status of what was answered instead.
+    ///
+    /// # Panics
+    /// Without an answer.
+    pub fn events(&self, url: &str, token: &str) -> Result<Events, u16> {
+        let request = self.once.get(url).header("authorization", format!("Bearer {token}"));
+        let answer = request.call().expect("an answer to GET");
+        if answer.status() == 200 { Ok(Events::new(answer.into_body())) } else { Err(answer.status().as_u16()) }
     }
 
     /// `POST` with a token, on a connection of its own: who refuses before reading the body closes the connection.

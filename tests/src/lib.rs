@@ -12,6 +12,7 @@ macro_rules! report {
 mod calls;
 pub mod checker;
 pub mod cluster;
+mod events;
 mod http;
 mod options;
 mod people;
@@ -22,6 +23,7 @@ mod tmpfs;
 mod yima;
 
 pub use cluster::{Cluster, ClusterOptions, Node, resident_bytes};
+pub use events::{Events, ServerSent};
 pub use http::{Http, Reply};
 pub use options::{Options, faketime};
 pub use people::{Person, ago, new_person, now};

@@ -25,6 +25,7 @@ mod shared_cache;
 mod sockets;
 mod start_stop;
 mod step;
+mod streams;
 mod timeline;
 mod upgrade;
 
