@@ -1,6 +1,8 @@
 //! Both pages in a real browser, against a real yima: what a citizen and a guard see, and what they do not.
 
+mod access;
 pub(crate) mod chromium;
+mod live;
 
 use std::io::Write;
 use std::time::Instant;
@@ -27,8 +29,11 @@ fn phone(yima: &Yima, screen: Screen, person: u32) -> Window {
 /// A checkpoint's screen, signed in.
 fn checkpoint(yima: &Yima) -> Window {
     let desk = Window::open(DESK, &format!("{}/checkpoint", yima.read_url()));
+    desk.see("#demo-guard");
+    desk.assert_accessible();
     desk.click("#demo-guard");
     desk.see("#verdict[data-verdict='idle']");
+    desk.assert_accessible();
     desk
 }
 
@@ -66,6 +71,7 @@ fn a_citizen_shows_a_code_and_a_guard_lets_them_through() {
     phone.see_xpath(&format!("//*[@id='clock-time'][.!='{time}']"));
     let code = code(&phone);
     phone.picture("citizen");
+    phone.assert_accessible();
 
     let desk = checkpoint(&yima);
     scan(&desk, &code);
@@ -73,12 +79,14 @@ fn a_citizen_shows_a_code_and_a_guard_lets_them_through() {
     desk.see("#code-input:focus:placeholder-shown");
     assert_eq!(desk.text("#person .who"), format!("{} {}", phone.text("#name"), phone.text("#document")));
     desk.picture("checkpoint");
+    desk.assert_accessible();
 
     // As a scanner types it: into whatever has the focus.
     scan(&desk, "no health code");
     desk.see("#verdict[data-verdict='check'][data-reason='malformed']");
     assert_eq!(desk.text("#person"), "");
     desk.see("#code-input:focus:placeholder-shown");
+    desk.assert_accessible();
 
     assert_clean(&phone, &yima);
     assert_clean(&desk, &yima);
@@ -108,6 +116,7 @@ fn a_positive_test_turns_the_phone_red_by_itself_and_the_guard_stops_its_holder(
         json!(["to_come", "in_force", "past"])
     );
     assert!(phone.text("#decisions li[data-state='in_force']").contains("lab-7"));
+    phone.assert_accessible();
 
     let red = phone.attribute(&format!("#code[data-code]:not([data-code='{green}'])"), "data-code");
     let desk = checkpoint(&yima);
@@ -119,6 +128,7 @@ fn a_positive_test_turns_the_phone_red_by_itself_and_the_guard_stops_its_holder(
     scan(&desk, &green);
     desk.see("#verdict[data-verdict='stop'][data-reason='red']");
     desk.picture("checkpoint-stop");
+    desk.assert_accessible();
     phone.picture("citizen-red");
     assert_clean(&phone, &yima);
     assert_clean(&desk, &yima);
@@ -147,6 +157,7 @@ fn a_guard_looks_up_somebody_without_a_phone() {
     look_up("11010519491231002X");
     desk.see("#verdict[data-verdict='check'][data-reason='not_registered']");
     desk.picture("checkpoint-document");
+    desk.assert_accessible();
     // A scanner goes on as before once the form is left.
     desk.click("#no-code summary");
     desk.click("#verdict");
@@ -162,6 +173,7 @@ fn a_small_phone_shows_everything_in_both_languages() {
     for person in ["0", "1"] {
         phone.see(&format!("button[data-person='{person}']"));
         assert_fits(&phone);
+        phone.assert_accessible();
         phone.click(&format!("button[data-person='{person}']"));
         code(&phone);
         for (lang, words) in [("zh-Hans", ["绿码", "黄码"]), ("en", ["Green", "Yellow"])] {
@@ -195,6 +207,7 @@ fn without_the_service_a_phone_says_so_and_takes_its_code_away() {
     scan(&desk, &code);
     desk.see("#verdict[data-verdict='unchecked'][data-reason='offline']");
     desk.picture("checkpoint-offline");
+    desk.assert_accessible();
     phone.see("#banner:not([hidden])");
     phone.see("#code[data-live='false']");
     let light = "getComputedStyle(document.querySelector('#code .light')).animationPlayState";
@@ -204,4 +217,5 @@ fn without_the_service_a_phone_says_so_and_takes_its_code_away() {
     phone.see("#code:not([data-code]) #qr:empty");
     phone.see("#code-note:not([hidden])");
     phone.picture("citizen-expired");
+    phone.assert_accessible();
 }

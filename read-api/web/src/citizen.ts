@@ -1,8 +1,9 @@
 import { offerCopy } from "./citizen/copy.ts";
 import { CodeFollower, DisplayFollower } from "./citizen/follow.ts";
 import { drawHistory, forgetHistory, offerHistory } from "./citizen/history.ts";
+import { offerLargeType } from "./citizen/large.ts";
 import { showDemoPeople } from "./citizen/people.ts";
-import { clear, draw } from "./citizen/view.ts";
+import { clear, draw, hush } from "./citizen/view.ts";
 import { byId, say } from "./shared/dom.ts";
 import { startLanguage, t, type Word } from "./shared/i18n.ts";
 import { SessionStore } from "./shared/session.ts";
@@ -34,6 +35,7 @@ function signOut(why: Word | null): void {
   byId("health-code").hidden = byId("sign-out").hidden = true;
   byId("sign-in").hidden = false;
   redraw();
+  byId("sign-in").focus();
   void showDemoPeople(signedIn);
 }
 
@@ -49,6 +51,8 @@ function signedIn(session: string): void {
   store.keep(session);
   notice = null;
   show(session);
+  // What had the focus is gone.
+  byId("colour").focus();
 }
 
 function redraw(): void {
@@ -63,12 +67,15 @@ function tick(): void {
 }
 
 offerHistory(() => store.lookup());
+offerLargeType(byId("large"));
 startLanguage(byId("lang"), () => {
+  hush();
   redraw();
   drawHistory();
   offerCopy();
   if (!following) void showDemoPeople(signedIn);
 });
+byId("print").addEventListener("click", () => window.print());
 byId("sign-out").addEventListener("click", () => signOut(null));
 // What is on the screen is from before the pause: say so before anything else.
 document.addEventListener("visibilitychange", redraw);

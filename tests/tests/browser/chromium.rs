@@ -113,6 +113,12 @@ impl Window {
         self.done(element.send_keys(text));
     }
 
+    /// Loads the page again.
+    #[track_caller]
+    pub fn reload(&self) {
+        self.done(self.client().refresh());
+    }
+
     /// What it says, as far as it can be seen.
     #[track_caller]
     pub fn text(&self, css: &str) -> String {
@@ -130,6 +136,26 @@ impl Window {
     #[track_caller]
     pub fn evaluate(&self, expression: &str) -> Value {
         self.done(self.client().execute(&format!("return {expression}"), Vec::new()))
+    }
+
+    /// A command of Chromium's own, beyond WebDriver's (Chrome DevTools protocol).
+    #[track_caller]
+    pub fn devtools(&self, command: &str, parameters: Value) {
+        self.done(self.client().issue_cmd(DevTools(json!({ "cmd": command, "params": parameters }))));
+    }
+
+    /// Nothing that axe-core takes for a serious or critical hindrance, in the state that the page is in.
+    #[track_caller]
+    pub fn assert_accessible(&self) {
+        let axe = concat!(env!("CARGO_MANIFEST_DIR"), "/../read-api/web/node_modules/axe-core/axe.min.js");
+        let axe = fs::read_to_string(axe).expect("building the pages has installed axe-core");
+        self.done(self.client().execute(&axe, Vec::new()));
+        let run = "axe.run().then(({ violations }) => arguments[0](violations), (fault) => arguments[0](`${fault}`))";
+        let found = self.done(self.client().execute_async(run, Vec::new()));
+        let found = found.as_array().unwrap_or_else(|| panic!("axe-core: {found}"));
+        let grave = found.iter().filter(|one| one["impact"] == "serious" || one["impact"] == "critical");
+        let said: Vec<String> = grave.map(|one| format!("{}: {}", one["help"], one["nodes"])).collect();
+        assert!(said.is_empty(), "{}", said.join("\n"));
     }
 
     /// What Chromium had to say about the page since this was asked last: uncaught errors, violations of its content
@@ -213,6 +239,20 @@ fn capabilities(screen: Screen, profile: &Path) -> fantoccini::wd::Capabilities 
         unreachable!("written as an object")
     };
     capabilities
+}
+
+/// chromedriver's command for Chromium's own.
+#[derive(Debug)]
+struct DevTools(Value);
+
+impl WebDriverCompatibleCommand for DevTools {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.0.to_string()))
+    }
 }
 
 /// chromedriver's command for the console's entries, which WebDriver does not have.

@@ -1,7 +1,8 @@
 import { call, get, Refused, secondsHeader } from "../shared/api.ts";
+import { follow, type ServerSent } from "../shared/events.ts";
 import { Poller } from "../shared/poller.ts";
 import { now } from "../shared/time.ts";
-import type { Code, Display } from "../shared/types.ts";
+import type { Code, Display, Told } from "../shared/types.ts";
 
 export type Trouble = "offline" | "busy";
 
@@ -14,8 +15,14 @@ const REFRESH_MS = 1_000;
 // How long after a known transition the old segment may still be on the screen: what clocks and one request need.
 const TRANSITION_GRACE_MS = 2_000;
 const MAX_STALE_MS = 24 * 3_600_000;
+// A stream tells something every 5 s or so. Who hears nothing asks, before what is shown counts as not live.
+const ASK_AFTER_MS = 8_500;
+const SILENCE_MS = 20_000;
 
-/** Keeps one citizen's display current by asking, with its ETag, whether it changed. */
+/**
+ * Keeps one citizen's display current: a stream tells when it is another; while there is none, the page asks again and
+ * again, as often as the server allows.
+ */
 export class DisplayFollower {
   display: Display | null = null;
   /** Every event before this moment is in `display`; ms since 1970, server's clock. */
@@ -24,25 +31,36 @@ export class DisplayFollower {
 
   readonly #session: string;
   readonly #listener: Listener & { newVersion(colourChanged: boolean): void };
-  readonly #poller: Poller;
+  readonly #asking: Poller;
+  #listening: Poller | null = null;
+  /** Ends the stream that is open. */
+  #stream: AbortController | null = null;
+  /** How many events streams have told, and whether one that is open has. */
+  #told = 0;
+  #hears = false;
   #etag: string | null = null;
-  /** When the request that was answered last was sent. */
+  /** When the request that was answered last was sent; what a stream told was not asked for. */
   #askedAt = -Infinity;
+  #refreshMs = REFRESH_MS;
 
   constructor(session: string, listener: Listener & { newVersion(colourChanged: boolean): void }) {
     this.#session = session;
     this.#listener = listener;
-    this.#poller = new Poller(() => this.#load(), {
+    this.#asking = new Poller(() => this.#ask(), {
       failed: (error) => {
         this.trouble = error instanceof Refused && error.busy ? "busy" : "offline";
         listener.changed();
       },
       sessionOver: () => listener.sessionOver(),
     });
+    document.addEventListener("visibilitychange", this.#hide);
   }
 
   stop(): void {
-    this.#poller.stop();
+    this.#asking.stop();
+    this.#listening?.stop();
+    this.#stream?.abort();
+    document.removeEventListener("visibilitychange", this.#hide);
   }
 
   /** What is held is known to be no longer true, or too old to show; it must not be shown as anyone's colour. */
@@ -53,33 +71,82 @@ export class DisplayFollower {
     return missed || this.asOf + MAX_STALE_MS <= now();
   }
 
-  async #load(): Promise<number> {
-    const askedAt = now();
+  async #ask(): Promise<number> {
+    const [askedAt, told] = [now(), this.#told];
     const { body, headers } = await call<Display>("GET", "/v1/display", { bearer: this.#session, etag: this.#etag });
-    const asOf = Date.parse(headers.get("yima-as-of") ?? "");
-    const before = this.display;
     this.trouble = null;
-    this.#askedAt = askedAt;
-    if (body) {
-      this.display = body;
-      this.asOf = asOf;
-      const etag = headers.get("etag");
-      const fresh = etag === null || etag !== this.#etag;
-      this.#etag = etag;
-      if (before && fresh) this.#listener.newVersion(before.colour.code !== body.colour.code);
-    } else if (!(asOf <= this.asOf)) {
-      // Another node may have proved the same version less recently; what was proved once stays proved.
-      this.asOf = asOf;
+    this.#refreshMs = Math.max(REFRESH_MS, secondsHeader(headers, "yima-refresh-after") ?? 0);
+    // What a stream has told meanwhile is no older than this answer, or will be followed by what is newer.
+    if (told === this.#told) {
+      this.#askedAt = askedAt;
+      const asOf = Date.parse(headers.get("yima-as-of") ?? "");
+      if (body) {
+        this.#show(body, asOf, headers.get("etag"));
+        // The stream speaks of what was shown before: the next one begins with what is shown now.
+        this.#stream?.abort();
+      } else this.#prove(asOf);
     }
     this.#listener.changed();
-    return this.#delay(secondsHeader(headers, "yima-refresh-after") ?? 0);
+    const { sessionOver } = this.#listener;
+    // Without a stream the page does as well, only less at once.
+    this.#listening ??= new Poller(() => this.#listen(), { failed: () => undefined, sessionOver });
+    return this.#delay();
   }
 
-  /** The server may ask for fewer visits, but a transition is fetched when it comes. */
-  #delay(askedMs: number): number {
+  async #listen(): Promise<number> {
+    const stream = (this.#stream = new AbortController());
+    try {
+      return await follow("/v1/display/events", {
+        bearer: this.#session,
+        lastEventId: this.#etag,
+        signal: stream.signal,
+        silenceMs: SILENCE_MS,
+        told: (event) => this.#hear(event),
+      });
+    } finally {
+      this.#hears = false;
+      this.#asking.defer(this.#delay());
+    }
+  }
+
+  #hear({ event, id, data }: ServerSent): void {
+    if (data === "") return;
+    const { as_of, display } = JSON.parse(data) as Told;
+    this.#told += 1;
+    this.#hears = true;
+    this.trouble = null;
+    if (event === "display" && display) {
+      this.#askedAt = -Infinity;
+      this.#show(display, Date.parse(as_of), id);
+    } else this.#prove(Date.parse(as_of));
+    this.#listener.changed();
+    this.#asking.defer(this.#delay());
+  }
+
+  #show(display: Display, asOf: number, etag: string | null): void {
+    const before = this.display;
+    this.display = display;
+    this.asOf = asOf;
+    const fresh = etag === null || etag !== this.#etag;
+    this.#etag = etag;
+    if (before && fresh) this.#listener.newVersion(before.colour.code !== display.colour.code);
+  }
+
+  /** Another node may have proved the same version less recently; what was proved once stays proved. */
+  #prove(asOf: number): void {
+    if (!(asOf <= this.asOf)) this.asOf = asOf;
+  }
+
+  /** Nobody looks: nothing has to be told. */
+  #hide = (): void => {
+    if (document.hidden) this.#stream?.abort();
+  };
+
+  /** The server may ask for fewer visits, but a transition is fetched when it comes; a stream tells it by itself. */
+  #delay(): number {
     const toTransition = this.#nextTransition() - now();
-    const usual = Math.max(REFRESH_MS, askedMs);
-    if (toTransition > 0) return Math.min(usual, toTransition + 20);
+    const usual = this.#hears ? ASK_AFTER_MS : this.#refreshMs;
+    if (toTransition > 0) return Math.min(usual, toTransition + (this.#hears ? TRANSITION_GRACE_MS : 20));
     // Just past: the server's clock may be a little behind this one.
     return toTransition > -5_000 ? REFRESH_MS : usual;
   }

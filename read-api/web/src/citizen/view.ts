@@ -31,8 +31,14 @@ export function clear(): void {
   delete byId("colour").dataset["colour"];
   delete byId("code").dataset["code"];
   delete document.body.dataset["colour"];
+  hush();
   say(byId("colour-word"), "");
   drawnFacts = drawnColour = "";
+}
+
+/** What was said is in another language now, or about somebody else. */
+export function hush(): void {
+  say(byId("announce"), "");
 }
 
 let drawnFacts = "";
@@ -66,6 +72,8 @@ function drawColour(display: Display | null, superseded: boolean): void {
   byId("colour").dataset["colour"] = colour;
   document.body.dataset["colour"] = colour;
   byId("colour-shape").replaceChildren(shape(colour));
+  const why = colour === "unknown" ? null : (lookup("reason", display.colour.reason) ?? display.colour.reason);
+  say(byId("announce"), t("announce", [byId("colour-word").textContent, ...(why === null ? [] : [why])].join(" · ")));
 }
 
 function drawCode(follower: CodeFollower, superseded: boolean): void {

@@ -28,6 +28,9 @@ export interface Call {
   bearer?: string | undefined;
   body?: unknown;
   etag?: string | null | undefined;
+  /** The id of the last event that was told, of a stream. */
+  lastEventId?: string | null | undefined;
+  accept?: string;
   signal?: AbortSignal | undefined;
   timeoutMs?: number;
 }
@@ -39,31 +42,43 @@ export interface Answer<T> {
 }
 
 /**
- * One request. Tokens go in the header, never in the URL; the browser's cache is never asked. It keeps nothing of a POST
- * anyway, and `no-store` would send `Cache-Control: no-cache`, by which a scan asks past the server's cache.
+ * One request, to the head of its answer. Tokens go in the header, never in the URL; the browser's cache is never asked. It
+ * keeps nothing of a POST anyway, and `no-store` would send `Cache-Control: no-cache`, by which a scan asks past the
+ * server's cache.
  */
-export async function call<T>(method: "GET" | "POST", path: string, options: Call = {}): Promise<Answer<T>> {
-  const headers = new Headers({ accept: "application/json" });
+export async function request(
+  method: "GET" | "POST",
+  path: string,
+  options: Call,
+  signal: AbortSignal,
+): Promise<Response> {
+  const headers = new Headers({ accept: options.accept ?? "application/json" });
   if (options.bearer) headers.set("authorization", `Bearer ${options.bearer}`);
   if (options.etag) headers.set("if-none-match", options.etag);
+  if (options.lastEventId) headers.set("last-event-id", options.lastEventId);
   const cache = method === "POST" ? "default" : "no-store";
-  const init: RequestInit = { method, headers, cache, credentials: "omit", redirect: "error" };
+  const init: RequestInit = { method, headers, cache, credentials: "omit", redirect: "error", signal };
   if (options.body !== undefined) {
     headers.set("content-type", "application/json");
     init.body = JSON.stringify(options.body);
   }
+  const response = await fetch(path, init);
+  observeServerClock(response.headers.get("date"));
+  if (!response.ok && response.status !== 304) throw new Refused(response.status, retryAfterMs(response.headers));
+  return response;
+}
+
+/** One request and its whole answer. */
+export async function call<T>(method: "GET" | "POST", path: string, options: Call = {}): Promise<Answer<T>> {
 
   // AbortSignal.any is younger than many phones, so time-out and caller share one controller.
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), options.timeoutMs ?? 8_000);
   options.signal?.addEventListener("abort", () => abort.abort(), { once: true });
-  init.signal = abort.signal;
   try {
-    const response = await fetch(path, init);
-    observeServerClock(response.headers.get("date"));
-    if (response.status === 304) return { body: null, headers: response.headers };
-    if (!response.ok) throw new Refused(response.status, retryAfterMs(response.headers));
-    return { body: (await response.json()) as T, headers: response.headers };
+    const response = await request(method, path, options, abort.signal);
+    const body = response.status === 304 ? null : ((await response.json()) as T);
+    return { body, headers: response.headers };
   } catch (cause) {
     throw cause instanceof Refused ? cause : new Unreachable("no answer", { cause });
   } finally {

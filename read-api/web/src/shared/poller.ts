@@ -33,6 +33,11 @@ export class Poller {
     else this.#schedule(0);
   }
 
+  /** Puts the next run off, or forward; one that is under way says itself when the next is. */
+  defer(delayMs: number): void {
+    if (!this.#running) this.#schedule(delayMs);
+  }
+
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);

@@ -19,8 +19,9 @@ export class SessionStore {
     sessionStorage.setItem(this.#key, token);
   }
 
+  /** Nothing of whoever signed out stays in the tab, not even how they liked the page. */
   forget(): void {
-    sessionStorage.removeItem(this.#key);
+    sessionStorage.clear();
   }
 }
 

@@ -38,6 +38,12 @@ export interface Display {
   next_transition_at: string | null;
 }
 
+/** An event of `GET /v1/display/events`; without a display what is shown is still true. */
+export interface Told {
+  as_of: string;
+  display?: Display;
+}
+
 /** `GET /v1/code`. */
 export interface Code {
   code: string;

@@ -1,0 +1,65 @@
+//! How the citizen's page comes to know that something changed: told by a stream, or by asking where there is none.
+
+use serde_json::json;
+use yima_schema::time::HOUR;
+use yima_tests::{Options, Person, Yima};
+
+use super::chromium::Window;
+use super::{PHONE, assert_clean};
+
+/// Displays that were asked for, each answered.
+const ASKED: &str =
+    "performance.getEntriesByType('resource').filter((entry) => entry.name.endsWith('/v1/display')).length";
+
+/// A phone with a green code, and whose it is.
+fn green(yima: &Yima) -> (Window, Person) {
+    let phone = Window::open(PHONE, &yima.read_url());
+    phone.see("button[data-person='0']");
+    let person = Person { document: phone.text("button[data-person='0'] small") };
+    phone.click("button[data-person='0']");
+    phone.see("#colour[data-colour='green']");
+    (phone, person)
+}
+
+fn turn_red(yima: &Yima, person: &Person) {
+    let test = person.test("live-1", "positive", HOUR);
+    assert_eq!(yima.event(&yima.agency_token("lab-7"), &test), "accepted");
+}
+
+#[test]
+fn a_change_is_told_without_a_question_and_said_once() {
+    let yima = Yima::start(Options::default());
+    let (phone, person) = green(&yima);
+    while yima.metric("display_streams_open", &[]) < 1.0 {}
+    phone.evaluate(
+        "void (window.said = []), new MutationObserver(() => said.push(document.getElementById('announce').textContent))
+            .observe(document.getElementById('announce'), { childList: true, characterData: true, subtree: true })",
+    );
+    // What was told keeps the page live, and is not said aloud.
+    let as_of = phone.attribute("#as-of", "datetime");
+    phone.see(&format!("#as-of[datetime]:not([datetime='{as_of}'])"));
+    phone.see("#code[data-live='true']");
+    turn_red(&yima, &person);
+    phone.see("#colour[data-colour='red']");
+    assert_eq!(phone.evaluate(ASKED), json!(1), "it asked once, when it was opened");
+    let said = phone.evaluate("said");
+    let said: Vec<String> = serde_json::from_value(said).expect("a list of texts");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains(&phone.text("#colour-word")) && said[0].contains(" · "), "{said:?}");
+    assert_clean(&phone, &yima);
+
+    // Nobody looks any more.
+    phone.click("#sign-out");
+    while yima.metric("display_streams_open", &[]) > 0.0 {}
+}
+
+#[test]
+fn without_a_stream_the_page_asks() {
+    let yima = Yima::start(Options::default().env("YIMA_READ_API__STREAMS__MAX_OPEN", 0));
+    let (phone, person) = green(&yima);
+    turn_red(&yima, &person);
+    phone.see("#colour[data-colour='red']");
+    phone.see("#code[data-live='true']");
+    assert!(yima.metric("display_streams_refused_total", &["reason=\"full\""]) > 0.0);
+    assert_ne!(phone.evaluate(ASKED), json!(1));
+}
