@@ -3,6 +3,7 @@
 mod access;
 pub(crate) mod chromium;
 mod live;
+mod measure;
 
 use std::io::Write;
 use std::time::Instant;

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fantoccini::error::CmdError;
 use fantoccini::wd::WebDriverCompatibleCommand;
@@ -111,6 +111,25 @@ impl Window {
     pub fn type_into(&self, css: &str, text: &str) {
         let element = self.see(css);
         self.done(element.send_keys(text));
+    }
+
+    /// Opens another page.
+    #[track_caller]
+    pub fn go_to(&self, url: &str) {
+        self.done(self.client().goto(url));
+    }
+
+    /// Waits until an expression has a number.
+    #[track_caller]
+    pub fn wait_for_number(&self, expression: &str) -> f64 {
+        let begun = Instant::now();
+        loop {
+            if let Some(number) = self.evaluate(expression).as_f64() {
+                return number;
+            }
+            assert!(begun.elapsed() < DEADLINE, "no number in {DEADLINE:?}: {expression}");
+            std::thread::sleep(PERIOD);
+        }
     }
 
     /// Loads the page again.
