@@ -120,6 +120,8 @@ pub struct StreamsConfig {
     pub max_open: usize,
     /// Of one person; one more is refused. Default 4.
     pub max_per_person: usize,
+    /// From so busy on (`runtime_busy_ratio`) none is opened; 0.1 above, those that are open end. Default 0.6; above 1: never.
+    pub max_busy: f32,
     /// How often a stream on which nothing changes tells of which moment that is true; it then looks whether the node is busy, too. Plus up
     /// to a quarter. Milliseconds, default 5,000, at least 100; pages take what is 10 s old for out of date.
     #[serde(rename = "report_every_ms", deserialize_with = "config::ms")]
@@ -134,6 +136,7 @@ impl Default for StreamsConfig {
         Self {
             max_open: 5_000,
             max_per_person: 4,
+            max_busy: 0.6,
             report_every: Duration::from_secs(5),
             max_age: Duration::from_secs(600),
         }

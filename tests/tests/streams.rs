@@ -6,7 +6,10 @@ use serde_json::json;
 use yima_schema::time::HOUR;
 use yima_tests::{Events, Options, Yima, new_person, now};
 
-use crate::shared;
+/// An instance of its own, which opens streams also when the machine has much else to do.
+fn start(options: Options) -> Yima {
+    Yima::start(options.env("YIMA_READ_API__STREAMS__MAX_BUSY", 2))
+}
 
 /// The colours that the events tell, one after another; those that tell nothing new are left out.
 fn colours(events: Events) -> impl Iterator<Item = String> {
@@ -16,7 +19,7 @@ fn colours(events: Events) -> impl Iterator<Item = String> {
 
 #[test]
 fn a_phone_is_told_what_a_display_would_say_as_soon_as_it_is_accepted() {
-    let (yima, person) = (shared(), new_person());
+    let (yima, person) = (start(Options::default()), new_person());
     let lab = yima.agency_token("lab-7");
     assert_eq!(yima.event(&lab, &person.test("s-1", "negative", HOUR * 2)), "accepted");
     let session = yima.session_of(&person);
@@ -38,7 +41,7 @@ fn a_phone_is_told_what_a_display_would_say_as_soon_as_it_is_accepted() {
 
 #[test]
 fn a_colour_that_changes_by_itself_is_told_when_it_does() {
-    let (yima, person) = (shared(), new_person());
+    let (yima, person) = (start(Options::default()), new_person());
     let session = yima.session_of(&person);
     let until = now().plus(Duration::from_secs(3));
     let data = json!({"colour": "yellow", "reason": "close_contact", "until": until.to_string()});
@@ -54,7 +57,7 @@ fn a_colour_that_changes_by_itself_is_told_when_it_does() {
 
 #[test]
 fn open_streams_hold_up_no_stop() {
-    let mut yima = Yima::start(Options::default());
+    let mut yima = start(Options::default());
     let people: Vec<_> = (0..20).map(|_| new_person()).collect();
     let mut streams: Vec<Events> = Vec::new();
     for person in &people {
@@ -75,7 +78,7 @@ fn open_streams_hold_up_no_stop() {
 
 #[test]
 fn a_phone_that_went_away_gives_its_place_back() {
-    let yima = Yima::start(Options::default().env("YIMA_READ_API__STREAMS__MAX_OPEN", 1));
+    let yima = start(Options::default().env("YIMA_READ_API__STREAMS__MAX_OPEN", 1));
     let (me, other) = (new_person(), new_person());
     let (mine, others) = (yima.session_of(&me), yima.session_of(&other));
     let mut events = yima.events(&mine).expect("a stream");

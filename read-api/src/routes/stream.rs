@@ -24,10 +24,8 @@ use crate::app::{App, Citizen, no_answer};
 use crate::cache::entry::Display;
 use crate::cache::{Answer, NoAnswer, NoPlace, Watcher};
 
-/// From so busy on no stream is opened.
-const REFUSED_FROM: f32 = 0.6;
-/// From so busy on those that are open end, each when it would report.
-const ENDED_FROM: f32 = 0.7;
+/// So much above the share from which no stream is opened, those that are open end, each when it would report.
+const ENDED_ABOVE: f32 = 0.1;
 /// After this, and up to twice as long, whoever was refused or sent away may come again.
 const COME_AGAIN_S: u32 = 30;
 /// After this, and up to three times as long, a stream that ended otherwise is opened again.
@@ -55,10 +53,10 @@ pub async fn stream(State(app): State<Arc<App>>, request: HeaderMap) -> Result<R
     let now = (app.clock)();
     let Citizen { session, expires_at, subject } = app.citizen(&request, now)?;
     let remaining = app.limits.stream.take(session, 1)?;
-    if app.load.busy() >= REFUSED_FROM {
+    let config = &app.config.streams;
+    if app.load.busy() >= config.max_busy {
         return Err(refused(Reason::Busy).into());
     }
-    let config = &app.config.streams;
     let watcher = app.views.watch(subject, config.max_open, config.max_per_person).map_err(|no_place| {
         refused(match no_place {
             NoPlace::Full => Reason::Full,
@@ -155,7 +153,7 @@ impl Open {
                 return None;
             }
             let is_due = self.report_at <= Instant::now();
-            if is_due && self.app.load.busy() >= ENDED_FROM {
+            if is_due && self.app.load.busy() >= self.app.config.streams.max_busy + ENDED_ABOVE {
                 // The last word: the page asks for its displays meanwhile, as often as the service can bear.
                 self.ends_at = Instant::now();
                 return Some(Event::default().retry(Duration::from_secs(come_again_s().into())));

@@ -1,5 +1,7 @@
 //! How the citizen's page comes to know that something changed: told by a stream, or by asking where there is none.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use yima_schema::time::HOUR;
 use yima_tests::{Options, Person, Yima};
@@ -21,6 +23,14 @@ fn green(yima: &Yima) -> (Window, Person) {
     (phone, person)
 }
 
+/// Until so many are open.
+fn wait_for_streams(yima: &Yima, open: u32) {
+    let begun = Instant::now();
+    while yima.metric("display_streams_open", &[]) != f64::from(open) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "not {open} streams");
+    }
+}
+
 fn turn_red(yima: &Yima, person: &Person) {
     let test = person.test("live-1", "positive", HOUR);
     assert_eq!(yima.event(&yima.agency_token("lab-7"), &test), "accepted");
@@ -28,9 +38,9 @@ fn turn_red(yima: &Yima, person: &Person) {
 
 #[test]
 fn a_change_is_told_without_a_question_and_said_once() {
-    let yima = Yima::start(Options::default());
+    let yima = Yima::start(Options::default().env("YIMA_READ_API__STREAMS__MAX_BUSY", 2));
     let (phone, person) = green(&yima);
-    while yima.metric("display_streams_open", &[]) < 1.0 {}
+    wait_for_streams(&yima, 1);
     phone.evaluate(
         "void (window.said = []), new MutationObserver(() => said.push(document.getElementById('announce').textContent))
             .observe(document.getElementById('announce'), { childList: true, characterData: true, subtree: true })",
@@ -50,7 +60,7 @@ fn a_change_is_told_without_a_question_and_said_once() {
 
     // Nobody looks any more.
     phone.click("#sign-out");
-    while yima.metric("display_streams_open", &[]) > 0.0 {}
+    wait_for_streams(&yima, 0);
 }
 
 #[test]

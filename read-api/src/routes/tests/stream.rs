@@ -124,7 +124,7 @@ async fn a_busy_node_opens_none_and_ends_those_that_are_open() {
     node.change(1).await;
     let mut events = node.stream(&node.citizen(1), None).await;
     events.next().await.unwrap();
-    node.load.set(0.7);
+    node.load.set(0.71);
     // A change is told all the same: that is less work than to be asked for it.
     node.change(1).await;
     assert_eq!(events.expect("event").await, "display");

@@ -42,6 +42,7 @@ export class DisplayFollower {
   /** When the request that was answered last was sent; what a stream told was not asked for. */
   #askedAt = -Infinity;
   #refreshMs = REFRESH_MS;
+  #stopped = false;
 
   constructor(session: string, listener: Listener & { newVersion(colourChanged: boolean): void }) {
     this.#session = session;
@@ -57,6 +58,7 @@ export class DisplayFollower {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#asking.stop();
     this.#listening?.stop();
     this.#stream?.abort();
@@ -74,6 +76,7 @@ export class DisplayFollower {
   async #ask(): Promise<number> {
     const [askedAt, told] = [now(), this.#told];
     const { body, headers } = await call<Display>("GET", "/v1/display", { bearer: this.#session, etag: this.#etag });
+    if (this.#stopped) return 0;
     this.trouble = null;
     this.#refreshMs = Math.max(REFRESH_MS, secondsHeader(headers, "yima-refresh-after") ?? 0);
     // What a stream has told meanwhile is no older than this answer, or will be followed by what is newer.
