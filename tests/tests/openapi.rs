@@ -70,6 +70,9 @@ fn examples_are_taken_and_answers_have_the_described_shape() {
         let api = description(&yima, &base);
         for (method, path, operation) in operations(&api) {
             let (url, token) = (format!("{base}{path}"), token(&yima, &operation));
+            if operation["responses"]["200"]["content"]["text/event-stream"].is_object() {
+                continue; // it has no end; `streams.rs` reads it
+            }
             if method == "GET" {
                 assert_described(&api, &operation, &yima.http().get(&url, &token));
                 continue;
