@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use yima_schema::time::{DAY, HOUR};
 use yima_service::config;
-use yima_service::http::HttpLimits;
+use yima_service::http::{HttpLimits, TlsConfig};
 use yima_service::rate::RateConfig;
 
 /// Section `read_api`.
@@ -17,6 +17,8 @@ use yima_service::rate::RateConfig;
 pub struct ReadApiConfig {
     /// Address of the public port. Default `127.0.0.1:8080`.
     pub bind: SocketAddr,
+    /// TLS of that port. Default: none.
+    pub tls: Option<TlsConfig>,
     /// Connections, headers, requests.
     pub http: HttpLimits,
     /// The cache and its proof.
@@ -42,6 +44,7 @@ impl Default for ReadApiConfig {
     fn default() -> Self {
         Self {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            tls: None,
             http: HttpLimits::default(),
             cache: CacheConfig::default(),
             limits: Limits::default(),

@@ -20,6 +20,7 @@ mod region;
 mod shared_cache;
 mod stored;
 mod tmpfs;
+mod tls;
 mod yima;
 
 pub use cluster::{Cluster, ClusterOptions, Node, resident_bytes};
@@ -31,4 +32,5 @@ pub use region::Region;
 pub use shared_cache::{SharedCache, Software};
 pub use stored::{OfOne, Stored, assert_same_folds};
 pub use tmpfs::Tmpfs;
+pub use tls::{CertificateFiles, Secure};
 pub use yima::{NotStarted, Yima};

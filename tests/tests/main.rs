@@ -28,6 +28,7 @@ mod step;
 mod streams;
 mod timeline;
 mod upgrade;
+mod tls;
 
 use std::sync::{Arc, Mutex, Weak};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use yima_service::config;
-use yima_service::http::HttpLimits;
+use yima_service::http::{HttpLimits, TlsConfig};
 use yima_service::rate::RateConfig;
 
 use crate::refold::RefoldConfig;
@@ -17,6 +17,8 @@ use crate::refold::RefoldConfig;
 pub struct WriterConfig {
     /// Address of the public port. Default `127.0.0.1:8081`.
     pub bind: SocketAddr,
+    /// TLS of that port. Default: none.
+    pub tls: Option<TlsConfig>,
     /// Connections, headers, requests. `max_in_flight` (here 256 by default) times the largest body bounds the memory.
     pub http: HttpLimits,
     /// Rows of one agency. Default 20,000 per second; a large upload is paced, not refused.
@@ -35,6 +37,7 @@ impl Default for WriterConfig {
             HttpLimits { max_in_flight: IN_FLIGHT, request_timeout: Duration::from_secs(120), ..HttpLimits::default() };
         Self {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
+            tls: None,
             http,
             events: RateConfig::new(20_000, Duration::from_secs(1)),
             body_timeout: Duration::from_secs(30),

@@ -7,6 +7,7 @@ use yima_read_api::cache::modules::Refused;
 use yima_schema::rules::RulesFault;
 use yima_schema::subject::DocumentFault;
 use yima_service::config::Faults;
+use yima_service::http::TlsFault;
 use yima_service::telemetry::TelemetryFault;
 use yima_store::StoreError;
 
@@ -77,6 +78,14 @@ pub enum Failure {
         address: std::net::SocketAddr,
         /// The system's word.
         why: String,
+    },
+    /// The files of a public port's TLS.
+    #[error("{section}.{fault}")]
+    Tls {
+        /// Whose settings name them.
+        section: &'static str,
+        /// What is wrong.
+        fault: TlsFault,
     },
     /// A document on the command line.
     #[error("DOCUMENT: {0}")]

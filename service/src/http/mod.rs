@@ -9,6 +9,7 @@ pub mod public;
 mod request_id;
 mod route;
 mod serve;
+mod tls;
 
 use axum::Router;
 use yima_schema::problem::{Problem, ProblemType};
@@ -17,6 +18,7 @@ pub use edge::{Edge, EdgeFuture, EdgeLayer};
 pub use limits::HttpLimits;
 pub use problem::Failure;
 pub use serve::serve;
+pub use tls::{Tls, TlsConfig, TlsFault};
 
 /// A finished router: 404 and 405 (with `Allow`) as problem documents, and `layer` around every route and both of these.
 pub fn finish(router: Router, layer: &EdgeLayer) -> Router {

@@ -1,4 +1,4 @@
-//! The accept loop: HTTP/1.1 over TCP. TLS and HTTP/2 are the balancer's job.
+//! The accept loop: HTTP/1.1 over TCP, or over TLS. HTTP/2 is the balancer's job.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -12,11 +12,12 @@ use axum::response::Response;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::Service;
 
-use super::HttpLimits;
+use super::{HttpLimits, Tls};
 use crate::lifecycle::Lifecycle;
 
 /// What a connection over the limit gets, whatever it asks.
@@ -27,9 +28,12 @@ const FULL: &[u8] =
 /// after its answer. The hard stop drops them. The future ends with accepting; connections are tasks of `lifecycle`.
 ///
 /// A connection over `max_connections` is accepted, told 503 and closed at once: left in the backlog, its client would wait for nothing.
+/// With `tls` it is closed without a word, since saying it takes the handshake that there is no room for.
+///
 /// `app` is a [`axum::Router`] or any service of the same shape that is ready always, such as one that answers a hot path before the router.
 pub fn serve<S>(
     listener: TcpListener,
+    tls: Option<Tls>,
     app: S,
     limits: &HttpLimits,
     lifecycle: &Lifecycle,
@@ -45,6 +49,12 @@ where
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_read_timeout)
         .max_buf_size(limits.max_header_bytes.max(8_192));
+    if let Some(tls) = &tls {
+        let (watching, soft) = (tls.watch(), lifecycle.soft().clone());
+        lifecycle.spawn("certificate", async move {
+            soft.run_until_cancelled(watching).await;
+        });
+    }
     async move {
         while let Some(accepted) = lifecycle.soft().run_until_cancelled(listener.accept()).await {
             let stream = match accepted {
@@ -56,25 +66,39 @@ where
             };
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
                 refused.increment(1);
-                // A new socket takes as much at once; if not, closing says it too.
-                let _best_effort = stream.try_write(FULL);
+                if tls.is_none() {
+                    // A new socket takes as much at once; if not, closing says it too.
+                    let _best_effort = stream.try_write(FULL);
+                }
                 continue;
             };
-            let connection = connection(stream, app.clone(), http.clone(), lifecycle.clone());
-            lifecycle.tasks().spawn(async move {
-                connection.await;
-                drop(place);
-            });
+            // Answers are written whole, so waiting for more to send only delays them.
+            let _only_slower = stream.set_nodelay(true);
+            let (app, http, lifecycle) = (app.clone(), http.clone(), lifecycle.clone());
+            let tasks = lifecycle.tasks().clone();
+            // Two kinds of task, so that a plain connection has no room in it for what TLS needs.
+            match tls.clone() {
+                None => drop(tasks.spawn(async move {
+                    connection(stream, app, http, lifecycle).await;
+                    drop(place);
+                })),
+                Some(tls) => drop(tasks.spawn(async move {
+                    let soft = lifecycle.soft().child_token();
+                    if let Some(Some(stream)) = soft.run_until_cancelled(tls.accept(stream)).await {
+                        connection(stream, tls.around(app), http, lifecycle).await;
+                    }
+                    drop(place);
+                })),
+            }
         }
     }
 }
 
-async fn connection<S>(stream: TcpStream, app: S, http: http1::Builder, lifecycle: Lifecycle)
+async fn connection<I, S>(stream: I, app: S, http: http1::Builder, lifecycle: Lifecycle)
 where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
-    // Answers are written whole, so waiting for more to send only delays them.
-    let _only_slower = stream.set_nodelay(true);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), OneByOne(RefCell::new(app))));
     // A token of its own: all connections polling one token would share its lock.
     let soft = lifecycle.soft().child_token();

@@ -1,13 +1,12 @@
 //! Section `store.cql.tls`: PEM files, read once at the start.
 
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
+use yima_service::pem::PemFile;
 
 use crate::error::Failure;
 
@@ -34,8 +33,9 @@ impl TlsConfig {
     /// One cannot be read or is not what it should be; names the setting and the file.
     pub fn client(&self) -> Result<Arc<ClientConfig>, Failure> {
         let mut roots = RootCertStore::empty();
-        for certificate in certificates(CA_FILE, &self.ca_file)? {
-            roots.add(certificate).map_err(|e| unusable(CA_FILE, &self.ca_file, &e))?;
+        let ca = PemFile::read(&self.ca_file);
+        for certificate in ca.certificates().map_err(|e| unusable(CA_FILE, &e))? {
+            roots.add(certificate).map_err(|e| unusable(CA_FILE, &ca.fault(e)))?;
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
@@ -45,9 +45,10 @@ impl TlsConfig {
         let client = match (&self.cert_file, &self.key_file) {
             (None, None) => builder.with_no_client_auth(),
             (Some(cert_file), Some(key_file)) => {
-                let chain = certificates(CERT_FILE, cert_file)?;
-                let key = PrivateKeyDer::from_pem_file(key_file).map_err(|e| unreadable(KEY_FILE, key_file, &e))?;
-                builder.with_client_auth_cert(chain, key).map_err(|e| unusable(KEY_FILE, key_file, &e))?
+                let chain = PemFile::read(cert_file).certificates().map_err(|e| unusable(CERT_FILE, &e))?;
+                let key_file = PemFile::read(key_file);
+                let key = key_file.private_key().map_err(|e| unusable(KEY_FILE, &e))?;
+                builder.with_client_auth_cert(chain, key).map_err(|e| unusable(KEY_FILE, &key_file.fault(e)))?
             }
             (Some(_), None) => return Err(Failure::setting(KEY_FILE, format!("expected with {CERT_FILE}"))),
             (None, Some(_)) => return Err(Failure::setting(CERT_FILE, format!("expected with {KEY_FILE}"))),
@@ -56,24 +57,6 @@ impl TlsConfig {
     }
 }
 
-fn certificates(setting: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let certificates = read.map_err(|e| unreadable(setting, path, &e))?;
-    if certificates.is_empty() {
-        return Err(unreadable(setting, path, &pem::Error::NoItemsFound));
-    }
-    Ok(certificates)
-}
-
-/// Never with what the file has in it: one of them is a private key.
-fn unreadable(setting: &'static str, path: &Path, fault: &pem::Error) -> Failure {
-    if let pem::Error::Io(fault) = fault {
-        return unusable(setting, path, fault);
-    }
-    let expected = if setting == KEY_FILE { "expected a private key (PEM)" } else { "expected certificates (PEM)" };
-    unusable(setting, path, &expected)
-}
-
-fn unusable(setting: &'static str, path: &Path, why: &dyn Display) -> Failure {
-    Failure::setting(setting, format!("{}: {why}", path.display()))
+fn unusable(setting: &'static str, fault: &dyn Display) -> Failure {
+    Failure::setting(setting, fault.to_string())
 }

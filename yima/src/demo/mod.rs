@@ -13,7 +13,9 @@ use crate::config::Config;
 
 /// What to open, and three commands that work when pasted.
 pub fn greeting(options: &Options, config: &Config, people: People) -> String {
-    let (read, write) = (config.read_api.bind, config.writer.bind);
+    let url = |is_tls: bool, address| format!("{}://{address}", if is_tls { "https" } else { "http" });
+    let read = url(config.read_api.tls.is_some(), config.read_api.bind);
+    let write = url(config.writer.tls.is_some(), config.writer.bind);
     let program = std::env::current_exe().map_or_else(|_| "yima".into(), |path| path.display().to_string());
     let yima = format!("{program} --data-dir {}", options.data_dir.display());
     let citizen = document_number(0);
@@ -24,16 +26,16 @@ pub fn greeting(options: &Options, config: &Config, people: People) -> String {
         r#"
 yima runs with {people} people. Open:
 
-  http://{read}/            a citizen's phone
-  http://{read}/checkpoint  a checkpoint
+  {read}/            a citizen's phone
+  {read}/checkpoint  a checkpoint
 
 Try (the second shows a code, the third turns it red):
 
-  SESSION=$(curl -s -X POST http://{read}/v1/sessions -H "Authorization: Bearer $({yima} token citizen {citizen})" | cut -d '"' -f 4)
+  SESSION=$(curl -s -X POST {read}/v1/sessions -H "Authorization: Bearer $({yima} token citizen {citizen})" | cut -d '"' -f 4)
 
-  curl -i http://{read}/v1/display -H "Authorization: Bearer $SESSION"
+  curl -i {read}/v1/display -H "Authorization: Bearer $SESSION"
 
-  curl -i http://{write}/v1/events -H 'Content-Type: application/json' -H "Authorization: Bearer $({yima} token agency lab-7)" -d '{event}'
+  curl -i {write}/v1/events -H 'Content-Type: application/json' -H "Authorization: Bearer $({yima} token agency lab-7)" -d '{event}'
 "#,
         people = people.population
     )

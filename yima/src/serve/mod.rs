@@ -17,7 +17,7 @@ use yima_schema::rules::Rules;
 use yima_schema::subject::PseudonymKey;
 use yima_service::admin;
 use yima_service::clock::now;
-use yima_service::http::{HttpLimits, serve};
+use yima_service::http::{HttpLimits, Tls, TlsConfig, serve};
 use yima_service::jwt::Verifier;
 use yima_service::lifecycle::Lifecycle;
 use yima_service::load::Load;
@@ -85,14 +85,24 @@ async fn start(
     telemetry.upkeep(&lifecycle);
     let load = Load::watch(&lifecycle, telemetry.metrics());
     let admin = listen("admin.listen", config.admin.listen).await?;
-    let read_port = if role.reads() { Some(listen("read_api.bind", config.read_api.bind).await?) } else { None };
-    let write_port = if role.writes() { Some(listen("writer.bind", config.writer.bind).await?) } else { None };
+    let read_port = if role.reads() {
+        let tls = tls("read-api", "read_api.tls", config.read_api.tls.as_ref())?;
+        Some((listen("read_api.bind", config.read_api.bind).await?, tls))
+    } else {
+        None
+    };
+    let write_port = if role.writes() {
+        let tls = tls("writer", "writer.tls", config.writer.tls.as_ref())?;
+        Some((listen("writer.bind", config.writer.bind).await?, tls))
+    } else {
+        None
+    };
     let modules = if role.reads() { Some(Modules::new(&config.read_api.cache)?) } else { None };
     let mut router = admin::router(lifecycle.readiness().clone(), telemetry.metrics().clone());
     if let Some(modules) = modules.clone() {
         router = router.route("/cache", get(async move || Json(modules.describe())));
     }
-    lifecycle.spawn_critical("admin", serve(admin, router, &HttpLimits::default(), &lifecycle));
+    lifecycle.spawn_critical("admin", serve(admin, None, router, &HttpLimits::default(), &lifecycle));
 
     if backup::unfinished(&options.data_dir) {
         return Err(Failure::RestoreUnfinished(options.data_dir.clone()));
@@ -203,6 +213,13 @@ impl Process<'_> {
             );
         }
     }
+}
+
+/// A public port, and how it is spoken to.
+type Port = (TcpListener, Option<Tls>);
+
+fn tls(service: &'static str, section: &'static str, config: Option<&TlsConfig>) -> Result<Option<Tls>, Failure> {
+    config.map(|config| Tls::load(service, config)).transpose().map_err(|fault| Failure::Tls { section, fault })
 }
 
 async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use tokio::net::TcpListener;
 use yima_read_api::app::{App, Keys};
 use yima_read_api::cache::Views;
 use yima_read_api::cache::audit::Audit;
@@ -15,7 +14,7 @@ use yima_schema::subject::PseudonymKey;
 use yima_service::clock::now;
 use yima_service::http::{EdgeLayer, serve};
 
-use super::Process;
+use super::{Port, Process};
 use crate::Options;
 use crate::config::Config;
 use crate::demo::identity_provider;
@@ -70,7 +69,7 @@ impl Reading {
         people: People,
         modules: Arc<Modules>,
         disk: Option<DiskTier>,
-        port: TcpListener,
+        (port, tls): Port,
     ) -> Result<Self, Failure> {
         let Process { config, telemetry, lifecycle, keys, pseudonyms, rules, store, .. } = process;
         let read_keys = Keys {
@@ -122,7 +121,7 @@ impl Reading {
         });
         let layer = EdgeLayer::new("read-api", &config.read_api.http, telemetry);
         let service = yima_read_api::service(app.clone(), demo, &layer);
-        lifecycle.spawn_critical("read-api", serve(port, service, &config.read_api.http, lifecycle));
+        lifecycle.spawn_critical("read-api", serve(port, tls, service, &config.read_api.http, lifecycle));
         Ok(Self { app })
     }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::net::TcpListener;
 use yima_service::clock::now;
 use yima_service::http::{EdgeLayer, finish, serve};
 use yima_writer::app::App;
@@ -12,7 +11,7 @@ use yima_writer::fold::Folder;
 use yima_writer::follow::MarkFollower;
 use yima_writer::refold::Refold;
 
-use super::Process;
+use super::{Port, Process};
 use crate::config::Role;
 use crate::demo::{identity_provider, load};
 use crate::error::Failure;
@@ -32,7 +31,7 @@ impl Writing {
     ///
     /// # Errors
     /// The store's, or a key that cannot be used.
-    pub(super) async fn start(process: &Process<'_>, port: TcpListener) -> Result<Self, Failure> {
+    pub(super) async fn start(process: &Process<'_>, (port, tls): Port) -> Result<Self, Failure> {
         let Process { role, population, options, config, telemetry, lifecycle, keys, pseudonyms, rules, store, .. } =
             process;
         let verifier = process.verifier()?;
@@ -66,7 +65,7 @@ impl Writing {
             Some(_) => Router::new(),
         };
         let router = finish(yima_writer::router(app.clone()).merge(demo), &layer);
-        lifecycle.spawn_critical("writer", serve(port, router, &config.writer.http, lifecycle));
+        lifecycle.spawn_critical("writer", serve(port, tls, router, &config.writer.http, lifecycle));
         Ok(Self { app, folder })
     }
 

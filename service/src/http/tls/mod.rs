@@ -1,0 +1,180 @@
+//! TLS on a public port: HTTP/1.1 inside TLS 1.2 or 1.3, with a certificate that can be replaced while the port is served.
+
+mod certificate;
+
+use std::convert::Infallible;
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use axum::http::header::STRICT_TRANSPORT_SECURITY;
+use axum::response::Response;
+use pin_project_lite::pin_project;
+use rustls::ServerConfig;
+use serde::Deserialize;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tower::Service;
+
+use crate::config;
+use crate::pem::PemFault;
+use certificate::Certificate;
+
+/// The first byte of a client that speaks TLS: a record of type handshake (RFC 8446 section 5.1).
+const HANDSHAKE: u8 = 22;
+/// What a client gets that speaks plain HTTP instead.
+const PLAIN: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nCache-Control: no-store\r\nContent-Length: 42\r\n\
+    Connection: close\r\n\r\nThis port speaks TLS: ask it by https://.\n";
+
+/// TLS of one port. The files are watched: a new pair is shown to new connections within seconds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The certificate, then those between it and the authority (PEM).
+    pub cert_file: PathBuf,
+    /// Its private key (PEM).
+    pub key_file: PathBuf,
+    /// From accepting a connection to the end of its handshake. Milliseconds, default 10,000.
+    #[serde(rename = "handshake_timeout_ms", deserialize_with = "config::ms", default = "handshake_timeout")]
+    pub handshake_timeout: Duration,
+    /// For how long browsers are told to ask this host by HTTPS only (`Strict-Transport-Security`). Seconds, default 0: they are not told. It
+    /// binds every port of the host name and cannot be taken back.
+    #[serde(default)]
+    pub hsts_s: u32,
+}
+
+fn handshake_timeout() -> Duration {
+    Duration::from_secs(10)
+}
+
+/// Files that cannot be used, by the setting that names them.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsFault {
+    /// The certificates.
+    #[error("cert_file: {0}")]
+    Certificate(PemFault),
+    /// The key, also when it is another certificate's.
+    #[error("key_file: {0}")]
+    Key(PemFault),
+}
+
+/// See the module.
+#[derive(Clone)]
+pub struct Tls {
+    service: &'static str,
+    acceptor: TlsAcceptor,
+    certificate: Arc<Certificate>,
+    handshake_timeout: Duration,
+    hsts: Option<HeaderValue>,
+}
+
+impl Tls {
+    /// Reads the files. `service` is what metrics call the port.
+    ///
+    /// # Errors
+    /// They cannot be used, or not together.
+    ///
+    /// # Panics
+    /// When the system has no randomness.
+    pub fn load(service: &'static str, config: &TlsConfig) -> Result<Self, TlsFault> {
+        let certificate = Certificate::load(service, config)?;
+        let mut server = ServerConfig::builder_with_provider(Arc::new(certificate::provider()))
+            .with_safe_default_protocol_versions()
+            .expect("the provider has what TLS 1.2 and 1.3 need")
+            .with_no_client_auth()
+            .with_cert_resolver(certificate.clone());
+        server.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // Phones come again and again: a ticket saves both sides the signature, and us from remembering them.
+        server.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().expect("system random source");
+        // max-age=0 would mean: forget what you were told.
+        let hsts = (config.hsts_s > 0).then(|| format!("max-age={}", config.hsts_s));
+        Ok(Self {
+            service,
+            acceptor: TlsAcceptor::from(Arc::new(server)),
+            certificate,
+            handshake_timeout: config.handshake_timeout,
+            hsts: hsts.and_then(|text| HeaderValue::try_from(text).ok()),
+        })
+    }
+
+    /// Watches the files; has no end.
+    pub(super) fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.certificate.clone().watch()
+    }
+
+    /// The handshake; `None` when it came to nothing.
+    pub(super) async fn accept(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+        let (stream, outcome) = match tokio::time::timeout(self.handshake_timeout, self.handshake(stream)).await {
+            Ok(Ok(stream)) => (Some(stream), "done"),
+            Ok(Err(_theirs)) => (None, "failed"),
+            Err(_) => (None, "timed_out"),
+        };
+        metrics::counter!("tls_handshakes_total", "service" => self.service, "outcome" => outcome).increment(1);
+        stream
+    }
+
+    async fn handshake(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let mut first = [0];
+        if stream.peek(&mut first).await? == 1 && first[0] != HANDSHAKE {
+            // What is left unread when a connection is closed makes the system drop what was written.
+            let _request = stream.try_read(&mut [0; 8_192]);
+            stream.try_write(PLAIN)?;
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        self.acceptor.accept(stream).await
+    }
+
+    /// `app` as it answers over TLS.
+    pub(super) fn around<S>(&self, app: S) -> Strict<S> {
+        Strict { app, hsts: self.hsts.clone() }
+    }
+}
+
+/// A service whose answers tell browsers to stay with HTTPS, if that is set.
+#[derive(Clone)]
+pub(super) struct Strict<S> {
+    app: S,
+    hsts: Option<HeaderValue>,
+}
+
+impl<R, S: Service<R, Response = Response, Error = Infallible>> Service<R> for Strict<S> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = StrictFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.app.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        StrictFuture { answer: self.app.call(request), hsts: self.hsts.clone() }
+    }
+}
+
+pin_project! {
+    /// The answer of a [`Strict`].
+    pub(super) struct StrictFuture<F> {
+        #[pin]
+        answer: F,
+        hsts: Option<HeaderValue>,
+    }
+}
+
+impl<F: Future<Output = Result<Response, Infallible>>> Future for StrictFuture<F> {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Ok(mut answer) = ready!(this.answer.poll(cx));
+        if let Some(hsts) = this.hsts.take() {
+            answer.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts);
+        }
+        Poll::Ready(Ok(answer))
+    }
+}

@@ -1,0 +1,61 @@
+//! PEM files: what is in them, or what is wrong with them; never their text, since one of them is a private key.
+
+use std::fmt::Display;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// A file as it was when it was read, or why it could not be.
+pub struct PemFile {
+    path: PathBuf,
+    text: io::Result<Vec<u8>>,
+}
+
+/// A file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {why}")]
+pub struct PemFault {
+    path: PathBuf,
+    why: String,
+}
+
+impl PemFile {
+    /// Reads it.
+    pub fn read(path: &Path) -> Self {
+        Self { path: path.to_owned(), text: std::fs::read(path) }
+    }
+
+    /// The certificates in it, at least one.
+    ///
+    /// # Errors
+    /// It cannot be read, or has none.
+    pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, PemFault> {
+        let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(self.text()?).collect();
+        read.ok().filter(|some| !some.is_empty()).ok_or_else(|| self.fault("expected certificates (PEM)"))
+    }
+
+    /// The first private key in it.
+    ///
+    /// # Errors
+    /// It cannot be read, or has none.
+    pub fn private_key(&self) -> Result<PrivateKeyDer<'static>, PemFault> {
+        PrivateKeyDer::from_pem_slice(self.text()?).map_err(|_| self.fault("expected a private key (PEM)"))
+    }
+
+    /// Two that are alike were read from the same text.
+    pub(crate) fn digest(&self) -> Option<Vec<u8>> {
+        self.text.as_ref().ok().map(|text| digest(&SHA256, text).as_ref().to_vec())
+    }
+
+    /// That it is not what it should be.
+    pub fn fault(&self, why: impl Display) -> PemFault {
+        PemFault { path: self.path.clone(), why: why.to_string() }
+    }
+
+    fn text(&self) -> Result<&[u8], PemFault> {
+        self.text.as_deref().map_err(|fault| self.fault(fault))
+    }
+}

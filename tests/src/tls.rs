@@ -1,0 +1,135 @@
+//! Certificates for the public ports, and a client that trusts one of them and keeps its connection.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::{Options, Reply};
+
+/// The two files of a port.
+#[derive(Clone)]
+pub struct CertificateFiles {
+    /// The chain.
+    pub cert: PathBuf,
+    /// The key.
+    pub key: PathBuf,
+}
+
+impl CertificateFiles {
+    /// Makes them, valid from 2020 to the end of `last_year`, for 127.0.0.1.
+    ///
+    /// # Panics
+    /// When the directory cannot be written.
+    pub fn make(directory: &Path, last_year: i32) -> Self {
+        let files = Self { cert: directory.join("tls-cert.pem"), key: directory.join("tls-key.pem") };
+        files.replace(last_year);
+        files
+    }
+
+    /// Puts others in their place.
+    ///
+    /// # Panics
+    /// When the directory cannot be written.
+    pub fn replace(&self, last_year: i32) {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).expect("an address can be certified");
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(last_year, 12, 31);
+        let cert = params.self_signed(&key).expect("a certificate");
+        fs::write(&self.cert, cert.pem()).expect("the directory can be written");
+        fs::write(&self.key, key.serialize_pem()).expect("the directory can be written");
+    }
+
+    /// Both public ports by these files.
+    pub fn on(&self, mut options: Options) -> Options {
+        for section in ["READ_API", "WRITER"] {
+            options = options
+                .env(&format!("YIMA_{section}__TLS__CERT_FILE"), self.cert.display())
+                .env(&format!("YIMA_{section}__TLS__KEY_FILE"), self.key.display());
+        }
+        options
+    }
+
+    /// The certificate that is in the file now.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn certificate(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_file(&self.cert).expect("a certificate")
+    }
+}
+
+/// A connection over TLS, for one request after another.
+pub struct Secure(StreamOwned<ClientConnection, TcpStream>);
+
+impl Secure {
+    /// Connects to a URL of ours and trusts nothing but that certificate. Offers `protocols`, if any (ALPN).
+    ///
+    /// # Errors
+    /// The handshake fails.
+    ///
+    /// # Panics
+    /// When the certificate cannot be trusted at all, or nobody listens.
+    pub fn connect(url: &str, trusted: &CertificateDer<'static>, protocols: &[&str]) -> io::Result<Self> {
+        let mut roots = RootCertStore::empty();
+        roots.add(trusted.clone()).expect("a certificate");
+        let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("the provider has what TLS needs")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let address = url.rsplit('/').next().unwrap_or_default();
+        let name = ServerName::try_from("127.0.0.1").expect("an address");
+        let client = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+        let stream = TcpStream::connect(address).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        let mut stream = StreamOwned::new(client, stream);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        Ok(Self(stream))
+    }
+
+    /// What the other side agreed to speak.
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.0.conn.alpn_protocol()
+    }
+
+    /// Sends a request and waits for its answer.
+    ///
+    /// # Panics
+    /// Without a whole answer.
+    pub fn ask(&mut self, method: &str, path: &str, token: &str, body: &str) -> Reply {
+        let (length, json) = (body.len(), "Content-Type: application/json");
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{json}\r\n");
+        write!(self.0, "{head}Content-Length: {length}\r\n\r\n{body}").expect("the request is taken in");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            self.0.read_exact(&mut byte).expect("a whole head");
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).expect("a head in ASCII");
+        let (status, fields) = head.split_once("\r\n").expect("a status line");
+        let fields = fields.lines().filter_map(|line| line.split_once(": ")).map(|(name, value)| {
+            (name.parse::<HeaderName>().expect("a name"), value.parse::<HeaderValue>().expect("a value"))
+        });
+        let headers: HeaderMap = fields.collect();
+        let length = headers["content-length"].to_str().ok().and_then(|text| text.parse().ok()).expect("a length");
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).expect("a whole body");
+        let status = status.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
+        Reply { status, headers, body }
+    }
+}
