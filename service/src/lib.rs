@@ -8,6 +8,7 @@ pub mod http;
 pub mod jwt;
 pub mod lifecycle;
 pub mod load;
+pub mod open_files;
 pub mod pem;
 pub mod rate;
 pub mod ready;

@@ -41,6 +41,7 @@ async fn metrics_are_by_route_and_never_by_path() {
         r#"http_requests_in_flight{service="by_route"} 0"#,
         "process_resident_memory_bytes ",
         "process_open_fds ",
+        "process_max_fds ",
         "process_cpu_seconds_total ",
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use yima_schema::time::HOUR;
@@ -81,6 +82,33 @@ fn what_cannot_be_used_is_named() {
     refuses(yima.options(), &["another process"]);
     let person = new_person();
     assert_eq!(yima.shown(&yima.session_of(&person)).0, "none", "the one that had it goes on");
+}
+
+#[test]
+fn too_few_open_files_are_warned_of_and_a_low_soft_limit_is_raised() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("a bound port");
+    // It looks at its limits before it binds, and a taken port ends it.
+    let said = |limits: &str| {
+        let options = Options::default()
+            .env("YIMA_ADMIN__LISTEN", address)
+            .env("YIMA_READ_API__HTTP__MAX_CONNECTIONS", 80)
+            .env("YIMA_WRITER__HTTP__MAX_CONNECTIONS", 20);
+        let plain = options.command();
+        let mut limited = Command::new("bash");
+        limited.args(["-c", &format!("{limits} && exec \"$@\""), "-"]).arg(plain.get_program()).args(plain.get_args());
+        let output = limited
+            .envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .output()
+            .expect("bash can be run");
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let warning = "fewer files may be open than connections are allowed";
+    let few = said("ulimit -n 1099");
+    assert!(few.contains(warning) && few.contains("admin.listen: cannot listen"), "{few}");
+    let raised = said("ulimit -Sn 500 && ulimit -Hn 1100");
+    assert!(!raised.contains(warning), "{raised}");
 }
 
 #[test]

@@ -11,8 +11,7 @@ use crate::config;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpLimits {
-    /// Open connections; one more is answered 503 and closed. Default 10,000; each takes about 12 KiB and a file descriptor, so keep
-    /// `ulimit -n` above it.
+    /// Open connections; one more is answered 503 and closed. Default 10,000; each takes about 12 KiB and a file descriptor.
     pub max_connections: NonZeroUsize,
     /// Requests that wait for their answer; one more is answered 503 with `Retry-After`. Default 1,024. A request waits until its answer's
     /// head is ready, unless that is at once. Little's law: rate × mean time; far below `max_connections`, or it protects nothing.

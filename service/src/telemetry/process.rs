@@ -2,10 +2,12 @@
 
 use std::fs;
 
+use crate::open_files;
+
 /// Ticks per second in /proc/self/stat (USER_HZ): 100 on every Linux architecture that Rust runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Sets `process_resident_memory_bytes`, `process_open_fds` and `process_cpu_seconds_total` (Prometheus' usual names).
+/// Sets `process_resident_memory_bytes`, `process_open_fds`, `process_max_fds` and `process_cpu_seconds_total` (Prometheus' usual names).
 pub(super) fn record() {
     if let Some(bytes) = fs::read_to_string("/proc/self/status").ok().as_deref().and_then(resident_bytes) {
         metrics::gauge!("process_resident_memory_bytes").set(bytes);
@@ -14,6 +16,9 @@ pub(super) fn record() {
         // Less the one that reads the directory.
         let open = u32::try_from(entries.count().saturating_sub(1)).unwrap_or(u32::MAX);
         metrics::gauge!("process_open_fds").set(open);
+    }
+    if let Some(allowed) = open_files::allowed() {
+        metrics::gauge!("process_max_fds").set(u32::try_from(allowed).unwrap_or(u32::MAX));
     }
     if let Some(seconds) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu_seconds) {
         metrics::gauge!("process_cpu_seconds_total").set(seconds);

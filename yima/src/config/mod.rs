@@ -137,6 +137,12 @@ impl Config {
         Ok(config::load(&role.defaults(), file, std::env::vars())?)
     }
 
+    /// How many connections the public ports of that role take.
+    pub fn connections(&self, role: Role) -> u64 {
+        let ports = [(role.reads(), &self.read_api.http), (role.writes(), &self.writer.http)];
+        ports.iter().filter(|(is_there, _)| *is_there).map(|(_, http)| http.max_connections.get() as u64).sum()
+    }
+
     /// Whether people's own data is to be expected: somebody else than the demo gives the tokens.
     pub fn is_real(&self) -> bool {
         self.identity_provider.keys_file.is_some()
@@ -197,6 +203,16 @@ mod tests {
         let config = loaded(Role::Everything, &env);
         assert_eq!(config.read_api.limits.code.window, Duration::from_secs(60));
         assert_eq!(config.lifecycle.drain_wait, Duration::ZERO);
+    }
+
+    #[test]
+    fn every_port_takes_an_address_of_either_kind() {
+        let variables = ["YIMA_READ_API__BIND", "YIMA_WRITER__BIND", "YIMA_ADMIN__LISTEN"];
+        let config = loaded(Role::Everything, &variables.map(|variable| (variable, "[::]:8443")));
+        for address in [config.read_api.bind, config.writer.bind, config.admin.listen] {
+            assert!(address.is_ipv6() && address.ip().is_unspecified() && address.port() == 8443);
+        }
+        assert_eq!(config.connections(Role::Everything), 2 * config.connections(Role::Writer));
     }
 
     #[test]

@@ -21,6 +21,7 @@ use yima_service::http::{HttpLimits, Tls, TlsConfig, serve};
 use yima_service::jwt::Verifier;
 use yima_service::lifecycle::Lifecycle;
 use yima_service::load::Load;
+use yima_service::open_files;
 use yima_service::room::Room;
 use yima_service::telemetry::{self, Telemetry};
 
@@ -83,6 +84,7 @@ async fn start(
     let lifecycle = Lifecycle::new(config.lifecycle.clone());
     let starting = lifecycle.readiness().hold("start");
     telemetry.upkeep(&lifecycle);
+    open_files::raise(config.connections(role));
     let load = Load::watch(&lifecycle, telemetry.metrics());
     let admin = listen("admin.listen", config.admin.listen).await?;
     let read_port = if role.reads() {
