@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::FutureExt;
+use sd_notify::NotifyState;
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -126,7 +127,8 @@ impl Lifecycle {
         self.asked.cancel();
     }
 
-    /// Runs until SIGINT, SIGTERM, [`Self::stop`] or a crash; then: not ready, wait for the balancer, soft stop, wait for the tasks. The
+    /// Tells the service manager, if there is one that asks (systemd's `Type=notify`), that everything is up. Then runs until SIGINT, SIGTERM,
+    /// [`Self::stop`] or a crash; then: not ready, wait for the balancer, soft stop, wait for the tasks. The
     /// deadline or a second signal is the hard stop. What must be closed in an order of its own (position, cache, telemetry) is closed by
     /// the caller afterwards.
     ///
@@ -140,11 +142,13 @@ impl Lifecycle {
                 _ = terminate.recv() => {}
             }
         };
+        tell(&[NotifyState::Ready]);
         tokio::select! {
             () = signalled() => self.stop(),
             () = self.asked.cancelled() => {}
         }
         tracing::info!(waiting_s = self.config.drain_wait.as_secs(), "stopping: not ready any more");
+        tell(&[NotifyState::Stopping]);
         self.readiness.stopping();
         let finished = tokio::select! {
             finished = self.stop_softly() => finished,
@@ -170,6 +174,12 @@ impl Lifecycle {
         self.soft.cancel();
         self.tasks.close();
         tokio::time::timeout(self.config.stop_deadline, self.tasks.wait()).await.is_ok()
+    }
+}
+
+fn tell(manager: &[NotifyState<'_>]) {
+    if let Err(fault) = sd_notify::notify(manager) {
+        tracing::warn!(%fault, "the service manager could not be told");
     }
 }
 

@@ -20,6 +20,7 @@ mod journey;
 mod limits;
 mod load;
 mod openapi;
+mod package;
 mod rows;
 mod shared_cache;
 mod sockets;
