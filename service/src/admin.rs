@@ -29,6 +29,10 @@ impl Default for AdminConfig {
 /// that do not do all of their work) and
 /// `GET /metrics` (Prometheus' text format).
 pub fn router(readiness: Readiness, metrics: Metrics) -> Router {
+    let ready_gauge = readiness.clone();
+    metrics.before_scrape(move || {
+        metrics::gauge!("process_ready").set(u8::from(ready_gauge.is_ready()));
+    });
     Router::new()
         .route("/health/live", get(async || Json(serde_json::json!({"live": true}))))
         .route("/health/ready", get(async move || ready(&readiness)))

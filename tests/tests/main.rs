@@ -1,5 +1,6 @@
 //! End-to-end: yima as a process, seen through its ports only, except where the store is opened after it has stopped.
 
+mod alerts;
 mod backup;
 mod bad_input;
 mod bodies;

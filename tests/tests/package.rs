@@ -129,6 +129,7 @@ fn it_has_what_a_machine_needs_and_all_of_it_is_root_s() {
         "-rw-r--r-- root/root ./usr/lib/systemd/system/yima-writer.service",
         "-rw-r--r-- root/root ./usr/share/doc/yima/copyright",
         "-rw-r--r-- root/root ./usr/share/doc/yima/docs/operations.md",
+        "-rw-r--r-- root/root ./usr/share/yima/alerts.yml",
         "-rw-r--r-- root/root ./usr/share/yima/dashboard.json",
     ];
     let lines: BTreeSet<String> = listed

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::clock::now;
 use crate::open_files;
 
 /// Ticks per second in /proc/self/stat (USER_HZ): 100 on every Linux architecture that Rust runs on.
@@ -9,6 +10,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Sets `process_resident_memory_bytes`, `process_open_fds`, `process_max_fds` and `process_cpu_seconds_total` (Prometheus' usual names).
 pub(super) fn record() {
+    metrics::gauge!("process_clock_seconds").set(now().as_millis() as f64 / 1_000.0);
     if let Some(bytes) = fs::read_to_string("/proc/self/status").ok().as_deref().and_then(resident_bytes) {
         metrics::gauge!("process_resident_memory_bytes").set(bytes);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use metrics::Gauge;
+use metrics::{Counter, Gauge};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -57,6 +57,8 @@ impl Certificate {
     /// once. A pair that cannot be used changes nothing.
     pub(super) async fn watch(self: Arc<Self>) {
         let ends = metrics::gauge!("tls_certificate_expires_seconds", "service" => self.service);
+        // From the start, so that the first of each is seen to be one more.
+        ["taken", "refused"].iter().for_each(|outcome| self.reloads(outcome).increment(0));
         let (mut judged, mut changed) = (self.loaded.clone(), None);
         let mut ticks = tokio::time::interval(EVERY);
         loop {
@@ -75,19 +77,22 @@ impl Certificate {
     }
 
     fn take(&self, files: &Files) {
-        let reloads = |outcome| metrics::counter!("tls_reloads_total", "service" => self.service, "outcome" => outcome);
         match files.pair() {
             Ok(pair) => {
                 pair.warn(self.service);
                 tracing::info!(service = self.service, ends = %pair.ends, "a new certificate is shown to new connections");
                 self.pair.store(Arc::new(pair));
-                reloads("taken").increment(1);
+                self.reloads("taken").increment(1);
             }
             Err(fault) => {
                 tracing::error!(service = self.service, %fault, "the new certificate is refused; the old one stays");
-                reloads("refused").increment(1);
+                self.reloads("refused").increment(1);
             }
         }
+    }
+
+    fn reloads(&self, outcome: &'static str) -> Counter {
+        metrics::counter!("tls_reloads_total", "service" => self.service, "outcome" => outcome)
     }
 
     fn report(&self, ends: &Gauge) {
