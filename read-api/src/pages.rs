@@ -14,13 +14,25 @@ const LIFETIME: Lifetime = Lifetime {
     at_the_edge: "max-age=30, stale-while-revalidate=60, stale-if-error=86400",
 };
 
-/// Nothing but our own files, no inline script or style, no frame around a page.
-const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
-     manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-);
+/// Nothing but our own files, no inline script or style, no frame around a page; workers as said.
+macro_rules! content_security_policy {
+    ($workers:literal) => {
+        HeaderValue::from_static(concat!(
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; manifest-src 'self'; worker-src ",
+            $workers,
+            "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        ))
+    };
+}
+
+const PAGE_POLICY: HeaderValue = content_security_policy!("'none'");
+const CAMERA_PAGE_POLICY: HeaderValue = content_security_policy!("'self'");
+/// A worker computes: it asks nobody for anything.
+const WORKER_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'");
 
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
+const NO_DEVICES: HeaderValue = HeaderValue::from_static("camera=(), microphone=(), geolocation=()");
+const CAMERA_ONLY: HeaderValue = HeaderValue::from_static("camera=(self), microphone=(), geolocation=()");
 
 /// What a file is, which decides its headers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,6 +41,7 @@ enum Kind {
     /// A page that may use the camera.
     CameraPage,
     Script,
+    Worker,
     Style,
     Image,
 }
@@ -45,13 +58,14 @@ macro_rules! bundled {
     };
 }
 
-static ASSETS: [Asset; 7] = [
+static ASSETS: [Asset; 8] = [
     bundled!("/", Page, "citizen.html"),
     bundled!("/checkpoint", CameraPage, "checkpoint.html"),
     bundled!("/assets/citizen.js", Script, "citizen.js"),
     bundled!("/assets/citizen.css", Style, "citizen.css"),
     bundled!("/assets/checkpoint.js", Script, "checkpoint.js"),
     bundled!("/assets/checkpoint.css", Style, "checkpoint.css"),
+    bundled!("/assets/reader-worker.js", Worker, "reader-worker.js"),
     bundled!("/favicon.svg", Image, "favicon.svg"),
 ];
 
@@ -68,10 +82,11 @@ fn document(asset: &Asset) -> Public {
         .with(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
         .with(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     match asset.kind {
-        Kind::Page => document.with(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
-        Kind::CameraPage => document
-            .with(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)
-            .with(PERMISSIONS_POLICY, HeaderValue::from_static("camera=(self)")),
+        Kind::Page => document.with(header::CONTENT_SECURITY_POLICY, PAGE_POLICY).with(PERMISSIONS_POLICY, NO_DEVICES),
+        Kind::CameraPage => {
+            document.with(header::CONTENT_SECURITY_POLICY, CAMERA_PAGE_POLICY).with(PERMISSIONS_POLICY, CAMERA_ONLY)
+        }
+        Kind::Worker => document.with(header::CONTENT_SECURITY_POLICY, WORKER_POLICY),
         Kind::Script | Kind::Style | Kind::Image => document,
     }
 }
@@ -79,7 +94,7 @@ fn document(asset: &Asset) -> Public {
 fn content_type(kind: Kind) -> &'static str {
     match kind {
         Kind::Page | Kind::CameraPage => "text/html; charset=utf-8",
-        Kind::Script => "text/javascript; charset=utf-8",
+        Kind::Script | Kind::Worker => "text/javascript; charset=utf-8",
         Kind::Style => "text/css; charset=utf-8",
         Kind::Image => "image/svg+xml",
     }
@@ -114,11 +129,16 @@ mod tests {
     #[tokio::test]
     async fn pages_allow_nothing_inline_and_only_the_checkpoint_the_camera() {
         let (citizen, checkpoint) = (fetch("/").await, fetch("/checkpoint").await);
+        let policy = |page: &Response| page.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
         for page in [&citizen, &checkpoint] {
-            assert_eq!(page.headers()[header::CONTENT_SECURITY_POLICY], CONTENT_SECURITY_POLICY);
+            assert!(policy(page).starts_with("default-src 'none'; script-src 'self'; style-src 'self';"));
+            assert!(!policy(page).contains("unsafe"));
         }
-        assert!(!citizen.headers().contains_key(PERMISSIONS_POLICY));
-        assert_eq!(checkpoint.headers()[PERMISSIONS_POLICY], "camera=(self)");
+        assert!(policy(&citizen).contains("worker-src 'none'") && policy(&checkpoint).contains("worker-src 'self'"));
+        assert!(citizen.headers()[PERMISSIONS_POLICY].to_str().unwrap().starts_with("camera=(),"));
+        assert!(checkpoint.headers()[PERMISSIONS_POLICY].to_str().unwrap().starts_with("camera=(self),"));
+        let worker = fetch("/assets/reader-worker.js").await;
+        assert_eq!(policy(&worker), "default-src 'none'", "what is read stays in the page");
     }
 
     #[test]

@@ -8,7 +8,7 @@ if (!out) throw new Error("OUT_DIR must name the directory to write the pages to
 
 await mkdir(out, { recursive: true });
 await build({
-  entryPoints: ["src/citizen.ts", "src/checkpoint.ts", "citizen.css", "checkpoint.css"],
+  entryPoints: ["src/citizen.ts", "src/checkpoint.ts", "src/checkpoint/reader-worker.ts", "citizen.css", "checkpoint.css"],
   entryNames: "[name]",
   outdir: out,
   bundle: true,

@@ -1,7 +1,9 @@
 //! Both pages in a real browser, against a real yima: what a citizen and a guard see, and what they do not.
 
 mod access;
+mod camera;
 pub(crate) mod chromium;
+mod film;
 mod live;
 mod measure;
 
@@ -60,6 +62,14 @@ fn assert_clean(window: &Window, yima: &Yima) {
         assert!(!path.contains(['?', '#']), "more than a path: {url}");
     }
     assert_eq!(window.evaluate("[document.cookie, localStorage.length]"), json!(["", 0]));
+}
+
+/// Once signed out there is nothing of anyone in the browser; the page's language says nothing about a person.
+#[track_caller]
+fn assert_nothing_kept(window: &Window) {
+    let kept = "Promise.all([caches.keys(), indexedDB.databases()]).then(([caches, databases]) =>
+        [caches, databases, { ...localStorage }, Object.keys(sessionStorage).filter(key => key !== 'yima.lang'), document.cookie])";
+    assert_eq!(window.evaluate(kept), json!([[], [], {}, [], ""]));
 }
 
 #[test]

@@ -1,20 +1,29 @@
 import { listen } from "./checkpoint/input.ts";
+import { Lookout } from "./checkpoint/lookout.ts";
 import { Scanner, type Outcome } from "./checkpoint/scanner.ts";
+import { Signal } from "./checkpoint/signal.ts";
 import { draw, drawCountdown } from "./checkpoint/view.ts";
 import { byId, say } from "./shared/dom.ts";
 import { startLanguage, t, type Word } from "./shared/i18n.ts";
 import { lookupDemoPeople, SessionStore, signInDemo } from "./shared/session.ts";
 import { clockTime, now } from "./shared/time.ts";
 
+/** A guard is told so long before the session ends. */
+const ENDING_MS = 15 * 60_000;
+
 const store = new SessionStore("checkpoint");
 const input = byId<HTMLInputElement>("code-input");
+const signal = new Signal();
+const lookout = new Lookout((code) => void scanner?.scan({ code }));
 let scanner: Scanner | null = null;
+let endsAt = NaN;
 let outcome: Outcome = { kind: "idle" };
 let notice: Word | null = null;
 
 function start(session: string): void {
   scanner?.stop();
   notice = null;
+  endsAt = store.lookupEnd();
   byId("sign-in").hidden = true;
   byId("scan").hidden = byId("sign-out").hidden = false;
   scanner = new Scanner(session, show, () => signOut("session_over"));
@@ -25,11 +34,15 @@ function start(session: string): void {
 function show(next: Outcome): void {
   outcome = next;
   draw(outcome);
+  lookout.follow(outcome);
+  signal.give(outcome);
 }
 
 function signOut(why: Word | null): void {
   scanner?.stop();
   scanner = null;
+  endsAt = NaN;
+  lookout.close();
   store.forget();
   notice = why;
   show({ kind: "idle" });
@@ -51,8 +64,8 @@ async function offerDemo(): Promise<void> {
 async function signInAsGuard(button: HTMLButtonElement): Promise<void> {
   button.disabled = true;
   try {
-    const session = await signInDemo({ role: "checkpoint" });
-    store.keep(session);
+    const { session, expires_at } = await signInDemo({ role: "checkpoint" });
+    store.keep(session, Date.now() + Date.parse(expires_at) - now());
     start(session);
   } catch {
     notice = "sign_in_failed";
@@ -66,11 +79,20 @@ function redraw(): void {
   say(byId("notice"), notice === null ? "" : t(notice));
   input.placeholder = t("code_input");
   draw(outcome);
+  lookout.draw();
+  drawEnding();
+}
+
+function drawEnding(): void {
+  const left = endsAt - Date.now();
+  say(byId("ending"), left < ENDING_MS ? t("session_ends", clockTime(now() + left)) : "");
 }
 
 function tick(): void {
   say(byId("clock"), clockTime(now()));
   drawCountdown(outcome);
+  drawEnding();
+  if (Date.now() >= endsAt) signOut("session_over");
   setTimeout(tick, 1_000 - (now() % 1_000));
 }
 
@@ -85,6 +107,16 @@ byId<HTMLFormElement>("document").addEventListener("submit", (event) => {
   number.value = "";
 });
 byId("sign-out").addEventListener("click", () => signOut(null));
+byId("next").addEventListener("click", () => {
+  lookout.next();
+  scanner?.clear();
+});
+const sound = byId("sound");
+sound.addEventListener("click", () => {
+  signal.muted = !signal.muted;
+  sound.setAttribute("aria-pressed", String(!signal.muted));
+});
+for (const touch of ["click", "keydown"]) document.addEventListener(touch, () => signal.wake());
 const guard = byId<HTMLButtonElement>("demo-guard");
 guard.addEventListener("click", () => void signInAsGuard(guard));
 const kept = store.lookup();

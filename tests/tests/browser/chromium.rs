@@ -55,12 +55,17 @@ pub struct Window {
 impl Window {
     /// Opens `url`.
     pub fn open(screen: Screen, url: &str) -> Self {
+        Self::open_with(screen, url, &[])
+    }
+
+    /// Opens `url` in a Chromium that was given more arguments.
+    pub fn open_with(screen: Screen, url: &str, arguments: &[String]) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let profile = TempDir::new().expect("a temporary directory");
         let (driver, address) = start_driver();
         let mut window = Self { runtime, client: None, driver, profile };
         let mut chromium = ClientBuilder::new(HttpConnector::new());
-        let started = chromium.capabilities(capabilities(screen, window.profile.path())).connect(&address);
+        let started = chromium.capabilities(capabilities(screen, window.profile.path(), arguments)).connect(&address);
         window.client = Some(window.runtime.block_on(started).expect("chromedriver starts Chromium"));
         window.done(window.client().goto(url));
         window
@@ -177,6 +182,20 @@ impl Window {
         assert!(said.is_empty(), "{}", said.join("\n"));
     }
 
+    /// Waits until a JavaScript expression is true.
+    #[track_caller]
+    pub fn until(&self, expression: &str) {
+        let begun = Instant::now();
+        while self.evaluate(expression) != json!(true) {
+            assert!(
+                begun.elapsed() < DEADLINE,
+                "not so in {DEADLINE:?}: {expression}; the page says:\n{}",
+                self.text("body")
+            );
+            std::thread::sleep(PERIOD);
+        }
+    }
+
     /// What Chromium had to say about the page since this was asked last: uncaught errors, violations of its content
     /// security policy, failed requests, `console`.
     pub fn complaints(&self) -> Vec<Value> {
@@ -240,9 +259,10 @@ fn start_driver() -> (Child, String) {
     (driver, format!("http://127.0.0.1:{}", port.expect("chromedriver says its port")))
 }
 
-fn capabilities(screen: Screen, profile: &Path) -> fantoccini::wd::Capabilities {
+fn capabilities(screen: Screen, profile: &Path, more: &[String]) -> fantoccini::wd::Capabilities {
     let mut arguments: Vec<_> = ARGUMENTS.iter().map(|&argument| argument.to_owned()).collect();
     arguments.push(format!("--user-data-dir={}", profile.display()));
+    arguments.extend_from_slice(more);
     let Screen { width, height, phone } = screen;
     let ratio = if phone { 2 } else { 1 };
     let Value::Object(capabilities) = json!({

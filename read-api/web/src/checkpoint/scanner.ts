@@ -12,7 +12,8 @@ export type Outcome =
 /** A code, or the document of somebody who has none with them. */
 export type Asked = { code: string } | { document_type: string; document_number: string };
 
-const CLEAR_AFTER_MS = 20_000;
+// Long enough to deal with somebody, short enough that nobody else finds them on the screen.
+const CLEAR_AFTER_MS = 45_000;
 // A person stands there and waits: rather say "not checked" early.
 const TIMEOUT_MS = 5_000;
 const BUSY_MS = 1_000;
@@ -40,6 +41,12 @@ export class Scanner {
     this.#settle({ kind: "waiting" });
     const outcome = await this.#ask(asked, abort.signal);
     if (this.#abort === abort && outcome !== null) this.#settle(outcome);
+  }
+
+  /** Nobody is on the screen, and an answer that is still to come never will be. */
+  clear(): void {
+    this.stop();
+    this.#show({ kind: "idle" });
   }
 
   stop(): void {

@@ -40,7 +40,7 @@ function button(person: DemoPerson, list: HTMLElement, signedIn: (session: strin
     const buttons = list.querySelectorAll("button");
     for (const other of buttons) other.disabled = true;
     try {
-      signedIn(await signInDemo({ role: "citizen", person: person.person }));
+      signedIn((await signInDemo({ role: "citizen", person: person.person })).session);
     } catch {
       byId("notice").textContent = t("sign_in_failed");
     } finally {

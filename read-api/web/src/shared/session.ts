@@ -15,8 +15,14 @@ export class SessionStore {
     return sessionStorage.getItem(this.#key);
   }
 
-  keep(token: string): void {
+  /** When it ends by this device's clock, in ms since 1970; NaN if that is not known. */
+  lookupEnd(): number {
+    return Number(sessionStorage.getItem(`${this.#key}.end`) ?? NaN);
+  }
+
+  keep(token: string, endsAt = NaN): void {
     sessionStorage.setItem(this.#key, token);
+    sessionStorage.setItem(`${this.#key}.end`, String(endsAt));
   }
 
   /** Nothing of whoever signed out stays in the tab, not even how they liked the page. */
@@ -43,8 +49,8 @@ export function isDemo(): boolean {
 }
 
 /** Demo identity provider's token, exchanged once for a session. */
-export async function signInDemo(who: { role: Role; person?: number }): Promise<string> {
+export async function signInDemo(who: { role: Role; person?: number }): Promise<NewSession> {
   sessionStorage.setItem(DEMO, "yes");
   const { token } = await get<{ token: string }>("POST", "/demo/token", { body: who });
-  return (await get<NewSession>("POST", "/v1/sessions", { bearer: token })).session;
+  return get<NewSession>("POST", "/v1/sessions", { bearer: token });
 }
