@@ -1,7 +1,8 @@
 //! The checkpoint's page with a camera: Chromium's own, before which a film of phones is held.
 
 use serde_json::{Value, json};
-use yima_tests::{Options, Yima};
+use yima_schema::time::HOUR;
+use yima_tests::{Options, Yima, new_person};
 
 use super::chromium::{Screen, Window};
 use super::film::{Film, Scene};
@@ -52,10 +53,10 @@ fn a_guard_films_phones_and_hears_each_verdict() {
     let yima = yima();
     let codes = codes(&yima);
     let film = Film::of(&[
-        (Scene::of(&codes[0]), 15),
-        (Scene::of(&codes[1]).turned(33.0).sized(0.6).lit(40, 90), 15),
-        (Scene::of(&codes[2]).turned(200.0).sized(0.36), 30),
-        (Scene::of("https://example.org/menu"), 25),
+        (Scene::of(&codes[0]), 8),
+        (Scene::of(&codes[1]).turned(33.0).sized(0.6).lit(40, 90), 8),
+        (Scene::of(&codes[2]).turned(200.0).sized(0.36), 15),
+        (Scene::of("https://example.org/menu"), 12),
     ]);
     let guard = Window::open_with(PHONE, &format!("{}/checkpoint", yima.read_url()), &film.arguments());
     guard.evaluate(LISTEN);
@@ -93,7 +94,7 @@ fn a_guard_films_phones_and_hears_each_verdict() {
 #[test]
 fn a_code_that_stays_in_view_is_scanned_once_and_leaves_with_the_guard() {
     let yima = yima();
-    let film = Film::of(&[(Scene::of(&codes(&yima)[2]), 10)]);
+    let film = Film::of(&[(Scene::of(&codes(&yima)[2]), 5)]);
     let guard = Window::open_with(PHONE, &format!("{}/checkpoint", yima.read_url()), &film.arguments());
     // What would take 45 s takes 3.
     guard.evaluate(
@@ -166,7 +167,7 @@ fn a_guard_is_told_why_there_is_no_camera() {
 #[test]
 fn a_desk_has_room_for_both() {
     let yima = yima();
-    let film = Film::of(&[(Scene::of(&codes(&yima)[0]), 10)]);
+    let film = Film::of(&[(Scene::of(&codes(&yima)[0]), 5)]);
     let desk = Window::open_with(super::DESK, &format!("{}/checkpoint", yima.read_url()), &film.arguments());
     sign_in(&desk);
     look(&desk);
@@ -181,7 +182,7 @@ fn a_desk_has_room_for_both() {
 #[test]
 fn a_session_ends_with_a_warning_and_takes_the_camera_along() {
     let yima = Yima::start(Options::default().env("YIMA_READ_API__CHECKPOINT_SESSION_S", 8));
-    let film = Film::of(&[(Scene::empty(), 10)]);
+    let film = Film::of(&[(Scene::empty(), 5)]);
     let guard = Window::open_with(PHONE, &format!("{}/checkpoint", yima.read_url()), &film.arguments());
     sign_in(&guard);
     guard.see("#ending:not(:empty)");
@@ -197,7 +198,7 @@ fn a_session_ends_with_a_warning_and_takes_the_camera_along() {
 #[test]
 fn the_page_is_light() {
     let yima = yima();
-    let film = Film::of(&[(Scene::empty(), 10)]);
+    let film = Film::of(&[(Scene::empty(), 5)]);
     let guard = Window::open_with(PHONE, &format!("{}/checkpoint", yima.read_url()), &film.arguments());
     sign_in(&guard);
     look(&guard);
@@ -211,4 +212,61 @@ fn the_page_is_light() {
     let sizes: Vec<u32> = serde_json::from_value(sizes).expect("five numbers");
     assert!(sizes.iter().sum::<u32>() <= 60_000, "{sizes:?}");
     assert!(sizes.iter().all(|&size| size > 100), "{sizes:?}");
+}
+
+/// `tests/bench scan-page`: from the first frame that shows a code to its verdict on the screen.
+#[test]
+#[ignore = "a measurement"]
+fn from_frame_to_verdict() {
+    const CODES: usize = 50;
+    /// The frames of a code: a verdict holds for a second.
+    const FRAMES: u32 = 6;
+    let yima = yima();
+    let lab = yima.agency_token("lab-7");
+    // The coat changes with the person, by which the page's frames are told apart. The first one opens the camera.
+    let scenes: Vec<_> = (0..=CODES)
+        .map(|n| {
+            let person = new_person();
+            yima.event(&lab, &person.test(&format!("film-{n}"), "negative", HOUR));
+            let code = yima.code(&yima.session_of(&person));
+            (Scene::of(&code).before(if n % 2 == 0 { 60 } else { 150 }), FRAMES)
+        })
+        .collect();
+    let film = Film::of(&scenes);
+    let guard = Window::open_with(PHONE, &format!("{}/checkpoint", yima.read_url()), &film.arguments());
+    sign_in(&guard);
+    guard.evaluate(
+        "(() => {
+            window.took = [];
+            let coat, since;
+            const video = document.querySelector('video');
+            const pixel = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+            const look = (_, { presentationTime }) => {
+                pixel.drawImage(video, 0, 0, 8, 8, 0, 0, 1, 1);
+                const seen = pixel.getImageData(0, 0, 1, 1).data[0] > 105;
+                if (coat !== undefined && coat !== seen) since = presentationTime;
+                coat = seen;
+                video.requestVideoFrameCallback(look);
+            };
+            video.requestVideoFrameCallback(look);
+            const verdict = document.querySelector('#verdict');
+            new MutationObserver(() => {
+                if (verdict.dataset.verdict !== 'pass' || since === undefined) return;
+                window.took.push(performance.now() - since);
+                since = undefined;
+            }).observe(verdict, { attributeFilter: ['data-verdict'] });
+        })()",
+    );
+    look(&guard);
+    for done in (10..=CODES).step_by(10) {
+        guard.until(&format!("window.took.length >= {done}"));
+    }
+    let mut took: Vec<f64> = serde_json::from_value(guard.evaluate("window.took")).expect("numbers");
+    took.truncate(CODES);
+    took.sort_by(f64::total_cmp);
+    println!(
+        "{CODES} codes, from frame to verdict: p50 {:.0} ms, p95 {:.0} ms",
+        took[CODES / 2],
+        took[CODES * 95 / 100]
+    );
 }

@@ -10,10 +10,11 @@ use tempfile::TempDir;
 /// What the page asks a camera for.
 const WIDTH: u16 = 1280;
 const HEIGHT: u16 = 720;
+const FRAMES_A_SECOND: u32 = 5;
 /// Black and white of a code, of the 16 to 235 that such a film has.
 const FULL: (u8, u8) = (16, 235);
 /// Somebody's coat.
-const GROUND: u8 = 110;
+const COAT: u8 = 110;
 /// Light modules around a code.
 const QUIET: f32 = 4.0;
 /// Each pixel is the mean of so many points across and down.
@@ -25,18 +26,19 @@ pub struct Scene {
     turn: f32,
     size: f32,
     light: (u8, u8),
+    coat: u8,
 }
 
 impl Scene {
-    /// A code as the citizen's page shows it, upright, 8 tenths of the picture's height.
+    /// A code as the citizen's page shows it, upright, 8 frames of the picture's height.
     pub fn of(code: &str) -> Self {
         let code = QRBuilder::new(code).ecl(ECL::L).build().expect("a code fits into a QR code");
-        Self { code: Some(code), turn: 0.0, size: 0.8, light: FULL }
+        Self { code: Some(code), turn: 0.0, size: 0.8, light: FULL, coat: COAT }
     }
 
     /// Nobody.
     pub fn empty() -> Self {
-        Self { code: None, turn: 0.0, size: 0.8, light: FULL }
+        Self { code: None, turn: 0.0, size: 0.8, light: FULL, coat: COAT }
     }
 
     /// Turned by so many degrees.
@@ -57,10 +59,16 @@ impl Scene {
         self
     }
 
+    /// Before somebody in that colour.
+    pub fn before(mut self, coat: u8) -> Self {
+        self.coat = coat;
+        self
+    }
+
     fn draw(&self) -> Vec<u8> {
         let (sin, cos) = self.turn.to_radians().sin_cos();
         let Some(code) = &self.code else {
-            return vec![GROUND; usize::from(WIDTH) * usize::from(HEIGHT)];
+            return vec![self.coat; usize::from(WIDTH) * usize::from(HEIGHT)];
         };
         let modules = f32::from(u16::try_from(code.size).expect("at most 177"));
         let modules_a_pixel = (modules + 2.0 * QUIET) / (self.size * f32::from(HEIGHT));
@@ -75,7 +83,7 @@ impl Scene {
             } else if inside(column, QUIET) && inside(row, QUIET) {
                 self.light.1
             } else {
-                GROUND.min(self.light.1)
+                self.coat.min(self.light.1)
             }
         };
         let points = u32::from(POINTS) * u32::from(POINTS);
@@ -91,13 +99,13 @@ impl Scene {
     }
 }
 
-/// A film, deleted when it is dropped.
+/// A film of 5 frames a second, deleted when it is dropped.
 pub struct Film {
     directory: TempDir,
 }
 
 impl Film {
-    /// The scenes one after the other, each for so many tenths of a second; Chromium begins again at the end.
+    /// The scenes one after the other, each for so many frames; Chromium begins again at the end.
     pub fn of(scenes: &[(Scene, u32)]) -> Self {
         let film = Self { directory: TempDir::new().expect("a temporary directory") };
         write(&film.path(), scenes).expect("a film is written");
@@ -120,11 +128,11 @@ impl Film {
 
 fn write(path: &Path, scenes: &[(Scene, u32)]) -> std::io::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
-    writeln!(file, "YUV4MPEG2 W{WIDTH} H{HEIGHT} F10:1 Ip A1:1")?;
+    writeln!(file, "YUV4MPEG2 W{WIDTH} H{HEIGHT} F{FRAMES_A_SECOND}:1 Ip A1:1")?;
     let grey = vec![128; usize::from(WIDTH) * usize::from(HEIGHT) / 2];
-    for (scene, tenths) in scenes {
+    for (scene, frames) in scenes {
         let brightness = scene.draw();
-        for _ in 0..*tenths {
+        for _ in 0..*frames {
             file.write_all(b"FRAME\n")?;
             file.write_all(&brightness)?;
             file.write_all(&grey)?;

@@ -115,7 +115,7 @@ export const words = {
   next: ["下一位", "Next person"],
   session_ends: ["登录将于 {} 到期，请在两位受检者之间重新登录。", "Your session ends at {}. Sign in again between two people."],
   camera_open: ["用摄像头扫码", "Scan with the camera"],
-  camera_close: ["关闭摄像头", "Stop the camera"],
+  camera_close: ["关闭摄像头", "Camera off"],
   camera_opening: ["正在打开摄像头…", "Opening the camera…"],
   camera_aim: ["将二维码放入画面", "Hold the code into the picture"],
   camera_foreign: ["这不是健康码", "This is not a health code"],
