@@ -165,6 +165,19 @@ fn a_guard_is_told_why_there_is_no_camera() {
 }
 
 #[test]
+fn what_could_not_be_checked_is_checked_once_the_service_is_back() {
+    let yima = yima();
+    let film = Film::of(&[(Scene::of(&codes(&yima)[0]), 5)]);
+    let guard = Window::open_with(PHONE, &format!("{}/checkpoint", yima.read_url()), &film.arguments());
+    sign_in(&guard);
+    yima.pause();
+    look(&guard);
+    guard.see("#verdict[data-verdict='unchecked'][data-reason='offline']");
+    yima.resume();
+    guard.see("#verdict[data-verdict='pass'][data-reason='green']");
+}
+
+#[test]
 fn a_desk_has_room_for_both() {
     let yima = yima();
     let film = Film::of(&[(Scene::of(&codes(&yima)[0]), 5)]);

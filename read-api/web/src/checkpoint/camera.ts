@@ -1,4 +1,4 @@
-import { readFrames } from "./frames.ts";
+import { FrameReader } from "./frames.ts";
 
 /** Why there is no picture; each has its words. */
 export type Trouble = "insecure" | "unsupported" | "refused" | "absent" | "taken" | "lost" | "failed";
@@ -22,6 +22,7 @@ export interface Watcher {
 export class Camera {
   readonly #video: HTMLVideoElement;
   readonly #watcher: Watcher;
+  readonly #reader = new FrameReader();
   #state: CameraState = { kind: "off", trouble: null };
   #track: MediaStreamTrack | undefined;
   #stopReading: (() => void) | undefined;
@@ -63,7 +64,7 @@ export class Camera {
       if (turn !== this.#turn) return;
       const { torch } = (track.getCapabilities?.() ?? {}) as Torch;
       const others = devices.filter(({ kind }) => kind === "videoinput").length > 1;
-      this.#stopReading = readFrames(this.#video, (texts) => this.#watcher.saw(texts), () => this.#off("failed"));
+      this.#stopReading = this.#reader.read(this.#video, (texts) => this.#watcher.saw(texts), () => this.#off("failed"));
       this.#become({ kind: "on", torch: torch ? false : null, others });
       await this.#keepAwake(turn);
     } catch (error) {

@@ -4,38 +4,56 @@ import { MAX_SIDE } from "./reader.ts";
 /** Ten frames a second are more than a hand needs, and spare the battery. */
 const PERIOD_MS = 100;
 
-/**
- * Hands what the camera sees to the reader's worker: the middle square, one frame at a time and always the newest; none waits.
- * `found` gets the texts of each frame. Returns what ends it.
- */
-export function readFrames(video: HTMLVideoElement, found: (texts: string[]) => void, failed: () => void): () => void {
-  const worker = new Worker("/assets/reader-worker.js");
-  // Pixels are taken here: not every phone's worker can.
-  const context = document.createElement("canvas").getContext("2d", { alpha: false, willReadFrequently: true })!;
-  let reading = false;
-  let stopped = false;
-  let last = -Infinity;
+/** The worker that reads frames. It comes with the page, so that a camera opened while the service is away works all the same. */
+export class FrameReader {
+  #worker: Worker | undefined;
 
-  worker.onmessage = ({ data }: MessageEvent<string[]>) => {
-    reading = false;
-    if (!stopped) found(data);
-  };
-  worker.onerror = failed;
+  constructor() {
+    this.#load();
+  }
 
-  const look = (): void => {
-    if (stopped) return;
-    schedule(video, look);
-    if (reading || performance.now() - last < PERIOD_MS || video.videoWidth === 0) return;
-    reading = true;
-    last = performance.now();
-    const frame = middle(video, context);
-    worker.postMessage(frame, [frame.pixels.buffer]);
-  };
-  look();
-  return () => {
-    stopped = true;
-    worker.terminate();
-  };
+  /**
+   * Hands over what the camera sees: the middle square, one frame at a time and always the newest; none waits. `found` gets the
+   * texts of each frame. Returns what ends it.
+   */
+  read(video: HTMLVideoElement, found: (texts: string[]) => void, failed: () => void): () => void {
+    const worker = this.#worker ?? this.#load();
+    // Pixels are taken here: not every phone's worker can.
+    const context = document.createElement("canvas").getContext("2d", { alpha: false, willReadFrequently: true })!;
+    let reading = false;
+    let stopped = false;
+    let last = -Infinity;
+
+    worker.onmessage = ({ data }: MessageEvent<string[]>) => {
+      reading = false;
+      if (!stopped) found(data);
+    };
+    worker.onerror = () => {
+      this.#worker = undefined;
+      if (!stopped) failed();
+    };
+
+    const look = (): void => {
+      if (stopped) return;
+      schedule(video, look);
+      if (reading || performance.now() - last < PERIOD_MS || video.videoWidth === 0) return;
+      reading = true;
+      last = performance.now();
+      const frame = middle(video, context);
+      worker.postMessage(frame, [frame.pixels.buffer]);
+    };
+    look();
+    return () => {
+      stopped = true;
+    };
+  }
+
+  #load(): Worker {
+    const worker = (this.#worker = new Worker("/assets/reader-worker.js"));
+    // The next camera tries again.
+    worker.onerror = () => (this.#worker = undefined);
+    return worker;
+  }
 }
 
 /** At the next frame, where the browser tells. */

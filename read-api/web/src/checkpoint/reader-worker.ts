@@ -1,4 +1,4 @@
-/** The worker in which frames are read, so that the page stays quick. It is ended with the camera, and its last frame with it. */
+/** The worker in which frames are read, so that the page stays quick. Keeps none of them. */
 import { Reader } from "./reader.ts";
 
 /** One frame, RGBA; answered with the texts in it. */

@@ -36,6 +36,7 @@ export class Reader {
       texts = this.#decode(AGAIN[this.#turn]!(grey));
       this.#turn = (this.#turn + 1) % AGAIN.length;
     }
+    this.#scanner.clean();
     return texts;
   }
 
