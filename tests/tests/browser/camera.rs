@@ -1,5 +1,7 @@
 //! The checkpoint's page with a camera: Chromium's own, before which a film of phones is held.
 
+use std::io::Write;
+
 use serde_json::{Value, json};
 use yima_schema::time::HOUR;
 use yima_tests::{Options, Yima, new_person};
@@ -277,9 +279,7 @@ fn from_frame_to_verdict() {
     let mut took: Vec<f64> = serde_json::from_value(guard.evaluate("window.took")).expect("numbers");
     took.truncate(CODES);
     took.sort_by(f64::total_cmp);
-    println!(
-        "{CODES} codes, from frame to verdict: p50 {:.0} ms, p95 {:.0} ms",
-        took[CODES / 2],
-        took[CODES * 95 / 100]
-    );
+    let (p50, p95) = (took[CODES / 2], took[CODES * 95 / 100]);
+    // It is a figure to look at, not a bound.
+    let _ = writeln!(std::io::stderr(), "{CODES} codes, from frame to verdict: p50 {p50:.0} ms, p95 {p95:.0} ms");
 }
