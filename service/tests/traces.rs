@@ -21,7 +21,7 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
 async fn a_request_whose_caller_is_traced_is_traced() {
     let inner = async || {
         // A span below an untraced request must not become a trace of its own.
-        tracing::info_span!("inner_step").in_scope(|| "traced")
+        tracing::info_span!(target: "yima_test", "inner_step").in_scope(|| "traced")
     };
     let server = start("traced", Router::new().route("/v1/jobs/{id}", get(inner)), &HttpLimits::default()).await;
     for (trace, flags) in [(UNTRACED, "00"), (TRACED, "01")] {

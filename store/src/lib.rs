@@ -11,6 +11,7 @@ mod error;
 mod everyone;
 pub mod fault_point;
 mod late;
+mod step;
 mod watermark;
 
 use async_trait::async_trait;

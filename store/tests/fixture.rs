@@ -44,5 +44,5 @@ pub fn view(version: Version) -> Bytes {
 }
 
 pub fn change(subject: SubjectId, version: Version) -> Change {
-    Change { subject, version, view: view(version) }
+    Change { subject, version, view: view(version), traced: None }
 }

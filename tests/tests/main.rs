@@ -29,8 +29,9 @@ mod start_stop;
 mod step;
 mod streams;
 mod timeline;
-mod upgrade;
 mod tls;
+mod traces;
+mod upgrade;
 
 use std::sync::{Arc, Mutex, Weak};
 

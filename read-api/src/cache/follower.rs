@@ -1,11 +1,13 @@
 //! The follower: polls every stream of the region, raises the ledger, overwrites what is cached, and tells when a poll was complete.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use yima_schema::change::Change;
+use tracing::{Instrument, Span};
+use yima_schema::change::{Change, SpanRef};
 use yima_schema::time::{DAY, Time};
+use yima_service::telemetry::link;
 use yima_store::{Feed, Registry, StoreError, StreamId, StreamState, VersionedView};
 
 use super::Views;
@@ -191,12 +193,13 @@ impl Follower {
                 }
             }
             let changes: Vec<Change> = rows.into_iter().filter_map(|(_, change)| change).collect();
+            let span = apply_span(&changes);
             let apply = move |views: &Views| {
-                for Change { subject, version, view } in changes {
+                for Change { subject, version, view, traced: _ } in changes {
                     views.apply(subject, VersionedView { version, view });
                 }
             };
-            self.views.with_disk(apply).await;
+            self.views.with_disk(apply).instrument(span).await;
         }
         Ok(number)
     }
@@ -213,4 +216,25 @@ impl Follower {
         let state = State { epoch: following.epoch, generations, positions: following.positions.clone() };
         self.views.with_disk(move |views| views.save(&state)).await;
     }
+}
+
+/// The span of applying changes, with a link to each traced request that some are of; nothing if none are. It begins a trace: one page
+/// may be of many requests.
+fn apply_span(changes: &[Change]) -> Span {
+    let traced: HashSet<SpanRef> = changes.iter().filter_map(|change| change.traced).collect();
+    if traced.is_empty() {
+        return Span::none();
+    }
+    let span = tracing::info_span!(
+        parent: None,
+        "apply changes",
+        otel.kind = "consumer",
+        messaging.system = "yima",
+        messaging.operation.name = "apply",
+        messaging.operation.type = "process",
+        messaging.destination.name = "changes",
+        messaging.batch.message_count = changes.len(),
+    );
+    link(&span, traced);
+    span
 }

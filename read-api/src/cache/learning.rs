@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tracing::Instrument;
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
-use yima_store::VersionedView;
+use yima_store::{VersionedView, step};
 
 use super::Views;
 use super::disk::{Disk, DiskError, State};
@@ -67,7 +68,7 @@ impl Views {
         let looked = tokio::task::spawn_blocking(move || {
             subjects.into_iter().map(|subject| views.take_from_disk(&disk, subject)).collect()
         });
-        looked.await.unwrap_or_else(|_| vec![None; asked])
+        looked.instrument(step!("read_disk_tier", subjects = asked)).await.unwrap_or_else(|_| vec![None; asked])
     }
 
     fn take_from_disk(&self, disk: &Disk, subject: SubjectId) -> Option<Arc<Entry>> {

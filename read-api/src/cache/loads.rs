@@ -10,6 +10,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
+use tracing::Instrument;
 use yima_schema::subject::SubjectId;
 use yima_store::StoreError;
 
@@ -129,13 +130,14 @@ impl Loads {
         }
         let entered = Entered { loads: Arc::clone(self), subjects: started.clone() };
         let load = load(started);
-        tokio::spawn(async move {
+        let work = async move {
             let loaded = load.await;
             drop(entered); // before the answers: whoever comes after them starts a load of their own
             for (answer, loaded) in answers.into_iter().zip(loaded) {
                 let _ = answer.send(loaded); // nobody may be waiting any more
             }
-        });
+        };
+        tokio::spawn(work.in_current_span());
         waiters
     }
 

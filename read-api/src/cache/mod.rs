@@ -27,10 +27,12 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use metrics::Counter;
+use tracing::Instrument;
+use tracing::field::Empty;
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
-use yima_store::ViewReader;
+use yima_store::{ViewReader, step};
 
 use crate::config::CacheConfig;
 use breaker::Position;
@@ -193,13 +195,20 @@ impl Views {
         let now = (self.clock)();
         match self.peek(subject, client, now) {
             Some(answer) => Ok(self.give(subject, answer, now)),
-            None => self.look(subject, client, self.load(subject, Origin::Disk)).await,
+            None => {
+                let look = async { self.look(subject, client, self.load(subject, Origin::Disk)).await };
+                look.instrument(step!("look_up_view", cache.outcome = Empty)).await
+            }
         }
     }
 
     /// The answers about many, each with the version that its client was shown, in the order asked: what memory has, and the others with
     /// one call of the store.
     pub async fn get_many(self: &Arc<Self>, asked: &[(SubjectId, Version)]) -> Vec<Result<Answer, NoAnswer>> {
+        self.look_up_many(asked).instrument(step!("look_up_views", subjects = asked.len())).await
+    }
+
+    async fn look_up_many(self: &Arc<Self>, asked: &[(SubjectId, Version)]) -> Vec<Result<Answer, NoAnswer>> {
         let now = (self.clock)();
         let held: Vec<_> = asked.iter().map(|(subject, client)| self.peek(*subject, *client, now)).collect();
         let missing: Vec<_> =
@@ -255,6 +264,10 @@ impl Views {
     /// # Errors
     /// See [`NoAnswer`].
     pub async fn reload(self: &Arc<Self>, subject: SubjectId, client: Version) -> Result<Answer, NoAnswer> {
+        self.look_past(subject, client).instrument(step!("look_up_view", cache.outcome = Empty)).await
+    }
+
+    async fn look_past(self: &Arc<Self>, subject: SubjectId, client: Version) -> Result<Answer, NoAnswer> {
         let mut look = self.outcomes.look();
         for turn in 0..MAX_LOADS {
             let (load, joined) = self.load(subject, Origin::Store);

@@ -1,6 +1,7 @@
 //! What a look into the cache came to, in the words of metrics, headers and docs.
 
 use metrics::Counter;
+use tracing::Span;
 
 /// The outcome of one look. Outcomes of a module add up to its requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,5 +101,6 @@ impl Look<'_> {
 impl Drop for Look<'_> {
     fn drop(&mut self) {
         self.outcomes.count(self.outcome);
+        Span::current().record("cache.outcome", self.outcome.as_str());
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::HttpBody;
 use axum::extract::MatchedPath;
-use axum::http::header::CONNECTION;
+use axum::http::header::{CACHE_STATUS, CONNECTION};
 use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use pin_project_lite::pin_project;
@@ -112,7 +112,7 @@ where
         let id = request_id::of(request.headers());
         let under_way = UnderWay::begin(self.shared, series);
         let fits = under_way.fits();
-        let span = if fits { self.shared.sampling.span(&request, &route.path, &id) } else { None };
+        let span = if fits { self.shared.sampling.span(&request, series.method, &route.path, &id) } else { None };
         let has_body = !request.body().is_end_stream();
         let head = Head { shared: self.shared, route, id, span, under_way, sleep: None, has_body };
         if !fits {
@@ -215,6 +215,13 @@ impl Head {
         let id = std::mem::replace(&mut self.id, HeaderValue::from_static(""));
         if let Some(span) = self.span.take() {
             span.record("http.response.status_code", status);
+            if status >= 500 {
+                span.record("otel.status_code", "ERROR");
+            }
+            // One of few texts, see `CACHE_STATUS` of who answers from a cache.
+            if let Some(outcome) = answer.headers().get(CACHE_STATUS).and_then(|value| value.to_str().ok()) {
+                span.record("cache.status", outcome);
+            }
         }
         tracing::debug!(
             service = self.shared.service,

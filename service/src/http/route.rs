@@ -52,7 +52,7 @@ pub(super) struct Route {
 pub(super) struct Series {
     service: &'static str,
     route: &'static str,
-    method: &'static str,
+    pub(super) method: &'static str,
     seconds: Histogram,
     statuses: [OnceLock<Counter>; STATUSES.len()],
 }

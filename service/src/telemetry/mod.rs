@@ -1,5 +1,6 @@
 //! Logs, metrics and traces: set up once, flushed at the end.
 
+mod links;
 mod metrics;
 mod process;
 mod sampling;
@@ -14,6 +15,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
+pub use links::{link, span_ref};
 pub use metrics::Metrics;
 pub use sampling::Sampling;
 

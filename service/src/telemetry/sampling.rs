@@ -22,7 +22,13 @@ impl Sampling {
     }
 
     /// The span of a request that is traced: its caller said so (W3C Trace Context, `traceparent` with the sampled flag), or chance did.
-    pub(crate) fn span<B>(&self, request: &Request<B>, route: &str, id: &HeaderValue) -> Option<Span> {
+    pub(crate) fn span<B>(
+        &self,
+        request: &Request<B>,
+        method: &'static str,
+        route: &str,
+        id: &HeaderValue,
+    ) -> Option<Span> {
         let rate = self.rate?;
         let given = request.headers().contains_key("traceparent");
         let parent = given.then(|| TraceContextPropagator::new().extract(&HeaderExtractor(request.headers())));
@@ -32,10 +38,13 @@ impl Sampling {
         }
         let span = tracing::info_span!(
             "request",
+            otel.name = format!("{method} {route}"),
             otel.kind = "server",
-            http.request.method = request.method().as_str(),
+            otel.status_code = Empty,
+            http.request.method = method,
             http.route = route,
             http.response.status_code = Empty,
+            cache.status = Empty,
             request_id = id.to_str().unwrap_or_default(),
         );
         if let Some(parent) = parent {

@@ -14,7 +14,7 @@ use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, SdkTracerProvid
 use tokio::runtime::Handle;
 use tracing::Subscriber;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::TelemetryFault;
@@ -41,12 +41,15 @@ pub(super) fn provider(url: &str, service_name: &str) -> Result<SdkTracerProvide
         .build())
 }
 
-/// Takes spans of level info and above; each costs only while a traced request is under way.
+/// Takes our own spans and what is logged within them, of level info and above; each costs only while a traced request is under way. What others
+/// say is left out: the database's driver repeats warnings that quote requests with their keys.
 pub(super) fn layer<S>(provider: &SdkTracerProvider) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    tracing_opentelemetry::layer().with_tracer(provider.tracer("yima")).with_filter(LevelFilter::INFO)
+    tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("yima"))
+        .with_filter(Targets::new().with_target("yima", LevelFilter::INFO))
 }
 
 /// The exporter has a thread of its own, without a runtime; requests are made on ours.
@@ -64,8 +67,8 @@ impl HttpClient for OnRuntime {
     }
 }
 
-/// Keeps what belongs to a traced request: its own span, which was begun because it was chosen, and everything below a kept one. So a span
-/// in a request that was not chosen, or outside any, is not taken for the root of a trace.
+/// Keeps what belongs to a traced request: its own span, which was begun because it was chosen, what is done elsewhere with what it
+/// published, and everything below a kept one. So a span in a request that was not chosen, or outside any, is not taken for the root of a trace.
 #[derive(Clone, Debug)]
 struct Requests;
 
@@ -81,8 +84,8 @@ impl ShouldSample for Requests {
     ) -> SamplingResult {
         let parent = parent.map(|context| context.span().span_context().clone());
         let below = parent.as_ref().is_some_and(opentelemetry::trace::SpanContext::is_sampled);
-        let decision =
-            if below || *kind == SpanKind::Server { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop };
+        let begins = matches!(kind, SpanKind::Server | SpanKind::Consumer);
+        let decision = if below || begins { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop };
         let trace_state = parent.map_or_else(TraceState::default, |parent| parent.trace_state().clone());
         SamplingResult { decision, attributes: Vec::new(), trace_state }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use yima_schema::change::Change;
+use yima_schema::change::{Change, SpanRef};
 use yima_schema::event::{Event, EventData, StoredEvent, TestKind, TestOutcome};
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
@@ -38,7 +38,9 @@ pub(super) fn view(number: u32) -> Bytes {
 
 /// A change whose version says which it is.
 pub(super) fn change(subject: SubjectId, version: u64) -> Change {
-    Change { subject, version: Version(version), view: view(version as u32) }
+    // Every other one, so that streams hold both.
+    let traced = version.is_multiple_of(2).then_some(SpanRef { trace: [0xaa; 16], span: [0xbb; 8] });
+    Change { subject, version: Version(version), view: view(version as u32), traced }
 }
 
 /// A write of a view.

@@ -14,6 +14,7 @@ use yima_schema::view::Version;
 
 use super::fault::fault;
 use super::{CqlStore, Inner};
+use crate::step::{call, call_span};
 use crate::{EventReader, Result, StoreError, VersionedView, ViewReader};
 
 /// Keys in one look-up of many: ScyllaDB takes up to 100.
@@ -26,18 +27,19 @@ pub(super) const READ_EVENTS: i32 = 4 * MAX_EVENTS_PER_SUBJECT as i32;
 #[async_trait]
 impl ViewReader for CqlStore {
     async fn lookup(&self, subject: SubjectId) -> Result<Option<VersionedView>> {
-        let found = self.inner.lookup(&self.inner.statements.views.lookup, subject).await?;
+        let found = self.inner.lookup(&self.inner.statements.views.lookup, subject);
+        let found = call(call_span!("cassandra", "SELECT", "views", 1), found).await?;
         self.inner.if_ready(found.is_none()).await?;
         Ok(found)
     }
 
     async fn lookup_many(&self, subjects: &[SubjectId]) -> Result<Vec<Option<VersionedView>>> {
         let groups = self.inner.by_replica(subjects);
-        let found: Vec<_> = stream::iter(groups)
+        let found = stream::iter(groups)
             .map(|(node, keys)| async move { self.inner.lookup_group(node, &keys).await })
             .buffer_unordered(CONCURRENT)
-            .try_collect()
-            .await?;
+            .try_collect::<Vec<_>>();
+        let found = call(call_span!("cassandra", "SELECT", "views", subjects.len()), found).await?;
         let found: HashMap<SubjectId, VersionedView> = found.into_iter().flatten().collect();
         self.inner.if_ready(subjects.iter().any(|subject| !found.contains_key(subject))).await?;
         Ok(subjects.iter().map(|subject| found.get(subject).cloned()).collect())
@@ -48,7 +50,8 @@ impl ViewReader for CqlStore {
 impl EventReader for CqlStore {
     async fn events(&self, subjects: &[SubjectId]) -> Result<Vec<Vec<StoredEvent>>> {
         let reads: Vec<_> = subjects.iter().map(|subject| self.inner.events_of(*subject)).collect();
-        stream::iter(reads).buffered(CONCURRENT).try_collect().await
+        let read = stream::iter(reads).buffered(CONCURRENT).try_collect();
+        call(call_span!("cassandra", "SELECT", "events", subjects.len()), read).await
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use scylla::statement::prepared::PreparedStatement;
+use tracing::Instrument;
 use yima_schema::change::Change;
 use yima_schema::event::{ContentHash, StoredEvent};
 use yima_schema::limits::MAX_EVENTS_PER_SUBJECT;
@@ -16,6 +17,7 @@ use super::fault::fault;
 use super::reading::{CONCURRENT, READ_EVENTS};
 use super::rows::{Table, at_last, elsewhere};
 use super::{CqlStore, Inner, Left};
+use crate::step::{call, call_span};
 use crate::{
     Appended, CompareAndSet, Mark, Published, Result, StoreError, StreamId, ViewWrite, WriterStore, fault_point,
 };
@@ -30,7 +32,7 @@ impl WriterStore for CqlStore {
         let decided = self.inner.decide(&events).await?;
         let inner = Arc::clone(&self.inner);
         // A task of its own: what is marked is written, whoever waits.
-        let appended = tokio::spawn(async move { inner.append(events, decided).await });
+        let appended = tokio::spawn(async move { inner.append(events, decided).await }.in_current_span());
         appended.await.map_err(|_| StoreError::TimedOut)?
     }
 
@@ -41,7 +43,7 @@ impl WriterStore for CqlStore {
                 "a view's next version is not above the one it replaces and the epoch".into(),
             ));
         }
-        self.inner.compare_and_set(&writes).await
+        call(call_span!("cassandra", "UPDATE", "views", writes.len()), self.inner.compare_and_set(&writes)).await
     }
 
     async fn active_rules(&self) -> Result<u32> {
@@ -59,13 +61,14 @@ impl WriterStore for CqlStore {
     async fn publish(&self, stream: StreamId, changes: Vec<Change>, marks: Vec<Mark>) -> Result<Published> {
         let own = self.inner.own.lock().get(&stream).cloned();
         let Some(own) = own else { return Ok(Published::Closed) };
-        let bodies = changes.iter().map(Change::encode).collect();
+        let bodies: Vec<_> = changes.iter().map(Change::encode).collect();
         fault_point::pass("before_changes")?;
         if !fault_point::skips("before_changes") {
-            self.inner.extend(Table::Changes, &own, bodies).await?;
+            let span = call_span!("cassandra", "INSERT", "changes", changes.len());
+            call(span, self.inner.extend(Table::Changes, &own, bodies)).await?;
         }
         fault_point::pass("changes_written")?;
-        if !self.inner.is_open(stream).await? {
+        if !call(call_span!("cassandra", "SELECT", "streams", 1), self.inner.is_open(stream)).await? {
             self.inner.own.lock().remove(&stream);
             return Ok(Published::Closed);
         }
@@ -102,9 +105,10 @@ impl Inner {
     async fn decide(&self, events: &[StoredEvent]) -> Result<Vec<Decided>> {
         let subjects: BTreeSet<SubjectId> = events.iter().map(|e| e.event.subject).collect();
         let read = async |subject| Ok::<_, StoreError>((subject, self.keys_of(None, subject).await?));
+        let span = call_span!("cassandra", "SELECT", "events", subjects.len());
         let reads: Vec<_> = subjects.into_iter().map(read).collect();
-        let mut known: BTreeMap<SubjectId, Keys> =
-            stream::iter(reads).buffer_unordered(CONCURRENT).try_collect().await?;
+        let known = stream::iter(reads).buffer_unordered(CONCURRENT).try_collect::<BTreeMap<_, _>>();
+        let mut known = call(span, known).await?;
         let decide = |event: &StoredEvent| {
             let known = known.entry(event.event.subject).or_default();
             let (agency, id, revision, hash) = event.key();
@@ -152,7 +156,8 @@ impl Inner {
         let mut marks = if bodies.is_empty() { Vec::new() } else { self.mark(bodies).await? }.into_iter();
         let new = events.iter().zip(&decided).filter(|(_, decided)| **decided == Decided::New);
         let inserts: Vec<_> = new.map(|(event, _)| at_last("events", move || self.insert_event(event))).collect();
-        stream::iter(inserts).buffer_unordered(CONCURRENT).collect::<()>().await;
+        let span = call_span!("cassandra", "INSERT", "events", inserts.len());
+        stream::iter(inserts).buffer_unordered(CONCURRENT).collect::<()>().instrument(span).await;
         fault_point::pass("event_written")?;
         let outcome = |decided| match decided {
             Decided::Conflict => Appended::Conflict,
@@ -169,10 +174,12 @@ impl Inner {
         loop {
             let own = at_last("streams", || self.current()).await;
             fault_point::pass("before_marks")?;
-            let numbers = self.extend(Table::Marks, &own, bodies.clone()).await?;
+            let span = call_span!("cassandra", "INSERT", "marks", bodies.len());
+            let numbers = call(span, self.extend(Table::Marks, &own, bodies.clone())).await?;
             fault_point::pass("marks_written")?;
             let stream = own.of.stream;
-            if at_last("streams", || self.is_open(stream)).await {
+            let span = call_span!("cassandra", "SELECT", "streams", 1);
+            if at_last("streams", || self.is_open(stream)).instrument(span).await {
                 fault_point::pass("marks_seen_open")?;
                 return Ok(numbers.into_iter().map(|number| Mark { stream, number }).collect());
             }

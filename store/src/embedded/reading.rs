@@ -9,6 +9,7 @@ use yima_schema::subject::SubjectId;
 
 use super::tables::Tables;
 use super::{EmbeddedStore, keys};
+use crate::step::{call, call_span};
 use crate::{EventReader, Feed, Registry, Result, StoreError, StreamId, VersionedView, ViewReader};
 
 /// Up to this many views are looked up on the caller's own thread: a lookup among 13 million subjects took 10 µs (median; 62 µs at
@@ -18,15 +19,18 @@ const INLINE_LOOKUPS: usize = 16;
 #[async_trait]
 impl ViewReader for EmbeddedStore {
     async fn lookup(&self, subject: SubjectId) -> Result<Option<VersionedView>> {
-        lookup(&self.shared.tables, subject)
+        call(call_span!("fjall", "lookup", "views", 1), async { lookup(&self.shared.tables, subject) }).await
     }
 
     async fn lookup_many(&self, subjects: &[SubjectId]) -> Result<Vec<Option<VersionedView>>> {
-        if subjects.len() <= INLINE_LOOKUPS {
-            return subjects.iter().map(|s| lookup(&self.shared.tables, *s)).collect();
-        }
-        let subjects = subjects.to_vec();
-        self.blocking(move |tables| subjects.into_iter().map(|s| lookup(tables, s)).collect()).await
+        call(call_span!("fjall", "lookup", "views", subjects.len()), async {
+            if subjects.len() <= INLINE_LOOKUPS {
+                return subjects.iter().map(|s| lookup(&self.shared.tables, *s)).collect();
+            }
+            let subjects = subjects.to_vec();
+            self.blocking(move |tables| subjects.into_iter().map(|s| lookup(tables, s)).collect()).await
+        })
+        .await
     }
 }
 
@@ -34,7 +38,8 @@ impl ViewReader for EmbeddedStore {
 impl EventReader for EmbeddedStore {
     async fn events(&self, subjects: &[SubjectId]) -> Result<Vec<Vec<StoredEvent>>> {
         let subjects = subjects.to_vec();
-        self.blocking(move |tables| subjects.into_iter().map(|s| events(tables, s)).collect()).await
+        let span = call_span!("fjall", "read", "events", subjects.len());
+        call(span, self.blocking(move |tables| subjects.into_iter().map(|s| events(tables, s)).collect())).await
     }
 }
 

@@ -8,6 +8,7 @@ use yima_schema::time::Time;
 
 use super::committer::{Queue, closed};
 use super::{EmbeddedStore, keys};
+use crate::step::{call, call_span};
 use crate::{Appended, CompareAndSet, Mark, Published, Result, StoreError, StreamId, ViewWrite, WriterStore};
 
 /// About what a row takes besides its body, in bytes.
@@ -24,7 +25,8 @@ impl WriterStore for EmbeddedStore {
     }
 
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
-        self.queue()?.submit(events.len() * EVENT_BYTES, move |group| group.append(&events)).await
+        let span = call_span!("fjall", "append", "events", events.len());
+        call(span, self.queue()?.submit(events.len() * EVENT_BYTES, move |group| group.append(&events))).await
     }
 
     async fn compare_and_set(&self, writes: Vec<ViewWrite>) -> Result<Vec<CompareAndSet>> {
@@ -35,7 +37,8 @@ impl WriterStore for EmbeddedStore {
             ));
         }
         let bytes = writes.iter().map(|w| w.view.len() + ROW_BYTES).sum();
-        self.queue()?.submit(bytes, move |group| group.compare_and_set(&writes)).await
+        let span = call_span!("fjall", "compare_and_set", "views", writes.len());
+        call(span, self.queue()?.submit(bytes, move |group| group.compare_and_set(&writes))).await
     }
 
     async fn open_stream(&self) -> Result<StreamId> {
@@ -44,7 +47,8 @@ impl WriterStore for EmbeddedStore {
 
     async fn publish(&self, stream: StreamId, changes: Vec<Change>, marks: Vec<Mark>) -> Result<Published> {
         let bytes = changes.iter().map(|c| c.view.len() + ROW_BYTES).sum::<usize>() + marks.len() * ROW_BYTES;
-        self.queue()?.submit(bytes, move |group| Ok(group.publish(stream, &changes, &marks))).await
+        let span = call_span!("fjall", "append", "changes", changes.len());
+        call(span, self.queue()?.submit(bytes, move |group| Ok(group.publish(stream, &changes, &marks)))).await
     }
 
     async fn close_stream(&self, stream: StreamId) -> Result<()> {

@@ -16,6 +16,7 @@ mod regions;
 mod restored;
 mod secured;
 mod streams;
+mod traces;
 mod withheld;
 mod without_cluster;
 

@@ -23,7 +23,8 @@ fn change(n: u64, version: u64) -> Change {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&n.to_be_bytes());
     let subject = SubjectId::from_bytes(bytes);
-    Change { subject, version: Version(version), view: View { subject: Some(subject), ..View::default() }.encode() }
+    let view = View { subject: Some(subject), ..View::default() }.encode();
+    Change { subject, version: Version(version), view, traced: None }
 }
 
 async fn reader(store: &Arc<CqlStore>) -> (Arc<Views>, Follower) {

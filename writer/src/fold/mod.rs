@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tracing::Instrument;
 use yima_schema::change::Change;
 use yima_schema::derive::derive;
 use yima_schema::event::StoredEvent;
@@ -19,8 +20,10 @@ use yima_schema::limits::MAX_EVENTS_PER_SUBJECT;
 use yima_schema::rules::Rules;
 use yima_schema::subject::SubjectId;
 use yima_schema::view::{Version, View};
+use yima_service::telemetry::span_ref;
 use yima_store::{
     Appended, CompareAndSet, Mark, Published, StoreError, StreamId, VersionedView, ViewWrite, WriterStore, fault_point,
+    step,
 };
 
 /// Subjects folded in one step: all of their events are in memory together.
@@ -128,7 +131,8 @@ impl Folder {
             self.check_rules().await?;
         }
         let subjects: Vec<SubjectId> = events.iter().map(|e| e.event.subject).collect();
-        let appended = self.store.append(events).await?;
+        let span = step!("append", events = events.len());
+        let appended = self.store.append(events).instrument(span).await?;
         let (mut marks, mut to_fold) = (Vec::new(), Vec::new());
         let mut outcomes = Vec::with_capacity(appended.len());
         for (subject, appended) in subjects.into_iter().zip(appended) {
@@ -220,7 +224,18 @@ impl Folder {
         }
         loop {
             let stream = *self.stream.lock();
-            match self.store.publish(stream, changes.clone(), marks.clone()).await? {
+            let span = step!(
+                "publish changes",
+                otel.kind = "producer",
+                messaging.system = "yima",
+                messaging.operation.name = "publish",
+                messaging.operation.type = "send",
+                messaging.destination.name = "changes",
+                messaging.batch.message_count = changes.len(),
+            );
+            let traced = span_ref(&span);
+            let changes = changes.iter().map(|change| Change { traced, ..change.clone() }).collect();
+            match self.store.publish(stream, changes, marks.clone()).instrument(span).await? {
                 Published::Open => return Ok(()),
                 Published::Closed => self.replace_stream(stream).await?,
             }
@@ -247,14 +262,16 @@ impl Folder {
     async fn fold(&self, mut subjects: Vec<SubjectId>) -> Result<Vec<Change>, StoreError> {
         let mut done = Vec::with_capacity(subjects.len());
         while !subjects.is_empty() {
-            let current = self.store.lookup_many(&subjects).await?;
+            let (span, count) = (step!("lookup_versions", subjects = subjects.len()), subjects.len());
+            let current = self.store.lookup_many(&subjects).instrument(span).await?;
             fault_point::pass("version_read")?;
-            let events = self.store.events(&subjects).await?;
+            let events = self.store.events(&subjects).instrument(step!("read_events", subjects = count)).await?;
             fault_point::pass("events_read")?;
             let (rules, epoch) = (self.rules.clone(), self.store.epoch());
             // A thousand subjects take some ten milliseconds: too long for a thread that others wait for.
-            let derived = tokio::task::spawn_blocking(move || plan(&subjects, current, &events, &rules, epoch)).await;
-            let planned = derived.map_err(|_| StoreError::TimedOut)?;
+            let derived = tokio::task::spawn_blocking(move || plan(&subjects, current, &events, &rules, epoch));
+            let planned =
+                derived.instrument(step!("derive", subjects = count)).await.map_err(|_| StoreError::TimedOut)?;
             let Plan { unchanged, changed } = planned.inspect_err(|_| self.outdated.store(true, Ordering::Release))?;
             done.extend(unchanged);
             let writes = changed.iter().map(|(expected, change)| ViewWrite {
@@ -264,7 +281,8 @@ impl Folder {
                 view: change.view.clone(),
             });
             fault_point::pass("derived")?;
-            let outcomes = self.store.compare_and_set(writes.collect()).await?;
+            let span = step!("compare_and_set", views = changed.len());
+            let outcomes = self.store.compare_and_set(writes.collect()).instrument(span).await?;
             fault_point::pass("views_set")?;
             subjects = Vec::new();
             for ((_, change), outcome) in changed.into_iter().zip(outcomes) {
@@ -318,11 +336,12 @@ fn plan(
         match current {
             // Below the epoch it was made before a restore, and somebody may have seen a higher version.
             Some(VersionedView { version, view }) if same && version >= Version::floor(epoch) => {
-                plan.unchanged.push(Change { subject: *subject, version, view });
+                plan.unchanged.push(Change { subject: *subject, version, view, traced: None });
             }
             found => {
                 let expected = found.map_or(Version::ABSENT, |v| v.version);
-                let change = Change { subject: *subject, version: expected.next(epoch), view: derived.encode() };
+                let change =
+                    Change { subject: *subject, version: expected.next(epoch), view: derived.encode(), traced: None };
                 plan.changed.push((expected, change));
             }
         }

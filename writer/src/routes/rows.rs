@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use tracing::Instrument;
 use utoipa::ToSchema;
 use yima_schema::problem::{Problem, ProblemType};
 use yima_service::http::Failure;
 use yima_service::rate::Remaining;
-use yima_store::StoreError;
+use yima_store::{StoreError, step};
 
 use crate::app::App;
 use crate::fold::Outcome;
@@ -83,10 +84,11 @@ pub(super) async fn commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, 
     let (answer, answered) = tokio::sync::oneshot::channel();
     let numbers: Vec<usize> = rows.iter().map(|(n, _)| *n).collect();
     let (task_app, agency) = (Arc::clone(app), Arc::clone(agency));
-    app.lifecycle.spawn("fold", async move {
+    let work = async move {
         // Nobody may be waiting any more.
         let _ = answer.send(read_and_commit(&task_app, &agency, rows, keep).await);
-    });
+    };
+    app.lifecycle.spawn("fold", work.in_current_span());
     answered.await.unwrap_or_else(|_| {
         // The process is being ended; what was appended is folded when it starts again.
         let ended = |row| RowAnswer { row, problem: Some(unknown()), ..RowAnswer::default() };
@@ -96,6 +98,7 @@ pub(super) async fn commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, 
 
 async fn read_and_commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, Input)>, keep: Keep) -> Vec<RowAnswer> {
     let read = {
+        let span = step!("read_rows", rows = rows.len());
         let (app, agency) = (Arc::clone(app), Arc::clone(agency));
         // Parsing and hashing thousands of rows would hold up the requests that share this thread.
         tokio::task::spawn_blocking(move || {
@@ -103,6 +106,7 @@ async fn read_and_commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, In
             let context = Context { agency: &agency, now, pseudonyms: &app.pseudonyms, rules: app.folder.rules() };
             rows.into_iter().map(|(n, input)| (n, input.read(context))).collect::<Vec<_>>()
         })
+        .instrument(span)
         .await
         .expect("reading a row does not panic") // if it does, the client is told that the outcome is not known
     };

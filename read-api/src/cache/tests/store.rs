@@ -89,13 +89,13 @@ impl TestStore {
     /// Sets and publishes the next version of a view, as a writer does before it acknowledges.
     pub fn write(&self, subject: SubjectId) -> Version {
         let version = self.set(subject);
-        self.append(Some(Change { subject, version, view: view(subject) }));
+        self.append(Some(Change { subject, version, view: view(subject), traced: None }));
         version
     }
 
     /// Publishes the view that is there.
     pub fn append_again(&self, subject: SubjectId) {
-        self.append(Some(Change { subject, version: self.version(subject), view: view(subject) }));
+        self.append(Some(Change { subject, version: self.version(subject), view: view(subject), traced: None }));
     }
 
     /// A number that a writer took and never used.
@@ -129,7 +129,7 @@ impl TestStore {
         let version = self.set(subject);
         let mut streams = self.streams.lock();
         let next = streams.last_key_value().map_or(STREAM.0, |(id, _)| id.0 + 1);
-        let rows = [(1, Some(Change { subject, version, view: view(subject) }))].into();
+        let rows = [(1, Some(Change { subject, version, view: view(subject), traced: None }))].into();
         streams.insert(StreamId(next), Stream { rows, expired: 0, last: 1, closed_at: Some(now()) });
     }
 

@@ -34,7 +34,7 @@ pub(crate) fn events(count: usize) -> Vec<StoredEvent> {
 /// What an only event comes to.
 pub(crate) fn change(event: &StoredEvent, rules: &Rules) -> Change {
     let view = derive(std::slice::from_ref(event), rules).encode();
-    Change { subject: event.event.subject, version: Version::ABSENT.next(0), view }
+    Change { subject: event.event.subject, version: Version::ABSENT.next(0), view, traced: None }
 }
 
 /// All bytes that are written of an event.

@@ -126,7 +126,7 @@ fn view(n: u64, version: u64, rules: &Rules) -> Change {
         data: EventData::TestResult { test: TestKind::NucleicAcid, result: TestOutcome::Negative },
     };
     let view = derive(&[StoredEvent::new(event, now())], rules).encode();
-    Change { subject: subject(n), version: Version(version), view }
+    Change { subject: subject(n), version: Version(version), view, traced: None }
 }
 
 /// Everybody's first view into the tables, and a change of each for the node that follows.
