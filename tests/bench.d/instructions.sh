@@ -4,8 +4,8 @@ cargo build --release -q -p yima -p yima-tests --bin yima --bin bare-hyper
 . tests/bench.d/common.sh
 
 dir=$(mktemp -d)
-pid=
-trap 'kill $pid 2>/dev/null; wait; rm -rf "$dir"' EXIT
+pid= sink=
+trap 'kill $pid $sink 2>/dev/null; wait; rm -rf "$dir"' EXIT
 port=$(free_port) admin_port=$(free_port)
 
 start() { # One worker: beside another thread nothing runs there anyway.
@@ -25,11 +25,21 @@ count() { # name
     rm -f "$dir"/out*
 }
 
-YIMA_READ_API__BIND=127.0.0.1:$port YIMA_WRITER__BIND=127.0.0.1:$(free_port) YIMA_ADMIN__LISTEN=127.0.0.1:$admin_port \
-    start "$bin/yima" --data-dir "$dir/data" --population $people
-until curl -sf "http://127.0.0.1:$admin_port/health/ready" >/dev/null; do sleep 0.1; done
+start_yima() {
+    YIMA_READ_API__BIND=127.0.0.1:$port YIMA_WRITER__BIND=127.0.0.1:$(free_port) YIMA_ADMIN__LISTEN=127.0.0.1:$admin_port \
+        start "$bin/yima" --data-dir "$dir/data" --population $people
+    until curl -sf "http://127.0.0.1:$admin_port/health/ready" >/dev/null; do sleep 0.1; done
+}
+
+start_yima
 "$bin/yima" --data-dir "$dir/data" sessions --count $people >"$dir/sessions"
 count yima
+sink_port=$(free_port)
+"$bin/bare-hyper" "$sink_port" 0 0 & sink=$! # takes traces, and answers as a collector does: with nothing
+for rate in 0 0.001 1; do
+    YIMA_TELEMETRY__OTLP_ENDPOINT=http://127.0.0.1:$sink_port/v1/traces YIMA_TELEMETRY__SAMPLE_RATE=$rate start_yima
+    count "yima, traced: $rate"
+done
 start "$bin/bare-hyper" $port 400 300
 count hyper
 echo "Where they are, those of what is called included:"
