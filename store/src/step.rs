@@ -15,7 +15,8 @@ macro_rules! step {
 
 /// The span of a call: of which database, what it does, to which table, and for how many keys or rows.
 macro_rules! call_span {
-    ($system:literal, $operation:literal, $table:literal, $of:expr) => {
+    ($system:literal, $operation:literal, $table:literal, $of:expr) => {{
+        let of: usize = $of;
         $crate::step!(
             concat!($operation, " ", $table),
             otel.kind = "client",
@@ -24,9 +25,9 @@ macro_rules! call_span {
             db.system.name = $system,
             db.operation.name = $operation,
             db.collection.name = $table,
-            db.operation.batch.size = $of as u64,
+            db.operation.batch.size = (of > 1).then_some(of),
         )
-    };
+    }};
 }
 pub(crate) use call_span;
 
