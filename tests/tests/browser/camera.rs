@@ -188,6 +188,7 @@ fn a_desk_has_room_for_both() {
     look(&desk);
     desk.see("#verdict[data-verdict='pass'][data-reason='green']");
     desk.picture("camera-desk");
+    desk.assert_accessible();
     assert_eq!(
         desk.evaluate("document.querySelector('#next').getBoundingClientRect().bottom <= innerHeight"),
         json!(true)
@@ -196,12 +197,13 @@ fn a_desk_has_room_for_both() {
 
 #[test]
 fn a_session_ends_with_a_warning_and_takes_the_camera_along() {
-    let yima = Yima::start(Options::default().env("YIMA_READ_API__CHECKPOINT_SESSION_S", 8));
+    let yima = Yima::start(Options::default().env("YIMA_READ_API__CHECKPOINT_SESSION_S", 15));
     let film = Film::of(&[(Scene::empty(), 5)]);
     let guard = Window::open_with(PHONE, &format!("{}/checkpoint", yima.read_url()), &film.arguments());
     sign_in(&guard);
     guard.see("#ending:not(:empty)");
     look(&guard);
+    guard.assert_accessible();
     guard.picture("camera-idle");
     guard.see("#sign-in:not([hidden]) #notice:not(:empty)");
     assert_eq!(guard.evaluate("document.querySelector('video').srcObject"), Value::Null);
