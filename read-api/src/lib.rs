@@ -8,7 +8,6 @@ pub mod config;
 mod etag;
 mod front;
 mod headers;
-mod pages;
 mod routes;
 mod verdict;
 

@@ -1,6 +1,7 @@
-//! Both pages in a real browser, against a real yima: what a citizen and a guard see, and what they do not.
+//! The pages in a real browser, against a real yima: what a citizen, a guard and an agency see, and what they do not.
 
 mod access;
+mod agency;
 mod camera;
 pub(crate) mod chromium;
 mod film;

@@ -24,7 +24,6 @@ use yima_service::http::openapi::described;
 
 use crate::app::App;
 use crate::body::DisplayBody;
-use crate::pages;
 
 pub(crate) use display::display;
 
@@ -48,7 +47,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .routes(routes!(keys))
         .with_state(app)
         .split_for_parts();
-    described(router, api, "yima read-api", DESCRIPTION).merge(pages::router())
+    described(router, api, "yima read-api", DESCRIPTION).merge(yima_web::reading())
 }
 
 /// The caller's own code: colour, tests, vaccination. Ask again with `If-None-Match`: unchanged is 304.

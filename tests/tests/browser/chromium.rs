@@ -171,7 +171,7 @@ impl Window {
     /// Nothing that axe-core takes for a serious or critical hindrance, in the state that the page is in.
     #[track_caller]
     pub fn assert_accessible(&self) {
-        let axe = concat!(env!("CARGO_MANIFEST_DIR"), "/../read-api/web/node_modules/axe-core/axe.min.js");
+        let axe = concat!(env!("CARGO_MANIFEST_DIR"), "/../web/pages/node_modules/axe-core/axe.min.js");
         let axe = fs::read_to_string(axe).expect("building the pages has installed axe-core");
         self.done(self.client().execute(&axe, Vec::new()));
         let run = "axe.run().then(({ violations }) => arguments[0](violations), (fault) => arguments[0](`${fault}`))";

@@ -19,5 +19,5 @@ const DESCRIPTION: &str = "Takes events about people from agencies: identities, 
 /// All routes, without the layer and the fallbacks that every service has.
 pub fn router(app: Arc<App>) -> Router {
     let (router, api) = OpenApiRouter::new().routes(routes!(events::create)).with_state(app).split_for_parts();
-    described(router, api, "yima writer", DESCRIPTION)
+    described(router, api, "yima writer", DESCRIPTION).merge(yima_web::agency())
 }

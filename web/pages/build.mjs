@@ -1,4 +1,4 @@
-// Bundles both pages into $OUT_DIR; build.rs calls it through `npm run build`.
+// Bundles the pages into $OUT_DIR; build.rs calls it through `npm run build`.
 import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { build } from "esbuild";
@@ -8,7 +8,7 @@ if (!out) throw new Error("OUT_DIR must name the directory to write the pages to
 
 await mkdir(out, { recursive: true });
 await build({
-  entryPoints: ["src/citizen.ts", "src/checkpoint.ts", "src/checkpoint/reader-worker.ts", "citizen.css", "checkpoint.css"],
+  entryPoints: ["src/agency.ts", "src/citizen.ts", "src/checkpoint.ts", "src/checkpoint/reader-worker.ts", "agency.css", "citizen.css", "checkpoint.css"],
   entryNames: "[name]",
   outdir: out,
   bundle: true,
@@ -19,6 +19,6 @@ await build({
   legalComments: "none",
   logLevel: "warning",
 });
-for (const file of ["citizen.html", "checkpoint.html", "favicon.svg"]) {
+for (const file of ["agency.html", "citizen.html", "checkpoint.html", "favicon.svg"]) {
   await copyFile(file, join(out, file));
 }

@@ -1,4 +1,4 @@
-//! Bundles the pages in `web/` into `$OUT_DIR/web`, from where `pages.rs` takes them into the binary.
+//! Bundles the pages in `pages/` into `$OUT_DIR/pages`, from where `lib.rs` takes them into the binary.
 
 use std::{
     env, fs,
@@ -11,9 +11,11 @@ const NEEDS_NODE: &str =
     "Node 18 or newer is needed to bundle the pages; on Debian, `./run` installs it where it is missing";
 const OLDEST_NODE: u32 = 18;
 
-/// What the bundle is made of, relative to `web/`; `src` is watched as a whole.
-const INPUTS: [&str; 11] = [
+/// What the bundle is made of, relative to `pages/`; `src` is watched as a whole.
+const INPUTS: [&str; 13] = [
     "src",
+    "agency.css",
+    "agency.html",
     "base.css",
     "citizen.css",
     "citizen.html",
@@ -27,7 +29,7 @@ const INPUTS: [&str; 11] = [
 ];
 
 fn main() {
-    let web = directory("CARGO_MANIFEST_DIR").join("web");
+    let web = directory("CARGO_MANIFEST_DIR").join("pages");
     println!("cargo::rerun-if-changed=build.rs");
     for input in INPUTS {
         println!("cargo::rerun-if-changed={}", web.join(input).display());
@@ -38,7 +40,7 @@ fn main() {
         // No script of a dependency is run: esbuild works without its own.
         npm(&web, &["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], &[]);
     }
-    let out = directory("OUT_DIR").join("web");
+    let out = directory("OUT_DIR").join("pages");
     npm(&web, &["run", "--silent", "build"], &[("OUT_DIR", &out)]);
 }
 

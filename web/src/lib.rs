@@ -1,11 +1,9 @@
-//! The citizen's page at `/` and the checkpoint's at `/checkpoint`, with their scripts and styles, all inside the binary:
-//! they are served as long as the process runs, whatever else is down.
+//! The pages with their scripts and styles, all inside the binary: they are served as long as the process runs, whatever else is down.
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::routing::get;
-
 use yima_service::http::public::{Lifetime, Public};
 
 /// The pages say which files of theirs are current: a minute old at most, ten while a new copy is on its way, a day when we are gone.
@@ -54,11 +52,11 @@ struct Asset {
 
 macro_rules! bundled {
     ($path:literal, $kind:ident, $file:literal) => {
-        Asset { path: $path, kind: Kind::$kind, body: include_bytes!(concat!(env!("OUT_DIR"), "/web/", $file)) }
+        Asset { path: $path, kind: Kind::$kind, body: include_bytes!(concat!(env!("OUT_DIR"), "/pages/", $file)) }
     };
 }
 
-static ASSETS: [Asset; 8] = [
+static READING: [Asset; 8] = [
     bundled!("/", Page, "citizen.html"),
     bundled!("/checkpoint", CameraPage, "checkpoint.html"),
     bundled!("/assets/citizen.js", Script, "citizen.js"),
@@ -69,9 +67,26 @@ static ASSETS: [Asset; 8] = [
     bundled!("/favicon.svg", Image, "favicon.svg"),
 ];
 
-/// The routes of the pages and of what they load. They need no state and no session; `GET` and `HEAD` only. See [`Public::respond`].
-pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    ASSETS.iter().fold(Router::new(), |router, asset| {
+static AGENCY: [Asset; 4] = [
+    bundled!("/", Page, "agency.html"),
+    bundled!("/assets/agency.js", Script, "agency.js"),
+    bundled!("/assets/agency.css", Style, "agency.css"),
+    bundled!("/favicon.svg", Image, "favicon.svg"),
+];
+
+/// The citizen's page at `/` and the checkpoint's at `/checkpoint`. They need no state and no session; `GET` and `HEAD` only. See
+/// [`Public::respond`].
+pub fn reading() -> Router {
+    router(&READING)
+}
+
+/// The agency's page at `/`, likewise.
+pub fn agency() -> Router {
+    router(&AGENCY)
+}
+
+fn router(assets: &[Asset]) -> Router {
+    assets.iter().fold(Router::new(), |router, asset| {
         let document = document(asset);
         router.route(asset.path, get(async move |request: HeaderMap| document.respond(&request)))
     })
@@ -109,14 +124,19 @@ mod tests {
 
     use super::*;
 
+    async fn fetch_of(assets: &[Asset], path: &str) -> Response {
+        router(assets).oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap()
+    }
+
     async fn fetch(path: &str) -> Response {
-        router::<()>().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap()
+        fetch_of(&READING, path).await
     }
 
     #[tokio::test]
     async fn every_asset_is_served_with_its_type_and_not_sniffed() {
-        for asset in &ASSETS {
-            let response = fetch(asset.path).await;
+        for (assets, asset) in [&READING[..], &AGENCY].into_iter().flat_map(|all| all.iter().map(move |one| (all, one)))
+        {
+            let response = fetch_of(assets, asset.path).await;
             assert_eq!(response.status(), StatusCode::OK, "{}", asset.path);
             assert_eq!(response.headers()[header::CONTENT_TYPE], content_type(asset.kind));
             assert_eq!(response.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
@@ -143,11 +163,12 @@ mod tests {
 
     #[test]
     fn pages_load_only_what_is_served_and_have_no_inline_code() {
-        for page in ASSETS.iter().filter(|asset| matches!(asset.kind, Kind::Page | Kind::CameraPage)) {
+        let assets = [&READING[..], &AGENCY].into_iter().flat_map(|all| all.iter().map(move |one| (all, one)));
+        for (assets, page) in assets.filter(|(_, one)| matches!(one.kind, Kind::Page | Kind::CameraPage)) {
             let html = std::str::from_utf8(page.body).unwrap();
             assert!(!html.contains("style=") && !html.contains("<style") && !html.contains("<script>"));
             for part in html.split(['"']).filter(|part| part.starts_with('/')) {
-                assert!(ASSETS.iter().any(|asset| asset.path == part), "{} names {part}", page.path);
+                assert!(assets.iter().any(|asset| asset.path == part), "{} names {part}", page.path);
             }
         }
     }

@@ -17,6 +17,15 @@ export function t(word: Word, value?: string | number): string {
   return value === undefined ? text : text.replace("{}", String(value));
 }
 
+/** The same for a page's own words, which no other page has to load. */
+export function speaks<W extends Record<string, readonly [string, string]>>(own: W) {
+  return (word: keyof W | Word, value?: string | number): string => {
+    const pair = Object.hasOwn(own, word) ? own[word as keyof W]! : words[word as Word];
+    const text = pair[current === "zh" ? 0 : 1];
+    return value === undefined ? text : text.replace("{}", String(value));
+  };
+}
+
 /** For words that come from the server: null if the page does not know `prefix_word`. */
 export function lookup(prefix: string, word: string): string | null {
   const key = `${prefix}_${word}`;
@@ -24,26 +33,29 @@ export function lookup(prefix: string, word: string): string | null {
 }
 
 /** Puts the page's fixed texts in and wires the language button; `changed` draws the rest again. */
-export function startLanguage(button: HTMLButtonElement, changed: () => void): void {
-  apply(button);
+export function startLanguage(button: HTMLButtonElement, changed: () => void, own: Own = {}): void {
+  apply(button, own);
   button.addEventListener("click", () => {
     current = current === "zh" ? "en" : "zh";
     sessionStorage.setItem(KEY, current);
-    apply(button);
+    apply(button, own);
     changed();
   });
 }
 
-function apply(button: HTMLButtonElement): void {
+type Own = Record<string, readonly [string, string]>;
+
+function apply(button: HTMLButtonElement, own: Own): void {
+  const say = speaks(own);
   document.documentElement.lang = current === "zh" ? "zh-Hans" : "en";
   // The button names the other language, in that language.
   button.textContent = current === "zh" ? "English" : "中文";
   button.lang = current === "zh" ? "en" : "zh-Hans";
   for (const element of document.querySelectorAll<HTMLElement>("[data-t]")) {
-    element.textContent = t(element.dataset["t"] as Word);
+    element.textContent = say(element.dataset["t"]!);
   }
   for (const element of document.querySelectorAll<HTMLElement>("[data-t-label]")) {
-    element.setAttribute("aria-label", t(element.dataset["tLabel"] as Word));
+    element.setAttribute("aria-label", say(element.dataset["tLabel"]!));
   }
 }
 

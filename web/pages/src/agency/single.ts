@@ -1,0 +1,97 @@
+import { Refused } from "../shared/api.ts";
+import { byId, say } from "../shared/dom.ts";
+import { post, Rejected, inWords, type RowAnswer } from "./send.ts";
+import type { Word } from "../shared/i18n.ts";
+import type { agencyWords } from "./words.ts";
+
+type Speak = (word: keyof typeof agencyWords | Word, value?: string | number) => string;
+
+const FAULT_AT: Record<string, string> = {
+  "/id": "fault-id",
+  "/subject/document_number": "fault-number",
+  "/data/result": "fault-result",
+  "/occurred_at": "fault-time",
+};
+
+/** The form for one result. `token` is read when it is sent. */
+export function single(token: () => string | null, t: Speak, refused: () => void) {
+  const form = byId<HTMLFormElement>("single");
+  const field = (id: string) => byId<HTMLInputElement | HTMLSelectElement>(id);
+  const button = form.querySelector<HTMLButtonElement>("button[type=submit]")!;
+  let status: { status: string; words: () => string } = { status: "", words: () => "" };
+
+  const redraw = (): void => {
+    const element = byId("single-status");
+    element.dataset["status"] = status.status;
+    say(element, status.words());
+  };
+  const told = (now: string, words: () => string): void => {
+    status = { status: now, words };
+    redraw();
+  };
+  /** Faults beside their fields; what has no field of its own is said below. */
+  const mark = (faults: { pointer: string; detail: string }[]): string[] => {
+    for (const id of Object.values(FAULT_AT)) say(byId(id), "");
+    for (const input of form.querySelectorAll("[name]")) input.removeAttribute("aria-invalid");
+    const elsewhere = faults.filter(({ pointer, detail }) => {
+      const place = FAULT_AT[pointer];
+      form.querySelector(`[name="${CSS.escape(pointer)}"]`)?.setAttribute("aria-invalid", "true");
+      if (place) say(byId(place), detail);
+      return !place;
+    });
+    form.querySelector<HTMLElement>("[aria-invalid]")?.focus();
+    return elsewhere.map(({ pointer, detail }) => `${pointer}: ${detail}`);
+  };
+  const begin = (): void => {
+    form.reset();
+    // A number of its own for each result, kept until it is accepted: sent twice, it counts once.
+    const random = crypto.getRandomValues(new Uint8Array(8));
+    field("id").value = `web-${[...random].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+    field("document-number").focus();
+  };
+
+  const send = async (): Promise<void> => {
+    const bearer = token();
+    if (bearer === null) return;
+    const time = new Date(field("occurred-at").value);
+    const event = {
+      id: field("id").value.trim(),
+      kind: "test_result",
+      subject: { document_type: field("document-type").value, document_number: field("document-number").value.trim() },
+      occurred_at: Number.isNaN(time.getTime()) ? null : time.toISOString(),
+      data: { test: field("test").value, result: field("result").value },
+    };
+    button.disabled = true;
+    mark([]);
+    told("", () => t("sending"));
+    try {
+      const answer = JSON.parse(await post(bearer, "application/json", JSON.stringify(event))) as RowAnswer;
+      const { status: what, reason } = answer;
+      told(what, () => t(`status_${what}`, reason ?? ""));
+      if (what !== "ignored") begin();
+    } catch (error) {
+      if (!(error instanceof Refused)) told("rejected", () => t("status_unreachable"));
+      else if (error.sessionOver || error.status === 403) refused();
+      else if (error.busy) told("rejected", () => t("status_busy", Math.ceil((error.retryAfterMs ?? 1_000) / 1_000)));
+      else if (error instanceof Rejected) {
+        const { problem } = error;
+        const elsewhere = mark(problem.errors ?? []);
+        const said = problem.errors?.length ? elsewhere.join("; ") : inWords(problem);
+        told("rejected", () => t("status_rejected", said));
+      }
+    } finally {
+      button.disabled = false;
+    }
+  };
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    void send();
+  });
+
+  const clear = (): void => {
+    form.reset();
+    mark([]);
+    told("", () => "");
+  };
+  return { begin, clear, redraw };
+}
