@@ -35,4 +35,4 @@ pub use shared_cache::{SharedCache, Software};
 pub use stored::{OfOne, Stored, assert_same_folds};
 pub use tls::{CertificateFiles, Secure};
 pub use tmpfs::Tmpfs;
-pub use yima::{NotStarted, Yima};
+pub use yima::{NotStarted, Yima, free_ports};

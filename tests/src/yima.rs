@@ -252,9 +252,13 @@ impl Drop for Yima {
     }
 }
 
-/// Three ports that are free now. Someone else could take one before yima does; nobody here asks for ports in that moment (the client
-/// keeps its connections), and if it happens yima says which address it could not have and the test fails: it does not go wrong silently.
-fn free_ports() -> [u16; 3] {
+/// Three ports that are free now: of the read service, the writer, and the admin port. Someone else could take one before yima does; nobody
+/// here asks for ports in that moment (the client keeps its connections), and if it happens yima says which address it could not have and the
+/// test fails: it does not go wrong silently.
+///
+/// # Panics
+/// When there are none.
+pub fn free_ports() -> [u16; 3] {
     let listeners = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
     listeners.map(|listener| listener.local_addr().expect("a bound port").port())
 }

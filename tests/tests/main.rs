@@ -17,6 +17,7 @@ mod display;
 mod fhir;
 mod fhir_bundles;
 mod fields;
+mod guides;
 mod journey;
 mod limits;
 mod load;

@@ -149,6 +149,10 @@ async fn start(
     };
     starting.release();
     match role {
+        // The demo's commands would be refused.
+        Role::Everything if config.is_real() => {
+            tracing::info!(read_api = %config.read_api.bind, writer = %config.writer.bind, "yima is ready");
+        }
         Role::Everything => {
             // Nobody may be reading.
             let _ = writeln!(std::io::stdout(), "{}", crate::demo::greeting(options, config, people));
