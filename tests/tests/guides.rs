@@ -28,7 +28,7 @@ fn follow(name: &str, directory: &Path, instead: &[(&str, String)], by_hand: usi
     let answer = |n: usize| answers.join(n.to_string());
 
     // What a guide started and did not end goes with it.
-    let mut script = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n".to_owned();
+    let mut script = "set -euo pipefail\ntrap '{ kill $(jobs -p) && wait; } >/dev/null 2>&1 || true' EXIT\n".to_owned();
     for (n, block) in blocks.iter().enumerate() {
         script += &format!("exec >'{}' 2>&1\n{}\n", answer(n).display(), block.commands);
     }
@@ -97,5 +97,5 @@ fn operator() {
         ("127.0.0.1:9090", admin),
         ("target/release/yima", program(&options)),
     ];
-    follow("operator.md", options.directory(), &instead, 1);
+    follow("operator.md", options.directory(), &instead, 2);
 }
