@@ -37,7 +37,7 @@ const HEAD_BYTES: usize = 1 + 16 + 8;
 const TRACED: u8 = 0xff;
 
 impl Change {
-    /// Format byte, subject, version (big endian), view. Of a traced one, before the view: [`TRACED`], trace, span.
+    /// Format byte, subject, version (big endian), view. Of a traced one, before the view: 0xff, trace, span.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEAD_BYTES + 1 + 16 + 8 + self.view.len());
         out.push(FORMAT);
