@@ -97,6 +97,8 @@ fn an_unchanged_display_is_304_and_a_change_is_200() {
     }
 
     yima.event(&lab, &person.test("t-2", "positive", HOUR));
+    // Until an answer is true of a moment after the acknowledgement, what was shown before is right.
+    yima.display(&session);
     let changed = ask(&yima, &session, etag);
     assert_eq!(changed.json(200)["colour"]["code"], "red");
     assert_ne!(changed.header("etag"), etag);
