@@ -23,17 +23,20 @@ const BYTES: &str = "[performance.getEntriesByType('navigation')[0],
 #[ignore = "a measurement: tests/bench pages"]
 fn measure_pages() {
     let yima = Yima::start(Options::default());
-    for page in ["/", "/checkpoint"] {
+    let (reading, writing) = (yima.read_url(), yima.writer_url());
+    for (page, origin, path) in
+        [("citizen", &reading, "/"), ("checkpoint", &reading, "/checkpoint"), ("agency", &writing, "/")]
+    {
         let (mut paints, mut codes, mut files) = (Vec::new(), Vec::new(), Value::Null);
         for _ in 0..ROUNDS {
             let window = Window::open(PHONE, "about:blank");
             window.devtools("Emulation.setCPUThrottlingRate", json!({ "rate": SLOWDOWN }));
             window.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": NOTE_CODE }));
-            window.go_to(&format!("{}{page}", yima.read_url()));
+            window.go_to(&format!("{origin}{path}"));
             window.see("main:not([hidden])");
             paints.push(window.wait_for_number("performance.getEntriesByName('first-contentful-paint')[0]?.startTime"));
             files = window.evaluate(BYTES);
-            if page == "/" {
+            if page == "citizen" {
                 window.click("button[data-person='0']");
                 window.see("#code[data-code]");
                 // Signed in: what somebody waits for who opens the page at a gate.
@@ -43,10 +46,10 @@ fn measure_pages() {
         }
         let files: Vec<(String, u64)> = serde_json::from_value(files).expect("names and numbers");
         let sent: u64 = files.iter().map(|(_, bytes)| bytes).sum();
-        let gzip: usize = files.iter().map(|(path, _)| gzipped(&yima, path)).sum();
+        let gzip: usize = files.iter().map(|(path, _)| gzipped(&yima, origin, path)).sum();
         report!("{page}: {} files, {sent} bytes as sent, {gzip} as a balancer's gzip sends them", files.len());
         report!("{page}: first paint {:.0} ms at {SLOWDOWN}x slowdown, median of {ROUNDS}", median(&mut paints));
-        if page == "/" {
+        if page == "citizen" {
             report!("{page}: a code on the screen {:.0} ms after it was opened, likewise", median(&mut codes));
         }
     }
@@ -58,9 +61,9 @@ fn median(values: &mut [f64]) -> f64 {
 }
 
 /// By the program, at its usual level.
-fn gzipped(yima: &Yima, path: &str) -> usize {
+fn gzipped(yima: &Yima, origin: &str, path: &str) -> usize {
     let file = yima.options().directory().join("file");
-    let reply = yima.http().ask(&format!("{}{path}", yima.read_url()), &[]).expect("a whole answer");
+    let reply = yima.http().ask(&format!("{origin}{path}"), &[]).expect("a whole answer");
     std::fs::write(&file, reply.body).expect("the temporary directory can be written");
     let packed = std::process::Command::new("gzip").arg("-c").arg(&file).output().expect("gzip is installed");
     packed.stdout.len()

@@ -28,6 +28,8 @@ yima runs with {people} people. Open:
 
   {read}/            a citizen's phone
   {read}/checkpoint  a checkpoint
+  {write}/            an agency
+  {read}/docs/       the API, to read and try; {write}/docs/ the agencies'
 
 Try (the second shows a code, the third turns it red):
 
