@@ -27,9 +27,13 @@ pub(super) fn is_spoken(headers: &HeaderMap) -> bool {
 
 /// A failure as `OperationOutcome`; `within` is the type of the resource that its pointers are in, if that is known.
 pub(super) fn failure(failure: Failure, within: &str) -> Response {
-    let outcome = operation_outcome(issues(failure.problem(), within));
+    let issues = issues(failure.problem(), within);
+    refuse(failure, issues)
+}
+
+fn refuse(failure: Failure, issues: Vec<Value>) -> Response {
     let mut response = failure.into_response();
-    *response.body_mut() = Body::from(outcome.to_string());
+    *response.body_mut() = Body::from(operation_outcome(issues).to_string());
     response.headers_mut().insert(CONTENT_TYPE, FHIR_JSON);
     response
 }
@@ -74,9 +78,7 @@ async fn transaction(app: &Arc<App>, agency: &Arc<str>, entries: Vec<Input>) -> 
     let response = match faults.first() {
         Some((_, first)) => {
             let all = faults.iter().flat_map(|(answer, problem)| issues(problem, &within(answer))).collect();
-            let mut response = failure((*first).clone().into(), "");
-            *response.body_mut() = Body::from(operation_outcome(all).to_string());
-            response
+            refuse((*first).clone().into(), all)
         }
         None => bundle_response("transaction-response", &answers),
     };

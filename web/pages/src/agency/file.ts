@@ -16,22 +16,26 @@ export interface Row {
 
 /** The rows of a file, by what it has in it; null if it is nothing that can be sent. */
 export function read(text: string): Rows | null {
-  const records = split(text.replace(/^\uFEFF/, ""));
-  const first = records[0];
-  if (first === undefined) return null;
-  if (!first.text.startsWith("{")) {
-    if (!first.text.includes(",") || records.length < 2) return null;
-    return { contentType: "text/csv", header: first.text, rows: records.slice(1), extension: "csv" };
-  }
-  // JSON has no line breaks in texts, so that lines are what `split` cut, whatever their quotes.
+  const whole = text.replace(/^\uFEFF/, "").trimEnd();
+  return whole.trimStart().startsWith("{") ? readJson(whole) : readCsv(whole);
+}
+
+function readCsv(text: string): Rows | null {
+  const [header, ...rows] = split(text);
+  if (header === undefined || rows.length === 0 || header.text.startsWith("{") || !header.text.includes(",")) return null;
+  return { contentType: "text/csv", header: header.text, rows, extension: "csv" };
+}
+
+function readJson(text: string): Rows | null {
   const rows = lines(text);
-  if (!isJson(rows[0]?.text ?? "")) return null;
-  const fhir = /"resourceType"\s*:/.test(first.text);
+  const first = rows[0]?.text ?? "";
+  if (!isJson(first)) return null;
+  const fhir = /"resourceType"\s*:/.test(first);
   return { contentType: fhir ? "application/fhir+ndjson" : "application/x-ndjson", header: null, rows, extension: "ndjson" };
 }
 
 function lines(text: string): Row[] {
-  const all = text.replace(/^\uFEFF/, "").split("\n").map((line, at) => ({ line: at + 1, text: line.trim() }));
+  const all = text.split("\n").map((line, at) => ({ line: at + 1, text: line.trim() }));
   return all.filter((row) => row.text !== "");
 }
 
