@@ -95,7 +95,7 @@ impl Cluster {
         if self.options.passwords {
             self.create_user();
         }
-        self.wait_until_told(&self.members.iter().collect::<Vec<_>>());
+        self.wait_until_told(&self.members.iter().collect::<Vec<_>>(), session::LOGIN);
     }
 
     fn spawn(&self, member: &Member) {

@@ -11,6 +11,7 @@ use rustix::process::Signal;
 
 use super::Cluster;
 use super::member::Member;
+use super::session::LOGIN;
 
 /// From SIGTERM to the end, on a busy machine.
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
@@ -41,7 +42,7 @@ impl Node<'_> {
     /// When it ends, or that takes too long.
     pub fn wait_until_up(self) {
         self.cluster.wait_until_up(&[self.member]);
-        self.cluster.wait_until_told(&self.cluster.running().collect::<Vec<_>>());
+        self.cluster.wait_until_told(&self.cluster.running().collect::<Vec<_>>(), LOGIN);
     }
 
     /// Waits until each other running node holds it to be down, which takes about 20 s if it was killed or paused (40 s if that was

@@ -19,8 +19,12 @@ use super::{Cluster, datacenter_name};
 pub const USER: &str = "tests";
 /// The password of [`USER`].
 pub const PASSWORD: &str = "tests' password";
-/// The user that Cassandra comes with; the password is the same.
-const FIRST_USER: &str = "cassandra";
+/// A user and the password.
+pub(super) type Login = (&'static str, &'static str);
+/// As [`USER`].
+pub(super) const LOGIN: Login = (USER, PASSWORD);
+/// As the user that Cassandra comes with.
+const FIRST_LOGIN: Login = ("cassandra", "cassandra");
 
 impl Cluster {
     /// Connects to the nodes of a datacenter, as [`USER`] and with TLS where the options say so.
@@ -28,14 +32,11 @@ impl Cluster {
     /// # Panics
     /// When that fails.
     pub async fn session(&self, datacenter: usize) -> Session {
-        self.session_builder(datacenter, USER, PASSWORD).build().await.expect("a session with a cluster that is up")
+        let builder = self.session_to(&self.contact_points(datacenter), datacenter, LOGIN);
+        builder.build().await.expect("a session with a cluster that is up")
     }
 
-    fn session_builder(&self, datacenter: usize, user: &str, password: &str) -> SessionBuilder {
-        self.session_to(&self.contact_points(datacenter), datacenter, user, password)
-    }
-
-    fn session_to(&self, nodes: &[SocketAddr], datacenter: usize, user: &str, password: &str) -> SessionBuilder {
+    fn session_to(&self, nodes: &[SocketAddr], datacenter: usize, (user, password): Login) -> SessionBuilder {
         let builder = SessionBuilder::new()
             .known_nodes_addr(nodes)
             .prefer_datacenter(datacenter_name(datacenter))
@@ -56,7 +57,7 @@ impl Cluster {
 
     /// Waits until each of these nodes tells its clients of every node that runs and that it can reach. It learns their datacenters later than
     /// that they are up, and who makes a keyspace replicates it to those it is told of.
-    pub(super) fn wait_until_told(&self, members: &[&Member]) {
+    pub(super) fn wait_until_told(&self, members: &[&Member], login: Login) {
         let is_told = |state: &ClusterState, of: &Member| {
             let mut nodes = state.get_nodes_info().iter();
             nodes.any(|node| node.address.ip() == of.address && node.datacenter.is_some())
@@ -65,7 +66,7 @@ impl Cluster {
             for member in members {
                 let begun = Instant::now();
                 loop {
-                    let builder = self.session_to(&[member.cql()], member.datacenter, USER, PASSWORD);
+                    let builder = self.session_to(&[member.cql()], member.datacenter, login);
                     let session = builder.build().await.expect("a node that takes clients");
                     let state = session.get_cluster_state();
                     if self.running().filter(|other| self.joins(member, other)).all(|other| is_told(&state, other)) {
@@ -80,6 +81,9 @@ impl Cluster {
 
     /// Keeps who may log in on every node, so that one that is cut off can tell too, and adds [`USER`].
     pub(super) fn create_user(&self) {
+        self.wait_for_first_user();
+        // A datacenter that the node asked has not been told of is refused as a replica.
+        self.wait_until_told(&self.members.iter().collect::<Vec<_>>(), FIRST_LOGIN);
         let replicas: Vec<String> = (self.options.nodes.iter().zip(1..))
             .map(|(nodes, d)| format!("'{}': {nodes}", datacenter_name(d)))
             .collect();
@@ -92,23 +96,26 @@ impl Cluster {
             format!("CREATE ROLE {USER} WITH SUPERUSER = true AND LOGIN = true AND PASSWORD = '{quoted}'"),
         ];
         blocking(async || {
-            let session = self.first_session().await;
+            let builder = self.session_to(&self.contact_points(1), 1, FIRST_LOGIN);
+            let session = builder.build().await.expect("a session of the first user");
             for statement in statements {
                 session.query_unpaged(statement, ()).await.expect("a statement for the first user");
             }
         });
     }
 
-    /// As the user that Cassandra comes with, who is made a while after it takes clients.
-    async fn first_session(&self) -> Session {
-        let begun = Instant::now();
-        loop {
-            match self.session_builder(1, FIRST_USER, FIRST_USER).build().await {
-                Ok(session) => return session,
-                Err(fault) => assert!(begun.elapsed() < super::START_DEADLINE, "nobody can log in: {fault}"),
+    /// The user that Cassandra comes with is made a while after it takes clients.
+    fn wait_for_first_user(&self) {
+        blocking(async || {
+            for member in &self.members {
+                let begun = Instant::now();
+                let builder = self.session_to(&[member.cql()], member.datacenter, FIRST_LOGIN);
+                while let Err(fault) = builder.build().await {
+                    assert!(begun.elapsed() < super::START_DEADLINE, "nobody can log in at {member}: {fault}");
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+        });
     }
 }
 
