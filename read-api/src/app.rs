@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
+use axum::http::header::IF_NONE_MATCH;
 use yima_schema::code::{IssuerKey, IssuerKeys};
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::seal::SealKeys;
 use yima_schema::session::{Holder, Session};
 use yima_schema::subject::{PseudonymKey, SubjectId};
 use yima_schema::time::Time;
+use yima_schema::view::Version;
 use yima_service::http::public::{Lifetime, Public};
 use yima_service::jwt::{self, Verifier};
 use yima_service::load::Load;
@@ -147,6 +149,11 @@ impl App {
         opened.ok_or_else(|| {
             Problem::new(ProblemType::Unauthenticated, "The session is not valid any more: sign in again")
         })
+    }
+
+    /// The version of the display that a client says it was shown, by its tag in `If-None-Match`.
+    pub(crate) fn shown(&self, subject: SubjectId, headers: &HeaderMap) -> Version {
+        headers.get(IF_NONE_MATCH).and_then(|tags| self.tags.version(subject, tags)).unwrap_or(Version::ABSENT)
     }
 
     /// The caller, if it is a citizen.

@@ -8,7 +8,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use yima_schema::code::{Claims, Handle, Snapshot, sign};
 use yima_schema::time::Time;
-use yima_schema::view::Version;
 use yima_service::http::Failure;
 
 use crate::app::{App, Citizen, no_answer};
@@ -29,13 +28,14 @@ struct CodeBody {
     path = "/v1/code",
     tag = "citizen",
     security(("session" = [])),
+    params(("If-None-Match" = Option<String>, Header, description = "The display's `ETag`: the code is of nothing older")),
     responses((status = 200, body = CodeBody))
 )]
 pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
     let now = (app.clock)();
     let Citizen { session, subject, .. } = app.citizen(request.headers(), now)?;
     let remaining = app.limits.code.take(session, 1)?;
-    let answer = app.views.get(subject, Version::ABSENT).await.map_err(no_answer)?;
+    let answer = app.views.get(subject, app.shown(subject, request.headers())).await.map_err(no_answer)?;
     let handle = Handle { subject, region: app.region.clone(), version: answer.entry.held.version, sealed_at: now };
     // Whole seconds, as the code carries them.
     let issued_at = Time::from_secs(now.as_secs());

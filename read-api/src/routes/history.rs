@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use yima_schema::event::Colour;
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::time::Time;
-use yima_schema::view::{Version, View};
+use yima_schema::view::View;
 use yima_service::http::Failure;
 
 use crate::app::{App, Citizen, no_answer};
@@ -59,6 +59,7 @@ enum When {
     path = "/v1/history",
     tag = "citizen",
     security(("session" = [])),
+    params(("If-None-Match" = Option<String>, Header, description = "The display's `ETag`: nothing older is told")),
     responses((status = 200, body = HistoryBody))
 )]
 pub async fn history(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, Failure> {
@@ -69,7 +70,7 @@ pub async fn history(State(app): State<Arc<App>>, request: HeaderMap) -> Result<
         let busy = Problem::new(ProblemType::Unavailable, "The history is not shown while the service is busy");
         return Err(busy.retry_after(RETRY_AFTER_S).into());
     }
-    let answer = app.views.get(subject, Version::ABSENT).await.map_err(no_answer)?;
+    let answer = app.views.get(subject, app.shown(subject, &request)).await.map_err(no_answer)?;
     let view = answer.entry.view();
     let mut response = axum::Json(HistoryBody { decisions: decisions(&view, now) }).into_response();
     app.as_of.describe(&app.views, &answer, now, response.headers_mut());

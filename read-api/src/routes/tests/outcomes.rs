@@ -83,6 +83,29 @@ async fn a_history_is_the_callers_own_and_goes_first_when_it_is_busy() {
 }
 
 #[tokio::test]
+async fn a_code_and_a_history_are_of_nothing_older_than_the_display_that_was_shown() {
+    let mut node = Node::start().await;
+    node.store.write(subject(1));
+    node.follower.poll().await.unwrap();
+    let me = node.citizen(1);
+    let ask = async |path: &str, version: Version| {
+        let tag = node.app.tags.tag(subject(1), version, 0);
+        let request = Request::get(path).header(AUTHORIZATION, &me).header(IF_NONE_MATCH, tag);
+        router(node.app.clone()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status()
+    };
+    let held = node.store.version(subject(1));
+    // Another node has shown what this one has not heard of, and what nobody can load yet.
+    let unheard_of = node.store.set(subject(1));
+    for path in ["/v1/code", "/v1/history"] {
+        assert_eq!(ask(path, held).await, StatusCode::OK, "never 304");
+        assert_eq!(ask(path, Version(unheard_of.0 + 1)).await, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+    }
+    let before = node.lookups();
+    assert_eq!(ask("/v1/code", unheard_of).await, StatusCode::OK);
+    assert_eq!(node.lookups(), before, "what was loaded for the one before is new enough");
+}
+
+#[tokio::test]
 async fn a_tag_that_was_not_given_costs_no_load() {
     let node = Node::start().await;
     node.store.write(subject(1));
