@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use yima_store::{StoreError, VersionedView};
 
+use super::entry::Entry;
 use super::follower::Follower;
 use super::freshness::Held;
 use super::*;
