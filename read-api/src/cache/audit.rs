@@ -19,6 +19,9 @@ const PAGE: usize = 200;
 /// meanwhile has been found dead by then, and its changes have been published by another.
 const BOUND: Duration = Duration::from_secs(60);
 
+/// Suspects of so many are judged before others are looked for.
+const MAX_SUSPECTS: usize = 10_000;
+
 /// See the module.
 pub struct Audit {
     views: Arc<Views>,
@@ -58,6 +61,8 @@ impl Audit {
             tokio::time::sleep(Duration::from_secs(PAGE as u64) / per_second.clamp(1, PAGE as u32 * 100)).await;
             self.judge_suspects().await;
             if per_second > 0
+                // While the feed stands still they are not judged, and each round would note the same again.
+                && self.suspects.len() < MAX_SUSPECTS
                 && let Err(fault) = self.look().await
             {
                 tracing::debug!(?fault, "the audit waits for the store");
