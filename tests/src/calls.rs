@@ -1,9 +1,14 @@
 //! The calls that most tests make, each as its kind of caller makes it.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use yima_schema::time::Time;
 
 use crate::{Events, Person, Reply, Yima};
+
+/// By then a node shows what was acknowledged, on a busy machine.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(60);
 
 impl Yima {
     /// Exchanges an identity token for a session.
@@ -43,13 +48,14 @@ impl Yima {
     /// `GET /v1/display`, asked again until the answer is true of a moment after the last acknowledgement of [`Self::push`]: until then it
     /// need not show what was acknowledged, and says so itself. Anything but a display is returned at once.
     pub fn display(&self, session: &str) -> Reply {
-        let acknowledged_at = self.acknowledged_at();
+        let (acknowledged_at, begun) = (self.acknowledged_at(), Instant::now());
         loop {
             let reply = self.display_now(session);
             let as_of: Option<Time> = reply.header("yima-as-of").parse().ok();
             if as_of.is_none_or(|as_of| as_of > acknowledged_at) {
                 return reply;
             }
+            assert!(begun.elapsed() < FOLLOWED_WITHIN, "the node does not follow what was acknowledged");
         }
     }
 
@@ -81,13 +87,14 @@ impl Yima {
     /// When there is no verdict.
     pub fn scan(&self, guard: &str, code: &str) -> Value {
         let (url, body) = (format!("{}/v1/scan", self.read_url()), json!({ "code": code }).to_string());
-        let acknowledged_at = self.acknowledged_at();
+        let (acknowledged_at, begun) = (self.acknowledged_at(), Instant::now());
         loop {
             let verdict = self.http().post(&url, guard, "application/json", body.as_bytes()).json(200);
             let as_of: Option<Time> = verdict["as_of"].as_str().and_then(|as_of| as_of.parse().ok());
             if as_of.is_none_or(|as_of| as_of > acknowledged_at) {
                 return verdict;
             }
+            assert!(begun.elapsed() < FOLLOWED_WITHIN, "the node does not follow what was acknowledged");
         }
     }
 

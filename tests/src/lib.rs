@@ -18,10 +18,12 @@ mod http;
 mod options;
 mod people;
 mod region;
+pub mod samples;
 mod shared_cache;
 mod stored;
 mod tls;
 mod tmpfs;
+mod until;
 mod yima;
 
 pub use cluster::{Cluster, ClusterOptions, Node, resident_bytes};
@@ -35,4 +37,5 @@ pub use shared_cache::{SharedCache, Software};
 pub use stored::{OfOne, Stored, assert_same_folds};
 pub use tls::{CertificateFiles, Secure};
 pub use tmpfs::Tmpfs;
+pub use until::until;
 pub use yima::{NotStarted, Yima, free_ports};

@@ -1,10 +1,9 @@
 //! The file of the cache modules: watched while the process runs, taken as a whole or refused as a whole.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use yima_tests::{Options, Yima, new_person};
+use yima_tests::{Options, Yima, new_person, until};
 
 /// For a change of the file to be seen: it is looked at every 2 s.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,14 +24,6 @@ fn is_accepted(yima: &Yima) -> bool {
     yima.metric("cache_modules_file_accepted", &[]) == 1.0
 }
 
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "not seen: {what}");
-        thread::sleep(Duration::from_millis(50));
-    }
-}
-
 #[test]
 fn a_changed_file_is_taken_and_a_bad_one_changes_nothing() {
     let (options, path) = started("[view]\nmax_lag_ms = 5000\n");
@@ -48,19 +39,19 @@ fn a_changed_file_is_taken_and_a_bad_one_changes_nothing() {
     let session = yima.session_of(&person);
     assert!(!yima.display_now(&session).header("cache-status").contains("stale"));
     std::fs::write(&path, "[view]\nmax_lag_ms = 1\n[negative]\nmemory_bytes = 2000000\n").unwrap();
-    until("the change", || active(&yima)["view"]["max_lag_ms"]["value"] == 1);
+    until("the change", PATIENCE, || active(&yima)["view"]["max_lag_ms"]["value"] == 1);
     assert_eq!(active(&yima)["negative"]["memory_bytes"], json!({"value": 2_000_000, "source": "file"}));
-    until("its effect", || yima.display_now(&session).header("cache-status").contains("stale"));
+    until("its effect", PATIENCE, || yima.display_now(&session).header("cache-status").contains("stale"));
 
     assert!(is_accepted(&yima));
     let before = active(&yima);
     std::fs::write(&path, "[view]\nmax_lag_ms = 7\nmax_stale_s = \"long\"\n").unwrap();
-    until("the refusal", || !is_accepted(&yima));
+    until("the refusal", PATIENCE, || !is_accepted(&yima));
     assert_eq!(active(&yima), before);
     assert!(yima.stderr().contains("max_stale_s"), "{}", yima.stderr());
 
     std::fs::write(&path, "").unwrap();
-    until("the settings again", || {
+    until("the settings again", PATIENCE, || {
         active(&yima)["view"]["max_lag_ms"] == json!({"value": 2_000, "source": "settings"})
     });
     assert!(is_accepted(&yima));

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use yima_schema::event::{Event, EventData, StoredEvent, TestKind, TestOutcome};
-use yima_schema::subject::SubjectId;
+use yima_schema::event::StoredEvent;
 use yima_store::WriterStore;
 use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
-use yima_tests::{Options, Yima, ago, new_person, now};
+use yima_tests::samples::{negative, subject};
+use yima_tests::{Options, Yima, ago, new_person};
 
 const CLIENTS: usize = 4;
 /// Rows of one upload, and uploads of each client in a round.
@@ -87,17 +87,8 @@ async fn into_a_bare_store() -> f64 {
 
 fn rows(client: usize, batch: usize) -> Vec<StoredEvent> {
     let row = |n: usize| {
-        let number = ((client << 32 | batch << 16 | n) as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-        let event = Event {
-            subject: SubjectId::from_bytes(number.to_be_bytes()),
-            agency: format!("lab-{client}"),
-            id: format!("bench-{batch}-{n}"),
-            revision: 0,
-            document: "610102********0016".into(),
-            occurred_at: now(),
-            data: EventData::TestResult { test: TestKind::NucleicAcid, result: TestOutcome::Negative },
-        };
-        StoredEvent::new(event, now())
+        let person = subject((client << 32 | batch << 16 | n) as u64);
+        negative(person, format!("lab-{client}"), format!("bench-{batch}-{n}"))
     };
     (0..2_000).map(row).collect()
 }

@@ -15,10 +15,10 @@ use tokio::task::JoinSet;
 use yima_read_api::cache::disk::{Disk, DiskOptions, Identity, State};
 use yima_read_api::cache::freshness::Held;
 use yima_read_api::cache::generations::{Generation, Generations};
-use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
 use yima_tests::resident_bytes;
+use yima_tests::samples::subject;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -53,11 +53,6 @@ fn main() {
             }
         }
     }
-}
-
-fn subject(n: u64) -> SubjectId {
-    let number = u128::from(n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-    SubjectId::from_bytes(number.to_be_bytes())
 }
 
 /// Half of it compresses, as names and times do.

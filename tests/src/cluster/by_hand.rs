@@ -4,13 +4,13 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::addresses::{Addresses, CQL_PORT, is_free};
 use super::{Cluster, ClusterOptions, jars, java, node};
+use crate::until;
 
 fn directory() -> PathBuf {
     jars::target_dir().join("cql-cluster")
@@ -62,9 +62,7 @@ pub fn down() -> usize {
     }
     for (directory, _) in &found {
         // A process lets go of its ports last, when there is nothing left of it to ask.
-        while !is_free(address(directory)) {
-            thread::sleep(Duration::from_millis(20));
-        }
+        until("a killed node's ports free", Duration::from_secs(30), || is_free(address(directory)));
     }
     if directory().exists() {
         fs::remove_dir_all(directory()).expect("the target directory can be written");

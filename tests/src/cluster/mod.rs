@@ -17,13 +17,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use addresses::{Addresses, STORAGE_PORT};
 use member::Member;
 use namespaces::Namespaces;
+
+use crate::until;
 
 pub use by_hand::{down, status, up};
 pub use jars::fetch_cassandra;
@@ -138,11 +140,7 @@ impl Cluster {
     }
 
     fn wait_for(&self, what: &str, is_so: impl Fn() -> bool) {
-        let (begun, count) = (Instant::now(), u32::try_from(self.members.len()).expect("a few nodes"));
-        while !is_so() {
-            assert!(begun.elapsed() < START_DEADLINE * count, "waited too long for: {what}");
-            thread::sleep(Duration::from_millis(50));
-        }
+        until(what, START_DEADLINE * u32::try_from(self.members.len()).expect("a few nodes"), is_so);
     }
 
     /// A node; both are counted from 1.

@@ -45,17 +45,6 @@ impl Node<'_> {
         self.cluster.wait_until_told(&self.cluster.running().collect::<Vec<_>>(), LOGIN);
     }
 
-    /// Waits until each other running node holds it to be down, which takes about 20 s if it was killed or paused (40 s if that was
-    /// soon after its start), and none if it was stopped.
-    ///
-    /// # Panics
-    /// When that takes too long.
-    pub fn wait_until_down(self) {
-        self.cluster.wait_for(&format!("{} is held to be down", self.member), || {
-            self.cluster.running().all(|other| other.index == self.member.index || !other.sees(self.member))
-        });
-    }
-
     /// Ends it at once, as a crash would (SIGKILL).
     ///
     /// # Panics

@@ -133,9 +133,12 @@ async fn reconciling_mends_what_a_region_missed_and_then_finds_nothing() {
     let follower = MarkFollower::new(there.clone(), Arc::new(folder(&there, 1).await.unwrap()));
     let following = tokio::spawn(follower.run());
     assert_eq!(reconciled(&here, false).await, Report { sent: 10, ..clean });
-    while views(&there, ALL).await.values().map(|(_, events, _)| events.count).sum::<u32>() < 125 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let all_followed = async {
+        while views(&there, ALL).await.values().map(|(_, events, _)| events.count).sum::<u32>() < 125 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all_followed).await.expect("it follows all");
     same(&here, &there, ALL).await;
     assert_eq!(reconciled(&there, false).await, clean);
     following.abort();
@@ -249,9 +252,12 @@ async fn newer_rules_stop_older_writers_and_fold_everyone_again() {
 
     let killed = tokio::spawn(refold(400).run());
     let progress = async || store.progress("refold/2").await.unwrap();
-    while progress().await.is_none() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let begun = async {
+        while progress().await.is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), begun).await.expect("it begins");
     killed.abort();
     let first = progress().await.unwrap();
     assert!(!first.is_done());

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use yima_schema::time::Time;
 use yima_store::{MarkFeed, Source};
 use yima_tests::checker::{BOUND, Load, converge, options, settle};
-use yima_tests::{Cluster, ClusterOptions, Region, Stored, Yima, assert_same_folds, now};
+use yima_tests::{Cluster, ClusterOptions, Region, Stored, Yima, assert_same_folds, now, until};
 
 use super::failures::{FAILED_OVER, HEALED, clients, told_while_cut};
 
@@ -20,23 +20,17 @@ const REGIONS_SEEN: Duration = Duration::from_millis(1_500);
 
 /// Waits until a writer says that marks of the other region expired before it could read them.
 fn notices(writer: &Yima, other: &str) {
-    let (begun, labels) = (Instant::now(), [&*format!("region=\"{other}\""), "outcome=\"missed\""]);
-    while writer.metric("marks_total", &labels) == 0.0 {
-        assert!(begun.elapsed() < HEALED, "nothing of {other} is missed:\n{}", writer.stderr());
-        thread::sleep(Duration::from_millis(100));
-    }
+    let labels = [&*format!("region=\"{other}\""), "outcome=\"missed\""];
+    until(&format!("marks of {other} missed"), HEALED, || writer.metric("marks_total", &labels) > 0.0);
     assert!(writer.stderr().contains("marks expired before they were followed: run yima reconcile"));
 }
 
 /// Waits until a region has followed the other to its end.
 fn follows(stored: &Stored, region: &Region, since: Time) {
-    let begun = Instant::now();
     let is_followed =
         |source: &Source| source.region == region.name || source.position == source.taken && source.as_of > since;
-    while !stored.runtime.block_on(stored.store.sources()).unwrap().iter().all(is_followed) {
-        assert!(begun.elapsed() < HEALED, "{} does not get to the end of the other", region.name);
-        thread::sleep(Duration::from_millis(100));
-    }
+    let is_done = || stored.runtime.block_on(stored.store.sources()).unwrap().iter().all(is_followed);
+    until(&format!("{} at the end of the other", region.name), HEALED, is_done);
 }
 
 /// A count that `yima reconcile` prints.

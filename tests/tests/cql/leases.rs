@@ -8,7 +8,7 @@ use scylla::client::session::Session;
 use serde_json::Value;
 use yima_schema::time::{DAY, Time};
 use yima_tests::checker::{Acknowledged, options};
-use yima_tests::{Person, Region, Stored, Yima, assert_same_folds, new_person, now};
+use yima_tests::{Person, Region, Stored, Yima, assert_same_folds, new_person, now, until};
 
 use super::cluster;
 
@@ -50,13 +50,10 @@ impl Test {
 
     /// Waits until xian has folded everything.
     fn followed(&self) {
-        let (begun, wanted) = (Instant::now(), self.acknowledged.len());
+        let wanted = self.acknowledged.len();
         let folded =
             || -> usize { self.xian.of(self.people.iter().map(|(person, _)| person)).iter().map(|of| of.folded).sum() };
-        while folded() < wanted {
-            assert!(begun.elapsed() < FOLLOWED, "{} of {wanted} are folded", folded());
-            thread::sleep(Duration::from_millis(50));
-        }
+        until(&format!("{wanted} events folded"), FOLLOWED, || folded() >= wanted);
         assert_same_folds(&[&self.xian, &self.chengdu], &self.people, &self.acknowledged);
     }
 

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use yima_tests::checker::options;
-use yima_tests::{Region, new_person};
+use yima_tests::{Region, new_person, until};
 
 use super::cluster;
 
@@ -38,10 +38,7 @@ fn the_audit_finds_a_change_that_was_withheld_and_mends_it() {
     assert!(reader.stderr().contains("the audit found a view that is older than the store's"), "{}", reader.stderr());
     // What comes afterwards is told as ever.
     assert_eq!(writer.event(&lab, &person.test("w-3", "negative", Duration::from_secs(30))), "accepted");
-    let begun = Instant::now();
-    while reader.display_now(&session).json(200)["tests"][0]["result"] != "negative" {
-        assert!(begun.elapsed() < FOUND_WITHIN, "it follows no more");
-        thread::sleep(Duration::from_millis(50));
-    }
+    let is_told = || reader.display_now(&session).json(200)["tests"][0]["result"] == "negative";
+    until("what comes afterwards", FOUND_WITHIN, is_told);
     assert_eq!(reader.metric("cache_audit_findings_total", &[]), 1.0);
 }

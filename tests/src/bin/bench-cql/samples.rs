@@ -4,29 +4,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use yima_schema::change::Change;
 use yima_schema::derive::derive;
-use yima_schema::event::{Event, EventData, StoredEvent, TestKind, TestOutcome};
+use yima_schema::event::StoredEvent;
 use yima_schema::mark::EventName;
 use yima_schema::rules::Rules;
-use yima_schema::subject::SubjectId;
 use yima_schema::view::Version;
-use yima_tests::now;
+use yima_tests::samples::{negative, subject};
 
 /// So many events, each of another subject, whom this process has not met.
 pub(crate) fn events(count: usize) -> Vec<StoredEvent> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let event = |n: u64| {
-        let number = u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-        let event = Event {
-            subject: SubjectId::from_bytes(number.to_be_bytes()),
-            agency: format!("lab-{}", n % 8),
-            id: format!("bench-{n}"),
-            revision: 0,
-            document: "610102********0016".into(),
-            occurred_at: now(),
-            data: EventData::TestResult { test: TestKind::NucleicAcid, result: TestOutcome::Negative },
-        };
-        StoredEvent::new(event, now())
-    };
+    let event = |n: u64| negative(subject(n), format!("lab-{}", n % 8), format!("bench-{n}"));
     let first = NEXT.fetch_add(count as u64, Ordering::Relaxed);
     (first..first + count as u64).map(event).collect()
 }

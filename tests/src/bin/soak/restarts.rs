@@ -10,16 +10,15 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, RwLock};
 use yima_schema::change::Change;
 use yima_schema::derive::derive;
-use yima_schema::event::{Event, EventData, StoredEvent, TestKind, TestOutcome};
 use yima_schema::rules::Rules;
 use yima_schema::seal::SealKeys;
 use yima_schema::session::{Holder, Session};
-use yima_schema::subject::SubjectId;
 use yima_schema::time::{DAY, Time};
 use yima_schema::view::Version;
 use yima_store::{CompareAndSet, Published, ViewReader, ViewWrite, WriterStore};
 use yima_tests::checker::options;
-use yima_tests::{Cluster, ClusterOptions, Http, Region, Stored, now};
+use yima_tests::samples::{negative, subject};
+use yima_tests::{Cluster, ClusterOptions, Http, Region, Stored, now, until};
 
 const CLIENTS: u64 = 8;
 /// People whose views change meanwhile.
@@ -55,9 +54,8 @@ pub(crate) fn run(people: u64, kills: usize) {
     let mut reader = region.reader(&[("YIMA_READ_API__CACHE__MEMORY_BYTES", "8388608")]);
     let begun = Instant::now();
     fill(&cluster, &stored, people);
-    while reader.metric("cache_disk_entries", &[]) < people as f64 {
-        thread::sleep(Duration::from_millis(200));
-    }
+    let is_there = || reader.metric("cache_disk_entries", &[]) >= people as f64;
+    until("everybody on the node's disk", Duration::from_secs(600), is_there);
     report!("{people} people on the node's disk after {:.0} s", begun.elapsed().as_secs_f64());
     let world = World {
         url: RwLock::new(reader.read_url()),
@@ -109,23 +107,10 @@ pub(crate) fn run(people: u64, kills: usize) {
     assert!(hits * 100 >= (hits + looked_up) * 95, "fewer than 95 %");
 }
 
-fn subject(n: u64) -> SubjectId {
-    let number = u128::from(n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-    SubjectId::from_bytes(number.to_be_bytes())
-}
-
 /// A person's view at some version.
 fn view(n: u64, version: u64, rules: &Rules) -> Change {
-    let event = Event {
-        subject: subject(n),
-        agency: "lab-7".into(),
-        id: format!("restarts-{version}"),
-        revision: 0,
-        document: "610102********0016".into(),
-        occurred_at: now(),
-        data: EventData::TestResult { test: TestKind::NucleicAcid, result: TestOutcome::Negative },
-    };
-    let view = derive(&[StoredEvent::new(event, now())], rules).encode();
+    let event = negative(subject(n), "lab-7".into(), format!("restarts-{version}"));
+    let view = derive(&[event], rules).encode();
     Change { subject: subject(n), version: Version(version), view, traced: None }
 }
 
