@@ -67,6 +67,26 @@ impl CertificateFiles {
     pub fn certificate(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_file(&self.cert).expect("a certificate")
     }
+
+    /// What a client needs that trusts it alone, as it is now.
+    ///
+    /// # Panics
+    /// When it cannot be trusted at all.
+    pub fn client(&self, protocols: &[&str]) -> Arc<ClientConfig> {
+        Arc::new(trusting(self.certificate(), protocols))
+    }
+}
+
+fn trusting(certificate: CertificateDer<'static>, protocols: &[&str]) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).expect("a certificate");
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider has what TLS needs")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    config
 }
 
 /// A connection over TLS, for one request after another.
@@ -81,14 +101,7 @@ impl Secure {
     /// # Panics
     /// When the certificate cannot be trusted at all, or nobody listens.
     pub fn connect(url: &str, trusted: &CertificateDer<'static>, protocols: &[&str]) -> io::Result<Self> {
-        let mut roots = RootCertStore::empty();
-        roots.add(trusted.clone()).expect("a certificate");
-        let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("the provider has what TLS needs")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let config = trusting(trusted.clone(), protocols);
         let address = url.rsplit('/').next().unwrap_or_default();
         let name = ServerName::try_from("127.0.0.1").expect("an address");
         let client = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;

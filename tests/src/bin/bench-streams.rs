@@ -1,5 +1,5 @@
 //! The benchmark of streams: `bench-streams [COUNT]`, 10,000 by default. What each takes in memory beside a connection that only asked once,
-//! what all of them cost while nothing changes, and how long after an event is accepted its person's stream tells of it.
+//! both also over TLS, what all of them cost while nothing changes, and how long after an event is accepted its person's stream tells of it.
 
 #[macro_use]
 extern crate yima_tests;
@@ -9,11 +9,13 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
+use tokio_rustls::TlsConnector;
 use yima_schema::time::HOUR;
-use yima_tests::{Options, Person, Yima, new_person};
+use yima_tests::{CertificateFiles, Options, Person, Yima, new_person};
 
 /// People with a stream about whom there are events, and events about each.
 const CHANGING: usize = 100;
@@ -34,49 +36,71 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let connection = connections(&runtime, count);
+    let connection = each(&runtime, count, "/v1/display", false);
     report!("a connection that asked once: {connection:.0} bytes resident");
     let stream = streams(&runtime, count);
     report!("a stream: {stream:.0} bytes resident, {:.0} more than that", stream - connection);
+    let connection = each(&runtime, count, "/v1/display", true);
+    report!("over TLS, a connection that asked once: {connection:.0} bytes resident");
+    let stream = each(&runtime, count, "/v1/display/events", true);
+    report!("over TLS, a stream: {stream:.0} bytes resident, {:.0} more than that", stream - connection);
     ExitCode::SUCCESS
 }
 
+/// Where clients connect to, and how.
+#[derive(Clone)]
+struct Door {
+    address: String,
+    tls: Option<TlsConnector>,
+}
+
+trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<W: AsyncRead + AsyncWrite + Unpin + Send> Wire for W {}
+
 /// An instance, and the sessions of so many people, each of whom is in memory already.
-fn start(runtime: &Runtime, count: usize) -> (Yima, Vec<String>) {
-    let options = Options::default().population(count as u64).unlimited();
+fn start(runtime: &Runtime, count: usize, secure: bool) -> (Yima, Door, Vec<String>) {
+    let mut options = Options::default();
+    let files = secure.then(|| CertificateFiles::make(options.directory(), 2099));
+    if let Some(files) = &files {
+        options = files.on(options);
+    }
+    let options = options.population(count as u64).unlimited();
     let options = options.env("YIMA_READ_API__CACHE__POLL_MS", 200).env("YIMA_READ_API__STREAMS__MAX_OPEN", count);
     // What is measured is all of them, on a machine that the clients share.
     let options = options.env("YIMA_READ_API__STREAMS__MAX_BUSY", 2);
     let yima = Yima::start(options.env("YIMA_READ_API__HTTP__MAX_CONNECTIONS", count + 100));
     let sessions = yima.options().print(&["sessions", "--count", &count.to_string()]);
+    let address = yima.read_url().trim_start_matches("http://").to_owned();
+    let door = Door { address, tls: files.map(|files| TlsConnector::from(files.client(&[]))) };
     for some in sessions.chunks(100) {
-        open(runtime, &yima, "/v1/display", some);
+        open(runtime, &door, "/v1/display", some);
     }
-    (yima, sessions)
+    (yima, door, sessions)
 }
 
 fn resident(yima: &Yima) -> f64 {
     yima.metric("process_resident_memory_bytes", &[])
 }
 
-/// Resident bytes of a connection that stays open after a display.
-fn connections(runtime: &Runtime, count: usize) -> f64 {
-    let (yima, sessions) = start(runtime, count);
+/// Resident bytes of a connection that stays open after its first answer.
+fn each(runtime: &Runtime, count: usize, path: &str, secure: bool) -> f64 {
+    let (yima, door, sessions) = start(runtime, count, secure);
     let before = resident(&yima);
-    let open = open(runtime, &yima, "/v1/display", &sessions);
+    let open = open(runtime, &door, path, &sessions);
     (resident(&yima) - before) / open.len() as f64
 }
 
 /// Resident bytes of a stream; reports the other figures.
 fn streams(runtime: &Runtime, count: usize) -> f64 {
-    let (yima, mut sessions) = start(runtime, count);
+    let (yima, door, mut sessions) = start(runtime, count, false);
     let people: Vec<Person> = (0..CHANGING).map(|_| new_person()).collect();
     let theirs: Vec<String> = people.iter().map(|person| yima.session_of(person)).collect();
     sessions.truncate(count - CHANGING);
     let (before, began) = (resident(&yima), Instant::now());
     let (told, tellings) = mpsc::channel();
     for (sessions, changing) in [(&sessions, false), (&theirs, true)] {
-        for (n, stream) in open(runtime, &yima, "/v1/display/events", sessions).into_iter().enumerate() {
+        for (n, stream) in open(runtime, &door, "/v1/display/events", sessions).into_iter().enumerate() {
             runtime.spawn(read(stream, changing.then(|| (n, told.clone()))));
         }
     }
@@ -117,15 +141,14 @@ fn changes(yima: &Yima, people: &[Person], tellings: &mpsc::Receiver<(usize, Ins
 }
 
 /// A connection for each session, in their order, each answered.
-fn open(runtime: &Runtime, yima: &Yima, path: &str, sessions: &[String]) -> Vec<TcpStream> {
-    let address = yima.read_url().trim_start_matches("http://").to_owned();
+fn open(runtime: &Runtime, door: &Door, path: &str, sessions: &[String]) -> Vec<Box<dyn Wire>> {
     runtime.block_on(async {
         let mut opening = Vec::with_capacity(sessions.len());
         let mut pace = tokio::time::interval(APART);
         for session in sessions {
             pace.tick().await;
             let request = format!("GET {path} HTTP/1.1\r\nHost: yima\r\nAuthorization: Bearer {session}\r\n\r\n");
-            opening.push(tokio::spawn(ask(address.clone(), request)));
+            opening.push(tokio::spawn(ask(door.clone(), request)));
         }
         let mut opened = Vec::with_capacity(sessions.len());
         for stream in opening {
@@ -136,8 +159,13 @@ fn open(runtime: &Runtime, yima: &Yima, path: &str, sessions: &[String]) -> Vec<
 }
 
 /// Reads the first answer, or the first event.
-async fn ask(address: String, request: String) -> TcpStream {
-    let mut stream = TcpStream::connect(address).await.expect("it listens");
+async fn ask(door: Door, request: String) -> Box<dyn Wire> {
+    let stream = TcpStream::connect(door.address).await.expect("it listens");
+    let name = ServerName::try_from("127.0.0.1").expect("an address");
+    let mut stream: Box<dyn Wire> = match door.tls {
+        Some(tls) => Box::new(tls.connect(name, stream).await.expect("a handshake")),
+        None => Box::new(stream),
+    };
     stream.write_all(request.as_bytes()).await.expect("it reads");
     let mut answer = Vec::new();
     while !answer.ends_with(b"}") && !answer.ends_with(b"\n\n\r\n") {
@@ -148,7 +176,7 @@ async fn ask(address: String, request: String) -> TcpStream {
 }
 
 /// Reads until the stream ends, and passes on when a display was told.
-async fn read(mut stream: TcpStream, told: Option<(usize, mpsc::Sender<(usize, Instant)>)>) {
+async fn read(mut stream: Box<dyn Wire>, told: Option<(usize, mpsc::Sender<(usize, Instant)>)>) {
     let mut bytes = Vec::with_capacity(2_048);
     while stream.read_buf(&mut bytes).await.is_ok_and(|read| read > 0) {
         let at = Instant::now();
