@@ -88,6 +88,11 @@ fn unreadable() -> Problem {
 
 fn header(names: &ByteRecord) -> Result<Header, Problem> {
     let known = COLUMNS.map(|(name, _)| name).join(", ");
+    // A file that is no CSV at all would be told a million columns.
+    if names.len() > COLUMNS.len() {
+        let detail = format!("expected at most {} columns in the first line, each one of {known}", COLUMNS.len());
+        return Err(Problem::invalid(vec![FieldError::new("", detail)]));
+    }
     let column = |name: &[u8]| COLUMNS.iter().find(|(known, _)| known.as_bytes() == name).copied();
     let mut errors = Vec::new();
     let mut header = Header::new();
@@ -111,8 +116,6 @@ fn header(names: &ByteRecord) -> Result<Header, Problem> {
             errors.push(FieldError::new(format!("/{name}"), "expected this column in the first line"));
         }
     }
-    // A file that is no CSV at all would be told a thousand columns.
-    errors.truncate(COLUMNS.len());
     if errors.is_empty() { Ok(header) } else { Err(Problem::invalid(errors)) }
 }
 

@@ -1,7 +1,10 @@
 //! Reading the fields of a JSON object: every fault is collected with its pointer, no value is repeated.
 
 use serde_json::{Map, Value};
-use yima_schema::problem::FieldError;
+use yima_schema::problem::{FieldError, Problem};
+
+/// Faults of one event that are told: a row of 64 KiB can have thousands of fields that nobody knows.
+const MAX_FAULTS: usize = 20;
 
 /// An object being read. Fields that nobody asked for are faults: a misspelt `until` must not become an endless quarantine.
 pub(super) struct Fields<'a> {
@@ -73,19 +76,26 @@ impl<'a> Fields<'a> {
         self.required(key, &expected, find)
     }
 
-    /// All faults, with the fields that nobody asked for.
+    /// All faults, with the fields that nobody asked for: of those no more than [`refusal`] can tell, and one.
     pub fn finish(mut self) -> Vec<FieldError> {
-        for key in self.object.into_iter().flat_map(Map::keys) {
-            if !self.known.contains(&key.as_str()) {
-                // RFC 6901 section 3: ~ and / are escaped. The name is the sender's, so it is cut.
-                let name: String = key.chars().take(40).collect::<String>().replace('~', "~0").replace('/', "~1");
-                let known = self.known.join(", ");
-                self.errors.push(FieldError::new(
-                    format!("{}/{name}", self.pointer),
-                    format!("unknown field; expected {known}"),
-                ));
-            }
+        let keys = self.object.into_iter().flat_map(Map::keys);
+        for key in keys.filter(|key| !self.known.contains(&key.as_str())).take(MAX_FAULTS + 1) {
+            // RFC 6901 section 3: ~ and / are escaped. The name is the sender's, so it is cut.
+            let name: String = key.chars().take(40).collect::<String>().replace('~', "~0").replace('/', "~1");
+            let known = self.known.join(", ");
+            self.errors
+                .push(FieldError::new(format!("{}/{name}", self.pointer), format!("unknown field; expected {known}")));
         }
         self.errors
     }
+}
+
+/// The problem of an event with these faults. Beyond [`MAX_FAULTS`] the last that is told says that there are more.
+pub(super) fn refusal(mut errors: Vec<FieldError>) -> Problem {
+    let more = errors.len() > MAX_FAULTS;
+    errors.truncate(MAX_FAULTS);
+    if more && let Some(last) = errors.last_mut() {
+        last.detail += "; there are more faults than these";
+    }
+    Problem::invalid(errors)
 }

@@ -8,7 +8,7 @@ use yima_schema::problem::{FieldError, Problem, ProblemType};
 use yima_schema::subject::{Document, DocumentType};
 use yima_schema::time::Time;
 
-use super::fields::Fields;
+use super::fields::{Fields, refusal};
 use super::{Context, NotTaken, Row};
 
 const TIME: &str = "expected a time as RFC 3339 writes it, with an offset, such as 2026-11-22T07:30:00Z";
@@ -73,7 +73,7 @@ pub(super) fn read(value: &Value, context: Context<'_>) -> Row {
             occurred_at,
             data,
         }),
-        _ => Err(NotTaken::Rejected(Problem::invalid(errors))),
+        _ => Err(NotTaken::Rejected(refusal(errors))),
     };
     let event = event.and_then(|event| match &event.data {
         EventData::Vaccination { vaccine, .. } => covid_19_only(vaccine, context).map(|()| event),

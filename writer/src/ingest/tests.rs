@@ -105,6 +105,29 @@ fn each_fault_names_its_field() {
 }
 
 #[test]
+fn an_event_is_told_twenty_faults_and_that_there_are_more() {
+    let mut event = json!({"data": {}});
+    for n in 0..2_000 {
+        event["data"][format!("f{n}")] = json!(n);
+        event[format!("f{n}")] = json!(n);
+    }
+    let problem = |event: &Value| match read_event(event).event {
+        Err(NotTaken::Rejected(problem)) => problem,
+        _ => panic!("it is at fault"),
+    };
+    let errors = problem(&event).errors;
+    assert_eq!(errors.len(), 20);
+    assert!(errors[..19].iter().all(|error| !error.detail.contains("more")));
+    assert!(errors[19].detail.ends_with("; there are more faults than these"), "{}", errors[19].detail);
+    event = test_result();
+    for n in 0..20 {
+        event[format!("f{n}")] = json!(n);
+    }
+    let errors = problem(&event).errors;
+    assert!(errors.len() == 20 && !errors[19].detail.contains("more"), "there are not");
+}
+
+#[test]
 fn five_minutes_ahead_is_the_senders_clock_more_is_the_future() {
     assert!(read_event(&with("/occurred_at", json!("2026-09-21T14:18:20Z"))).event.is_ok());
 }
@@ -303,6 +326,7 @@ fn a_csv_record_is_the_event_that_it_stands_for() {
     assert_eq!(header("id,kind,document_type,document_number\n"), ["/occurred_at"]);
     assert_eq!(header("id,kind,document_type,document_number,occurred_at,id,colr\n"), ["/id", ""]);
     assert_eq!(header("").len(), 5);
+    assert_eq!(header(&",".repeat(10_000_000)), [""], "a column that nobody knows is not told a million times");
 }
 
 #[test]
