@@ -104,6 +104,7 @@ fn a_field_at_fault_is_named() {
         ("identity", "/data/deceased_at", json!(future)),
         ("retraction", "/data/event_id", json!("hunter2 hunter2")),
         ("retraction", "/data/why", json!(" ")),
+        ("retraction", "/data/why", json!("mixed\nup")),
         ("retraction", "/data/why", json!("w".repeat(201))),
     ];
     for (kind, pointer, value) in table {

@@ -1,13 +1,14 @@
 //! Events as CSV (RFC 4180): a header, then one event a record. A record becomes the JSON event that it stands for.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use csv::{ByteRecord, ReaderBuilder, StringRecord};
 use serde_json::{Map, Value};
 use yima_schema::limits::{MAX_EVENT_BYTES, MAX_ROWS};
 use yima_schema::problem::{FieldError, Problem, ProblemType};
 
+use super::rfc4180::{Records, values};
 use super::{Context, Input, NotTaken, Row, json};
 
 /// Every column, and where in an event its value belongs. The first five have to be there.
@@ -46,10 +47,10 @@ enum Place {
 /// The columns of a file, in its order.
 type Header = Vec<(&'static str, Place)>;
 
-/// A record and the columns that it has values for.
+/// A record, quotes and all, and the columns that it has values for.
 pub struct Record {
     header: Arc<Header>,
-    record: ByteRecord,
+    text: Bytes,
 }
 
 /// Reads a file into its records, each with the number of the line that it begins on; empty ones are skipped.
@@ -58,55 +59,49 @@ pub struct Record {
 /// 400 when the header or the quoting is at fault, 413 over [`MAX_ROWS`] records.
 pub fn records(body: &Bytes) -> Result<Vec<(usize, Input)>, Problem> {
     // Spreadsheets begin a UTF-8 file with a byte order mark.
-    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let mut reader = ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text);
-    let header = Arc::new(header(reader.byte_headers().map_err(|_| unreadable())?)?);
+    let mut found = Records::of(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body));
+    let (_, first) = found.next().unwrap_or(Ok((1, b"")))?;
+    let header = Arc::new(header(utf8(first)?)?);
     let mut records = Vec::new();
-    // The reader's position is still before the line breaks that end the record before this one.
-    let (mut line, mut counted) = (1, 0);
-    for record in reader.into_byte_records() {
-        let record = record.map_err(|_| unreadable())?;
+    for record in found {
+        let (line, text) = record?;
+        // A spreadsheet writes its empty rows too.
+        if utf8(text).is_ok_and(|text| values(text).all(|value| value.trim().is_empty())) {
+            continue;
+        }
         if records.len() == MAX_ROWS {
             return Err(Problem::new(ProblemType::TooLarge, format!("A body may have up to {MAX_ROWS} rows")));
         }
-        let before = record.position().and_then(|at| usize::try_from(at.byte()).ok()).unwrap_or(counted);
-        let breaks = text[before..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-        line += text[counted..before + breaks].iter().filter(|b| **b == b'\n').count();
-        counted = before + breaks;
-        // A spreadsheet writes its empty rows too.
-        if record.iter().all(<[u8]>::is_empty) {
-            continue;
-        }
-        records.push((line, Input::Record(Record { header: header.clone(), record })));
+        records.push((line, Input::Record(Record { header: header.clone(), text: body.slice_ref(text) })));
     }
     Ok(records)
 }
 
-fn unreadable() -> Problem {
-    Problem::new(ProblemType::Malformed, "Expected CSV as RFC 4180 describes it")
+fn utf8(text: &[u8]) -> Result<&str, Problem> {
+    let expected = "Expected UTF-8; a spreadsheet program calls it \"CSV UTF-8\"";
+    std::str::from_utf8(text).map_err(|_| Problem::new(ProblemType::Malformed, expected))
 }
 
-fn header(names: &ByteRecord) -> Result<Header, Problem> {
+fn header(line: &str) -> Result<Header, Problem> {
     let known = COLUMNS.map(|(name, _)| name).join(", ");
+    let names: Vec<_> = values(line).take(COLUMNS.len() + 1).collect();
     // A file that is no CSV at all would be told a million columns.
     if names.len() > COLUMNS.len() {
         let detail = format!("expected at most {} columns in the first line, each one of {known}", COLUMNS.len());
         return Err(Problem::invalid(vec![FieldError::new("", detail)]));
     }
-    let column = |name: &[u8]| COLUMNS.iter().find(|(known, _)| known.as_bytes() == name).copied();
+    let column = |name: &str| COLUMNS.iter().find(|(known, _)| *known == name).copied();
     let mut errors = Vec::new();
     let mut header = Header::new();
     for (at, name) in names.iter().enumerate() {
-        match column(name) {
+        match column(name.trim()) {
             Some((name, _)) if header.iter().any(|(other, _)| *other == name) => {
                 errors.push(FieldError::new(format!("/{name}"), "expected this column once"));
             }
             Some(column) => header.push(column),
             None => {
-                let detail = format!(
-                    "column {} of the first line: expected one of {known}, separated by commas, in UTF-8",
-                    at + 1
-                );
+                let detail =
+                    format!("column {} of the first line: expected one of {known}, separated by commas", at + 1);
                 errors.push(FieldError::new("", detail));
             }
         }
@@ -123,19 +118,20 @@ impl Record {
     /// Reads the record; a fault's pointer names the column.
     pub(super) fn read(&self, context: Context<'_>) -> Row {
         let rejected = |problem| Row { id: None, event: Err(NotTaken::Rejected(problem)) };
-        if self.record.as_slice().len() > MAX_EVENT_BYTES {
+        if self.text.len() > MAX_EVENT_BYTES {
             let detail = format!("expected an event of at most {MAX_EVENT_BYTES} bytes");
             return rejected(Problem::new(ProblemType::TooLarge, detail));
         }
-        let Ok(record) = StringRecord::from_byte_record(self.record.clone()) else {
-            let detail = "Expected UTF-8; a spreadsheet program calls it \"CSV UTF-8\"";
-            return rejected(Problem::new(ProblemType::Malformed, detail));
+        let text = match utf8(&self.text) {
+            Ok(text) => text,
+            Err(problem) => return rejected(problem),
         };
-        if record.len() != self.header.len() {
+        let found: Vec<_> = values(text).collect();
+        if found.len() != self.header.len() {
             let expected = format!("expected {} fields, as the first line has", self.header.len());
             return rejected(Problem::invalid(vec![FieldError::new("", expected)]));
         }
-        let mut row = json::read(&self.event(&record), context);
+        let mut row = json::read(&self.event(&found), context);
         if let Err(NotTaken::Rejected(problem)) = &mut row.event
             && problem.kind == ProblemType::Invalid
         {
@@ -149,9 +145,10 @@ impl Record {
         row
     }
 
-    fn event(&self, record: &StringRecord) -> Value {
+    fn event(&self, values: &[Cow<'_, str>]) -> Value {
         let (mut event, mut subject, mut data) = (Map::new(), Map::new(), Map::new());
-        for ((name, place), text) in self.header.iter().zip(record).filter(|(_, text)| !text.is_empty()) {
+        let texts = values.iter().map(|value| value.trim());
+        for ((name, place), text) in self.header.iter().zip(texts).filter(|(_, text)| !text.is_empty()) {
             let into = match place {
                 Place::Event => &mut event,
                 Place::Subject => &mut subject,

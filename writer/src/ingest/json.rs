@@ -144,11 +144,9 @@ fn read_data(kind: Kind, data: &mut Fields<'_>, occurred_at: Option<Time>, conte
         Kind::Retraction => {
             let id = |v: &Value| v.as_str().filter(|id| is_event_id(id)).map(str::to_owned);
             let event_id = data.required("event_id", EVENT_ID, id);
-            let text = |v: &Value| {
-                let why = v.as_str()?.trim();
-                (1..=MAX_WHY_CHARS).contains(&why.chars().count()).then(|| why.to_owned())
-            };
-            let why = data.required("why", "expected the reason in 1 to 200 characters", text);
+            let text = |v: &Value| v.as_str().map(str::trim).filter(|s| fits(s, MAX_WHY_CHARS)).map(str::to_owned);
+            let why =
+                data.required("why", "expected the reason in 1 to 200 characters without control characters", text);
             EventData::Retraction { event_id: event_id?, why: why? }
         }
     })
@@ -186,7 +184,11 @@ fn date(text: &str) -> Option<String> {
 
 /// A name has 1 to 200 characters, none of them control characters.
 pub(super) fn name_fits(name: &str) -> bool {
-    (1..=MAX_NAME_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control)
+    fits(name, MAX_NAME_CHARS)
+}
+
+fn fits(text: &str, max_chars: usize) -> bool {
+    (1..=max_chars).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 fn is_cvx(code: &str) -> bool {

@@ -4,6 +4,7 @@ pub mod csv;
 pub mod fhir;
 mod fields;
 mod json;
+mod rfc4180;
 pub mod shape;
 #[cfg(test)]
 mod tests;
