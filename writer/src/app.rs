@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::subject::PseudonymKey;
 use yima_schema::time::Time;
@@ -20,6 +21,8 @@ pub struct App {
     pub(crate) pseudonyms: PseudonymKey,
     pub(crate) identity_provider: Verifier,
     pub(crate) events: RateLimiter,
+    /// As many as there may be requests.
+    pub(crate) places: Arc<Semaphore>,
     pub(crate) config: WriterConfig,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) clock: fn() -> Time,
@@ -37,7 +40,8 @@ impl App {
         clock: fn() -> Time,
     ) -> Arc<Self> {
         let events = RateLimiter::new("events", &config.events);
-        Arc::new(Self { folder, room, pseudonyms, identity_provider, events, config, lifecycle, clock })
+        let places = Arc::new(Semaphore::new(config.http.max_in_flight.get().min(Semaphore::MAX_PERMITS)));
+        Arc::new(Self { folder, room, pseudonyms, identity_provider, events, places, config, lifecycle, clock })
     }
 
     /// Forgets rate limits that count nothing any more. To be called about once a minute.

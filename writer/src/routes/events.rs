@@ -16,6 +16,7 @@ use yima_service::rate::Remaining;
 
 use super::fhir;
 use super::rows::{Keep, RowAnswer, Status, commit, paced};
+use super::sender::Sender;
 use crate::app::App;
 use crate::ingest::shape::Event;
 use crate::ingest::{Input, csv};
@@ -86,18 +87,18 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Response {
 }
 
 async fn take(app: &Arc<App>, request: Request) -> Result<Response, Failure> {
-    let agency: Arc<str> = app.agency(request.headers())?.into();
+    let sender = Sender::of(app, request.headers()).await?;
     let content_type = content_type(request.headers())?;
     let body = body::read_body(request.into_body(), MAX_BODY_BYTES, app.config.body_timeout).await?;
     let (mut response, remaining) = match content_type {
-        NDJSON => many(app, &agency, lines(&body, Input::Event)?).await?,
-        FHIR_NDJSON => many(app, &agency, lines(&body, Input::Fhir)?).await?,
+        NDJSON => many(app, &sender, lines(&body, Input::Event)?).await?,
+        FHIR_NDJSON => many(app, &sender, lines(&body, Input::Fhir)?).await?,
         CSV => {
             let records = tokio::task::spawn_blocking(move || csv::records(&body)).await;
-            many(app, &agency, records.expect("reading CSV does not panic")?).await?
+            many(app, &sender, records.expect("reading CSV does not panic")?).await?
         }
-        FHIR_JSON => fhir::take(app, &agency, body).await?,
-        _ => one(app, &agency, body).await?,
+        FHIR_JSON => fhir::take(app, &sender, body).await?,
+        _ => one(app, &sender, body).await?,
     };
     app.events.describe(remaining, response.headers_mut());
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -108,9 +109,9 @@ fn content_type(headers: &HeaderMap) -> Result<&'static str, Problem> {
     body::content_type(headers, &[JSON, NDJSON, CSV, FHIR_JSON, FHIR_NDJSON])
 }
 
-async fn one(app: &Arc<App>, agency: &Arc<str>, body: Bytes) -> Result<(Response, Remaining), Failure> {
-    let remaining = app.events.take(app.events.key(agency), 1)?;
-    let answers = commit(app, agency, vec![(1, Input::Event(body))], Keep::Each).await;
+async fn one(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result<(Response, Remaining), Failure> {
+    let remaining = app.events.take(app.events.key(&sender.agency), 1)?;
+    let answers = commit(app, sender, vec![(1, Input::Event(body))], Keep::Each).await;
     let RowAnswer { id, status, reason, problem, .. } = answers.into_iter().next().unwrap_or_default();
     if let Some(problem) = problem {
         return Err(problem.into());
@@ -128,12 +129,12 @@ fn lines(body: &Bytes, input: impl Fn(Bytes) -> Input) -> Result<Vec<(usize, Inp
     Ok(lines.filter(|(_, line)| !line.is_empty()).map(|(n, line)| (n, input(body.slice_ref(line)))).collect())
 }
 
-async fn many(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, Input)>) -> Result<(Response, Remaining), Failure> {
+async fn many(app: &Arc<App>, sender: &Sender, rows: Vec<(usize, Input)>) -> Result<(Response, Remaining), Failure> {
     if rows.is_empty() {
         let expected = "Expected one JSON document a line, or CSV with a header and at least one record";
         return Err(Problem::new(ProblemType::Malformed, expected).into());
     }
-    let (answers, remaining) = paced(app, agency, rows).await?;
+    let (answers, remaining) = paced(app, sender, rows).await?;
     let mut answer = Vec::with_capacity(answers.len() * 48);
     for row in answers {
         serde_json::to_writer(&mut answer, &row).expect("a row's answer always encodes");

@@ -13,6 +13,7 @@ use yima_service::http::Failure;
 use yima_service::rate::Remaining;
 
 use super::rows::{BATCH_ROWS, Keep, RowAnswer, Status, commit, paced};
+use super::sender::Sender;
 use crate::app::App;
 use crate::ingest::Input;
 use crate::ingest::fhir::{Bundle, BundleType, information, issues, operation_outcome};
@@ -39,25 +40,25 @@ fn refuse(failure: Failure, issues: Vec<Value>) -> Response {
 }
 
 /// Takes a resource or a bundle.
-pub(super) async fn take(app: &Arc<App>, agency: &Arc<str>, body: Bytes) -> Result<(Response, Remaining), Failure> {
+pub(super) async fn take(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result<(Response, Remaining), Failure> {
     let text = body.clone();
     let bundle = tokio::task::spawn_blocking(move || Bundle::read(&text)).await;
     match bundle.expect("reading a bundle does not panic")? {
-        None => one(app, agency, body).await,
+        None => one(app, sender, body).await,
         Some(Bundle { entries, .. }) if entries.is_empty() => {
             Err(Problem::new(ProblemType::Invalid, "Expected a Bundle with at least one entry").into())
         }
         Some(Bundle { kind: BundleType::Batch, entries }) => {
-            let (answers, remaining) = paced(app, agency, numbered(entries)).await?;
+            let (answers, remaining) = paced(app, sender, numbered(entries)).await?;
             Ok((bundle_response("batch-response", &answers), remaining))
         }
-        Some(Bundle { kind: BundleType::Transaction, entries }) => transaction(app, agency, entries).await,
+        Some(Bundle { kind: BundleType::Transaction, entries }) => transaction(app, sender, entries).await,
     }
 }
 
-async fn one(app: &Arc<App>, agency: &Arc<str>, body: Bytes) -> Result<(Response, Remaining), Failure> {
-    let remaining = app.events.take(app.events.key(agency), 1)?;
-    let answers = commit(app, agency, vec![(1, Input::Fhir(body))], Keep::Each).await;
+async fn one(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result<(Response, Remaining), Failure> {
+    let remaining = app.events.take(app.events.key(&sender.agency), 1)?;
+    let answers = commit(app, sender, vec![(1, Input::Fhir(body))], Keep::Each).await;
     let answer = answers.into_iter().next().unwrap_or_default();
     let response = match answer.problem {
         Some(problem) => failure(problem.into(), resource_type(answer.id.as_deref())),
@@ -66,14 +67,14 @@ async fn one(app: &Arc<App>, agency: &Arc<str>, body: Bytes) -> Result<(Response
     Ok((response, remaining))
 }
 
-async fn transaction(app: &Arc<App>, agency: &Arc<str>, entries: Vec<Input>) -> Result<(Response, Remaining), Failure> {
+async fn transaction(app: &Arc<App>, sender: &Sender, entries: Vec<Input>) -> Result<(Response, Remaining), Failure> {
     if entries.len() > BATCH_ROWS {
         let detail = format!("A transaction may have up to {BATCH_ROWS} entries; send more as a batch");
         return Err(Problem::new(ProblemType::TooLarge, detail).into());
     }
     let cost = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-    let remaining = app.events.take(app.events.key(agency), cost)?;
-    let answers = commit(app, agency, numbered(entries), Keep::AllOrNone).await;
+    let remaining = app.events.take(app.events.key(&sender.agency), cost)?;
+    let answers = commit(app, sender, numbered(entries), Keep::AllOrNone).await;
     let faults: Vec<_> = answers.iter().filter_map(|answer| Some((answer, answer.problem.as_ref()?))).collect();
     let response = match faults.first() {
         Some((_, first)) => {

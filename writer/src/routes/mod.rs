@@ -3,6 +3,9 @@
 mod events;
 mod fhir;
 mod rows;
+mod sender;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -10,6 +10,7 @@ use yima_service::http::Failure;
 use yima_service::rate::Remaining;
 use yima_store::{StoreError, step};
 
+use super::sender::Sender;
 use crate::app::App;
 use crate::fold::Outcome;
 use crate::ingest::{Context, Input, NotTaken, Row};
@@ -56,7 +57,7 @@ pub(super) enum Keep {
 /// Takes many rows, a batch at a time. Refused for their number as a whole or not at all: once a batch is taken, the rest is paced.
 pub(super) async fn paced(
     app: &Arc<App>,
-    agency: &Arc<str>,
+    sender: &Sender,
     rows: Vec<(usize, Input)>,
 ) -> Result<(Vec<RowAnswer>, Remaining), Failure> {
     let mut answers = Vec::with_capacity(rows.len());
@@ -69,24 +70,27 @@ pub(super) async fn paced(
         }
         let cost = u32::try_from(batch.len()).unwrap_or(u32::MAX);
         remaining = loop {
-            match app.events.check(app.events.key(agency), cost) {
+            match app.events.check(app.events.key(&sender.agency), cost) {
                 Ok(remaining) => break remaining,
                 Err(refused) if answers.is_empty() => return Err(app.events.refusal(refused)),
                 Err(refused) => tokio::time::sleep(refused.retry_after).await,
             }
         };
-        answers.extend(commit(app, agency, batch, Keep::Each).await);
+        answers.extend(commit(app, sender, batch, Keep::Each).await);
     }
 }
 
-/// Reads and commits rows of one agency. Runs as a task of its own: a client that goes away does not stop what was begun.
-pub(super) async fn commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, Input)>, keep: Keep) -> Vec<RowAnswer> {
+/// Reads and commits rows of one agency. Runs as a task of its own: a client that goes away does not stop what was begun, and its place is
+/// taken until then.
+pub(super) async fn commit(app: &Arc<App>, sender: &Sender, rows: Vec<(usize, Input)>, keep: Keep) -> Vec<RowAnswer> {
     let (answer, answered) = tokio::sync::oneshot::channel();
     let numbers: Vec<usize> = rows.iter().map(|(n, _)| *n).collect();
-    let (task_app, agency) = (Arc::clone(app), Arc::clone(agency));
+    let (task_app, sender) = (Arc::clone(app), sender.clone());
     let work = async move {
         // Nobody may be waiting any more.
-        let _ = answer.send(read_and_commit(&task_app, &agency, rows, keep).await);
+        let _ = answer.send(read_and_commit(&task_app, &sender.agency, rows, keep).await);
+        // With its place.
+        drop(sender);
     };
     app.lifecycle.spawn("fold", work.in_current_span());
     answered.await.unwrap_or_else(|_| {
