@@ -66,6 +66,8 @@ fn with_little_room_events_are_refused_and_taken_again_later() {
     let rows = yima.rows(&lab, &[late.clone(), person.event("x", "nonsense", "", json!({}))]);
     assert_eq!(rows[0]["problem"]["type"], "https://yima.dev/problems/no-room");
     assert_eq!(rows[1]["problem"]["type"], "https://yima.dev/problems/invalid");
+    let counted = |status: &str| yima.metric("events_total", &[&format!("status=\"{status}\"")]);
+    assert_eq!(["accepted", "not_taken", "rejected"].map(counted), [1.0, 2.0, 1.0]);
     is_fresh(&yima, &session);
     assert_eq!(yima.shown(&session).0, "green");
 

@@ -87,8 +87,10 @@ pub(super) async fn commit(app: &Arc<App>, sender: &Sender, rows: Vec<(usize, In
     let numbers: Vec<usize> = rows.iter().map(|(n, _)| *n).collect();
     let (task_app, sender) = (Arc::clone(app), sender.clone());
     let work = async move {
+        let answers = read_and_commit(&task_app, &sender.agency, rows, keep).await;
+        count(&answers);
         // Nobody may be waiting any more.
-        let _ = answer.send(read_and_commit(&task_app, &sender.agency, rows, keep).await);
+        let _ = answer.send(answers);
         // With its place.
         drop(sender);
     };
@@ -129,14 +131,12 @@ async fn read_and_commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, In
         answers.push(RowAnswer { row, id, status, reason, problem });
     }
     if events.is_empty() {
-        count(&answers);
         return answers;
     }
     if app.room.as_ref().is_some_and(|room| room.is_low()) {
         for at in waiting {
             (answers[at].status, answers[at].problem) = (Status::Rejected, Some(no_room()));
         }
-        count(&answers);
         return answers;
     }
     let refused = match keep {
@@ -162,20 +162,21 @@ async fn read_and_commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, In
     if let Err(fault) = outcomes {
         tracing::error!(%fault, "events could not be committed");
     }
-    count(&answers);
     answers
 }
 
-/// `events_total` by what became of the rows.
+/// `events_total` by what became of the rows. `not_taken` is our fault, and `rejected` the sender's.
 fn count(answers: &[RowAnswer]) {
-    for (status, name) in [
-        (Status::Accepted, "accepted"),
-        (Status::Duplicate, "duplicate"),
-        (Status::Ignored, "ignored"),
-        (Status::Rejected, "rejected"),
-    ] {
-        let rows = answers.iter().filter(|answer| answer.status == status).count();
-        metrics::counter!("events_total", "status" => name).increment(rows as u64);
+    let name = |answer: &RowAnswer| match answer.status {
+        Status::Accepted => "accepted",
+        Status::Duplicate => "duplicate",
+        Status::Ignored => "ignored",
+        Status::Rejected if answer.problem.as_ref().is_some_and(|problem| problem.kind.status() >= 500) => "not_taken",
+        Status::Rejected => "rejected",
+    };
+    for status in ["accepted", "duplicate", "ignored", "rejected", "not_taken"] {
+        let rows = answers.iter().filter(|answer| name(answer) == status).count();
+        metrics::counter!("events_total", "status" => status).increment(rows as u64);
     }
 }
 
