@@ -102,20 +102,21 @@ pub(super) async fn commit(app: &Arc<App>, sender: &Sender, rows: Vec<(usize, In
     })
 }
 
-async fn read_and_commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, Input)>, keep: Keep) -> Vec<RowAnswer> {
-    let read = {
-        let span = step!("read_rows", rows = rows.len());
-        let (app, agency) = (Arc::clone(app), Arc::clone(agency));
-        // Parsing and hashing thousands of rows would hold up the requests that share this thread.
-        tokio::task::spawn_blocking(move || {
-            let now = (app.clock)();
-            let context = Context { agency: &agency, now, pseudonyms: &app.pseudonyms, rules: app.folder.rules() };
-            rows.into_iter().map(|(n, input)| (n, input.read(context))).collect::<Vec<_>>()
-        })
-        .instrument(span)
-        .await
-        .expect("reading a row does not panic") // if it does, the client is told that the outcome is not known
+/// Away from the thread: parsing and hashing thousands of rows would hold up the requests that share it.
+async fn read(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, Input)>) -> Vec<(usize, Row)> {
+    let span = step!("read_rows", rows = rows.len());
+    let (app, agency) = (Arc::clone(app), Arc::clone(agency));
+    let read = move || {
+        let now = (app.clock)();
+        let context = Context { agency: &agency, now, pseudonyms: &app.pseudonyms, rules: app.folder.rules() };
+        rows.into_iter().map(|(n, input)| (n, input.read(context))).collect()
     };
+    // If it panics, the client is told that the outcome is not known.
+    tokio::task::spawn_blocking(read).instrument(span).await.expect("reading a row does not panic")
+}
+
+async fn read_and_commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, Input)>, keep: Keep) -> Vec<RowAnswer> {
+    let read = read(app, agency, rows).await;
     let mut answers = Vec::with_capacity(read.len());
     let (mut events, mut waiting) = (Vec::new(), Vec::new());
     for (row, Row { id, event }) in read {
