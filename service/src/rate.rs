@@ -75,6 +75,8 @@ impl From<Refused> for Problem {
 pub struct RateLimiter {
     cells: governor::RateLimiter<u64, DashMapStateStore<u64>, QuantaClock, StateInformationMiddleware>,
     clock: QuantaClock,
+    /// After which one more passes.
+    each: Duration,
     burst: NonZeroU32,
     policy: HeaderValue,
     /// `RateLimit` for 0, `step`, 2 × `step` … remaining.
@@ -108,6 +110,7 @@ impl RateLimiter {
             policy: value(format!("\"{name}\";q={};w={}", config.requests, window.as_secs())),
             cells,
             clock,
+            each,
             burst,
             step,
             names: RandomState::new(),
@@ -125,6 +128,18 @@ impl RateLimiter {
             Ok(Err(until)) => Err(Refused { retry_after: until.wait_time_from(self.clock.now()) }),
             // Cannot be: the cost is at most the burst.
             Err(InsufficientCapacity(_)) => Err(Refused { retry_after: Duration::from_secs(1) }),
+        }
+    }
+
+    /// Takes the rest of a `cost` of which 1 was taken before, when `remaining` was left: both together are what [`Self::check`] takes.
+    ///
+    /// # Errors
+    /// There is not enough left; the 1 stays taken.
+    pub fn check_rest(&self, key: u64, cost: u32, remaining: Remaining) -> Result<Remaining, Refused> {
+        match cost.min(self.burst.get()).saturating_sub(1) {
+            0 => Ok(remaining),
+            // The next time it takes the 1 again.
+            rest => self.check(key, rest).map_err(|refused| Refused { retry_after: refused.retry_after + self.each }),
         }
     }
 
@@ -194,6 +209,21 @@ mod tests {
         let limiter = RateLimiter::new("events", &RateConfig::new(100, Duration::from_secs(60)));
         assert_eq!(limiter.check(1, 5_000), Ok(Remaining(0)));
         assert!(limiter.check(1, 1).is_err());
+    }
+
+    #[test]
+    fn a_cost_in_two_parts_is_the_same_cost_and_passes_when_it_is_said_to() {
+        let limiter = RateLimiter::new("events", &RateConfig::new(6, Duration::from_secs(60)));
+        let left = limiter.check(1, 1).unwrap();
+        assert_eq!(limiter.check_rest(1, 1, left), Ok(Remaining(5)));
+        assert_eq!(limiter.check_rest(1, 3, left), Ok(Remaining(3)));
+        let left = limiter.check(2, 1).unwrap();
+        assert_eq!(limiter.check_rest(2, 5_000, left), Ok(Remaining(0)), "above the burst");
+        limiter.check(3, 4).unwrap();
+        let left = limiter.check(3, 1).unwrap();
+        // One is left. Another is there in 10 s, and in 20 s one for the part that is taken before.
+        let refused = limiter.check_rest(3, 3, left).unwrap_err();
+        assert!(refused.retry_after > Duration::from_secs(18) && refused.retry_after <= Duration::from_secs(20));
     }
 
     #[test]

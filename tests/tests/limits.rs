@@ -1,6 +1,7 @@
 //! Rate limits as they are by default: who asks too often is told when to come back, and nobody else notices.
 
 use serde_json::json;
+use yima_schema::time::HOUR;
 use yima_tests::{Http, Options, Reply, Yima, new_person};
 
 use crate::bad_input::problem;
@@ -48,4 +49,29 @@ fn over_the_limit_429_says_when_to_come_back() {
         );
         assert!(reply.header("ratelimit-policy").starts_with(&format!("\"{name}\";q=")), "{name}");
     }
+}
+
+#[test]
+fn faulty_requests_are_limited_as_good_ones_are() {
+    let options =
+        Options::default().env("YIMA_WRITER__EVENTS__REQUESTS", 5).env("YIMA_WRITER__EVENTS__WINDOW_S", 3_600);
+    let yima = Yima::start(options);
+    let [careless, busy] = ["lab-7", "lab-8"].map(|name| yima.agency_token(name));
+    let faulty = [
+        ("application/json", "{", 400),
+        ("application/x-ndjson", "", 400),
+        ("text/csv", "id,kind\n1,2\n", 400),
+        ("application/fhir+json", "{}", 400),
+        ("text/plain", "", 415),
+        ("application/json", "{", 429),
+    ];
+    for (content_type, body, status) in faulty {
+        let reply = yima.push(&careless, content_type, body.as_bytes());
+        assert_eq!(reply.status, status, "{content_type}: {}", reply.text());
+    }
+    // More than there can ever be at once passes when nothing was used.
+    let events: Vec<_> = (0..7).map(|n| new_person().test(&format!("t-{n}"), "negative", HOUR)).collect();
+    assert!(yima.rows(&busy, &events).iter().all(|row| row["status"] == "accepted"));
+    let refused = yima.push(&busy, "application/json", events[0].to_string().as_bytes());
+    problem(&refused, 429, "too-many-requests");
 }

@@ -110,13 +110,12 @@ fn content_type(headers: &HeaderMap) -> Result<&'static str, Problem> {
 }
 
 async fn one(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result<(Response, Remaining), Failure> {
-    let remaining = app.events.take(app.events.key(&sender.agency), 1)?;
     let answers = commit(app, sender, vec![(1, Input::Event(body))], Keep::Each).await;
     let RowAnswer { id, status, reason, problem, .. } = answers.into_iter().next().unwrap_or_default();
     if let Some(problem) = problem {
         return Err(problem.into());
     }
-    Ok((axum::Json(EventAnswer { id, status, reason }).into_response(), remaining))
+    Ok((axum::Json(EventAnswer { id, status, reason }).into_response(), sender.remaining))
 }
 
 /// The lines of a body that have something in them, with their numbers from 1. Slices of the body, no copies.

@@ -57,14 +57,13 @@ pub(super) async fn take(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result
 }
 
 async fn one(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result<(Response, Remaining), Failure> {
-    let remaining = app.events.take(app.events.key(&sender.agency), 1)?;
     let answers = commit(app, sender, vec![(1, Input::Fhir(body))], Keep::Each).await;
     let answer = answers.into_iter().next().unwrap_or_default();
     let response = match answer.problem {
         Some(problem) => failure(problem.into(), resource_type(answer.id.as_deref())),
         None => respond(status(&answer), &operation_outcome(vec![said(&answer)])),
     };
-    Ok((response, remaining))
+    Ok((response, sender.remaining))
 }
 
 async fn transaction(app: &Arc<App>, sender: &Sender, entries: Vec<Input>) -> Result<(Response, Remaining), Failure> {
@@ -72,8 +71,7 @@ async fn transaction(app: &Arc<App>, sender: &Sender, entries: Vec<Input>) -> Re
         let detail = format!("A transaction may have up to {BATCH_ROWS} entries; send more as a batch");
         return Err(Problem::new(ProblemType::TooLarge, detail).into());
     }
-    let cost = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-    let remaining = app.events.take(app.events.key(&sender.agency), cost)?;
+    let remaining = sender.pay(app, entries.len())?;
     let answers = commit(app, sender, numbered(entries), Keep::AllOrNone).await;
     let faults: Vec<_> = answers.iter().filter_map(|answer| Some((answer, answer.problem.as_ref()?))).collect();
     let response = match faults.first() {

@@ -61,21 +61,15 @@ pub(super) async fn paced(
     rows: Vec<(usize, Input)>,
 ) -> Result<(Vec<RowAnswer>, Remaining), Failure> {
     let mut answers = Vec::with_capacity(rows.len());
-    let mut remaining = Remaining(0);
+    let mut remaining = sender.remaining;
     let mut rows = rows.into_iter();
     loop {
         let batch: Vec<_> = rows.by_ref().take(BATCH_ROWS).collect();
         if batch.is_empty() {
             return Ok((answers, remaining));
         }
-        let cost = u32::try_from(batch.len()).unwrap_or(u32::MAX);
-        remaining = loop {
-            match app.events.check(app.events.key(&sender.agency), cost) {
-                Ok(remaining) => break remaining,
-                Err(refused) if answers.is_empty() => return Err(app.events.refusal(refused)),
-                Err(refused) => tokio::time::sleep(refused.retry_after).await,
-            }
-        };
+        remaining =
+            if answers.is_empty() { sender.pay(app, batch.len())? } else { sender.pay_later(app, batch.len()).await };
         answers.extend(commit(app, sender, batch, Keep::Each).await);
     }
 }

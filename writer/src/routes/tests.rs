@@ -46,7 +46,7 @@ async fn send(app: &Arc<App>, id: &str) -> Vec<RowAnswer> {
         "id": id, "kind": "test_result", "subject": {"document_type": "passport", "document_number": "E12345678"},
         "occurred_at": "2026-09-21T07:30:00Z", "data": {"test": "antigen", "result": "negative"}
     });
-    let sender = Sender::named(app, "lab-7".into()).await;
+    let sender = Sender::named(app, "lab-7".into()).await.ok().unwrap();
     commit(app, &sender, vec![(1, Input::Event(event.to_string().into()))], Keep::Each).await
 }
 
