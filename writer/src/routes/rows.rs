@@ -28,7 +28,7 @@ pub(super) enum Status {
     Duplicate,
     /// Understood, and no business of a health code.
     Ignored,
-    /// At fault, or one that had to be taken with it is; nothing was kept of it.
+    /// At fault, or one that had to be taken with it is: nothing was kept of it. With a problem of 500 or 503 that is not known.
     #[default]
     Rejected,
 }
