@@ -8,7 +8,7 @@ use yima_store::{Everyone, Progress, StoreError};
 
 use crate::fold::Folder;
 use crate::refold;
-use crate::scan::{Rate, Scan, Task, fold_readable};
+use crate::scan::{Rate, Scan, Task, patiently};
 
 /// What was done so far.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -70,7 +70,7 @@ async fn fold_everyone(
     let mut scan = Scan::begin(store, task, false).await?;
     let done = async {
         while let Some(subjects) = scan.next().await? {
-            let unreadable = fold_readable(folder, subjects).await?;
+            let unreadable = patiently(|| folder.refold(&subjects)).await?.len();
             scan.count("unreadable", unreadable);
             on_progress(&Report::of(scan.progress()));
         }

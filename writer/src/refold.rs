@@ -14,7 +14,7 @@ use yima_schema::view::View;
 use yima_store::{Everyone, Progress, StoreError, VersionedView, ViewReader};
 
 use crate::fold::Folder;
-use crate::scan::{Rate, Scan, Task, fold_readable, patiently};
+use crate::scan::{Rate, Scan, Task, patiently};
 
 /// How often it is looked whether it can begin, or go on.
 const EVERY: Duration = Duration::from_secs(2);
@@ -99,7 +99,7 @@ impl<S: Everyone + ViewReader + 'static> Refold<S> {
                 .map(|(subject, _)| subject)
                 .collect();
             let count = older.len();
-            let unreadable = fold_readable(&self.folder, older).await?;
+            let unreadable = patiently(|| self.folder.refold(&older)).await?.len();
             scan.count("folded", count - unreadable);
             scan.count("unreadable", unreadable);
             self.refolded.increment(count as u64);

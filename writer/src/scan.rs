@@ -13,8 +13,6 @@ use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_store::{Everyone, Page, Progress, StoreError};
 
-use crate::fold::Folder;
-
 /// Subjects in one page at most: their events are read and folded together.
 const PAGE: usize = 500;
 /// How long a page may take at a slow rate: leases are renewed between pages.
@@ -168,26 +166,4 @@ pub(crate) async fn patiently<T, W: Future<Output = Result<T, StoreError>>>(
         }
     }
     work().await
-}
-
-/// Folds and publishes subjects; one whose events cannot be read does not keep the others from it. Returns how many there are.
-pub(crate) async fn fold_readable(folder: &Folder, subjects: Vec<SubjectId>) -> Result<usize, StoreError> {
-    if subjects.is_empty() {
-        return Ok(0);
-    }
-    match patiently(|| folder.refold(subjects.clone())).await {
-        Err(StoreError::Corrupt { .. }) => {}
-        folded => return folded.map(|()| 0),
-    }
-    let mut unreadable = 0;
-    for subject in subjects {
-        match patiently(|| folder.refold(vec![subject])).await {
-            Err(fault @ StoreError::Corrupt { .. }) => {
-                tracing::error!(%fault, "a subject cannot be folded");
-                unreadable += 1;
-            }
-            folded => folded?,
-        }
-    }
-    Ok(unreadable)
 }

@@ -3,48 +3,29 @@
 //! The order is what makes an acknowledgement true. The version is read before the events, so a set that succeeds was made from at
 //! least the events that any earlier version was made from; whoever loses the race starts again at the version.
 
+mod commit;
+#[cfg(test)]
+pub(crate) mod damaged;
+mod plan;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tracing::Instrument;
 use yima_schema::change::Change;
-use yima_schema::derive::derive;
-use yima_schema::event::StoredEvent;
-use yima_schema::limits::MAX_EVENTS_PER_SUBJECT;
 use yima_schema::rules::Rules;
 use yima_schema::subject::SubjectId;
-use yima_schema::view::{Version, View};
 use yima_service::telemetry::span_ref;
-use yima_store::{
-    Appended, CompareAndSet, Mark, Published, StoreError, StreamId, VersionedView, ViewWrite, WriterStore, fault_point,
-    step,
-};
+use yima_store::{CompareAndSet, Mark, Published, StoreError, StreamId, ViewWrite, WriterStore, fault_point, step};
+
+pub use commit::Outcome;
+use plan::{Plan, outdated, plan};
 
 /// Subjects folded in one step: all of their events are in memory together.
 const FOLD_BATCH: usize = 500;
-/// How long to wait before a fold that has begun is tried again, at first and at most.
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-
-/// What became of an event whose row was in order.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Outcome {
-    /// Durable, folded and published, for the first time.
-    Accepted,
-    /// The same, and it had been there before.
-    Duplicate,
-    /// Another content is there under its id and revision.
-    Conflict,
-    /// Its subject has as many events as one can have.
-    Full,
-    /// Nothing was done, because another event that it was to be taken with is at fault.
-    NotTried,
-}
 
 /// Folds events into views and publishes them in this process's stream.
 pub struct Folder {
@@ -74,11 +55,8 @@ impl Folder {
         }
         let unsettled = folder.store.unsettled().await?;
         for batch in unsettled.chunks(FOLD_BATCH) {
-            let (marks, subjects) = batch.iter().copied().unzip();
-            match folder.fold_and_publish(subjects, marks).await {
-                Err(StoreError::Corrupt { .. }) => folder.fold_one_by_one(batch).await?,
-                folded => folded?,
-            }
+            let (marks, subjects): (Vec<_>, Vec<_>) = batch.iter().copied().unzip();
+            folder.fold_readable(&subjects, &marks).await?;
         }
         if !unsettled.is_empty() {
             tracing::info!(events = unsettled.len(), "finished folds that an earlier process had begun");
@@ -109,109 +87,35 @@ impl Folder {
         &self.rules
     }
 
-    /// Finishes what can be finished. A subject whose events cannot be read keeps its mark, and everybody else is served.
-    async fn fold_one_by_one(&self, batch: &[(Mark, SubjectId)]) -> Result<(), StoreError> {
-        for (mark, subject) in batch {
-            match self.fold_and_publish(vec![*subject], vec![*mark]).await {
-                Err(fault @ StoreError::Corrupt { .. }) => tracing::error!(%fault, "a subject cannot be folded"),
-                folded => folded?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Appends events and folds their subjects; each outcome holds when this returns. Once the events are appended this does not give
-    /// up: what was begun is finished, whatever the client was told.
-    ///
-    /// # Errors
-    /// Nothing was appended, or a subject's data cannot be read.
-    pub async fn commit(&self, events: Vec<StoredEvent>) -> Result<Vec<Outcome>, StoreError> {
-        fault_point::pass("before_append")?;
-        if self.is_outdated() {
-            self.check_rules().await?;
-        }
-        let subjects: Vec<SubjectId> = events.iter().map(|e| e.event.subject).collect();
-        let span = step!("append", events = events.len());
-        let appended = self.store.append(events).instrument(span).await?;
-        let (mut marks, mut to_fold) = (Vec::new(), Vec::new());
-        let mut outcomes = Vec::with_capacity(appended.len());
-        for (subject, appended) in subjects.into_iter().zip(appended) {
-            let (outcome, mark) = match appended {
-                Appended::New(mark) => (Outcome::Accepted, Some(mark)),
-                Appended::Duplicate(mark) => (Outcome::Duplicate, Some(mark)),
-                Appended::Conflict => (Outcome::Conflict, None),
-                Appended::Full => (Outcome::Full, None),
-            };
-            outcomes.push(outcome);
-            if let Some(mark) = mark {
-                marks.push(mark);
-                to_fold.push(subject);
-            }
-        }
-        if !marks.is_empty() {
-            self.finish(to_fold, marks).await?;
-        }
-        fault_point::pass("published")?;
-        Ok(outcomes)
-    }
-
-    /// As [`Self::commit`], but all or none: if one event would be refused, nothing is appended. Another client's event that comes between the
-    /// check and the append can still make one conflict alone.
-    ///
-    /// # Errors
-    /// As [`Self::commit`].
-    pub async fn commit_all(&self, events: Vec<StoredEvent>) -> Result<Vec<Outcome>, StoreError> {
-        let mut subjects: Vec<SubjectId> = events.iter().map(|e| e.event.subject).collect();
-        subjects.sort_unstable();
-        subjects.dedup();
-        let mut known: HashMap<_, _> = subjects.iter().copied().zip(self.store.events(&subjects).await?).collect();
-        let outcomes: Vec<_> = events
-            .iter()
-            .map(|event| {
-                let known = known.entry(event.event.subject).or_default();
-                let same = known.iter().find(|other| {
-                    let (a, b) = (&other.event, &event.event);
-                    (&a.agency, &a.id, a.revision) == (&b.agency, &b.id, b.revision)
-                });
-                match same {
-                    Some(other) if other.hash != event.hash => Outcome::Conflict,
-                    Some(_) => Outcome::NotTried,
-                    None if known.len() >= MAX_EVENTS_PER_SUBJECT => Outcome::Full,
-                    None => {
-                        known.push(event.clone());
-                        Outcome::NotTried
-                    }
-                }
-            })
-            .collect();
-        if outcomes.iter().all(|outcome| *outcome == Outcome::NotTried) {
-            self.commit(events).await
-        } else {
-            Ok(outcomes)
-        }
-    }
-
-    /// Folds and publishes subjects whose events are there already.
+    /// Folds and publishes subjects whose events are there already; returns those whose data cannot be read.
     ///
     /// # Errors
     /// The store's; some may be folded.
-    pub async fn refold(&self, subjects: Vec<SubjectId>) -> Result<(), StoreError> {
-        self.fold_and_publish(subjects, Vec::new()).await
+    pub async fn refold(&self, subjects: &[SubjectId]) -> Result<Vec<SubjectId>, StoreError> {
+        self.fold_readable(subjects, &[]).await
     }
 
-    /// Folds and publishes until it is done; only what a later try cannot mend is an error.
-    async fn finish(&self, subjects: Vec<SubjectId>, marks: Vec<Mark>) -> Result<(), StoreError> {
-        let mut wait = RETRY.0;
-        loop {
-            match self.fold_and_publish(subjects.clone(), marks.clone()).await {
-                Err(fault @ (StoreError::Unavailable(_) | StoreError::TimedOut)) => {
-                    tracing::warn!(%fault, "a fold waits for the store");
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(RETRY.1);
+    /// Folds and publishes subjects together. If the data of one cannot be read, each by itself: that one is returned and keeps its mark, and
+    /// everybody else is served. `marks`: that of each subject, or none.
+    async fn fold_readable(&self, subjects: &[SubjectId], marks: &[Mark]) -> Result<Vec<SubjectId>, StoreError> {
+        if subjects.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.fold_and_publish(subjects.to_vec(), marks.to_vec()).await {
+            Err(StoreError::Corrupt { .. }) => {}
+            folded => return folded.map(|()| Vec::new()),
+        }
+        let mut unreadable = Vec::new();
+        for (n, subject) in subjects.iter().enumerate() {
+            match self.fold_and_publish(vec![*subject], marks.get(n).copied().into_iter().collect()).await {
+                Err(fault @ StoreError::Corrupt { .. }) => {
+                    tracing::error!(%fault, "a subject cannot be folded");
+                    unreadable.push(*subject);
                 }
-                done @ (Ok(()) | Err(StoreError::Corrupt { .. } | StoreError::Rejected(_))) => return done,
+                folded => folded?,
             }
         }
+        Ok(unreadable)
     }
 
     async fn fold_and_publish(&self, mut subjects: Vec<SubjectId>, marks: Vec<Mark>) -> Result<(), StoreError> {
@@ -303,54 +207,4 @@ impl Folder {
         let stream = *self.stream.lock();
         self.store.close_stream(stream).await
     }
-}
-
-/// What folding some subjects comes to.
-struct Plan {
-    /// Views that have all of their events already.
-    unchanged: Vec<Change>,
-    /// Views to set, each with the version that is expected to be there.
-    changed: Vec<(Version, Change)>,
-}
-
-/// # Errors
-/// `Rejected` if a view was made by newer rules: this program does not know what they say.
-fn plan(
-    subjects: &[SubjectId],
-    current: Vec<Option<VersionedView>>,
-    events: &[Vec<StoredEvent>],
-    rules: &Rules,
-    epoch: u16,
-) -> Result<Plan, StoreError> {
-    let mut plan = Plan { unchanged: Vec::new(), changed: Vec::new() };
-    for ((subject, current), events) in subjects.iter().zip(current).zip(events) {
-        let derived = derive(events, rules);
-        // One that cannot be read is replaced.
-        let stored = current.as_ref().and_then(|current| View::decode(&current.view).ok());
-        let newer = stored.as_ref().map(|stored| stored.rules_version).filter(|version| *version > rules.version);
-        if let Some(newer) = newer {
-            return Err(outdated(newer, rules.version));
-        }
-        let same = stored
-            .is_some_and(|stored| stored.events == derived.events && stored.rules_version == derived.rules_version);
-        match current {
-            // Below the epoch it was made before a restore, and somebody may have seen a higher version.
-            Some(VersionedView { version, view }) if same && version >= Version::floor(epoch) => {
-                plan.unchanged.push(Change { subject: *subject, version, view, traced: None });
-            }
-            found => {
-                let expected = found.map_or(Version::ABSENT, |v| v.version);
-                let change =
-                    Change { subject: *subject, version: expected.next(epoch), view: derived.encode(), traced: None };
-                plan.changed.push((expected, change));
-            }
-        }
-    }
-    Ok(plan)
-}
-
-fn outdated(active: u32, ours: u32) -> StoreError {
-    StoreError::Rejected(format!(
-        "rules of version {active} are in force in this region and this program has version {ours}: give it the newer document (rules.file)"
-    ))
 }

@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 
-use yima_schema::event::{Event, EventData, TestKind, TestOutcome};
+use yima_schema::derive::derive;
+use yima_schema::event::{Event, EventData, StoredEvent, TestKind, TestOutcome};
 use yima_schema::time::Time;
+use yima_schema::view::{Version, View};
 use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
-use yima_store::{EventReader, Feed, ViewReader};
+use yima_store::{EventReader, Feed, VersionedView, ViewReader};
 
+use super::damaged::Damaged;
 use super::*;
 
 fn subject(n: u8) -> SubjectId {
@@ -120,6 +123,23 @@ async fn what_a_writer_left_unfinished_is_folded_at_the_next_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_be_read_keeps_nobody_else_waiting() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    store.append(vec![event(1, "a", true), event(2, "b", true), event(3, "c", true)]).await.unwrap();
+    store.close().await;
+    drop(store);
+    let store = open(&dir);
+    let damaged = Arc::new(Damaged { store: store.clone(), subject: subject(2) });
+    let folder = Folder::start(damaged, Arc::new(Rules::built_in())).await.unwrap();
+    let folded = async |n| store.lookup(subject(n)).await.unwrap().is_some();
+    assert_eq!((folded(1).await, folded(2).await, folded(3).await), (true, false, true));
+    assert_eq!(store.unsettled().await.unwrap().iter().map(|(_, of)| *of).collect::<Vec<_>>(), [subject(2)]);
+    assert_eq!(folder.refold(&[1, 2, 3].map(subject)).await.unwrap(), [subject(2)]);
+    assert_eq!(folder.refold(&[]).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_writer_whose_stream_was_closed_publishes_in_a_new_one() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
@@ -146,7 +166,7 @@ async fn a_view_made_by_newer_rules_is_never_replaced() {
     assert!(old.is_outdated());
     assert!(stored_view(&store, 1).await == before);
     // Whoever has the newer rules finishes it.
-    new.refold(vec![subject(1)]).await.unwrap();
+    new.refold(&[subject(1)]).await.unwrap();
     assert_eq!(stored_view(&store, 1).await.1.events.count, 2);
 }
 

@@ -208,25 +208,16 @@ impl Following {
             numbers.iter().zip(there).filter(|(_, there)| **there).map(|(number, _)| *number).collect();
         let subjects: BTreeSet<_> =
             ready.iter().filter_map(|number| self.waiting.get(number)).map(|w| w.event.subject).collect();
+        let subjects: Vec<_> = subjects.into_iter().collect();
         if subjects.is_empty() {
             return Ok(());
         }
-        match folder.refold(subjects.iter().copied().collect()).await {
-            // One of them must not keep the others waiting.
-            Err(StoreError::Corrupt { .. }) => {
-                for subject in subjects {
-                    match folder.refold(vec![subject]).await {
-                        Err(fault @ StoreError::Corrupt { .. }) => {
-                            tracing::error!(%fault, "a subject cannot be folded");
-                            count(source, Outcome::Corrupt, 1);
-                        }
-                        folded => folded?,
-                    }
-                }
-            }
-            folded => folded?,
-        }
-        count(source, outcome, ready.len());
+        // One of them must not keep the others waiting.
+        let unreadable = folder.refold(&subjects).await?;
+        let is_corrupt = |number| self.waiting.get(number).is_some_and(|w| unreadable.contains(&w.event.subject));
+        let corrupt = ready.iter().filter(|number| is_corrupt(number)).count();
+        count(source, Outcome::Corrupt, corrupt);
+        count(source, outcome, ready.len() - corrupt);
         for number in ready {
             self.waiting.remove(&number);
             self.done.add(number);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use parking_lot::Mutex;
 use yima_schema::event::{Event, EventData, StoredEvent, TestKind, TestOutcome};
 use yima_schema::mark::EventName;
@@ -14,6 +15,10 @@ use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use yima_store::{Place, ViewReader, WriterStore};
 
 use super::*;
+use crate::fold::damaged::Damaged;
+
+/// The events of this one cannot be read.
+const UNREADABLE: u8 = 9;
 
 fn event(n: u8) -> StoredEvent {
     let event = Event {
@@ -124,7 +129,8 @@ impl Test {
             settled: Mutex::new((0, Time::MIN)),
             leased: Mutex::new(true),
         });
-        let folder = Folder::start(store, Arc::new(Rules::built_in())).await.unwrap();
+        let damaged = Arc::new(Damaged { store, subject: SubjectId::from_bytes([UNREADABLE; 16]) });
+        let folder = Folder::start(damaged, Arc::new(Rules::built_in())).await.unwrap();
         let follower = MarkFollower::new(fake.clone(), Arc::new(folder));
         Self { _dir: dir, fake, follower }
     }
@@ -216,6 +222,25 @@ async fn marks_that_expired_are_passed_over_and_nobody_is_told_to_know_all_until
     test.fake.source.lock().missed = false;
     test.follower.round().await.unwrap();
     assert_eq!(test.settled(), (3, true));
+}
+
+#[tokio::test]
+async fn who_cannot_be_read_is_passed_over_and_counted_apart() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let mut test = Test::new(3).await;
+    for (number, n) in [(1, 1), (2, UNREADABLE), (3, 3)] {
+        test.mark(number, n);
+        test.arrives(n).await;
+    }
+    test.follower.round().await.unwrap();
+    assert!(test.is_red(1).await && !test.is_red(UNREADABLE).await && test.is_red(3).await);
+    assert_eq!(test.settled(), (3, true));
+    let metrics = recorder.handle().render();
+    for (outcome, marks) in [("folded", 2), ("corrupt", 1)] {
+        let sample = format!("marks_total{{region=\"chengdu\",outcome=\"{outcome}\"}} {marks}");
+        assert!(metrics.contains(&sample), "{metrics}");
+    }
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use yima_schema::time::Time;
 use yima_store::{Copied, EventReader, Everyone, StoreError, WriterStore};
 
 use crate::fold::Folder;
-use crate::scan::{Rate, Scan, Task, fold_readable, patiently};
+use crate::scan::{Rate, Scan, Task, patiently};
 use compare::{Found, compare};
 
 /// How a reconciliation is done.
@@ -227,7 +227,7 @@ impl<S: Everyone + WriterStore> Run<'_, S> {
     }
 
     async fn fold(&mut self, folder: &Folder, subjects: Vec<SubjectId>) -> Result<(), StoreError> {
-        let unreadable = fold_readable(folder, subjects).await?;
+        let unreadable = patiently(|| folder.refold(&subjects)).await?.len();
         self.scan.count("unreadable", unreadable);
         Ok(())
     }

@@ -1,0 +1,118 @@
+//! From events to outcomes: append, then fold until it is done.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tracing::Instrument;
+use yima_schema::event::StoredEvent;
+use yima_schema::limits::MAX_EVENTS_PER_SUBJECT;
+use yima_schema::subject::SubjectId;
+use yima_store::{Appended, Mark, StoreError, fault_point, step};
+
+use super::Folder;
+
+/// How long to wait before a fold that has begun is tried again, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// What became of an event whose row was in order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Durable, folded and published, for the first time.
+    Accepted,
+    /// The same, and it had been there before.
+    Duplicate,
+    /// Another content is there under its id and revision.
+    Conflict,
+    /// Its subject has as many events as one can have.
+    Full,
+    /// Nothing was done, because another event that it was to be taken with is at fault.
+    NotTried,
+}
+
+impl Folder {
+    /// Appends events and folds their subjects; each outcome holds when this returns. Once the events are appended this does not give
+    /// up: what was begun is finished, whatever the client was told.
+    ///
+    /// # Errors
+    /// Nothing was appended, or a subject's data cannot be read.
+    pub async fn commit(&self, events: Vec<StoredEvent>) -> Result<Vec<Outcome>, StoreError> {
+        fault_point::pass("before_append")?;
+        if self.is_outdated() {
+            self.check_rules().await?;
+        }
+        let subjects: Vec<SubjectId> = events.iter().map(|e| e.event.subject).collect();
+        let span = step!("append", events = events.len());
+        let appended = self.store.append(events).instrument(span).await?;
+        let (mut marks, mut to_fold) = (Vec::new(), Vec::new());
+        let mut outcomes = Vec::with_capacity(appended.len());
+        for (subject, appended) in subjects.into_iter().zip(appended) {
+            let (outcome, mark) = match appended {
+                Appended::New(mark) => (Outcome::Accepted, Some(mark)),
+                Appended::Duplicate(mark) => (Outcome::Duplicate, Some(mark)),
+                Appended::Conflict => (Outcome::Conflict, None),
+                Appended::Full => (Outcome::Full, None),
+            };
+            outcomes.push(outcome);
+            if let Some(mark) = mark {
+                marks.push(mark);
+                to_fold.push(subject);
+            }
+        }
+        if !marks.is_empty() {
+            self.finish(to_fold, marks).await?;
+        }
+        fault_point::pass("published")?;
+        Ok(outcomes)
+    }
+
+    /// As [`Self::commit`], but all or none: if one event would be refused, nothing is appended. Another client's event that comes between the
+    /// check and the append can still make one conflict alone.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub async fn commit_all(&self, events: Vec<StoredEvent>) -> Result<Vec<Outcome>, StoreError> {
+        let mut subjects: Vec<SubjectId> = events.iter().map(|e| e.event.subject).collect();
+        subjects.sort_unstable();
+        subjects.dedup();
+        let mut known: HashMap<_, _> = subjects.iter().copied().zip(self.store.events(&subjects).await?).collect();
+        let outcomes: Vec<_> = events
+            .iter()
+            .map(|event| {
+                let known = known.entry(event.event.subject).or_default();
+                let same = known.iter().find(|other| {
+                    let (a, b) = (&other.event, &event.event);
+                    (&a.agency, &a.id, a.revision) == (&b.agency, &b.id, b.revision)
+                });
+                match same {
+                    Some(other) if other.hash != event.hash => Outcome::Conflict,
+                    Some(_) => Outcome::NotTried,
+                    None if known.len() >= MAX_EVENTS_PER_SUBJECT => Outcome::Full,
+                    None => {
+                        known.push(event.clone());
+                        Outcome::NotTried
+                    }
+                }
+            })
+            .collect();
+        if outcomes.iter().all(|outcome| *outcome == Outcome::NotTried) {
+            self.commit(events).await
+        } else {
+            Ok(outcomes)
+        }
+    }
+
+    /// Folds and publishes until it is done; only what a later try cannot mend is an error.
+    async fn finish(&self, subjects: Vec<SubjectId>, marks: Vec<Mark>) -> Result<(), StoreError> {
+        let mut wait = RETRY.0;
+        loop {
+            match self.fold_and_publish(subjects.clone(), marks.clone()).await {
+                Err(fault @ (StoreError::Unavailable(_) | StoreError::TimedOut)) => {
+                    tracing::warn!(%fault, "a fold waits for the store");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(RETRY.1);
+                }
+                done @ (Ok(()) | Err(StoreError::Corrupt { .. } | StoreError::Rejected(_))) => return done,
+            }
+        }
+    }
+}

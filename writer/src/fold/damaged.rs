@@ -1,0 +1,65 @@
+//! The embedded store with one subject whose events cannot be read.
+
+use async_trait::async_trait;
+use yima_schema::event::StoredEvent;
+use yima_store::embedded::EmbeddedStore;
+use yima_store::{Appended, EventReader, Result, VersionedView, ViewReader};
+
+use super::*;
+
+pub(crate) struct Damaged {
+    pub store: Arc<EmbeddedStore>,
+    pub subject: SubjectId,
+}
+
+#[async_trait]
+impl EventReader for Damaged {
+    async fn events(&self, subjects: &[SubjectId]) -> Result<Vec<Vec<StoredEvent>>> {
+        if subjects.contains(&self.subject) {
+            return Err(StoreError::Corrupt { table: "events", what: "by a test".into() });
+        }
+        self.store.events(subjects).await
+    }
+}
+
+#[async_trait]
+impl ViewReader for Damaged {
+    async fn lookup(&self, subject: SubjectId) -> Result<Option<VersionedView>> {
+        self.store.lookup(subject).await
+    }
+
+    async fn lookup_many(&self, subjects: &[SubjectId]) -> Result<Vec<Option<VersionedView>>> {
+        self.store.lookup_many(subjects).await
+    }
+}
+
+#[async_trait]
+impl WriterStore for Damaged {
+    fn epoch(&self) -> u16 {
+        self.store.epoch()
+    }
+
+    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
+        self.store.append(events).await
+    }
+
+    async fn compare_and_set(&self, writes: Vec<ViewWrite>) -> Result<Vec<CompareAndSet>> {
+        self.store.compare_and_set(writes).await
+    }
+
+    async fn open_stream(&self) -> Result<StreamId> {
+        self.store.open_stream().await
+    }
+
+    async fn publish(&self, stream: StreamId, changes: Vec<Change>, marks: Vec<Mark>) -> Result<Published> {
+        self.store.publish(stream, changes, marks).await
+    }
+
+    async fn close_stream(&self, stream: StreamId) -> Result<()> {
+        self.store.close_stream(stream).await
+    }
+
+    async fn unsettled(&self) -> Result<Vec<(Mark, SubjectId)>> {
+        self.store.unsettled().await
+    }
+}
