@@ -6,6 +6,7 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod cql;
+mod decided;
 pub mod embedded;
 mod error;
 mod everyone;
@@ -60,6 +61,8 @@ pub enum Appended {
     Conflict,
     /// The subject has [`yima_schema::limits::MAX_EVENTS_PER_SUBJECT`] events. Nothing was written.
     Full,
+    /// Another event that it was to be taken with cannot be. Nothing was written.
+    NotTried,
 }
 
 /// One view to set if its version is still the one that was read.
@@ -159,6 +162,8 @@ pub trait WriterStore: ViewReader + EventReader {
     fn epoch(&self) -> u16;
     /// Marks and appends events, of one subject or many, each with its own outcome, in the order given. Durable when it returns.
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>>;
+    /// The same, all or none: if one of them cannot be taken, nothing is written, also when others append at the same time.
+    async fn append_all(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>>;
     /// Sets views whose version is still the expected one, each on its own. Durable, and visible only then, when it returns.
     async fn compare_and_set(&self, writes: Vec<ViewWrite>) -> Result<Vec<CompareAndSet>>;
     /// The newest rules that a writer of this region said it folds by; 0 before the first. An engine of one process has none.

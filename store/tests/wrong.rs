@@ -21,6 +21,7 @@ pub enum Fault {
     DuplicateForConflict,
     NewForDuplicate,
     NeverFull,
+    TakesAPart,
     ReversesLookups,
     LeavesAGap,
     TellsAnOldLast,
@@ -47,6 +48,8 @@ impl Fault {
         (Self::DuplicateForConflict, "outcomes_come_in_the_order_given"),
         (Self::NewForDuplicate, "an_event_is_new_and_then_a_duplicate"),
         (Self::NeverFull, "a_subject_fills_up"),
+        (Self::TakesAPart, "all_are_taken_or_none"),
+        (Self::TakesAPart, "none_are_taken_beside_one_that_races"),
         (Self::ReversesLookups, "many_are_looked_up_in_the_order_asked"),
         (Self::LeavesAGap, "concurrent_publishers_leave_no_gap"),
         (Self::LeavesAGap, "changes_come_in_pages"),
@@ -144,9 +147,18 @@ impl WriterStore for Wrong {
             Appended::Conflict if self.is(Fault::DuplicateForConflict) => Appended::Duplicate(mark(0)),
             Appended::Duplicate(mark) if self.is(Fault::NewForDuplicate) => Appended::New(mark),
             Appended::Full if self.is(Fault::NeverFull) => Appended::New(mark(0)),
-            Appended::New(_) | Appended::Duplicate(_) | Appended::Conflict | Appended::Full => outcome,
+            Appended::New(_) | Appended::Duplicate(_) | Appended::Conflict | Appended::Full | Appended::NotTried => {
+                outcome
+            }
         };
         Ok(outcomes.map(falsify).collect())
+    }
+
+    async fn append_all(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
+        if self.is(Fault::TakesAPart) {
+            return self.store.append(events).await;
+        }
+        self.store.append_all(events).await
     }
 
     async fn compare_and_set(&self, writes: Vec<ViewWrite>) -> Result<Vec<CompareAndSet>> {
@@ -200,6 +212,7 @@ impl WriterStore for Wrong {
             | Fault::DuplicateForConflict
             | Fault::NewForDuplicate
             | Fault::NeverFull
+            | Fault::TakesAPart
             | Fault::ReversesLookups
             | Fault::LeavesAGap
             | Fault::TellsAnOldLast

@@ -135,3 +135,52 @@ pub(super) async fn a_racing_pair_of_contents_is_written_once(harness: &dyn Harn
     ensure!(new >= 1 && new == kept, "{new} contents of one revision were new and {kept} are there");
     Ok(())
 }
+
+pub(super) async fn all_are_taken_or_none(harness: &dyn Harness) -> Result<(), Failure> {
+    let store = harness.open().await;
+    let (s, t) = (subject(), subject());
+    append_one(&*store, event(s, "old", 0, 0)).await?;
+    let refused = vec![event(t, "new", 0, 0), event(s, "old", 0, 0), event(s, "old", 0, 1)];
+    let outcomes = store.append_all(refused).await?;
+    let expected = [Appended::NotTried, Appended::NotTried, Appended::Conflict];
+    ensure!(outcomes == expected, "new, repeated, conflicting: {outcomes:?}");
+    let within = store.append_all(vec![event(t, "new", 0, 0), event(t, "new", 0, 1)]).await?;
+    ensure!(within == [Appended::NotTried, Appended::Conflict], "two contents of one call: {within:?}");
+    let read = store.events(&[s, t]).await?;
+    ensure!(read == [vec![event(s, "old", 0, 0)], vec![]], "of a call that was refused something is there");
+    let outcomes = store.append_all(vec![event(t, "new", 0, 0), event(s, "old", 0, 0), event(t, "new", 0, 0)]).await?;
+    ensure!(
+        matches!(outcomes[..], [Appended::New(_), Appended::Duplicate(_), Appended::Duplicate(_)]),
+        "new, repeated, repeated within the call: {outcomes:?}"
+    );
+    ensure!(store.events(&[t]).await? == [vec![event(t, "new", 0, 0)]], "an event that was taken is not there");
+    Ok(())
+}
+
+pub(super) async fn none_are_taken_beside_one_that_races(harness: &dyn Harness) -> Result<(), Failure> {
+    let store = harness.open().await;
+    let shared = subject();
+    let (mut racing, mut beside) = (JoinSet::new(), JoinSet::new());
+    for second in 0..16 {
+        let (alone, both) = (subject(), subject());
+        let all = vec![event(alone, "b", 0, 0), event(both, "c", 0, 0), event(shared, "a", 0, second)];
+        let racer = Arc::clone(&store);
+        racing.spawn(async move { Ok::<_, Failure>((racer.append_all(all).await?, alone)) });
+        let other = Arc::clone(&store);
+        beside.spawn(async move { Ok::<_, Failure>((append_one(&*other, event(both, "c", 0, 0)).await?, both)) });
+    }
+    while let Some(outcomes) = racing.join_next().await {
+        let (outcomes, alone) = outcomes??;
+        let taken = outcomes.iter().all(|o| matches!(o, Appended::New(_) | Appended::Duplicate(_)));
+        let refused = outcomes == [Appended::NotTried, Appended::NotTried, Appended::Conflict];
+        ensure!(taken || refused, "neither all nor none: {outcomes:?}");
+        let kept = store.events(&[alone]).await?.concat().len();
+        ensure!(kept == usize::from(taken), "taken: {taken}, and {kept} of one event are there");
+    }
+    while let Some(outcome) = beside.join_next().await {
+        let (outcome, both) = outcome??;
+        let kept = store.events(&[both]).await?.concat().len();
+        ensure!(kept == 1, "an event beside those that were refused was {outcome:?}, and {kept} are there");
+    }
+    Ok(())
+}

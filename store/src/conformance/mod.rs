@@ -107,7 +107,9 @@ cases! {
         outcomes_come_in_the_order_given
         a_subject_fills_up
         events_read_back_exactly
-        a_racing_pair_of_contents_is_written_once;
+        a_racing_pair_of_contents_is_written_once
+        all_are_taken_or_none
+        none_are_taken_beside_one_that_races;
     marks: marks_settle_by_publication
         marks_of_a_living_writer_are_not_left_over;
     views: an_absent_view_is_none

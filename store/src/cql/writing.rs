@@ -17,6 +17,7 @@ use super::fault::fault;
 use super::reading::{CONCURRENT, READ_EVENTS};
 use super::rows::{Table, at_last, elsewhere};
 use super::{CqlStore, Inner, Left};
+use crate::decided::{Decided, none_taken};
 use crate::step::{call, call_span};
 use crate::{
     Appended, CompareAndSet, Mark, Published, Result, StoreError, StreamId, ViewWrite, WriterStore, fault_point,
@@ -30,10 +31,15 @@ impl WriterStore for CqlStore {
 
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
         let decided = self.inner.decide(&events).await?;
-        let inner = Arc::clone(&self.inner);
-        // A task of its own: what is marked is written, whoever waits.
-        let appended = tokio::spawn(async move { inner.append(events, decided).await }.in_current_span());
-        appended.await.map_err(|_| StoreError::TimedOut)?
+        self.append_decided(events, decided).await
+    }
+
+    async fn append_all(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
+        let decided = self.inner.decide(&events).await?;
+        match none_taken(&decided) {
+            Some(outcomes) => Ok(outcomes),
+            None => self.append_decided(events, decided).await,
+        }
     }
 
     async fn compare_and_set(&self, writes: Vec<ViewWrite>) -> Result<Vec<CompareAndSet>> {
@@ -87,13 +93,13 @@ impl WriterStore for CqlStore {
     }
 }
 
-/// What is to become of an event, by what its subject has.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Decided {
-    New,
-    Duplicate,
-    Conflict,
-    Full,
+impl CqlStore {
+    async fn append_decided(&self, events: Vec<StoredEvent>, decided: Vec<Decided>) -> Result<Vec<Appended>> {
+        let inner = Arc::clone(&self.inner);
+        // A task of its own: what is marked is written, whoever waits.
+        let appended = tokio::spawn(async move { inner.append(events, decided).await }.in_current_span());
+        appended.await.map_err(|_| StoreError::TimedOut)?
+    }
 }
 
 /// Agency, id, revision, content.

@@ -15,7 +15,8 @@ use yima_schema::view::Version;
 
 use super::keys::{self, Stream};
 use super::tables::Tables;
-use crate::{Appended, CompareAndSet, Result, StreamId, ViewWrite};
+use crate::decided::{Decided, none_taken};
+use crate::{Appended, CompareAndSet, Mark, Result, StreamId, ViewWrite};
 
 /// Streams by id.
 pub(super) type Streams = Arc<BTreeMap<StreamId, Stream>>;
@@ -70,29 +71,62 @@ impl<'a> Group<'a> {
 
     /// [`crate::WriterStore::append`].
     pub(super) fn append(&mut self, events: &[StoredEvent]) -> Result<Vec<Appended>> {
-        events.iter().map(|event| self.append_one(event)).collect()
+        let append = |event| self.decide(event).map(|(key, decided)| self.write(event, key, decided));
+        events.iter().map(append).collect()
     }
 
-    fn append_one(&mut self, event: &StoredEvent) -> Result<Appended> {
-        let key = Slice::from(keys::event(event)?);
-        let subject = event.event.subject;
-        let known = self.known_events(subject)?;
-        let duplicate = known.contains(&key);
-        if !duplicate {
-            let revision = Slice::from(&key[..key.len() - keys::HASH_BYTES]);
-            if known.range(revision.clone()..).next().is_some_and(|k| k.starts_with(&revision)) {
-                return Ok(Appended::Conflict);
+    /// [`crate::WriterStore::append_all`].
+    pub(super) fn append_all(&mut self, events: &[StoredEvent]) -> Result<Vec<Appended>> {
+        let decided = events.iter().map(|event| self.decide(event)).collect::<Result<Vec<_>>>()?;
+        let (keys, decided): (Vec<_>, Vec<_>) = decided.into_iter().unzip();
+        let decided_by_key = keys.into_iter().zip(decided.iter().copied());
+        if let Some(outcomes) = none_taken(&decided) {
+            // Whoever comes after in this group has to find what will be there.
+            for (event, (key, decided)) in events.iter().zip(decided_by_key) {
+                if decided == Decided::New {
+                    self.known_events(event.event.subject)?.remove(&key);
+                }
             }
-            if known.len() >= MAX_EVENTS_PER_SUBJECT {
-                return Ok(Appended::Full);
-            }
-            known.insert(key.clone());
-            self.rows.insert(self.tables.events.keyspace(), key, event.encode());
+            return Ok(outcomes);
         }
+        Ok(events.iter().zip(decided_by_key).map(|(event, (key, decided))| self.write(event, key, decided)).collect())
+    }
+
+    /// What is to become of an event, and its key; one that is new counts from now on.
+    fn decide(&mut self, event: &StoredEvent) -> Result<(Slice, Decided)> {
+        let key = Slice::from(keys::event(event)?);
+        let known = self.known_events(event.event.subject)?;
+        let revision = Slice::from(&key[..key.len() - keys::HASH_BYTES]);
+        let decided = if known.contains(&key) {
+            Decided::Duplicate
+        } else if known.range(revision.clone()..).next().is_some_and(|k| k.starts_with(&revision)) {
+            Decided::Conflict
+        } else if known.len() >= MAX_EVENTS_PER_SUBJECT {
+            Decided::Full
+        } else {
+            known.insert(key.clone());
+            Decided::New
+        };
+        Ok((key, decided))
+    }
+
+    fn write(&mut self, event: &StoredEvent, key: Slice, decided: Decided) -> Appended {
+        match decided {
+            Decided::New => {
+                self.rows.insert(self.tables.events.keyspace(), key, event.encode());
+                Appended::New(self.mark(event.event.subject))
+            }
+            Decided::Duplicate => Appended::Duplicate(self.mark(event.event.subject)),
+            Decided::Conflict => Appended::Conflict,
+            Decided::Full => Appended::Full,
+        }
+    }
+
+    fn mark(&mut self, subject: SubjectId) -> Mark {
         let mark = keys::mark(self.numbers.mark);
         self.numbers.mark += 1;
         self.rows.insert(self.tables.marks.keyspace(), mark.number.to_be_bytes(), subject.as_bytes());
-        Ok(if duplicate { Appended::Duplicate(mark) } else { Appended::New(mark) })
+        mark
     }
 
     /// The keys of a subject's events: one scan a subject and group, of `MAX_EVENTS_PER_SUBJECT` keys at most.

@@ -29,6 +29,11 @@ impl WriterStore for EmbeddedStore {
         call(span, self.queue()?.submit(events.len() * EVENT_BYTES, move |group| group.append(&events))).await
     }
 
+    async fn append_all(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
+        let span = call_span!("fjall", "append", "events", events.len());
+        call(span, self.queue()?.submit(events.len() * EVENT_BYTES, move |group| group.append_all(&events))).await
+    }
+
     async fn compare_and_set(&self, writes: Vec<ViewWrite>) -> Result<Vec<CompareAndSet>> {
         let floor = u64::from(self.identity.epoch) << 48;
         if writes.iter().any(|w| w.next <= w.expected || w.next.0 < floor) {

@@ -1,11 +1,9 @@
 //! From events to outcomes: append, then fold until it is done.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use tracing::Instrument;
 use yima_schema::event::StoredEvent;
-use yima_schema::limits::MAX_EVENTS_PER_SUBJECT;
 use yima_schema::subject::SubjectId;
 use yima_store::{Appended, Mark, StoreError, fault_point, step};
 
@@ -36,13 +34,37 @@ impl Folder {
     /// # Errors
     /// Nothing was appended, or a subject's data cannot be read.
     pub async fn commit(&self, events: Vec<StoredEvent>) -> Result<Vec<Outcome>, StoreError> {
+        let subjects = self.begin(&events).await?;
+        let span = step!("append", events = events.len());
+        let appended = self.store.append(events).instrument(span).await?;
+        self.fold_appended(subjects, appended).await
+    }
+
+    /// As [`Self::commit`], but all or none: if one event cannot be taken, nothing is appended.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub async fn commit_all(&self, events: Vec<StoredEvent>) -> Result<Vec<Outcome>, StoreError> {
+        let subjects = self.begin(&events).await?;
+        let span = step!("append", events = events.len());
+        let appended = self.store.append_all(events).instrument(span).await?;
+        self.fold_appended(subjects, appended).await
+    }
+
+    /// Whose events they are, if they may be appended.
+    async fn begin(&self, events: &[StoredEvent]) -> Result<Vec<SubjectId>, StoreError> {
         fault_point::pass("before_append")?;
         if self.is_outdated() {
             self.check_rules().await?;
         }
-        let subjects: Vec<SubjectId> = events.iter().map(|e| e.event.subject).collect();
-        let span = step!("append", events = events.len());
-        let appended = self.store.append(events).instrument(span).await?;
+        Ok(events.iter().map(|event| event.event.subject).collect())
+    }
+
+    async fn fold_appended(
+        &self,
+        subjects: Vec<SubjectId>,
+        appended: Vec<Appended>,
+    ) -> Result<Vec<Outcome>, StoreError> {
         let (mut marks, mut to_fold) = (Vec::new(), Vec::new());
         let mut outcomes = Vec::with_capacity(appended.len());
         for (subject, appended) in subjects.into_iter().zip(appended) {
@@ -51,6 +73,7 @@ impl Folder {
                 Appended::Duplicate(mark) => (Outcome::Duplicate, Some(mark)),
                 Appended::Conflict => (Outcome::Conflict, None),
                 Appended::Full => (Outcome::Full, None),
+                Appended::NotTried => (Outcome::NotTried, None),
             };
             outcomes.push(outcome);
             if let Some(mark) = mark {
@@ -63,42 +86,6 @@ impl Folder {
         }
         fault_point::pass("published")?;
         Ok(outcomes)
-    }
-
-    /// As [`Self::commit`], but all or none: if one event would be refused, nothing is appended. Another client's event that comes between the
-    /// check and the append can still make one conflict alone.
-    ///
-    /// # Errors
-    /// As [`Self::commit`].
-    pub async fn commit_all(&self, events: Vec<StoredEvent>) -> Result<Vec<Outcome>, StoreError> {
-        let mut subjects: Vec<SubjectId> = events.iter().map(|e| e.event.subject).collect();
-        subjects.sort_unstable();
-        subjects.dedup();
-        let mut known: HashMap<_, _> = subjects.iter().copied().zip(self.store.events(&subjects).await?).collect();
-        let outcomes: Vec<_> = events
-            .iter()
-            .map(|event| {
-                let known = known.entry(event.event.subject).or_default();
-                let same = known.iter().find(|other| {
-                    let (a, b) = (&other.event, &event.event);
-                    (&a.agency, &a.id, a.revision) == (&b.agency, &b.id, b.revision)
-                });
-                match same {
-                    Some(other) if other.hash != event.hash => Outcome::Conflict,
-                    Some(_) => Outcome::NotTried,
-                    None if known.len() >= MAX_EVENTS_PER_SUBJECT => Outcome::Full,
-                    None => {
-                        known.push(event.clone());
-                        Outcome::NotTried
-                    }
-                }
-            })
-            .collect();
-        if outcomes.iter().all(|outcome| *outcome == Outcome::NotTried) {
-            self.commit(events).await
-        } else {
-            Ok(outcomes)
-        }
     }
 
     /// Folds and publishes until it is done; only what a later try cannot mend is an error.

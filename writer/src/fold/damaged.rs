@@ -43,6 +43,10 @@ impl WriterStore for Damaged {
         self.store.append(events).await
     }
 
+    async fn append_all(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
+        self.store.append_all(events).await
+    }
+
     async fn compare_and_set(&self, writes: Vec<ViewWrite>) -> Result<Vec<CompareAndSet>> {
         self.store.compare_and_set(writes).await
     }
