@@ -71,6 +71,45 @@ fn a_resource_by_itself() {
 }
 
 #[test]
+fn a_version_without_a_result_takes_the_result_away_in_either_order() {
+    type Change = dyn Fn(&mut Value);
+    let yima = shared();
+    let version = |n: u32, id: &str, patient: &str, change: &Change| {
+        let mut resource = observation(id, patient, "260373001");
+        resource["meta"] = json!({"versionId": n.to_string()});
+        change(&mut resource);
+        resource
+    };
+    let result = |_: &mut Value| {};
+    let cancelled = |resource: &mut Value| resource["status"] = "cancelled".into();
+    let absent = |resource: &mut Value| {
+        resource["status"] = "corrected".into();
+        resource.as_object_mut().expect("a resource").remove("valueCodeableConcept");
+        resource["dataAbsentReason"] = json!({"text": "lost"});
+    };
+    let mistaken = |resource: &mut Value| {
+        resource["status"] = "entered-in-error".into();
+        let needed = ["resourceType", "id", "meta", "status", "subject"];
+        resource.as_object_mut().expect("a resource").retain(|key, _| needed.contains(&key.as_str()));
+    };
+    let ways: [(&str, &Change); 3] = [("gone-c", &cancelled), ("gone-a", &absent), ("gone-m", &mistaken)];
+    for (patient, change) in ways {
+        let [now, later] = ["now", "later"].map(|n| format!("{patient}-{n}"));
+        let reference = format!("Patient/{patient}");
+        let colour = || displays(&yima, [patient])[patient]["colour"]["code"].clone();
+        assert_eq!(post(&yima, &version(1, &now, &reference, &result)).status, 201);
+        assert_eq!(colour(), "red");
+        assert_eq!(post(&yima, &version(2, &now, &reference, change)).status, 201);
+        assert_eq!(colour(), "green", "{patient}");
+        assert_eq!(post(&yima, &version(2, &later, &reference, change)).status, 201);
+        assert_eq!(post(&yima, &version(1, &later, &reference, &result)).status, 201);
+        assert_eq!(colour(), "green", "{patient}");
+        assert_eq!(post(&yima, &version(3, &later, &reference, &result)).status, 201, "and a result again");
+        assert_eq!(colour(), "red", "{patient}");
+    }
+}
+
+#[test]
 fn a_batch_takes_each_entry_by_itself() {
     let yima = shared();
     let mut nameless = patient("batch-2");

@@ -43,6 +43,17 @@ struct Fact<'a> {
     data: EventData,
 }
 
+impl<'a> Fact<'a> {
+    /// A resource that says that what it said before does not hold: a retraction of its own id. Made whether or not there is anything
+    /// to take back, since an earlier version may come later. Its time is the resource's (at `pointer`) or that of its last change,
+    /// whichever is earlier, as a test that was cancelled may have been planned for later; all of it may be missing.
+    fn taken_back(event_id: String, why: &str, patient: &'a str, resource: &Value, pointer: &'static str) -> Self {
+        let times = [pointer, "/meta/lastUpdated"].map(|at| Some((text(resource, at).and_then(date_time)?, at)));
+        let (occurred_at, pointer) = times.into_iter().flatten().min().unwrap_or_default();
+        Self { patient, occurred_at, pointer, data: EventData::Retraction { event_id, why: why.into() } }
+    }
+}
+
 /// Reads a resource.
 pub(super) fn read(resource: &Value, references: &References, context: Context<'_>) -> Row {
     let kind = match text(resource, "/resourceType") {
@@ -61,10 +72,11 @@ pub(super) fn read(resource: &Value, references: &References, context: Context<'
             own_id.ok_or_else(|| fault("/id", "expected a FHIR id: 1 to 64 letters, digits, dashes and dots"))?;
         refuse_modifiers(resource)?;
         let revision = revision(resource)?;
+        let event_id = event_id(kind, own_id);
         let fact = match kind {
             Kind::Patient => patient::read(own_id, resource, context)?,
-            Kind::Immunization => immunization::read(own_id, resource, references, context)?,
-            Kind::Observation => observation::read(own_id, resource, references)?,
+            Kind::Immunization => immunization::read(&event_id, resource, references, context)?,
+            Kind::Observation => observation::read(&event_id, resource, references)?,
         };
         not_in_the_future(fact.pointer, fact.occurred_at, context)?;
         let local = format!("{}/{}", context.agency, fact.patient);
@@ -72,7 +84,7 @@ pub(super) fn read(resource: &Value, references: &References, context: Context<'
         let event = Event {
             subject: context.pseudonyms.subject(&document),
             agency: context.agency.to_owned(),
-            id: event_id(kind, own_id),
+            id: event_id,
             revision,
             document: document.masked(),
             occurred_at: fact.occurred_at,
@@ -126,10 +138,6 @@ fn patient_of<'a>(resource: &'a Value, pointer: &str, references: &'a References
 fn codes<'a>(resource: &'a Value, pointer: &str, system: &'static str) -> impl Iterator<Item = &'a str> {
     let codings = resource.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
     codings.filter(move |c| text(c, "/system") == Some(system)).filter_map(|c| text(c, "/code"))
-}
-
-fn entered_in_error(event_id: String) -> EventData {
-    EventData::Retraction { event_id, why: "entered in error".into() }
 }
 
 fn not_in_the_future(pointer: &str, time: Time, context: Context<'_>) -> Result<(), NotTaken> {

@@ -4,27 +4,34 @@ use serde_json::Value;
 use yima_schema::event::{EventData, TestKind, TestOutcome};
 
 use super::terminology::{LOINC, RESULTS, SNOMED_CT, TESTS};
-use super::{DATE_TIME, Fact, NotTaken, References, codes, date_time, entered_in_error, fault, patient_of, text};
+use super::{DATE_TIME, Fact, NotTaken, References, codes, date_time, fault, patient_of, text};
 
 const CODE: &str = "/code/coding";
 const RESULT: &str = "/valueCodeableConcept/coding";
 
-pub(super) fn read<'a>(id: &str, resource: &'a Value, references: &'a References) -> Result<Fact<'a>, NotTaken> {
+pub(super) fn read<'a>(event_id: &str, resource: &'a Value, references: &'a References) -> Result<Fact<'a>, NotTaken> {
+    let patient = || patient_of(resource, "/subject/reference", references);
+    let taken_back =
+        |why| Ok(Fact::taken_back(event_id.to_owned(), why, patient()?, resource, place_of_time(resource)));
+    let status = text(resource, "/status");
+    // Before anything else: what was wrong may have been the code.
+    if status == Some("entered-in-error") {
+        return taken_back("entered in error");
+    }
     let test = test(resource)?;
-    let patient = patient_of(resource, "/subject/reference", references)?;
-    let (pointer, occurred_at) = sampled_at(resource)?;
-    let fact = |data| Fact { patient, occurred_at, pointer, data };
-    match text(resource, "/status") {
+    match status {
         Some("final" | "amended" | "corrected") => {}
         Some("registered" | "preliminary") => return Err(NotTaken::Ignored("the result is not final yet".into())),
-        Some("cancelled") => return Err(NotTaken::Ignored("the test was cancelled".into())),
-        Some("entered-in-error") => return Ok(fact(entered_in_error(format!("Observation/{id}")))),
+        Some("cancelled") => return taken_back("cancelled"),
         Some(_) | None => {
             let expected = "expected final, amended, corrected, registered, preliminary, cancelled or entered-in-error";
             return Err(fault("/status", expected));
         }
     }
-    Ok(fact(EventData::TestResult { test, result: result(resource)? }))
+    let Some(result) = result(resource)? else { return taken_back("no result") };
+    let pointer = place_of_time(resource);
+    let occurred_at = text(resource, pointer).and_then(date_time).ok_or_else(|| fault(pointer, DATE_TIME))?;
+    Ok(Fact { patient: patient()?, occurred_at, pointer, data: EventData::TestResult { test, result } })
 }
 
 /// A test for anything else is no business of a health code.
@@ -37,25 +44,22 @@ fn test(resource: &Value) -> Result<TestKind, NotTaken> {
     kind.ok_or_else(|| NotTaken::Ignored("not a test for SARS-CoV-2 that counts here (by its LOINC code)".into()))
 }
 
-fn result(resource: &Value) -> Result<TestOutcome, NotTaken> {
+/// `None` where the resource says that there is no result.
+fn result(resource: &Value) -> Result<Option<TestOutcome>, NotTaken> {
     let known = codes(resource, RESULT, SNOMED_CT).filter_map(|code| RESULTS.get(code));
-    if let Some(result) = one(known, RESULT)? {
-        return Ok(result);
-    }
+    let result = one(known, RESULT)?;
     let has_a_value = resource.as_object().into_iter().flatten().any(|(key, _)| key.starts_with("value"));
-    if !has_a_value && resource.get("dataAbsentReason").is_some() {
-        return Err(NotTaken::Ignored("there is no result (dataAbsentReason)".into()));
+    if result.is_some() || (!has_a_value && resource.get("dataAbsentReason").is_some()) {
+        return Ok(result);
     }
     let names: Vec<_> = RESULTS.keys().map(String::as_str).collect();
     Err(fault(RESULT, format!("expected a coding of system {SNOMED_CT} with one of the codes {}", names.join(", "))))
 }
 
-/// When the sample was taken. Of a period the start: a test must not look fresher than it is.
-fn sampled_at(resource: &Value) -> Result<(&'static str, yima_schema::time::Time), NotTaken> {
+/// Where it stands when the sample was taken. Of a period the start: a test must not look fresher than it is.
+fn place_of_time(resource: &Value) -> &'static str {
     let places = ["/effectiveDateTime", "/effectiveInstant", "/effectivePeriod/start"];
-    let pointer = places.into_iter().find(|p| resource.pointer(p).is_some()).unwrap_or(places[0]);
-    let time = text(resource, pointer).and_then(date_time);
-    time.map(|time| (pointer, time)).ok_or_else(|| fault(pointer, DATE_TIME))
+    places.into_iter().find(|p| resource.pointer(p).is_some()).unwrap_or(places[0])
 }
 
 /// What several codings say, if they agree.
