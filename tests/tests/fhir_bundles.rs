@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use yima_schema::time::{DAY, HOUR};
-use yima_tests::{Reply, Yima, ago, new_person};
+use yima_tests::{Person, Reply, Yima, ago, new_person};
 
 use crate::fhir::displays;
 use crate::shared;
@@ -107,6 +107,34 @@ fn a_version_without_a_result_takes_the_result_away_in_either_order() {
         assert_eq!(post(&yima, &version(3, &later, &reference, &result)).status, 201, "and a result again");
         assert_eq!(colour(), "red", "{patient}");
     }
+}
+
+#[test]
+fn a_result_reaches_the_code_of_whom_the_patient_s_identifier_names() {
+    let yima = shared();
+    let identifier = |person: &Person| json!({"system": "urn:oid:2.16.156.10011.1.3", "value": person.document});
+    let colour =
+        |person: &Person| yima.display(&yima.citizen_session(&person.document)).json(200)["colour"]["code"].clone();
+    let [bundled, logical, neither] = [(); 3].map(|()| new_person());
+    let mut someone = patient("known");
+    someone["identifier"] = json!([identifier(&bundled)]);
+    let result = observation("known-o", "urn:uuid:Patient/known", "260373001");
+    assert_eq!(
+        statuses(&post(&yima, &bundle("transaction", &[put(result), put(someone)])).json(200)),
+        ["201 Created"; 2]
+    );
+    assert_eq!(colour(&bundled), "red");
+    let name = yima.display(&yima.citizen_session(&bundled.document)).json(200)["identity"]["name"].clone();
+    assert_eq!(name, "A*** L**", "the Patient is the same person");
+
+    let mut result = observation("logical-o", "Patient/known", "260373001");
+    result["subject"]["identifier"] = identifier(&logical);
+    assert_eq!(post(&yima, &result).status, 201);
+    assert_eq!((colour(&logical), colour(&neither)), (json!("red"), json!("none")));
+
+    // By the id alone it is the hospital's own number, whoever that was in a bundle before.
+    assert_eq!(post(&yima, &observation("local-o", "Patient/known", "260415000")).status, 201);
+    assert_eq!(displays(&yima, ["known"])["known"]["colour"]["code"], "green");
 }
 
 #[test]

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use yima_schema::limits::MAX_ROWS;
+use yima_schema::limits::{MAX_EVENT_BYTES, MAX_ROWS};
 use yima_schema::problem::{FieldError, Problem, ProblemType};
 use yima_service::http::body;
 
 use super::super::{Input, NotTaken, Row};
-use super::{References, is_id};
+use super::{Person, References, is_id};
 
 /// What a bundle asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
@@ -65,8 +66,11 @@ struct Request<'a> {
 struct Header<'a> {
     #[serde(borrow)]
     resource_type: Cow<'a, str>,
+    /// Any value: a fault of it is not one of the type.
+    #[serde(default)]
+    id: Value,
     #[serde(borrow)]
-    id: Option<Cow<'a, str>>,
+    identifier: Option<&'a RawValue>,
 }
 
 impl Bundle {
@@ -94,7 +98,16 @@ impl Bundle {
             return Err(Problem::new(ProblemType::TooLarge, detail));
         }
         let entries: Vec<_> = document.entry.iter().map(|raw| serde_json::from_str::<Entry<'_>>(raw.get())).collect();
-        let references = Arc::new(entries.iter().flatten().filter_map(referred).collect::<References>());
+        let mut references = References::new();
+        for (urls, person) in entries.iter().flatten().filter_map(patient) {
+            for url in urls.into_iter().flatten() {
+                let known = references.entry(url).or_insert_with(|| person.clone());
+                if *known != person {
+                    *known = None;
+                }
+            }
+        }
+        let references = Arc::new(references);
         let input = |entry: &Result<Entry<'_>, serde_json::Error>| match entry {
             Ok(entry) => read_entry(entry, text, &references),
             Err(_) => refused("", "expected an entry with resource and request"),
@@ -103,11 +116,15 @@ impl Bundle {
     }
 }
 
-/// What the `fullUrl` of a Patient's entry stands for.
-fn referred(entry: &Entry<'_>) -> Option<(String, String)> {
-    let header: Header<'_> = serde_json::from_str(entry.resource?.get()).ok()?;
-    let id = header.id.filter(|id| header.resource_type == "Patient" && is_id(id))?;
-    Some((entry.full_url.as_deref()?.to_owned(), format!("Patient/{id}")))
+/// The Patient of an entry: the references that stand for it, and who it is.
+fn patient(entry: &Entry<'_>) -> Option<([Option<String>; 2], Option<Person>)> {
+    let resource = entry.resource.map(RawValue::get).filter(|resource| resource.len() <= MAX_EVENT_BYTES)?;
+    let header: Header<'_> =
+        serde_json::from_str(resource).ok().filter(|h: &Header<'_>| h.resource_type == "Patient")?;
+    let id = header.id.as_str().filter(|id| is_id(id))?;
+    let identifiers: Option<Value> = header.identifier.and_then(|list| serde_json::from_str(list.get()).ok());
+    let person = Person::of_patient(id, identifiers.as_ref()).ok();
+    Some(([entry.full_url.as_deref().map(str::to_owned), Some(format!("Patient/{id}"))], person))
 }
 
 /// `PUT Type/id` and `POST Type` both bring a resource under its own id: an event's id is the sender's, so that sending it again changes nothing.
@@ -120,7 +137,7 @@ fn read_entry(entry: &Entry<'_>, text: &Bytes, references: &Arc<References>) -> 
         return refused("/request", "expected PUT Type/id or POST Type");
     };
     let url = match &*request.method {
-        "PUT" => format!("{}/{}", header.resource_type, header.id.unwrap_or_default()),
+        "PUT" => format!("{}/{}", header.resource_type, header.id.as_str().unwrap_or_default()),
         "POST" => header.resource_type.into_owned(),
         _ => {
             let expected = "expected PUT or POST; to take something back, send it with status entered-in-error";

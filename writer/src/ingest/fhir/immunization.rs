@@ -4,24 +4,24 @@ use serde_json::Value;
 use yima_schema::event::EventData;
 
 use super::super::json::covid_19_only;
-use super::{Context, DATE_TIME, Fact, NotTaken, References, codes, date_time, fault, patient_of, text};
+use super::{Context, DATE_TIME, Fact, NotTaken, Person, References, codes, date_time, fault, text};
 
 const CVX: &str = "http://hl7.org/fhir/sid/cvx";
 const TIME: &str = "/occurrenceDateTime";
 const DOSE: &str = "/protocolApplied/0/doseNumberPositiveInt";
 
-pub(super) fn read<'a>(
+pub(super) fn read(
     event_id: &str,
-    resource: &'a Value,
-    references: &'a References,
+    resource: &Value,
+    references: &References,
     context: Context<'_>,
-) -> Result<Fact<'a>, NotTaken> {
-    let patient = patient_of(resource, "/patient/reference", references)?;
-    let taken_back = |why| Ok(Fact::taken_back(event_id.to_owned(), why, patient, resource, TIME));
+) -> Result<Fact, NotTaken> {
+    let person = Person::referred(resource, "/patient", references)?;
+    let taken_back = |why, person| Ok(Fact::taken_back(event_id.to_owned(), why, person, resource, TIME));
     let status = text(resource, "/status");
     // Before anything else: what was wrong may have been the vaccine.
     if status == Some("entered-in-error") {
-        return taken_back("entered in error");
+        return taken_back("entered in error", person);
     }
     let cvx = codes(resource, "/vaccineCode/coding", CVX).next();
     let cvx = cvx.ok_or_else(|| fault("/vaccineCode/coding", format!("expected a coding of system {CVX}")))?;
@@ -30,10 +30,10 @@ pub(super) fn read<'a>(
         Some(_) | None => return Err(fault("/status", "expected completed, not-done or entered-in-error")),
     }
     if status == Some("not-done") {
-        return taken_back("not done");
+        return taken_back("not done", person);
     }
     if resource.get("isSubpotent") == Some(&Value::Bool(true)) {
-        return taken_back("subpotent");
+        return taken_back("subpotent", person);
     }
     let occurred_at = text(resource, TIME).and_then(date_time).ok_or_else(|| fault(TIME, DATE_TIME))?;
     let dose = match resource.pointer(DOSE) {
@@ -44,5 +44,5 @@ pub(super) fn read<'a>(
         None => None,
     };
     let data = EventData::Vaccination { vaccine: cvx.to_owned(), dose };
-    Ok(Fact { patient, occurred_at, pointer: TIME, data })
+    Ok(Fact { person, occurred_at, pointer: TIME, data })
 }

@@ -1,30 +1,26 @@
-//! FHIR R4 `Patient`, `Immunization` and `Observation` (hl7.org/fhir/R4). The subject is the agency's own: `local`, agency/Patient.id,
-//! so that a reference needs no earlier row. The event's id is `Type/id`, its revision comes from `meta`.
+//! FHIR R4 `Patient`, `Immunization` and `Observation` (hl7.org/fhir/R4). The subject is whom the row itself or its bundle names, so that
+//! a reference needs no earlier row. The event's id is `Type/id`, its revision comes from `meta`.
 
 mod bundle;
 mod immunization;
 mod observation;
 mod outcome;
 mod patient;
+mod person;
 mod terminology;
-
-use std::collections::HashMap;
 
 use jiff::civil::{Date, DateTime};
 use serde_json::Value;
 use yima_schema::event::{Event, EventData, StoredEvent};
 use yima_schema::problem::{FieldError, Problem};
-use yima_schema::subject::{Document, DocumentType};
 use yima_schema::time::Time;
 
 pub use self::bundle::{Bundle, BundleType};
 pub use self::outcome::{information, issues, operation_outcome};
+pub use self::person::{Person, References};
 use super::{Context, NotTaken, Row};
 
 const DATE_TIME: &str = "expected a FHIR dateTime, such as 2021, 2021-05, 2021-05-16 or 2021-05-16T05:15:06-04:00";
-
-/// What the `fullUrl`s of a bundle's patients stand for: `Patient/<id>` by `fullUrl`. Empty outside a bundle.
-pub type References = HashMap<String, String>;
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -34,23 +30,22 @@ enum Kind {
 }
 
 /// What a resource says of a patient.
-struct Fact<'a> {
-    /// The Patient's id.
-    patient: &'a str,
+struct Fact {
+    person: Person,
     occurred_at: Time,
     /// Where `occurred_at` stands.
     pointer: &'static str,
     data: EventData,
 }
 
-impl<'a> Fact<'a> {
+impl Fact {
     /// A resource that says that what it said before does not hold: a retraction of its own id. Made whether or not there is anything
     /// to take back, since an earlier version may come later. Its time is the resource's (at `pointer`) or that of its last change,
     /// whichever is earlier, as a test that was cancelled may have been planned for later; all of it may be missing.
-    fn taken_back(event_id: String, why: &str, patient: &'a str, resource: &Value, pointer: &'static str) -> Self {
+    fn taken_back(event_id: String, why: &str, person: Person, resource: &Value, pointer: &'static str) -> Self {
         let times = [pointer, "/meta/lastUpdated"].map(|at| Some((text(resource, at).and_then(date_time)?, at)));
         let (occurred_at, pointer) = times.into_iter().flatten().min().unwrap_or_default();
-        Self { patient, occurred_at, pointer, data: EventData::Retraction { event_id, why: why.into() } }
+        Self { person, occurred_at, pointer, data: EventData::Retraction { event_id, why: why.into() } }
     }
 }
 
@@ -79,8 +74,7 @@ pub(super) fn read(resource: &Value, references: &References, context: Context<'
             Kind::Observation => observation::read(&event_id, resource, references)?,
         };
         not_in_the_future(fact.pointer, fact.occurred_at, context)?;
-        let local = format!("{}/{}", context.agency, fact.patient);
-        let document = Document::new(DocumentType::Local, &local).map_err(|f| fault("/id", f.to_string()))?;
+        let document = fact.person.document(context)?;
         let event = Event {
             subject: context.pseudonyms.subject(&document),
             agency: context.agency.to_owned(),
@@ -122,16 +116,6 @@ fn revision(resource: &Value) -> Result<u64, NotTaken> {
     let Some(updated) = text(resource, "/meta/lastUpdated") else { return Ok(0) };
     let time = date_time(updated).ok_or_else(|| fault("/meta/lastUpdated", "expected a FHIR instant"))?;
     Ok(u64::try_from(time.as_millis()).unwrap_or(0))
-}
-
-/// The id of the patient that a reference names.
-fn patient_of<'a>(resource: &'a Value, pointer: &str, references: &'a References) -> Result<&'a str, NotTaken> {
-    let reference = text(resource, pointer).map(|r| references.get(r).map_or(r, String::as_str));
-    let id = reference.and_then(|r| r.strip_prefix("Patient/"));
-    let id = id.map(|r| r.split_once("/_history/").map_or(r, |(id, _)| id)).filter(|id| is_id(id));
-    id.ok_or_else(|| {
-        fault(pointer, "expected a relative reference, Patient/id, or the fullUrl of a Patient in the same Bundle")
-    })
 }
 
 /// The codes of one code system among the codings at `pointer`.

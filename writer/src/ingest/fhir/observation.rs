@@ -4,15 +4,14 @@ use serde_json::Value;
 use yima_schema::event::{EventData, TestKind, TestOutcome};
 
 use super::terminology::{LOINC, RESULTS, SNOMED_CT, TESTS};
-use super::{DATE_TIME, Fact, NotTaken, References, codes, date_time, fault, patient_of, text};
+use super::{DATE_TIME, Fact, NotTaken, Person, References, codes, date_time, fault, text};
 
 const CODE: &str = "/code/coding";
 const RESULT: &str = "/valueCodeableConcept/coding";
 
-pub(super) fn read<'a>(event_id: &str, resource: &'a Value, references: &'a References) -> Result<Fact<'a>, NotTaken> {
-    let patient = || patient_of(resource, "/subject/reference", references);
-    let taken_back =
-        |why| Ok(Fact::taken_back(event_id.to_owned(), why, patient()?, resource, place_of_time(resource)));
+pub(super) fn read(event_id: &str, resource: &Value, references: &References) -> Result<Fact, NotTaken> {
+    let person = || Person::referred(resource, "/subject", references);
+    let taken_back = |why| Ok(Fact::taken_back(event_id.to_owned(), why, person()?, resource, place_of_time(resource)));
     let status = text(resource, "/status");
     // Before anything else: what was wrong may have been the code.
     if status == Some("entered-in-error") {
@@ -31,7 +30,7 @@ pub(super) fn read<'a>(event_id: &str, resource: &'a Value, references: &'a Refe
     let Some(result) = result(resource)? else { return taken_back("no result") };
     let pointer = place_of_time(resource);
     let occurred_at = text(resource, pointer).and_then(date_time).ok_or_else(|| fault(pointer, DATE_TIME))?;
-    Ok(Fact { patient: patient()?, occurred_at, pointer, data: EventData::TestResult { test, result } })
+    Ok(Fact { person: person()?, occurred_at, pointer, data: EventData::TestResult { test, result } })
 }
 
 /// A test for anything else is no business of a health code.

@@ -5,9 +5,10 @@ use yima_schema::event::EventData;
 use yima_schema::mask::{is_han, mask_name};
 
 use super::super::json::name_fits;
-use super::{Context, DATE_TIME, Fact, NotTaken, date_time, fault, not_in_the_future, text};
+use super::{Context, DATE_TIME, Fact, NotTaken, Person, date_time, fault, not_in_the_future, text};
 
-pub(super) fn read<'a>(id: &'a str, resource: &Value, context: Context<'_>) -> Result<Fact<'a>, NotTaken> {
+pub(super) fn read(id: &str, resource: &Value, context: Context<'_>) -> Result<Fact, NotTaken> {
+    let person = Person::of_patient(id, resource.get("identifier"))?;
     let name = resource.pointer("/name").and_then(Value::as_array).map_or(&[] as &[_], Vec::as_slice);
     let official = name.iter().find(|n| text(n, "/use") == Some("official"));
     let current = name.iter().find(|n| !matches!(text(n, "/use"), Some("maiden" | "old" | "temp")));
@@ -31,7 +32,7 @@ pub(super) fn read<'a>(id: &'a str, resource: &Value, context: Context<'_>) -> R
         not_in_the_future("/deceasedDateTime", at, context)?;
     }
     let data = EventData::Identity { name: mask_name(&name), born: born.map(str::to_owned), deceased_at };
-    Ok(Fact { patient: id, occurred_at, pointer: "/meta/lastUpdated", data })
+    Ok(Fact { person, occurred_at, pointer: "/meta/lastUpdated", data })
 }
 
 /// `text`, else the given names and the family name; in Han characters the family name stands first, without a space.

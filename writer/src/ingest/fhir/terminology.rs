@@ -1,10 +1,11 @@
 //! The codes that are understood: data in `writer/terminology/`, part of the program, read once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 use yima_schema::event::{TestKind, TestOutcome};
+use yima_schema::subject::DocumentType;
 
 /// Code system of tests.
 pub(super) const LOINC: &str = "http://loinc.org";
@@ -18,6 +19,24 @@ pub(super) static TESTS: LazyLock<BTreeMap<String, TestKind>> =
 /// SNOMED CT code → what was found.
 pub(super) static RESULTS: LazyLock<BTreeMap<String, TestOutcome>> =
     LazyLock::new(|| by_code(include_str!("../../../terminology/snomed-results.toml")));
+
+/// Systems of Identifiers, by document type.
+static SYSTEMS: LazyLock<HashMap<DocumentType, BTreeMap<String, IgnoredAny>>> = LazyLock::new(|| {
+    let file = include_str!("../../../terminology/identifier-systems.toml");
+    toml::from_str(file).expect("the built-in terminology is tested")
+});
+
+/// The type of the documents whose numbers the Identifiers of `system` are.
+pub(super) fn document_type(system: &str) -> Option<DocumentType> {
+    let is = |known: &String| match known.strip_suffix('*') {
+        Some(start) => {
+            let country = system.strip_prefix(start);
+            country.is_some_and(|code| code.len() == 3 && code.bytes().all(|b| b.is_ascii_alphabetic()))
+        }
+        None => known == system,
+    };
+    SYSTEMS.iter().find(|(_, systems)| systems.keys().any(is)).map(|(kind, _)| *kind)
+}
 
 /// A file has a table for each meaning, in it the codes with their names.
 fn by_code<T: Copy + Ord + DeserializeOwned>(file: &str) -> BTreeMap<String, T> {
@@ -36,6 +55,12 @@ mod tests {
         assert_eq!(TESTS["94558-4"], TestKind::Antigen);
         assert_eq!(RESULTS["260373001"], TestOutcome::Positive);
         assert_eq!(RESULTS["260415000"], TestOutcome::Negative);
+        let passport = "http://hl7.org/fhir/sid/passport-";
+        assert_eq!(document_type("urn:oid:2.16.156.10011.1.3"), Some(DocumentType::CnResidentId));
+        assert_eq!(document_type(&format!("{passport}CHN")), Some(DocumentType::Passport));
+        for system in ["urn:oid:2.16.156.10011.1", &format!("{passport}*"), &format!("{passport}CHN2"), passport] {
+            assert_eq!(document_type(system), None, "{system}");
+        }
         assert!(TESTS.len() >= 13 && RESULTS.len() >= 11, "no code stands under two meanings");
     }
 }
