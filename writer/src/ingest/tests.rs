@@ -205,6 +205,21 @@ fn fhir_faults_name_their_element() {
     assert_eq!(changed("occurrenceDateTime", json!("2030")), ["/occurrenceDateTime"]);
     assert_eq!(changed("modifierExtension", json!([])), ["/modifierExtension"]);
     assert_eq!(changed("meta", json!({"versionId": "v2"})), ["/meta/versionId"]);
+    assert_eq!(changed("meta", json!({"versionId": "v2", "lastUpdated": "May"})), ["/meta/lastUpdated"]);
+}
+
+#[test]
+fn a_revision_is_the_version_s_number_or_the_time_of_the_last_change() {
+    let revision = |meta: Value| {
+        let mut resource = immunization();
+        resource["meta"] = meta;
+        read_fhir(&resource).event.unwrap().event.revision
+    };
+    let at = "2026-09-21T08:00:00.250Z";
+    assert_eq!(revision(json!({})), 0);
+    assert_eq!(revision(json!({"versionId": "7", "lastUpdated": at})), 7);
+    assert_eq!(revision(json!({"lastUpdated": at})), 1_789_977_600_250);
+    assert_eq!(revision(json!({"versionId": "W/two", "lastUpdated": at})), 1_789_977_600_250);
 }
 
 /// Which event a resource takes back, why, and when.

@@ -106,16 +106,23 @@ fn refuse_modifiers(resource: &Value) -> Result<(), NotTaken> {
     })
 }
 
-/// `meta.versionId` where it is a number, else `meta.lastUpdated` in milliseconds, else 0.
+/// `meta.versionId` where it is a number, else `meta.lastUpdated` in milliseconds; 0 where neither is there.
 fn revision(resource: &Value) -> Result<u64, NotTaken> {
-    if let Some(version) = text(resource, "/meta/versionId") {
-        return version
-            .parse()
-            .map_err(|_| fault("/meta/versionId", "expected a whole number: revisions have an order"));
+    let version = resource.pointer("/meta/versionId");
+    if let Some(number) = version.and_then(Value::as_str).and_then(|version| version.parse().ok()) {
+        return Ok(number);
     }
-    let Some(updated) = text(resource, "/meta/lastUpdated") else { return Ok(0) };
-    let time = date_time(updated).ok_or_else(|| fault("/meta/lastUpdated", "expected a FHIR instant"))?;
-    Ok(u64::try_from(time.as_millis()).unwrap_or(0))
+    match (text(resource, "/meta/lastUpdated"), version) {
+        (Some(updated), _) => {
+            let time = date_time(updated).ok_or_else(|| fault("/meta/lastUpdated", "expected a FHIR instant"))?;
+            Ok(u64::try_from(time.as_millis()).unwrap_or(0))
+        }
+        (None, Some(_)) => Err(fault(
+            "/meta/versionId",
+            "expected a whole number, or meta.lastUpdated beside it: revisions have an order",
+        )),
+        (None, None) => Ok(0),
+    }
 }
 
 /// The codes of one code system among the codings at `pointer`.
