@@ -209,6 +209,11 @@ fn what_is_wrong_as_a_whole_is_an_operation_outcome_for_who_speaks_fhir() {
     assert_eq!(faults(&post(&yima, &bundle("batch", &[])).json(400)), [("value", "")]);
     let entries = vec![put(patient("many")); 2_001];
     assert_eq!(faults(&post(&yima, &bundle("transaction", &entries)).json(413)), [("too-long", "")]);
+    // Entries that say nothing are the most that a body can hold.
+    let reply = post(&yima, &bundle("batch", &vec![json!({}); 20_000]));
+    assert!(reply.body.len() < 10_000_000, "{}", reply.body.len());
+    assert!(statuses(&reply.json(200)).iter().all(|status| *status == "400 Bad Request"));
+    assert_eq!(faults(&post(&yima, &bundle("batch", &vec![json!({}); 20_001])).json(413)), [("too-long", "")]);
     // By what is accepted, too.
     let bearer = format!("Bearer {hospital}");
     let headers = [("authorization", bearer.as_str()), ("content-type", "text/plain"), ("accept", FHIR)];

@@ -7,7 +7,7 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
 use yima_schema::problem::{Problem, ProblemType};
 use yima_service::http::Failure;
 use yima_service::rate::Remaining;
@@ -16,7 +16,7 @@ use super::rows::{BATCH_ROWS, Keep, RowAnswer, Status, commit, paced};
 use super::sender::Sender;
 use crate::app::App;
 use crate::ingest::Input;
-use crate::ingest::fhir::{Bundle, BundleType, information, issues, operation_outcome};
+use crate::ingest::fhir::{Bundle, BundleType, Issue, OperationOutcome, issues};
 
 const FHIR_JSON: HeaderValue = HeaderValue::from_static("application/fhir+json");
 
@@ -28,13 +28,13 @@ pub(super) fn is_spoken(headers: &HeaderMap) -> bool {
 
 /// A failure as `OperationOutcome`; `within` is the type of the resource that its pointers are in, if that is known.
 pub(super) fn failure(failure: Failure, within: &str) -> Response {
-    let issues = issues(failure.problem(), within);
-    refuse(failure, issues)
+    let body = encode(&OperationOutcome { issue: issues(failure.problem(), within) });
+    refuse(failure, body)
 }
 
-fn refuse(failure: Failure, issues: Vec<Value>) -> Response {
+fn refuse(failure: Failure, body: Vec<u8>) -> Response {
     let mut response = failure.into_response();
-    *response.body_mut() = Body::from(operation_outcome(issues).to_string());
+    *response.body_mut() = Body::from(body);
     response.headers_mut().insert(CONTENT_TYPE, FHIR_JSON);
     response
 }
@@ -50,7 +50,7 @@ pub(super) async fn take(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result
         }
         Some(Bundle { kind: BundleType::Batch, entries }) => {
             let (answers, remaining) = paced(app, sender, numbered(entries)).await?;
-            Ok((bundle_response("batch-response", &answers), remaining))
+            Ok((bundle_response("batch-response", answers).await, remaining))
         }
         Some(Bundle { kind: BundleType::Transaction, entries }) => transaction(app, sender, entries).await,
     }
@@ -61,7 +61,7 @@ async fn one(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result<(Response, 
     let answer = answers.into_iter().next().unwrap_or_default();
     let response = match answer.problem {
         Some(problem) => failure(problem.into(), resource_type(answer.id.as_deref())),
-        None => respond(status(&answer), &operation_outcome(vec![said(&answer)])),
+        None => respond(status(&answer), encode(&outcome(&answer))),
     };
     Ok((response, sender.remaining))
 }
@@ -73,13 +73,13 @@ async fn transaction(app: &Arc<App>, sender: &Sender, entries: Vec<Input>) -> Re
     }
     let remaining = sender.pay(app, entries.len())?;
     let answers = commit(app, sender, numbered(entries), Keep::AllOrNone).await;
-    let faults: Vec<_> = answers.iter().filter_map(|answer| Some((answer, answer.problem.as_ref()?))).collect();
-    let response = match faults.first() {
+    let faults = || answers.iter().filter_map(|answer| Some((answer, answer.problem.as_ref()?)));
+    let response = match faults().next() {
         Some((_, first)) => {
-            let all = faults.iter().flat_map(|(answer, problem)| issues(problem, &within(answer))).collect();
-            refuse((*first).clone().into(), all)
+            let issue = faults().flat_map(|(answer, problem)| issues(problem, &within(answer))).collect();
+            refuse(first.clone().into(), encode(&OperationOutcome { issue }))
         }
-        None => bundle_response("transaction-response", &answers),
+        None => bundle_response("transaction-response", answers).await,
     };
     Ok((response, remaining))
 }
@@ -88,22 +88,49 @@ fn numbered(entries: Vec<Input>) -> Vec<(usize, Input)> {
     (1..).zip(entries).collect()
 }
 
-fn bundle_response(kind: &str, answers: &[RowAnswer]) -> Response {
-    let entry = |answer: &RowAnswer| {
-        let status = status(answer);
-        let issues = match &answer.problem {
-            Some(problem) => issues(problem, &within(answer)),
-            None => vec![said(answer)],
-        };
-        let reason = status.canonical_reason().unwrap_or_default();
-        json!({"response": {"status": format!("{} {reason}", status.as_u16()), "outcome": operation_outcome(issues)}})
-    };
-    let entries: Vec<_> = answers.iter().map(entry).collect();
-    respond(StatusCode::OK, &json!({"resourceType": "Bundle", "type": kind, "entry": entries}))
+/// Written elsewhere than among the requests of this thread: of many entries it is megabytes.
+async fn bundle_response(kind: &'static str, answers: Vec<RowAnswer>) -> Response {
+    let write = move || encode(&BundleAnswer { kind, entry: &answers });
+    let body = tokio::task::spawn_blocking(write).await.expect("an answer always encodes");
+    respond(StatusCode::OK, body)
 }
 
-fn respond(status: StatusCode, resource: &Value) -> Response {
-    (status, [(CONTENT_TYPE, FHIR_JSON)], resource.to_string()).into_response()
+#[derive(Serialize)]
+#[serde(tag = "resourceType", rename = "Bundle")]
+struct BundleAnswer<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(serialize_with = "entries")]
+    entry: &'a [RowAnswer],
+}
+
+#[derive(Serialize)]
+struct EntryAnswer<'a> {
+    response: EntryResponse<'a>,
+}
+
+#[derive(Serialize)]
+struct EntryResponse<'a> {
+    status: String,
+    outcome: OperationOutcome<'a>,
+}
+
+/// One after the other: there is never more than one beside the text.
+fn entries<S: Serializer>(answers: &[RowAnswer], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(answers.iter().map(|answer| {
+        let status = status(answer);
+        let reason = status.canonical_reason().unwrap_or_default();
+        let status = format!("{} {reason}", status.as_u16());
+        EntryAnswer { response: EntryResponse { status, outcome: outcome(answer) } }
+    }))
+}
+
+fn encode(resource: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(resource).expect("an answer is made of texts, and always encodes")
+}
+
+fn respond(status: StatusCode, body: Vec<u8>) -> Response {
+    (status, [(CONTENT_TYPE, FHIR_JSON)], body).into_response()
 }
 
 /// 201 for what is new, 200 for what changes nothing.
@@ -116,12 +143,14 @@ fn status(answer: &RowAnswer) -> StatusCode {
     }
 }
 
-fn said(answer: &RowAnswer) -> Value {
-    match (answer.status, &answer.reason) {
-        (Status::Ignored, Some(reason)) => information(&format!("ignored: {reason}")),
-        (Status::Duplicate, _) => information("duplicate: it had been accepted before"),
-        (Status::Accepted | Status::Ignored | Status::Rejected, _) => information("accepted"),
-    }
+fn outcome(answer: &RowAnswer) -> OperationOutcome<'_> {
+    let issue = match (&answer.problem, answer.status, &answer.reason) {
+        (Some(problem), ..) => issues(problem, &within(answer)),
+        (None, Status::Ignored, Some(reason)) => vec![Issue::information(format!("ignored: {reason}"))],
+        (None, Status::Duplicate, _) => vec![Issue::information("duplicate: it had been accepted before")],
+        (None, Status::Accepted | Status::Ignored | Status::Rejected, _) => vec![Issue::information("accepted")],
+    };
+    OperationOutcome { issue }
 }
 
 /// Where an entry stands in its bundle.

@@ -4,15 +4,19 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use yima_schema::limits::{MAX_EVENT_BYTES, MAX_ROWS};
+use yima_schema::limits::MAX_EVENT_BYTES;
 use yima_schema::problem::{FieldError, Problem, ProblemType};
 use yima_service::http::body;
 
 use super::super::{Input, NotTaken, Row};
 use super::{Person, References, is_id};
+
+/// Entries of one bundle. An entry can be two bytes, and its answer some hundred.
+const MAX_ENTRIES: usize = 20_000;
 
 /// What a bundle asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
@@ -36,8 +40,8 @@ pub struct Bundle {
 struct Document<'a> {
     #[serde(rename = "type")]
     kind: BundleType,
-    /// Not read at once: an entry can be two bytes, and would take a hundred.
-    #[serde(borrow, default)]
+    /// Not read at once: see [`MAX_ENTRIES`].
+    #[serde(borrow, default, deserialize_with = "entries")]
     entry: Vec<&'a RawValue>,
 }
 
@@ -77,7 +81,7 @@ impl Bundle {
     /// Reads a body as a bundle; `None` if it is another resource.
     ///
     /// # Errors
-    /// 400 when it is no JSON or no batch or transaction; 413 over [`MAX_ROWS`] entries.
+    /// 400 when it is no JSON or no batch or transaction; 413 over 20,000 entries.
     pub fn read(text: &Bytes) -> Result<Option<Self>, Problem> {
         let header: Header<'_> = serde_json::from_slice(text).map_err(|fault| {
             if fault.is_data() {
@@ -93,8 +97,8 @@ impl Bundle {
             let expected = "expected batch or transaction, and a list of entries";
             Problem::invalid(vec![FieldError::new("/type", expected)])
         })?;
-        if document.entry.len() > MAX_ROWS {
-            let detail = format!("A Bundle may have up to {MAX_ROWS} entries");
+        if document.entry.len() > MAX_ENTRIES {
+            let detail = format!("A Bundle may have up to {MAX_ENTRIES} entries");
             return Err(Problem::new(ProblemType::TooLarge, detail));
         }
         let entries: Vec<_> = document.entry.iter().map(|raw| serde_json::from_str::<Entry<'_>>(raw.get())).collect();
@@ -114,6 +118,29 @@ impl Bundle {
         };
         Ok(Some(Self { kind: document.kind, entries: entries.iter().map(input).collect() }))
     }
+}
+
+/// One more than there may be at most; the rest is passed over.
+fn entries<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<&'de RawValue>, D::Error> {
+    struct Bounded;
+    impl<'de> Visitor<'de> for Bounded {
+        type Value = Vec<&'de RawValue>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a list of entries")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut entries = Vec::new();
+            while entries.len() <= MAX_ENTRIES {
+                let Some(entry) = list.next_element()? else { return Ok(entries) };
+                entries.push(entry);
+            }
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(entries)
+        }
+    }
+    list.deserialize_seq(Bounded)
 }
 
 /// The Patient of an entry: the references that stand for it, and who it is.

@@ -16,7 +16,7 @@ use yima_schema::problem::{FieldError, Problem};
 use yima_schema::time::Time;
 
 pub use self::bundle::{Bundle, BundleType};
-pub use self::outcome::{information, issues, operation_outcome};
+pub use self::outcome::{Issue, OperationOutcome, issues};
 pub use self::person::{Person, References};
 use super::{Context, NotTaken, Row};
 

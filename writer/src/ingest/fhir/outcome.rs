@@ -1,39 +1,65 @@
 //! FHIR R4 `OperationOutcome` (section 2.31): problems in the words that a FHIR client reads.
 
-use serde_json::{Value, json};
+use std::borrow::Cow;
+
+use serde::Serialize;
 use yima_schema::problem::{Problem, ProblemType};
 
-/// An `OperationOutcome` of these issues.
-pub fn operation_outcome(issues: Vec<Value>) -> Value {
-    json!({"resourceType": "OperationOutcome", "issue": issues})
+/// What became of a request or an entry.
+#[derive(Serialize)]
+#[serde(tag = "resourceType")]
+pub struct OperationOutcome<'a> {
+    /// One at least.
+    pub issue: Vec<Issue<'a>>,
 }
 
-/// What went well, in words.
-pub fn information(diagnostics: &str) -> Value {
-    json!({"severity": "information", "code": "informational", "diagnostics": diagnostics})
+/// One thing to say.
+#[derive(Serialize)]
+pub struct Issue<'a> {
+    severity: &'static str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<Details>,
+    diagnostics: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expression: Option<[String; 1]>,
+}
+
+#[derive(Serialize)]
+struct Details {
+    coding: [Coding; 1],
+    text: &'static str,
+}
+
+#[derive(Serialize)]
+struct Coding {
+    system: &'static str,
+    code: &'static str,
+}
+
+impl<'a> Issue<'a> {
+    /// What went well, in words.
+    pub fn information(diagnostics: impl Into<Cow<'a, str>>) -> Self {
+        let diagnostics = diagnostics.into();
+        Self { severity: "information", code: "informational", details: None, diagnostics, expression: None }
+    }
+
+    fn error(kind: ProblemType, diagnostics: &'a str, expression: String) -> Self {
+        let coding = [Coding { system: "https://yima.dev/problems", code: kind.slug() }];
+        let details = Some(Details { coding, text: kind.title() });
+        let diagnostics = Cow::Borrowed(diagnostics);
+        let expression = (!expression.is_empty()).then_some([expression]);
+        Self { severity: "error", code: code(kind), details, diagnostics, expression }
+    }
 }
 
 /// A problem as issues, one for each field at fault; `within` is the FHIRPath of the resource that its pointers are in.
-pub fn issues(problem: &Problem, within: &str) -> Vec<Value> {
-    let issue = |diagnostics: &str, expression: Option<String>| {
-        let mut issue = json!({
-            "severity": "error",
-            "code": code(problem.kind),
-            "details": {
-                "coding": [{"system": "https://yima.dev/problems", "code": problem.kind.slug()}],
-                "text": problem.kind.title(),
-            },
-            "diagnostics": diagnostics,
-        });
-        if let Some(expression) = expression.filter(|expression| !expression.is_empty()) {
-            issue["expression"] = json!([expression]);
-        }
-        issue
-    };
+pub fn issues<'a>(problem: &'a Problem, within: &str) -> Vec<Issue<'a>> {
+    let issue = |diagnostics, expression| Issue::error(problem.kind, diagnostics, expression);
     if problem.errors.is_empty() {
-        return vec![issue(&problem.detail, Some(within.to_owned()))];
+        return vec![issue(&problem.detail, within.to_owned())];
     }
-    problem.errors.iter().map(|error| issue(&error.detail, Some(expression(within, &error.pointer)))).collect()
+    problem.errors.iter().map(|error| issue(&error.detail, expression(within, &error.pointer))).collect()
 }
 
 /// A FHIRPath for a JSON pointer: `/patient/reference` → `Immunization.patient.reference`, `/name/0` → `Patient.name[0]`.
