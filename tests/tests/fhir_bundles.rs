@@ -57,11 +57,14 @@ fn statuses(reply: &Value) -> Vec<&str> {
 fn a_resource_by_itself() {
     let yima = shared();
     let positive = observation("one-o", "Patient/one", "260373001");
-    assert_eq!(post(&yima, &positive).json(201)["issue"][0]["severity"], "information");
-    assert_eq!(post(&yima, &positive).status, 200, "a duplicate changes nothing");
+    let taken = post(&yima, &positive);
+    assert_eq!(taken.header("location"), "Observation/one-o/_history/0");
+    assert_eq!(taken.json(201)["issue"][0]["severity"], "information");
+    let again = post(&yima, &positive);
+    assert_eq!((again.status, again.header("location")), (200, ""), "a duplicate changes nothing");
     assert_eq!(displays(&yima, ["one"])["one"]["colour"]["code"], "red");
     let other = observation("one-o", "Patient/one", "260415000");
-    assert_eq!(faults(&post(&yima, &other).json(409)), [("conflict", "Observation")]);
+    assert_eq!(faults(&post(&yima, &other).json(409)), [("conflict", "Observation.meta.versionId")]);
     let mut pending = observation("one-p", "Patient/one", "260415000");
     pending["status"] = "preliminary".into();
     let diagnostics = post(&yima, &pending).json(200)["issue"][0]["diagnostics"].clone();
@@ -176,6 +179,7 @@ fn a_transaction_takes_all_or_nothing() {
 
     let whole = bundle("transaction", &[put(patient("whole")), positive]);
     let answer = post(&yima, &whole).json(200);
+    assert_eq!(answer["entry"][1]["response"]["location"], "Observation/whole-o/_history/0");
     assert_eq!((answer["type"].as_str(), statuses(&answer)), (Some("transaction-response"), vec!["201 Created"; 2]));
     assert_eq!(colour()["code"], "red");
     assert_eq!(statuses(&post(&yima, &whole).json(200)), ["200 OK"; 2]);
@@ -188,7 +192,7 @@ fn a_transaction_takes_all_or_nothing() {
             put(observation("whole-o", "Patient/whole", "260415000")),
         ],
     );
-    assert_eq!(faults(&post(&yima, &conflict).json(409)), [("conflict", "Bundle.entry[1]")]);
+    assert_eq!(faults(&post(&yima, &conflict).json(409)), [("conflict", "Bundle.entry[1].resource.meta.versionId")]);
     assert_eq!(displays(&yima, ["whole-2"])["whole-2"]["colour"]["reason"], "not_registered");
 }
 

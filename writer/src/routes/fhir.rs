@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
-use yima_schema::problem::{Problem, ProblemType};
+use yima_schema::problem::{FieldError, Problem, ProblemType};
 use yima_service::http::Failure;
 use yima_service::rate::Remaining;
 
@@ -49,7 +49,8 @@ pub(super) async fn take(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result
             Err(Problem::new(ProblemType::Invalid, "Expected a Bundle with at least one entry").into())
         }
         Some(Bundle { kind: BundleType::Batch, entries }) => {
-            let (answers, remaining) = paced(app, sender, numbered(entries)).await?;
+            let (mut answers, remaining) = paced(app, sender, numbered(entries)).await?;
+            name_versions(&mut answers, "/resource");
             Ok((bundle_response("batch-response", answers).await, remaining))
         }
         Some(Bundle { kind: BundleType::Transaction, entries }) => transaction(app, sender, entries).await,
@@ -57,11 +58,17 @@ pub(super) async fn take(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result
 }
 
 async fn one(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result<(Response, Remaining), Failure> {
-    let answers = commit(app, sender, vec![(1, Input::Fhir(body))], Keep::Each).await;
+    let mut answers = commit(app, sender, vec![(1, Input::Fhir(body))], Keep::Each).await;
+    name_versions(&mut answers, "");
     let answer = answers.into_iter().next().unwrap_or_default();
     let response = match answer.problem {
         Some(problem) => failure(problem.into(), resource_type(answer.id.as_deref())),
-        None => respond(status(&answer), encode(&outcome(&answer))),
+        None => {
+            let mut response = respond(status(&answer), encode(&outcome(&answer)));
+            let location = location(&answer).and_then(|location| HeaderValue::try_from(location).ok());
+            response.headers_mut().extend(location.map(|location| (LOCATION, location)));
+            response
+        }
     };
     Ok((response, sender.remaining))
 }
@@ -72,7 +79,8 @@ async fn transaction(app: &Arc<App>, sender: &Sender, entries: Vec<Input>) -> Re
         return Err(Problem::new(ProblemType::TooLarge, detail).into());
     }
     let remaining = sender.pay(app, entries.len())?;
-    let answers = commit(app, sender, numbered(entries), Keep::AllOrNone).await;
+    let mut answers = commit(app, sender, numbered(entries), Keep::AllOrNone).await;
+    name_versions(&mut answers, "/resource");
     let faults = || answers.iter().filter_map(|answer| Some((answer, answer.problem.as_ref()?)));
     let response = match faults().next() {
         Some((_, first)) => {
@@ -82,6 +90,16 @@ async fn transaction(app: &Arc<App>, sender: &Sender, entries: Vec<Input>) -> Re
         None => bundle_response("transaction-response", answers).await,
     };
     Ok((response, remaining))
+}
+
+/// What a conflict is about in FHIR's terms; `resource` points to the resource.
+fn name_versions(answers: &mut [RowAnswer], resource: &str) {
+    let problems = answers.iter_mut().filter_map(|answer| answer.problem.as_mut());
+    for problem in problems.filter(|problem| problem.kind == ProblemType::Conflict) {
+        let expected = "another content was accepted under this id and version: expected a correction to have a higher \
+            meta.versionId or, where that is no number, a later meta.lastUpdated";
+        problem.errors = vec![FieldError::new(format!("{resource}/meta/versionId"), expected)];
+    }
 }
 
 fn numbered(entries: Vec<Input>) -> Vec<(usize, Input)> {
@@ -112,6 +130,8 @@ struct EntryAnswer<'a> {
 #[derive(Serialize)]
 struct EntryResponse<'a> {
     status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<String>,
     outcome: OperationOutcome<'a>,
 }
 
@@ -121,7 +141,7 @@ fn entries<S: Serializer>(answers: &[RowAnswer], serializer: S) -> Result<S::Ok,
         let status = status(answer);
         let reason = status.canonical_reason().unwrap_or_default();
         let status = format!("{} {reason}", status.as_u16());
-        EntryAnswer { response: EntryResponse { status, outcome: outcome(answer) } }
+        EntryAnswer { response: EntryResponse { status, location: location(answer), outcome: outcome(answer) } }
     }))
 }
 
@@ -141,6 +161,12 @@ fn status(answer: &RowAnswer) -> StatusCode {
         (None, Status::Accepted) => StatusCode::CREATED,
         (None, Status::Duplicate | Status::Ignored | Status::Rejected) => StatusCode::OK,
     }
+}
+
+/// Of what was taken: its id and version. There is nothing to be read there.
+fn location(answer: &RowAnswer) -> Option<String> {
+    let id = answer.id.as_deref().filter(|_| answer.status == Status::Accepted)?;
+    Some(format!("{id}/_history/{}", answer.revision))
 }
 
 fn outcome(answer: &RowAnswer) -> OperationOutcome<'_> {

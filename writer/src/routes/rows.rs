@@ -38,6 +38,9 @@ pub(super) enum Status {
 pub(super) struct RowAnswer {
     pub row: usize,
     pub id: Option<String>,
+    /// Of what was read as an event.
+    #[serde(skip)]
+    pub revision: u64,
     pub status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -114,6 +117,7 @@ async fn read_and_commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, In
     let mut answers = Vec::with_capacity(read.len());
     let (mut events, mut waiting) = (Vec::new(), Vec::new());
     for (row, Row { id, event }) in read {
+        let revision = event.as_ref().map_or(0, |stored| stored.event.revision);
         let (reason, problem, status) = match event {
             Ok(event) => {
                 events.push(event);
@@ -123,7 +127,7 @@ async fn read_and_commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, In
             Err(NotTaken::Ignored(reason)) => (Some(reason), None, Status::Ignored),
             Err(NotTaken::Rejected(problem)) => (None, Some(problem), Status::Rejected),
         };
-        answers.push(RowAnswer { row, id, status, reason, problem });
+        answers.push(RowAnswer { row, id, revision, status, reason, problem });
     }
     if events.is_empty() {
         return answers;
