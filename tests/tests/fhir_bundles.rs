@@ -218,8 +218,13 @@ fn what_is_wrong_as_a_whole_is_an_operation_outcome_for_who_speaks_fhir() {
     assert!(reply.body.len() < 10_000_000, "{}", reply.body.len());
     assert!(statuses(&reply.json(200)).iter().all(|status| *status == "400 Bad Request"));
     assert_eq!(faults(&post(&yima, &bundle("batch", &vec![json!({}); 20_001])).json(413)), [("too-long", "")]);
-    // By what is accepted, too.
     let bearer = format!("Bearer {hospital}");
+    for condition in ["if-match", "if-none-match", "if-none-exist"] {
+        let headers = [("authorization", bearer.as_str()), ("content-type", FHIR), (condition, "x")];
+        let reply = yima.http().send("POST", &url, &headers, Some(patient("one").to_string().as_bytes()));
+        assert_eq!(faults(&reply.expect("a whole answer").json(400)), [("value", "")], "{condition}");
+    }
+    // By what is accepted, too.
     let headers = [("authorization", bearer.as_str()), ("content-type", "text/plain"), ("accept", FHIR)];
     let reply = yima.http().send("POST", &url, &headers, Some(b"x")).expect("a whole answer");
     assert_eq!(faults(&reply.json(415)), [("not-supported", "")]);

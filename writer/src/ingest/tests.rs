@@ -423,9 +423,11 @@ fn a_bundles_entries_are_read_as_they_ask() {
     let patient = json!({"resourceType": "Patient", "id": "p1", "name": [{"text": "Anna"}]});
     let mut referring = observation();
     referring["subject"]["reference"] = json!("urn:uuid:1");
+    let mut referring = entry(referring, "POST", "Observation");
+    referring["fullUrl"] = json!("urn:uuid:2");
     let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
         entry(patient.clone(), "PUT", "Patient/p1"),
-        entry(referring, "POST", "Observation"),
+        referring,
         entry(patient.clone(), "DELETE", "Patient/p1"),
         entry(patient.clone(), "PUT", "Patient/p2"),
         entry(json!({"resourceType": "Patient", "id": "p1"}), "PUT", "Patient/p1"),
@@ -446,6 +448,36 @@ fn a_bundles_entries_are_read_as_they_ask() {
     assert_eq!(kind("{").unwrap_err().kind, ProblemType::Malformed);
     assert_eq!(kind(r#"{"resourceType":"Bundle","type":"history"}"#).unwrap_err().errors[0].pointer, "/type");
     assert_eq!(kind(r#"{"id":"p1"}"#).unwrap_err().errors[0].pointer, "/resourceType");
+}
+
+#[test]
+fn an_entry_that_asks_for_more_is_refused() {
+    let entry = |resource: Value, method: &str, url: &str| json!({"fullUrl": "urn:uuid:1", "resource": resource, "request": {"method": method, "url": url}});
+    let pointer = |entries: Value| -> Vec<_> {
+        let bundle = json!({"resourceType": "Bundle", "type": "batch", "entry": entries});
+        let rows = fhir::Bundle::read(&bundle.to_string().into()).unwrap().unwrap().entries;
+        rows.into_iter().flat_map(|row| faults(read(row))).collect()
+    };
+    let patient = patient("p1", &[]);
+    for condition in ["ifMatch", "ifNoneMatch", "ifNoneExist", "ifModifiedSince"] {
+        let mut conditional = entry(patient.clone(), "PUT", "Patient/p1");
+        conditional["request"][condition] = json!("x");
+        assert_eq!(pointer(json!([conditional])), [format!("/request/{condition}")]);
+    }
+    let mut numeric = patient.clone();
+    numeric["id"] = json!(7);
+    for (method, url) in [("PUT", "Patient/7"), ("POST", "Patient")] {
+        assert_eq!(pointer(json!([entry(numeric.clone(), method, url)])), ["/resource/id"]);
+    }
+    // A fullUrl is one resource's, in whatever version.
+    let put = |resource: &Value, url: &str| entry(resource.clone(), "PUT", url);
+    let mut referring = observation();
+    referring["subject"]["reference"] = json!("urn:uuid:1");
+    let mut other = put(&referring, "Observation/o1");
+    other["fullUrl"] = json!("urn:uuid:2");
+    assert_eq!(pointer(json!([put(&patient, "Patient/p1"), put(&patient, "Patient/p1"), other])), [""; 0]);
+    let twice = json!([put(&patient, "Patient/p1"), put(&observation(), "Observation/o1"), other]);
+    assert_eq!(pointer(twice), ["/fullUrl", "/fullUrl", "/resource/subject/reference"]);
 }
 
 #[test]

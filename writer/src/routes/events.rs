@@ -89,6 +89,9 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Response {
 async fn take(app: &Arc<App>, request: Request) -> Result<Response, Failure> {
     let sender = Sender::of(app, request.headers()).await?;
     let content_type = content_type(request.headers())?;
+    if content_type == FHIR_JSON {
+        fhir::refuse_conditions(request.headers())?;
+    }
     let body = body::read_body(request.into_body(), MAX_BODY_BYTES, app.config.body_timeout).await?;
     let (mut response, remaining) = match content_type {
         NDJSON => many(app, &sender, lines(&body, Input::Event)?).await?,

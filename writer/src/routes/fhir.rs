@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
+use axum::http::header::{ACCEPT, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -24,6 +24,17 @@ const FHIR_JSON: HeaderValue = HeaderValue::from_static("application/fhir+json")
 pub(super) fn is_spoken(headers: &HeaderMap) -> bool {
     let fields = headers.get_all(CONTENT_TYPE).iter().chain(headers.get_all(ACCEPT));
     fields.filter_map(|value| value.to_str().ok()).any(|value| value.to_ascii_lowercase().contains("application/fhir+"))
+}
+
+/// Conditions that are not looked at must not be passed over.
+pub(super) fn refuse_conditions(headers: &HeaderMap) -> Result<(), Problem> {
+    let conditions = [IF_MATCH.as_str(), IF_NONE_MATCH.as_str(), "if-none-exist"];
+    match conditions.into_iter().find(|name| headers.contains_key(*name)) {
+        Some(name) => {
+            Err(Problem::new(ProblemType::Invalid, format!("{name}: expected none: conditions are not supported here")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A failure as `OperationOutcome`; `within` is the type of the resource that its pointers are in, if that is known.

@@ -1,6 +1,7 @@
 //! FHIR R4 `Bundle` (section 2.36): many resources in one request.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use yima_schema::problem::{FieldError, Problem, ProblemType};
 use yima_service::http::body;
 
 use super::super::{Input, NotTaken, Row};
-use super::{Person, References, is_id};
+use super::{ID, Person, References, is_id};
 
 /// Entries of one bundle. An entry can be two bytes, and its answer some hundred.
 const MAX_ENTRIES: usize = 20_000;
@@ -54,14 +55,22 @@ struct Entry<'a> {
     resource: Option<&'a RawValue>,
     #[serde(borrow)]
     request: Option<Request<'a>>,
+    /// Of the resource, if it is one.
+    #[serde(skip)]
+    header: Option<Header<'a>>,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Request<'a> {
     #[serde(borrow)]
     method: Cow<'a, str>,
     #[serde(borrow)]
     url: Cow<'a, str>,
+    if_match: Option<IgnoredAny>,
+    if_none_match: Option<IgnoredAny>,
+    if_none_exist: Option<IgnoredAny>,
+    if_modified_since: Option<IgnoredAny>,
 }
 
 /// Of a resource, what makes it a bundle or something to refer to.
@@ -101,7 +110,8 @@ impl Bundle {
             let detail = format!("A Bundle may have up to {MAX_ENTRIES} entries");
             return Err(Problem::new(ProblemType::TooLarge, detail));
         }
-        let entries: Vec<_> = document.entry.iter().map(|raw| serde_json::from_str::<Entry<'_>>(raw.get())).collect();
+        let entries: Vec<_> = document.entry.iter().map(|raw| Entry::read(raw.get())).collect();
+        let unclear = unclear(&entries);
         let mut references = References::new();
         for (urls, person) in entries.iter().flatten().filter_map(patient) {
             for url in urls.into_iter().flatten() {
@@ -111,13 +121,39 @@ impl Bundle {
                 }
             }
         }
+        references.extend(unclear.iter().map(|url| ((*url).to_owned(), None)));
         let references = Arc::new(references);
-        let input = |entry: &Result<Entry<'_>, serde_json::Error>| match entry {
-            Ok(entry) => read_entry(entry, text, &references),
-            Err(_) => refused("", "expected an entry with resource and request"),
+        let input = |entry: &Option<Entry<'_>>| match entry {
+            Some(entry) if entry.full_url.as_deref().is_some_and(|url| unclear.contains(url)) => {
+                refused("/fullUrl", "expected one that stands for no other resource of the Bundle")
+            }
+            Some(entry) => read_entry(entry, text, &references),
+            None => refused("", "expected an entry with resource and request"),
         };
         Ok(Some(Self { kind: document.kind, entries: entries.iter().map(input).collect() }))
     }
+}
+
+impl<'a> Entry<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let entry: Self = serde_json::from_str(text).ok()?;
+        let header = entry.resource.and_then(|resource| serde_json::from_str(resource.get()).ok());
+        Some(Self { header, ..entry })
+    }
+}
+
+/// Every `fullUrl` that stands for two resources (`bdl-7` allows it for versions of one).
+fn unclear<'a>(entries: &'a [Option<Entry<'a>>]) -> HashSet<&'a str> {
+    let (mut first, mut unclear) = (HashMap::new(), HashSet::new());
+    for entry in entries.iter().flatten() {
+        let (Some(url), Some(Header { resource_type, id, .. })) = (entry.full_url.as_deref(), &entry.header) else {
+            continue;
+        };
+        if *first.entry(url).or_insert((resource_type, id)) != (resource_type, id) {
+            unclear.insert(url);
+        }
+    }
+    unclear
 }
 
 /// One more than there may be at most; the rest is passed over.
@@ -145,9 +181,9 @@ fn entries<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<&'de RawValue>, D::
 
 /// The Patient of an entry: the references that stand for it, and who it is.
 fn patient(entry: &Entry<'_>) -> Option<([Option<String>; 2], Option<Person>)> {
-    let resource = entry.resource.map(RawValue::get).filter(|resource| resource.len() <= MAX_EVENT_BYTES)?;
-    let header: Header<'_> =
-        serde_json::from_str(resource).ok().filter(|h: &Header<'_>| h.resource_type == "Patient")?;
+    // What is longer is no event, and not read.
+    let fits = entry.resource.is_some_and(|resource| resource.get().len() <= MAX_EVENT_BYTES);
+    let header = entry.header.as_ref().filter(|header| fits && header.resource_type == "Patient")?;
     let id = header.id.as_str().filter(|id| is_id(id))?;
     let identifiers: Option<Value> = header.identifier.and_then(|list| serde_json::from_str(list.get()).ok());
     let person = Person::of_patient(id, identifiers.as_ref()).ok();
@@ -157,15 +193,27 @@ fn patient(entry: &Entry<'_>) -> Option<([Option<String>; 2], Option<Person>)> {
 /// `PUT Type/id` and `POST Type` both bring a resource under its own id: an event's id is the sender's, so that sending it again changes nothing.
 fn read_entry(entry: &Entry<'_>, text: &Bytes, references: &Arc<References>) -> Input {
     let Some(resource) = entry.resource else { return refused("/resource", "expected a resource") };
-    let Ok(header) = serde_json::from_str::<Header<'_>>(resource.get()) else {
+    let Some(header) = &entry.header else {
         return refused("/resource/resourceType", "expected a FHIR resource");
     };
     let Some(request) = &entry.request else {
         return refused("/request", "expected PUT Type/id or POST Type");
     };
+    let conditions = [
+        ("ifMatch", request.if_match),
+        ("ifNoneMatch", request.if_none_match),
+        ("ifNoneExist", request.if_none_exist),
+        ("ifModifiedSince", request.if_modified_since),
+    ];
+    if let Some((name, _)) = conditions.into_iter().find(|(_, condition)| condition.is_some()) {
+        return refused(&format!("/request/{name}"), "expected none: conditions are not supported here");
+    }
     let url = match &*request.method {
-        "PUT" => format!("{}/{}", header.resource_type, header.id.as_str().unwrap_or_default()),
-        "POST" => header.resource_type.into_owned(),
+        "PUT" => {
+            let Some(id) = header.id.as_str() else { return refused("/resource/id", ID) };
+            format!("{}/{id}", header.resource_type)
+        }
+        "POST" => header.resource_type.clone().into_owned(),
         _ => {
             let expected = "expected PUT or POST; to take something back, send it with status entered-in-error";
             return refused("/request/method", expected);

@@ -20,6 +20,7 @@ pub use self::outcome::{Issue, OperationOutcome, issues};
 pub use self::person::{Person, References};
 use super::{Context, NotTaken, Row};
 
+const ID: &str = "expected a FHIR id: 1 to 64 letters, digits, dashes and dots";
 const DATE_TIME: &str = "expected a FHIR dateTime, such as 2021, 2021-05, 2021-05-16 or 2021-05-16T05:15:06-04:00";
 
 #[derive(Clone, Copy)]
@@ -63,8 +64,7 @@ pub(super) fn read(resource: &Value, references: &References, context: Context<'
     let own_id = text(resource, "/id").filter(|id| is_id(id));
     let id = kind.as_ref().ok().and_then(|kind| Some(event_id(*kind, own_id?)));
     let event = kind.and_then(|kind| {
-        let own_id =
-            own_id.ok_or_else(|| fault("/id", "expected a FHIR id: 1 to 64 letters, digits, dashes and dots"))?;
+        let own_id = own_id.ok_or_else(|| fault("/id", ID))?;
         refuse_modifiers(resource)?;
         let revision = revision(resource)?;
         let event_id = event_id(kind, own_id);
