@@ -157,3 +157,15 @@ fn what_the_export_lacks() {
     assert_eq!(vaccination("mistaken"), (Some(0), None), "entered in error: as if it had never been");
     assert_eq!(vaccination("several"), (Some(1), Some("2021-05-16T23:59:00Z")), "two reports of one day are one dose");
 }
+
+#[test]
+fn dates_begin_where_the_settings_say() {
+    let yima = Yima::start(Options::default().env("YIMA_WRITER__FHIR_DATE_OFFSET_MINUTES", 480));
+    let dose = json!({
+        "resourceType": "Immunization", "id": "i-1", "status": "completed", "patient": {"reference": "Patient/dated"},
+        "vaccineCode": {"coding": [{"system": CVX, "code": "208"}]}, "occurrenceDateTime": "2021-05-16"
+    });
+    let answers = yima.push(&yima.agency_token("hospital-1"), FHIR, dose.to_string().as_bytes()).rows();
+    assert_eq!(answers[0]["status"], "accepted", "{answers:?}");
+    assert_eq!(displays(&yima, ["dated"])["dated"]["vaccination"]["last_at"], "2021-05-15T16:00:00Z");
+}

@@ -32,6 +32,8 @@ pub struct Context<'a> {
     pub pseudonyms: &'a PseudonymKey,
     /// The closed lists.
     pub rules: &'a Rules,
+    /// How far east of UTC a FHIR date without a time is meant, in minutes.
+    pub date_offset_minutes: i16,
 }
 
 impl Context<'_> {

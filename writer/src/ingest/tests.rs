@@ -7,9 +7,13 @@ use super::*;
 const NOW: i64 = 1_790_000_000; // 2026-09-21T14:13:20Z
 
 fn read(input: Input) -> Row {
+    read_at(0, input)
+}
+
+fn read_at(date_offset_minutes: i16, input: Input) -> Row {
     let (pseudonyms, rules) = (PseudonymKey::from_bytes(&[1; 32]), Rules::built_in());
     let now = Time::from_secs(NOW);
-    input.read(Context { agency: "lab-7", now, pseudonyms: &pseudonyms, rules: &rules })
+    input.read(Context { agency: "lab-7", now, pseudonyms: &pseudonyms, rules: &rules, date_offset_minutes })
 }
 
 fn read_event(event: &Value) -> Row {
@@ -220,6 +224,30 @@ fn a_revision_is_the_version_s_number_or_the_time_of_the_last_change() {
     assert_eq!(revision(json!({"versionId": "7", "lastUpdated": at})), 7);
     assert_eq!(revision(json!({"lastUpdated": at})), 1_789_977_600_250);
     assert_eq!(revision(json!({"versionId": "W/two", "lastUpdated": at})), 1_789_977_600_250);
+}
+
+#[test]
+fn a_date_begins_where_the_writer_is() {
+    let given = |offset: i16, date: &str| {
+        let mut resource = immunization();
+        resource["occurrenceDateTime"] = json!(date);
+        let row = read_at(offset, Input::Fhir(resource.to_string().into()));
+        row.event.map(|stored| stored.event.occurred_at.to_string()).map_err(|_| ())
+    };
+    let utc = |time: &str| Ok(time.to_owned());
+    assert_eq!(given(0, "2026-09-20"), utc("2026-09-20T00:00:00Z"));
+    assert_eq!(given(480, "2026-09-20"), utc("2026-09-19T16:00:00Z"));
+    assert_eq!(given(-720, "2021-05"), utc("2021-05-01T12:00:00Z"));
+    assert_eq!(given(480, "2021"), utc("2020-12-31T16:00:00Z"));
+    assert_eq!(given(480, "2026-09-20T07:00:00+02:00"), utc("2026-09-20T05:00:00Z"), "it says so itself");
+    // At 14:13 in UTC on the 21st the 22nd has begun ten hours east of it.
+    assert_eq!(given(480, "2026-09-22"), Err(()));
+    assert_eq!(given(600, "2026-09-22"), utc("2026-09-21T14:00:00Z"));
+    for no_date in
+        ["2026-09-20 23:00:00+08:00", "2026-09-20 07:00", "20260920", "2026-9-20", "26-09-20", "2026-09-2", ""]
+    {
+        assert_eq!(given(0, no_date), Err(()), "{no_date}");
+    }
 }
 
 /// Which event a resource takes back, why, and when.

@@ -105,7 +105,9 @@ async fn read(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, Input)>) -> V
     let (app, agency) = (Arc::clone(app), Arc::clone(agency));
     let read = move || {
         let now = (app.clock)();
-        let context = Context { agency: &agency, now, pseudonyms: &app.pseudonyms, rules: app.folder.rules() };
+        let date_offset_minutes = app.config.fhir_date_offset_minutes;
+        let (pseudonyms, rules) = (&app.pseudonyms, app.folder.rules());
+        let context = Context { agency: &agency, now, pseudonyms, rules, date_offset_minutes };
         rows.into_iter().map(|(n, input)| (n, input.read(context))).collect()
     };
     // If it panics, the client is told that the outcome is not known.

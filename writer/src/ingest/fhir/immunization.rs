@@ -17,7 +17,7 @@ pub(super) fn read(
     context: Context<'_>,
 ) -> Result<Fact, NotTaken> {
     let person = Person::referred(resource, "/patient", references)?;
-    let taken_back = |why, person| Ok(Fact::taken_back(event_id.to_owned(), why, person, resource, TIME));
+    let taken_back = |why, person| Ok(Fact::taken_back((event_id, why), person, resource, TIME, context));
     let status = text(resource, "/status");
     // Before anything else: what was wrong may have been the vaccine.
     if status == Some("entered-in-error") {
@@ -35,7 +35,8 @@ pub(super) fn read(
     if resource.get("isSubpotent") == Some(&Value::Bool(true)) {
         return taken_back("subpotent", person);
     }
-    let occurred_at = text(resource, TIME).and_then(date_time).ok_or_else(|| fault(TIME, DATE_TIME))?;
+    let occurred_at =
+        text(resource, TIME).and_then(|time| date_time(time, context)).ok_or_else(|| fault(TIME, DATE_TIME))?;
     let dose = match resource.pointer(DOSE) {
         Some(number) => {
             let dose = number.as_u64().and_then(|n| u8::try_from(n).ok()).filter(|n| (1..=20).contains(n));

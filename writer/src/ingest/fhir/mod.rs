@@ -43,10 +43,22 @@ impl Fact {
     /// A resource that says that what it said before does not hold: a retraction of its own id. Made whether or not there is anything
     /// to take back, since an earlier version may come later. Its time is the resource's (at `pointer`) or that of its last change,
     /// whichever is earlier, as a test that was cancelled may have been planned for later; all of it may be missing.
-    fn taken_back(event_id: String, why: &str, person: Person, resource: &Value, pointer: &'static str) -> Self {
-        let times = [pointer, "/meta/lastUpdated"].map(|at| Some((text(resource, at).and_then(date_time)?, at)));
+    fn taken_back(
+        (event_id, why): (&str, &str),
+        person: Person,
+        resource: &Value,
+        pointer: &'static str,
+        context: Context<'_>,
+    ) -> Self {
+        let times = [pointer, "/meta/lastUpdated"]
+            .map(|at| Some((text(resource, at).and_then(|time| date_time(time, context))?, at)));
         let (occurred_at, pointer) = times.into_iter().flatten().min().unwrap_or_default();
-        Self { person, occurred_at, pointer, data: EventData::Retraction { event_id, why: why.into() } }
+        Self {
+            person,
+            occurred_at,
+            pointer,
+            data: EventData::Retraction { event_id: event_id.into(), why: why.into() },
+        }
     }
 }
 
@@ -66,12 +78,12 @@ pub(super) fn read(resource: &Value, references: &References, context: Context<'
     let event = kind.and_then(|kind| {
         let own_id = own_id.ok_or_else(|| fault("/id", ID))?;
         refuse_modifiers(resource)?;
-        let revision = revision(resource)?;
+        let revision = revision(resource, context)?;
         let event_id = event_id(kind, own_id);
         let fact = match kind {
             Kind::Patient => patient::read(own_id, resource, context)?,
             Kind::Immunization => immunization::read(&event_id, resource, references, context)?,
-            Kind::Observation => observation::read(&event_id, resource, references)?,
+            Kind::Observation => observation::read(&event_id, resource, references, context)?,
         };
         not_in_the_future(fact.pointer, fact.occurred_at, context)?;
         let document = fact.person.document(context)?;
@@ -107,14 +119,15 @@ fn refuse_modifiers(resource: &Value) -> Result<(), NotTaken> {
 }
 
 /// `meta.versionId` where it is a number, else `meta.lastUpdated` in milliseconds; 0 where neither is there.
-fn revision(resource: &Value) -> Result<u64, NotTaken> {
+fn revision(resource: &Value, context: Context<'_>) -> Result<u64, NotTaken> {
     let version = resource.pointer("/meta/versionId");
     if let Some(number) = version.and_then(Value::as_str).and_then(|version| version.parse().ok()) {
         return Ok(number);
     }
     match (text(resource, "/meta/lastUpdated"), version) {
         (Some(updated), _) => {
-            let time = date_time(updated).ok_or_else(|| fault("/meta/lastUpdated", "expected a FHIR instant"))?;
+            let time =
+                date_time(updated, context).ok_or_else(|| fault("/meta/lastUpdated", "expected a FHIR instant"))?;
             Ok(u64::try_from(time.as_millis()).unwrap_or(0))
         }
         (None, Some(_)) => Err(fault(
@@ -135,20 +148,23 @@ fn not_in_the_future(pointer: &str, time: Time, context: Context<'_>) -> Result<
     if time > context.latest() { Err(fault(pointer, "expected a time that is not in the future")) } else { Ok(()) }
 }
 
-/// A FHIR dateTime or date; one without a time is its first moment, UTC.
-fn date_time(text: &str) -> Option<Time> {
+/// A FHIR dateTime or date; one without a time is the first moment of its day, month or year where the writer is.
+fn date_time(text: &str, context: Context<'_>) -> Option<Time> {
     if text.contains('T') {
         return text.parse().ok();
     }
+    // By length: the parser would take a time after a space, and pass over its offset.
     let date: Date = match text.len() {
         4 => format!("{text}-01-01"),
         7 => format!("{text}-01"),
-        _ => text.to_owned(),
+        10 => text.to_owned(),
+        _ => return None,
     }
     .parse()
     .ok()?;
     let start = DateTime::from_parts(date, jiff::civil::Time::midnight());
-    Some(Time::from_secs(start.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second()))
+    let utc = start.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second();
+    Some(Time::from_secs(utc - i64::from(context.date_offset_minutes) * 60))
 }
 
 fn is_id(id: &str) -> bool {

@@ -4,14 +4,19 @@ use serde_json::Value;
 use yima_schema::event::{EventData, TestKind, TestOutcome};
 
 use super::terminology::{LOINC, RESULTS, SNOMED_CT, TESTS};
-use super::{DATE_TIME, Fact, NotTaken, Person, References, codes, date_time, fault, text};
+use super::{Context, DATE_TIME, Fact, NotTaken, Person, References, codes, date_time, fault, text};
 
 const CODE: &str = "/code/coding";
 const RESULT: &str = "/valueCodeableConcept/coding";
 
-pub(super) fn read(event_id: &str, resource: &Value, references: &References) -> Result<Fact, NotTaken> {
+pub(super) fn read(
+    event_id: &str,
+    resource: &Value,
+    references: &References,
+    context: Context<'_>,
+) -> Result<Fact, NotTaken> {
     let person = || Person::referred(resource, "/subject", references);
-    let taken_back = |why| Ok(Fact::taken_back(event_id.to_owned(), why, person()?, resource, place_of_time(resource)));
+    let taken_back = |why| Ok(Fact::taken_back((event_id, why), person()?, resource, place_of_time(resource), context));
     let status = text(resource, "/status");
     // Before anything else: what was wrong may have been the code.
     if status == Some("entered-in-error") {
@@ -29,7 +34,8 @@ pub(super) fn read(event_id: &str, resource: &Value, references: &References) ->
     }
     let Some(result) = result(resource)? else { return taken_back("no result") };
     let pointer = place_of_time(resource);
-    let occurred_at = text(resource, pointer).and_then(date_time).ok_or_else(|| fault(pointer, DATE_TIME))?;
+    let occurred_at =
+        text(resource, pointer).and_then(|time| date_time(time, context)).ok_or_else(|| fault(pointer, DATE_TIME))?;
     Ok(Fact { person: person()?, occurred_at, pointer, data: EventData::TestResult { test, result } })
 }
 

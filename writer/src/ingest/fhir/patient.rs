@@ -14,16 +14,22 @@ pub(super) fn read(id: &str, resource: &Value, context: Context<'_>) -> Result<F
     let current = name.iter().find(|n| !matches!(text(n, "/use"), Some("maiden" | "old" | "temp")));
     let name = official.or(current).and_then(whole_name).filter(|n| name_fits(n));
     let name = name.ok_or_else(|| fault("/name", "expected a name with text, or family and given"))?;
-    let born = resource.get("birthDate").map(|b| b.as_str().filter(|b| date_time(b).is_some() && b.len() <= 10));
+    let born =
+        resource.get("birthDate").map(|b| b.as_str().filter(|b| date_time(b, context).is_some() && b.len() <= 10));
     let born = match born {
         Some(None) => return Err(fault("/birthDate", "expected a FHIR date, such as 1990, 1990-03 or 1990-03-07")),
         Some(Some(born)) => Some(born),
         None => None,
     };
     // Nothing in a Patient says when it became true: the time of its last change, or of birth, orders it among others.
-    let occurred_at = text(resource, "/meta/lastUpdated").or(born).and_then(date_time).unwrap_or_default();
+    let occurred_at =
+        text(resource, "/meta/lastUpdated").or(born).and_then(|time| date_time(time, context)).unwrap_or_default();
     let deceased_at = match (resource.get("deceasedDateTime"), resource.get("deceasedBoolean")) {
-        (Some(at), _) => Some(at.as_str().and_then(date_time).ok_or_else(|| fault("/deceasedDateTime", DATE_TIME))?),
+        (Some(at), _) => Some(
+            at.as_str()
+                .and_then(|time| date_time(time, context))
+                .ok_or_else(|| fault("/deceasedDateTime", DATE_TIME))?,
+        ),
         (None, Some(Value::Bool(true))) => Some(occurred_at),
         (None, Some(Value::Bool(false)) | None) => None,
         (None, Some(_)) => return Err(fault("/deceasedBoolean", "expected true or false")),
