@@ -89,9 +89,11 @@ fn examples_are_taken_and_answers_have_the_described_shape() {
                 assert!(!reply.text().contains("rejected"), "{path} {content_type}: {}", reply.text());
                 examples += 1;
             }
-            let refused = yima.http().post(&url, "", "application/json", b"{}");
-            let default = &operation["responses"]["default"]["content"];
-            assert!(default.get(refused.header("content-type")).is_some(), "problems are described");
+            for content_type in ["application/json", "application/fhir+json"] {
+                let refused = yima.http().post(&url, "", content_type, b"{}");
+                let default = &operation["responses"]["default"]["content"];
+                assert!(default.get(refused.header("content-type")).is_some(), "problems are described");
+            }
         }
     }
     assert_eq!(examples, 7, "each body has one");

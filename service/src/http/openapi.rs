@@ -6,12 +6,17 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use axum::routing::get;
 use utoipa::PartialSchema;
+use utoipa::openapi::schema::ObjectBuilder;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, Ref, ResponseBuilder};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, Ref, RefOr, ResponseBuilder,
+};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 use yima_schema::problem::{FieldError, Problem};
 
 use super::public::{Lifetime, Public};
+
+const FHIR_JSON: &str = "application/fhir+json";
 
 /// The bearer is a JWT of the identity provider.
 pub const IDENTITY_TOKEN: &str = "identity_token";
@@ -55,7 +60,16 @@ pub fn described(router: Router, mut api: OpenApi, title: &str, description: &st
         .build();
     for item in api.paths.paths.values_mut() {
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
-            operation.responses.responses.insert("default".into(), problem.clone().into());
+            let mut refused = problem.clone();
+            if let Some(RefOr::T(body)) = &operation.request_body
+                && body.content.contains_key(FHIR_JSON)
+            {
+                let outcome =
+                    ObjectBuilder::new().description(Some("An OperationOutcome (FHIR R4), for who speaks FHIR"));
+                let outcome = ContentBuilder::new().schema(Some(outcome)).build();
+                refused.content.insert(FHIR_JSON.into(), outcome.into());
+            }
+            operation.responses.responses.insert("default".into(), refused.into());
         }
     }
     let document = api.to_json().expect("a description is made of texts, and always serialises");
