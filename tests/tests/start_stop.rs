@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -44,6 +46,23 @@ fn a_second_start_keeps_what_is_there() {
     }
     let eleven = yima.options().command().args(["sessions", "--count", "11"]).output().expect("yima can be run");
     assert!(!eleven.status.success() && String::from_utf8_lossy(&eleven.stderr).contains("--count"));
+}
+
+#[test]
+fn nothing_in_the_data_directory_is_anybody_else_s() {
+    fn walk(path: &Path, seen: &mut usize) {
+        let found = fs::symlink_metadata(path).expect("it is there");
+        assert_eq!(found.permissions().mode() & 0o077, 0, "{}", path.display());
+        *seen += 1;
+        if found.is_dir() {
+            fs::read_dir(path).expect("a directory").for_each(|entry| walk(&entry.expect("an entry").path(), seen));
+        }
+    }
+    let yima = Yima::start(Options::default());
+    yima.event(&yima.agency_token("lab-7"), &new_person().test("t-1", "negative", HOUR));
+    let mut seen = 0;
+    walk(&yima.data_dir(), &mut seen);
+    assert!(seen > 10, "{seen}");
 }
 
 #[test]

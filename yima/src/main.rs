@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use rustix::fs::Mode;
 
 use config::Role;
 use error::Failure;
@@ -98,6 +99,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Views, events and keys are nobody else's on this machine, whoever starts it and however.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let Cli { command, options } = Cli::parse();
     let done = match command {
         None => serve::run(&options, Role::Everything),
