@@ -226,6 +226,11 @@ fn a_stopped_process_is_backed_up_too_and_secrets_stay_secret() {
     let (person, lab) = (new_person(), yima.agency_token("lab-7"));
     let event = person.test("t-1", "positive", HOUR);
     yima.event(&lab, &event);
+    // What an editor and a crash leave behind is no key.
+    for other in [".pseudonym.key.swp", "seal.key.part"] {
+        fs::write(yima.data_dir().join("keys").join(other), b"x").expect("a file");
+    }
+    done(&backup(yima.options(), &yima.options().directory().join("of-running")));
     yima.kill9();
     let file = yima.options().directory().join("backup");
     done(&backup(yima.options(), &file));
@@ -243,6 +248,8 @@ fn a_stopped_process_is_backed_up_too_and_secrets_stay_secret() {
     for key in ["pseudonym.key", "seal.key", "issuer.p8", "demo-identity-provider.p8"] {
         assert_eq!(mode(fresh.data_dir().join("keys").join(key)), 0o600);
     }
+    let keys = fs::read_dir(fresh.data_dir().join("keys")).expect("keys").count();
+    assert_eq!(keys, 4, "keys, and nothing else");
     let restored = Yima::start(fresh);
     assert_eq!(restored.event(&lab, &event), "duplicate");
     assert_eq!(restored.shown(&restored.session_of(&person)).0, "red");

@@ -1,5 +1,6 @@
 //! The keys of a data directory: made at first start, read ever after, readable by their owner only.
 
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -19,6 +20,11 @@ const IDENTITY_PROVIDER: &str = "demo-identity-provider.p8";
 
 /// `iss` of the demo identity provider's tokens.
 pub const DEMO_ISSUER: &str = "yima-demo";
+
+/// Whether a file of that name is a key, and no hidden file of an editor's, nor what a crash left of one that was being made.
+pub fn is_key(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && !name.ends_with(".part") && !name.contains('/')
+}
 
 /// Where a data directory keeps its keys.
 pub struct KeyDir(PathBuf);
@@ -92,8 +98,7 @@ impl KeyDir {
         let read =
             || -> std::io::Result<Vec<PathBuf>> { fs::read_dir(&self.0)?.map(|entry| Ok(entry?.path())).collect() };
         let mut files = read().map_err(|e| Failure::file(&self.0, &e))?;
-        // What a crash left of one that was being made.
-        files.retain(|path| path.is_file() && path.extension().is_none_or(|extension| extension != "part"));
+        files.retain(|path| path.is_file() && path.file_name().and_then(OsStr::to_str).is_some_and(is_key));
         files.sort();
         Ok(files)
     }

@@ -17,7 +17,7 @@ use yima_store::embedded::EmbeddedStore;
 
 use crate::config::{Config, Role};
 use crate::error::Failure;
-use crate::keys::KeyDir;
+use crate::keys::{KeyDir, is_key};
 use crate::{Engine, Options};
 use format::{Block, Counts, Fault, Head, Reader, Writer};
 
@@ -108,6 +108,11 @@ fn copy(options: &Options, out: impl Write) -> Result<(Head, Counts), Fault> {
     make(&store, &options.data_dir, &config.region.name, out)
 }
 
+/// Whether a backup may have a file of that name: a key, or what the demo is made of.
+fn is_ours(name: &str) -> bool {
+    name == DEMO || name.strip_prefix("keys/").is_some_and(is_key)
+}
+
 /// Reads a backup to its end.
 fn check(input: &mut impl Read) -> Result<(Head, Counts), Fault> {
     let mut reader = Reader::new(input)?;
@@ -115,6 +120,7 @@ fn check(input: &mut impl Read) -> Result<(Head, Counts), Fault> {
     loop {
         match reader.next_block()? {
             Block::Head(found) => head = Some(found),
+            Block::File(name, _) if !is_ours(&name) => return Err(Fault::NotABackup),
             Block::File(..) | Block::Rows(_) => {}
             Block::End(counts) => return Ok((head.ok_or(Fault::NotABackup)?, counts)),
         }

@@ -12,7 +12,7 @@ use yima_store::embedded::{EmbeddedStore, SavedRow};
 use yima_store::fault_point;
 
 use super::format::{Block, Counts, Fault, Head, Reader};
-use super::{DEMO, STANDARD, embedded_only, sync_parent, tell};
+use super::{DEMO, STANDARD, embedded_only, is_ours, sync_parent, tell};
 use crate::Options;
 use crate::error::Failure;
 
@@ -162,8 +162,7 @@ impl<R: Read> Blocks<'_, R> {
     }
 
     fn write_file(&self, name: &str, content: &[u8]) -> Result<(), Fault> {
-        let key = name.strip_prefix("keys/").filter(|key| !key.starts_with('.') && !key.contains('/'));
-        if key.is_none() && name != DEMO {
+        if !is_ours(name) {
             return Err(Fault::NotABackup);
         }
         let path: PathBuf = self.part.join(name);
