@@ -17,6 +17,8 @@ pub struct Options {
     pub(crate) population: u64,
     pub(crate) command_line: Vec<String>,
     env: Vec<(String, String)>,
+    /// The data directory within ours.
+    data: String,
     /// Where it runs and listens, if not on this machine's own network.
     inside: Option<(Arc<Cluster>, usize)>,
     /// Where its data directory is mounted.
@@ -31,6 +33,7 @@ impl Default for Options {
             population: 10,
             command_line: Vec::new(),
             env: Vec::new(),
+            data: "data".to_owned(),
             inside: None,
             disk: None,
         };
@@ -75,6 +78,12 @@ impl Options {
         self
     }
 
+    /// A data directory of another name.
+    pub fn below(mut self, name: String) -> Self {
+        self.data = name;
+        self
+    }
+
     /// Rate limits that no test reaches. For tests that are about something else.
     pub fn unlimited(mut self) -> Self {
         for limit in [
@@ -95,7 +104,7 @@ impl Options {
 
     /// Where the instance keeps everything. It goes with the last clone of these options and the last instance.
     pub fn data_dir(&self) -> PathBuf {
-        self.directory.path().join("data")
+        self.directory.path().join(&self.data)
     }
 
     /// A secret of that name in the data directory.

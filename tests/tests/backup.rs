@@ -265,6 +265,17 @@ fn grows(file: &Path) {
 }
 
 #[test]
+fn a_data_directory_too_deep_for_a_socket_is_backed_up_when_it_is_stopped() {
+    let options = Options::default().below("deep".repeat(30));
+    let mut yima = Yima::start(options.clone());
+    let file = options.directory().join("backup");
+    assert!(yima.stderr().contains("no backup can be made while this process runs"), "{}", yima.stderr());
+    refused(&backup(&options, &file), &["another process"]);
+    yima.stop();
+    done(&backup(&options, &file));
+}
+
+#[test]
 fn a_backup_that_is_killed_is_none() {
     // It pauses in the middle of its first backup.
     let options = Options::default().population(MANY).env("FAULT_POINT", "row_backed_up:stop:60000");
