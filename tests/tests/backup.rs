@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::Mutex;
@@ -262,6 +263,18 @@ fn grows(file: &Path) {
         assert!(begun.elapsed().as_secs() < 60, "{} does not grow", file.display());
         thread::yield_now();
     }
+}
+
+#[test]
+fn where_a_backup_goes_nothing_else_is_written() {
+    let yima = Yima::start(Options::default());
+    let file = yima.options().directory().join("backup");
+    let theirs = file.with_extension("theirs");
+    fs::write(&theirs, b"theirs").expect("a file");
+    symlink(&theirs, file.with_extension("part")).expect("a link");
+    done(&backup(yima.options(), &file));
+    assert_eq!(fs::read(&theirs).expect("a file"), b"theirs");
+    assert!(fs::symlink_metadata(&file).expect("a backup").is_file());
 }
 
 #[test]

@@ -9,9 +9,10 @@ mod socket;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use yima_service::clock::now;
 use yima_store::embedded::EmbeddedStore;
 
@@ -72,14 +73,19 @@ fn to_file(options: &Options, path: &Path) -> Result<(Head, Counts), Failure> {
     part.push(".part");
     let part = PathBuf::from(part);
     let failed = |fault: Fault| fault.told(&format!("{}: the backup was not made", path.display()));
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&part);
+    let busy = |_| Failure::Usage(format!("{}: another backup is being written there", part.display()));
+    // One that was begun before and cut short, or what somebody else has put there. Held to the end, so that who finds it too is told.
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let stale = OpenOptions::new().read(true).custom_flags(flags).open(&part).ok();
+    stale.iter().try_for_each(File::try_lock).map_err(busy)?;
+    match fs::remove_file(&part) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Failure::file(&part, &e)),
+        _gone => {}
+    }
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
     let file = file.map_err(|e| Failure::file(&part, &e))?;
-    file.try_lock()
-        .map_err(|_| Failure::Usage(format!("{}: another backup is being written there", part.display())))?;
+    file.try_lock().map_err(busy)?;
     let written = || -> Result<_, Fault> {
-        // One that was begun before and cut short.
-        file.set_len(0)?;
-        file.set_permissions(fs::Permissions::from_mode(0o600))?;
         let mut out = BufWriter::with_capacity(1 << 20, &file);
         let made = copy(options, &mut out)?;
         out.flush()?;
