@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use rustix::process::geteuid;
 use serde_json::Value;
 use yima_schema::derive::derive;
 use yima_schema::rules::Rules;
@@ -210,6 +211,13 @@ fn a_backup_that_is_not_whole_restores_nothing() {
     refuses(&newer, &["format 2", "format 1"]);
 
     fs::create_dir(fresh.data_dir()).expect("a directory");
+    if geteuid().is_root() {
+        let owned_by = |uid| chown(fresh.data_dir(), Some(uid), None).expect("root may");
+        owned_by(12_345);
+        refused(&restore(&fresh, &file), &["sudo -u '#12345'"]);
+        owned_by(0);
+    }
+    fs::create_dir(fresh.data_dir().join("lost+found")).expect("a directory");
     fs::write(fresh.data_dir().join("mine"), b"x").expect("a file");
     refused(&restore(&fresh, &file), &["not empty", "mine"]);
     fs::remove_file(fresh.data_dir().join("mine")).expect("a file");

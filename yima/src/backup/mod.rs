@@ -9,7 +9,7 @@ mod socket;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -63,6 +63,16 @@ fn embedded_only(options: &Options) -> Result<(), Failure> {
     }
 }
 
+/// That we are the data directory's owner, if it is there: what another user, also root, makes in it could not be used by whoever it is for.
+fn as_owner(data_dir: &Path) -> Result<(), Failure> {
+    let Ok(found) = fs::metadata(data_dir) else { return Ok(()) };
+    let (owner, path) = (found.uid(), data_dir.display());
+    if owner == rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!("{path}: belongs to user {owner}: run this as that user, with sudo -u '#{owner}'")))
+}
+
 /// Under a name of its own until it is whole and on disk.
 fn to_file(options: &Options, path: &Path) -> Result<(Head, Counts), Failure> {
     let exists = || Failure::Usage(format!("{}: exists; name a file that does not", path.display()));
@@ -107,6 +117,7 @@ fn copy(options: &Options, out: impl Write) -> Result<(Head, Counts), Fault> {
     if !directory.is_dir() {
         return Err(Failure::Usage(format!("{}: there is no embedded store", options.data_dir.display())).into());
     }
+    as_owner(&options.data_dir)?;
     let settings = config.embedded(&KeyDir::of(&options.data_dir).pseudonyms()?);
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let _within = runtime.enter();

@@ -12,7 +12,7 @@ use yima_store::embedded::{EmbeddedStore, SavedRow};
 use yima_store::fault_point;
 
 use super::format::{Block, Counts, Fault, Head, Reader};
-use super::{DEMO, STANDARD, embedded_only, is_ours, sync_parent, tell};
+use super::{DEMO, STANDARD, as_owner, embedded_only, is_ours, sync_parent, tell};
 use crate::Options;
 use crate::error::Failure;
 
@@ -31,6 +31,7 @@ pub fn unfinished(data_dir: &Path) -> bool {
 /// Nothing was restored, and the data directory is as it was.
 pub fn restore(options: &Options, path: &Path) -> Result<(), Failure> {
     embedded_only(options)?;
+    as_owner(&options.data_dir)?;
     let restored = if path.as_os_str() == STANDARD {
         into(&options.data_dir, io::stdin().lock())
     } else {
@@ -66,8 +67,9 @@ fn fill(data_dir: &Path, input: impl Read) -> Result<(Head, Counts, u16), Fault>
     if unfinished(data_dir) {
         remove(data_dir)?;
     }
-    if let Some(found) = fs::read_dir(data_dir)?.next() {
-        let found = found?.file_name();
+    let names: Vec<_> = fs::read_dir(data_dir)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
+    // A file system's own, where the data directory is its root.
+    if let Some(found) = names.iter().find(|name| *name != "lost+found") {
         return Err(Failure::Usage(format!(
             "the data directory is not empty ({} is there): choose another --data-dir, or move away what is in this one",
             found.display()
