@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
@@ -15,6 +15,9 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::{Options, Reply};
+
+/// Since 1970.
+const Y2020: Duration = Duration::from_secs(1_577_836_800);
 
 /// The two files of a port.
 #[derive(Clone)]
@@ -41,9 +44,22 @@ impl CertificateFiles {
     /// # Panics
     /// When the directory cannot be written.
     pub fn replace(&self, last_year: i32) {
+        self.replace_from(Y2020, last_year);
+    }
+
+    /// Puts others in their place, which are valid only after that time.
+    ///
+    /// # Panics
+    /// When the directory cannot be written.
+    pub fn replace_in(&self, wait: Duration, last_year: i32) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+        self.replace_from(now + wait, last_year);
+    }
+
+    fn replace_from(&self, begins: Duration, last_year: i32) {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).expect("an address can be certified");
-        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_before = date_time_ymd(1970, 1, 1) + begins;
         params.not_after = date_time_ymd(last_year, 12, 31);
         let cert = params.self_signed(&key).expect("a certificate");
         fs::write(&self.cert, cert.pem()).expect("the directory can be written");

@@ -82,6 +82,25 @@ fn a_journey_goes_on_while_the_certificate_is_replaced() {
 }
 
 #[test]
+fn a_certificate_that_is_not_valid_now_does_not_replace_one_that_is() {
+    let (files, options) = with_tls(LAST_YEAR);
+    let yima = Yima::start(options);
+    let (read, valid) = (yima.read_url(), files.certificate());
+    let refused = || yima.metric("tls_reloads_total", &[r#"outcome="refused""#, r#"service="read-api""#]);
+    files.replace(2021);
+    wait_for("a refusal", || refused() == 1.0);
+    assert!(Secure::connect(&read, &valid, &[]).is_ok() && yima.stderr().contains("is not valid now"));
+
+    // One of the future waits for its time.
+    files.replace_in(Duration::from_secs(15), LAST_YEAR);
+    let next = files.certificate();
+    wait_for("another refusal", || refused() == 2.0);
+    assert!(Secure::connect(&read, &valid, &[]).is_ok());
+    wait_for("its time", || Secure::connect(&read, &next, &[]).is_ok());
+    assert_eq!(refused(), 2.0, "it was refused once, however often it was looked at");
+}
+
+#[test]
 fn files_that_cannot_be_used_refuse_the_start_and_are_named() {
     let (files, options) = with_tls(LAST_YEAR);
     let key = std::fs::read(&files.key).expect("a key");

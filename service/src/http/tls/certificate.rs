@@ -36,6 +36,14 @@ struct Pair {
     ends: Time,
 }
 
+/// What became of files that changed.
+enum Taken {
+    /// They are shown, or never will be.
+    Judged,
+    /// They may be at a later look: their time comes, or that of the shown ones ends.
+    Waits,
+}
+
 /// Both files, as they were at one look.
 struct Files {
     cert: PemFile,
@@ -54,12 +62,12 @@ impl Certificate {
     }
 
     /// Looks at the files again and again. What has changed is taken once it is the same at two looks, since two files are not replaced at
-    /// once. A pair that cannot be used changes nothing.
+    /// once. A pair that cannot be used changes nothing. One that is not valid now waits as long as the shown one is.
     pub(super) async fn watch(self: Arc<Self>) {
         let ends = metrics::gauge!("tls_certificate_expires_seconds", "service" => self.service);
         // From the start, so that the first of each is seen to be one more.
         ["taken", "refused"].iter().for_each(|outcome| self.reloads(outcome).increment(0));
-        let (mut judged, mut changed) = (self.loaded.clone(), None);
+        let (mut judged, mut changed, mut waiting) = (self.loaded.clone(), None, None);
         let mut ticks = tokio::time::interval(EVERY);
         loop {
             ticks.tick().await;
@@ -69,15 +77,25 @@ impl Certificate {
             let Ok(files) = tokio::task::spawn_blocking(move || Files::read(&config)).await else { return };
             let seen = files.seen();
             if seen != judged && changed.as_ref() == Some(&seen) {
-                self.take(&files);
-                judged = seen.clone();
+                match self.take(&files, waiting.as_ref() == Some(&seen)) {
+                    Taken::Judged => judged = seen.clone(),
+                    Taken::Waits => waiting = Some(seen.clone()),
+                }
             }
             changed = Some(seen);
         }
     }
 
-    fn take(&self, files: &Files) {
+    fn take(&self, files: &Files, is_known: bool) -> Taken {
         match files.pair() {
+            Ok(pair) if !pair.is_valid(now()) && self.pair.load().is_valid(now()) => {
+                if !is_known {
+                    let (begins, ends) = (pair.begins, pair.ends);
+                    tracing::error!(service = self.service, %begins, %ends, "the new certificate is not valid now; the old one stays");
+                    self.reloads("refused").increment(1);
+                }
+                return Taken::Waits;
+            }
             Ok(pair) => {
                 pair.warn(self.service);
                 tracing::info!(service = self.service, ends = %pair.ends, "a new certificate is shown to new connections");
@@ -89,6 +107,7 @@ impl Certificate {
                 self.reloads("refused").increment(1);
             }
         }
+        Taken::Judged
     }
 
     fn reloads(&self, outcome: &'static str) -> Counter {
@@ -136,6 +155,10 @@ impl Files {
 }
 
 impl Pair {
+    fn is_valid(&self, at: Time) -> bool {
+        self.begins <= at && at < self.ends
+    }
+
     /// Clients will not believe it, but no certificate is no better.
     fn warn(&self, service: &'static str) {
         let (begins, ends) = (self.begins, self.ends);
