@@ -43,6 +43,7 @@ pub fn shared() -> &'static Shared {
             log: "off".to_owned(),
             otlp_endpoint: Some(format!("http://{address}/v1/traces")),
             sample_rate: 0.0,
+            trust_traceparent: true,
             ..TelemetryConfig::default()
         };
         // The hook of production hides the message of a failing assertion.

@@ -77,12 +77,13 @@ impl Collector {
         Self { endpoint, received, _runtime: runtime }
     }
 
-    /// The settings of a process that sends here, as variables: soon, and of its own accord nothing.
-    pub fn env<'a>(&'a self, service: &'a str) -> [(&'static str, &'a str); 4] {
+    /// The settings of a process that sends here, as variables: soon, what callers ask for and of its own accord nothing.
+    pub fn env<'a>(&'a self, service: &'a str) -> [(&'static str, &'a str); 5] {
         [
             ("YIMA_TELEMETRY__OTLP_ENDPOINT", &self.endpoint),
             ("YIMA_TELEMETRY__SERVICE_NAME", service),
             ("YIMA_TELEMETRY__SAMPLE_RATE", "0"),
+            ("YIMA_TELEMETRY__TRUST_TRACEPARENT", "true"),
             ("OTEL_BSP_SCHEDULE_DELAY", "50"),
         ]
     }

@@ -9,6 +9,8 @@ use yima_schema::time::HOUR;
 use yima_tests::{Collected, Collector, Options, Person, Reply, Yima, ago, new_person};
 
 const CALLER: [u8; 8] = [0xca; 8];
+/// What a client may write beside its `traceparent`.
+const STATE: (&str, &str) = ("tracestate", "phone=private-state");
 
 fn traceparent(trace: [u8; 16], sampled: bool) -> String {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -18,7 +20,7 @@ fn traceparent(trace: [u8; 16], sampled: bool) -> String {
 /// Reads a display within a trace.
 fn display(reader: &Yima, session: &str, trace: [u8; 16], sampled: bool) -> Reply {
     let (bearer, parent) = (format!("Bearer {session}"), traceparent(trace, sampled));
-    let headers = [("authorization", bearer.as_str()), ("traceparent", &parent)];
+    let headers = [("authorization", bearer.as_str()), ("traceparent", &parent), STATE];
     let reply = reader.http().send("GET", &format!("{}/v1/display", reader.read_url()), &headers, None).unwrap();
     assert_eq!(reply.status, 200, "{}", reply.text());
     reply
@@ -83,8 +85,8 @@ pub(crate) const CQL: Asked = Asked {
 fn event_is_followed(collector: &Collector, writer: &Yima, person: &Person, agency: &str, asked: &Asked) {
     let trace: [u8; 16] = rand::random();
     let (bearer, parent) = (format!("Bearer {agency}"), traceparent(trace, true));
-    let headers =
-        [("authorization", bearer.as_str()), ("content-type", "application/json"), ("traceparent", parent.as_str())];
+    let json = ("content-type", "application/json");
+    let headers = [("authorization", bearer.as_str()), json, ("traceparent", parent.as_str()), STATE];
     let event = person.test("private-event-id", "positive", HOUR).to_string();
     let url = format!("{}/v1/events", writer.writer_url());
     let reply = writer.http().send("POST", &url, &headers, Some(event.as_bytes())).unwrap();
@@ -125,7 +127,7 @@ fn nothing_private_came(collector: &Collector, options: &Options, person: &Perso
     let bytes = collector.bytes();
     let came = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
     assert!(came(b"/v1/events") && came(b"/v1/display"), "the search itself finds what is there");
-    let texts = [&person.document, "private-event-id", "Private Name", "lab-7", "positive", &hex];
+    let texts = [&person.document, "private-event-id", "Private Name", "lab-7", "positive", &hex, "private-state"];
     for private in texts.iter().copied().chain(tokens.iter().copied()) {
         assert!(!came(private.as_bytes()), "{private} was sent");
     }
@@ -170,31 +172,34 @@ pub(crate) fn journey(collector: &Collector, options: &Options, writer: &Yima, r
     nothing_private_came(collector, options, &person, &[&sessions[0], &sessions[1], &agency]);
 }
 
-fn start(collector: &Collector, sample_rate: &str) -> Yima {
+fn options(collector: &Collector) -> Options {
     let variables = collector.env("yima").into_iter();
-    let options = variables.fold(Options::default().unlimited(), |options, (name, value)| options.env(name, value));
-    Yima::start(options.env("YIMA_TELEMETRY__SAMPLE_RATE", sample_rate))
+    variables.fold(Options::default().unlimited(), |options, (name, value)| options.env(name, value))
 }
 
 #[test]
 fn an_event_and_a_read_can_be_followed_in_one_process() {
     let collector = Collector::start();
-    let yima = start(&collector, "0");
+    let yima = Yima::start(options(&collector));
     journey(&collector, yima.options(), &yima, &yima, &FJALL);
 }
 
 #[test]
-fn a_share_of_what_nobody_asked_to_trace_is_traced() {
+fn a_share_is_traced_whatever_strangers_ask_for() {
     let collector = Collector::start();
-    let yima = start(&collector, "0.5");
+    let options = options(&collector).env("YIMA_TELEMETRY__TRUST_TRACEPARENT", "false");
+    let yima = Yima::start(options.env("YIMA_TELEMETRY__SAMPLE_RATE", "0.5"));
     let session = yima.session_of(&new_person());
     let displays = |spans: &[Collected]| spans.iter().filter(|one| one.span.name == "GET /v1/display").count();
-    for _ in 0..200 {
-        assert_eq!(yima.display_now(&session).status, 200);
+    let asked: [u8; 16] = rand::random();
+    for n in 0..200 {
+        display(&yima, &session, asked, n % 2 == 0);
     }
     // That all of 200 are traced, or fewer than 50, happens less often than once in 10^12.
     collector.wait_for("50 traced displays", |spans| (displays(spans) >= 50).then_some(()));
     let mut yima = yima;
     assert!(yima.stop().success());
-    assert!(displays(&collector.spans()) < 200, "those that chance did not choose");
+    let spans = collector.spans();
+    assert!(displays(&spans) < 200, "those that chance did not choose");
+    assert!(spans.iter().all(|one| one.span.trace_id != asked), "a stranger's trace");
 }

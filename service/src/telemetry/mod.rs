@@ -37,6 +37,9 @@ pub struct TelemetryConfig {
     /// The share of requests that are traced although their caller did not ask for it. 0 to 1, default 0.001. Without `otlp_endpoint` it
     /// means nothing.
     pub sample_rate: f64,
+    /// Whether a caller's `traceparent` says that a request is traced, and of which trace it is. Default false: whoever can send a request
+    /// could have it traced. For ports that only a gateway reaches which traces by itself and drops the public's.
+    pub trust_traceparent: bool,
 }
 
 impl Default for TelemetryConfig {
@@ -47,6 +50,7 @@ impl Default for TelemetryConfig {
             log_format: LogFormat::Text,
             otlp_endpoint: None,
             sample_rate: 0.001,
+            trust_traceparent: false,
         }
     }
 }
@@ -100,7 +104,7 @@ pub fn init(config: &TelemetryConfig) -> Result<Telemetry, TelemetryFault> {
     subscriber.try_init().map_err(|_| TelemetryFault::Twice)?;
     log_panics();
     let metrics = Metrics::install().map_err(|_| TelemetryFault::Twice)?;
-    let sampling = Sampling::new(if provider.is_some() { Some(config.sample_rate) } else { None });
+    let sampling = Sampling::new(provider.is_some().then_some(config.sample_rate), config.trust_traceparent);
     Ok(Telemetry { metrics, sampling, provider })
 }
 

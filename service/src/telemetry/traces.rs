@@ -82,11 +82,9 @@ impl ShouldSample for Requests {
         _: &[KeyValue],
         _: &[Link],
     ) -> SamplingResult {
-        let parent = parent.map(|context| context.span().span_context().clone());
-        let below = parent.as_ref().is_some_and(opentelemetry::trace::SpanContext::is_sampled);
+        let below = parent.is_some_and(|context| context.span().span_context().is_sampled());
         let begins = matches!(kind, SpanKind::Server | SpanKind::Consumer);
         let decision = if below || begins { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop };
-        let trace_state = parent.map_or_else(TraceState::default, |parent| parent.trace_state().clone());
-        SamplingResult { decision, attributes: Vec::new(), trace_state }
+        SamplingResult { decision, attributes: Vec::new(), trace_state: TraceState::default() }
     }
 }
