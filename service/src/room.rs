@@ -23,19 +23,21 @@ impl Room {
         self.is_low.load(Ordering::Relaxed)
     }
 
-    /// Looks, sets the gauges `data_dir_free_bytes` and `data_dir_total_bytes`, and logs when it has become too little or enough again. To be
-    /// called about once a second.
+    /// That the file system does not answer: what is known of it does not change.
+    pub fn no_answer(&self) {
+        metrics::gauge!("data_dir_free_bytes").set(f64::NAN);
+    }
+
+    /// Looks, sets the gauges `data_dir_free_bytes`, `data_dir_total_bytes` and `data_dir_room_low`, and logs when it has become too little or
+    /// enough again. To be called about once a second; may block for as long as the file system does.
     pub fn look(&self) {
-        let Ok(found) = rustix::fs::statvfs(&self.path) else {
-            // A file system that does not answer: what is known of it does not change.
-            metrics::gauge!("data_dir_free_bytes").set(f64::NAN);
-            return;
-        };
+        let Ok(found) = rustix::fs::statvfs(&self.path) else { return self.no_answer() };
         // Not what is kept back for root.
         let free = found.f_bavail.saturating_mul(found.f_frsize);
         metrics::gauge!("data_dir_free_bytes").set(free as f64);
         metrics::gauge!("data_dir_total_bytes").set(found.f_blocks.saturating_mul(found.f_frsize) as f64);
         let (is_low, min_free) = (free < self.min_free, self.min_free);
+        metrics::gauge!("data_dir_room_low").set(u8::from(is_low));
         if self.is_low.swap(is_low, Ordering::Relaxed) == is_low {
             return;
         }

@@ -60,6 +60,7 @@ fn with_little_room_events_are_refused_and_taken_again_later() {
     let late = person.test("t-2", "positive", HOUR);
     until(|| yima.metric("data_dir_free_bytes", &[]) < 64.0 * MIB as f64);
     until(|| ready(&yima)["degraded"] == json!(["disk"]));
+    assert_eq!(yima.metric("data_dir_room_low", &[]), 1.0);
     let refused = send(&yima, &lab, &late);
     problem(&refused, 503, "no-room");
     assert_eq!(refused.header("retry-after"), "30");
@@ -73,6 +74,7 @@ fn with_little_room_events_are_refused_and_taken_again_later() {
 
     disk.empty();
     until(|| ready(&yima)["degraded"].is_null());
+    assert_eq!(yima.metric("data_dir_room_low", &[]), 0.0);
     assert_eq!(yima.event(&lab, &late), "accepted", "it was taken when it was refused");
     assert_eq!(yima.shown(&session).0, "red");
     let log = yima.stderr();

@@ -17,7 +17,7 @@ use crate::fold::Folder;
 /// See the module.
 pub struct App {
     pub(crate) folder: Arc<Folder>,
-    pub(crate) room: Option<Arc<Room>>,
+    pub(crate) room: Arc<Room>,
     pub(crate) pseudonyms: PseudonymKey,
     pub(crate) identity_provider: Verifier,
     pub(crate) events: RateLimiter,
@@ -29,10 +29,10 @@ pub struct App {
 }
 
 impl App {
-    /// Wires the service over a folder. `room`: where the store keeps its data, if that is on this machine. Folds run as tasks of `lifecycle`, so that what was begun is finished.
+    /// Wires the service over a folder. `room`: where the store keeps its data, never low if that is elsewhere. Folds run as tasks of `lifecycle`, so that what was begun is finished.
     pub fn new(
         folder: Arc<Folder>,
-        room: Option<Arc<Room>>,
+        room: Arc<Room>,
         pseudonyms: PseudonymKey,
         identity_provider: Verifier,
         config: WriterConfig,

@@ -14,6 +14,7 @@ mod racing;
 mod refusals;
 mod regions;
 mod restored;
+mod room;
 mod secured;
 mod streams;
 mod traces;

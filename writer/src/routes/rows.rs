@@ -134,7 +134,7 @@ async fn read_and_commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, In
     if events.is_empty() {
         return answers;
     }
-    if app.room.as_ref().is_some_and(|room| room.is_low()) {
+    if app.room.is_low() {
         for at in waiting {
             (answers[at].status, answers[at].problem) = (Status::Rejected, Some(no_room()));
         }

@@ -132,7 +132,12 @@ async fn start(
         can_wait,
     };
     let store = plan.open(opening).await?;
-    let room = Arc::new(Room::new(options.data_dir.clone(), config.store.min_free_bytes));
+    let min_free = match &store {
+        Store::Embedded(_) => config.store.min_free_bytes,
+        // The database has its own disks.
+        Store::Cql(_) | Store::Later(_) => 0,
+    };
+    let room = Arc::new(Room::new(options.data_dir.clone(), min_free));
     let process =
         Process { role, population, options, config, rules, telemetry, lifecycle, load, keys, pseudonyms, store, room };
 

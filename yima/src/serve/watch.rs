@@ -11,6 +11,8 @@ use yima_store::embedded::EmbeddedStore;
 use crate::store::Store;
 
 const EVERY: Duration = Duration::from_secs(1);
+/// A file system that has not answered for so long does not.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Watches until the soft stop.
 pub(super) fn watch(room: &Arc<Room>, store: &Store, lifecycle: &Lifecycle) {
@@ -21,10 +23,19 @@ pub(super) fn watch(room: &Arc<Room>, store: &Store, lifecycle: &Lifecycle) {
     let (room, readiness, soft) = (Arc::clone(room), lifecycle.readiness().clone(), lifecycle.soft().clone());
     lifecycle.spawn("watch", async move {
         let mut jumps = Jumps::new(now(), Instant::now());
+        let look = || {
+            let room = Arc::clone(&room);
+            (tokio::task::spawn_blocking(move || room.look()), Instant::now())
+        };
+        let (mut looking, mut since) = look();
         let mut ticks = tokio::time::interval(EVERY);
         while soft.run_until_cancelled(ticks.tick()).await.is_some() {
             jumps.look(now(), Instant::now());
-            room.look();
+            if looking.is_finished() {
+                (looking, since) = look();
+            } else if since.elapsed() > PATIENCE {
+                room.no_answer();
+            }
             readiness.degrade("disk", room.is_low());
             if let Some(store) = &embedded {
                 let takes_writes = store.takes_writes();

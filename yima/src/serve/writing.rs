@@ -48,10 +48,7 @@ impl Writing {
         writer_tasks(process, &folder);
         let app = App::new(
             folder.clone(),
-            match store {
-                Store::Embedded(_) => Some(process.room.clone()),
-                Store::Cql(_) | Store::Later(_) => None,
-            },
+            process.room.clone(),
             pseudonyms.clone(),
             verifier,
             config.writer.clone(),
