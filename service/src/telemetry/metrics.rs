@@ -6,6 +6,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use parking_lot::Mutex;
 
 use super::process;
+use crate::clock::now;
 
 /// Upper bounds of every histogram of seconds: 100 µs to 10 s.
 const SECONDS: [f64; 16] =
@@ -26,6 +27,8 @@ impl Metrics {
         let builder =
             PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?;
         let metrics = Self { handle: builder.install_recorder()?, gather: Arc::default() };
+        metrics::gauge!("build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
+        metrics::gauge!("process_start_time_seconds").set(now().as_millis() as f64 / 1_000.0);
         metrics.before_scrape(process::record);
         Ok(metrics)
     }
