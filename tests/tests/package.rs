@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use tempfile::TempDir;
-use yima_tests::Options;
+use yima_tests::{Options, Yima};
 
-const UNITS: [&str; 3] = ["yima.service", "yima-read-api.service", "yima-writer.service"];
+const UNITS: [&str; 4] = ["yima.service", "yima-backup.service", "yima-read-api.service", "yima-writer.service"];
 /// What `systemd-analyze security` may say at most, in tenths; it says 1.4. Without the settings in common it says 9.6.
 const EXPOSURE: &str = "15";
 const SOON: Duration = Duration::from_secs(60);
@@ -125,6 +125,8 @@ fn it_has_what_a_machine_needs_and_all_of_it_is_root_s() {
         "-rwxr-xr-x root/root ./usr/bin/yima",
         "-rw-r--r-- root/root ./etc/yima/yima.toml",
         "-rw-r--r-- root/root ./usr/lib/systemd/system/yima.service",
+        "-rw-r--r-- root/root ./usr/lib/systemd/system/yima-backup.service",
+        "-rw-r--r-- root/root ./usr/lib/systemd/system/yima-backup.timer",
         "-rw-r--r-- root/root ./usr/lib/systemd/system/yima-read-api.service",
         "-rw-r--r-- root/root ./usr/lib/systemd/system/yima-writer.service",
         "-rw-r--r-- root/root ./usr/share/doc/yima/copyright",
@@ -164,14 +166,44 @@ fn units() -> TempDir {
 #[test]
 fn the_units_are_valid_and_shut_in() {
     let directory = units();
-    for unit in UNITS.map(|unit| directory.path().join(unit)) {
-        let said = output(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit));
+    let verify = |unit: &Path| {
+        let said = output(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(unit));
         assert_eq!(said, "", "{}", unit.display());
+    };
+    verify(&directory.path().join("yima-backup.timer"));
+    for unit in UNITS.map(|unit| directory.path().join(unit)) {
+        verify(&unit);
         let threshold = format!("--threshold={EXPOSURE}");
         output(
             Command::new("systemd-analyze").args(["security", "--offline=true", "--no-pager", &threshold]).arg(unit),
         );
     }
+}
+
+#[test]
+fn the_backup_s_unit_makes_one_and_keeps_the_last_24() {
+    let yima = Yima::start(Options::default());
+    let backups = yima.options().directory().join("backups");
+    fs::create_dir(&backups).expect("a directory");
+    for hour in 0..30 {
+        fs::write(backups.join(format!("yima-20260101T{hour:02}0000Z")), b"").expect("a file");
+    }
+    fs::write(backups.join("yima-20260101T000000Z.part"), b"").expect("a file");
+    let unit = fs::read_to_string(deploy("systemd/yima-backup.service")).expect("a unit");
+    let program = yima.options().command().get_program().to_str().expect("a path in UTF-8").to_owned();
+    let (data, to) = (yima.data_dir().display().to_string(), backups.display().to_string());
+    let here = [("/usr/bin/yima", program.as_str()), ("/var/lib/yima", &data), ("/var/backups/yima", &to)];
+    let here = here.into_iter().chain([(" --config /etc/yima/yima.toml", ""), ("$$", "$"), ("%%", "%")]);
+    let unit = here.fold(unit, |unit, (there, here)| unit.replace(there, here));
+    for command in unit.lines().filter_map(|line| line.strip_prefix("ExecStart")?.split_once('=')) {
+        output(Command::new("sh").args(["-c", command.1]));
+    }
+    let mut left: Vec<PathBuf> =
+        fs::read_dir(&backups).expect("a directory").map(|e| e.expect("a file").path()).collect();
+    left.sort();
+    assert_eq!(left.len(), 24, "{left:?}");
+    assert!(left[0].ends_with("yima-20260101T070000Z"), "{left:?}");
+    assert!(fs::read(&left[23]).expect("a backup").starts_with(b"yimaback"), "{left:?}");
 }
 
 /// The calls of a set, and of those that it names.
