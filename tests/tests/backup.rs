@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{chown, symlink};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::Mutex;
@@ -20,6 +21,7 @@ use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use yima_store::{EventReader, ViewReader, WriterStore};
 use yima_tests::{Options, Person, Reply, Yima, new_person};
 
+use crate::dashboard;
 use crate::start_stop::refuses;
 
 /// More than what fits into pipes and buffers.
@@ -283,6 +285,28 @@ fn where_a_backup_goes_nothing_else_is_written() {
     done(&backup(yima.options(), &file));
     assert_eq!(fs::read(&theirs).expect("a file"), b"theirs");
     assert!(fs::symlink_metadata(&file).expect("a backup").is_file());
+}
+
+#[test]
+fn a_backup_counts_when_its_receiver_has_it() {
+    let yima = Yima::start(Options::default());
+    let as_of = || yima.metric("backup_as_of_seconds", &[]);
+    let exported = dashboard::exported(&yima);
+    assert!(exported.contains("backup_as_of_seconds") && as_of() == 0.0, "none since the start");
+    // Whoever takes the last byte and dies before it is on a disk.
+    let mut stream = UnixStream::connect(yima.data_dir().join("backup.sock")).expect("a socket");
+    stream.read_to_end(&mut Vec::new()).expect("all of it");
+    drop(stream);
+    let begun = yima_tests::now().as_millis() / 1000;
+    while !yima.stderr().contains("a backup was not handed out whole") {
+        thread::yield_now();
+    }
+    assert_eq!(as_of(), 0.0);
+    done(&backup(yima.options(), &yima.options().directory().join("backup")));
+    while !yima.stderr().contains("a backup was handed out") {
+        thread::yield_now();
+    }
+    assert!(as_of() >= begun as f64, "{}", as_of());
 }
 
 #[test]

@@ -40,7 +40,8 @@ pub fn backup(options: &Options, path: &Path) -> Result<(), Failure> {
         return Err(Failure::RestoreUnfinished(options.data_dir.clone()));
     }
     let made = if path.as_os_str() == STANDARD {
-        copy(options, io::stdout().lock()).map_err(|fault| fault.told("the backup was not made"))?
+        copy(options, io::stdout().lock(), |mut out| out.flush())
+            .map_err(|fault| fault.told("the backup was not made"))?
     } else {
         to_file(options, path)?
     };
@@ -95,22 +96,26 @@ fn to_file(options: &Options, path: &Path) -> Result<(Head, Counts), Failure> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
     let file = file.map_err(|e| Failure::file(&part, &e))?;
     file.try_lock().map_err(busy)?;
-    let written = || -> Result<_, Fault> {
-        let mut out = BufWriter::with_capacity(1 << 20, &file);
-        let made = copy(options, &mut out)?;
+    let written = copy(options, BufWriter::with_capacity(1 << 20, &file), |mut out| {
         out.flush()?;
         file.sync_all()?;
         fs::rename(&part, path)?;
-        sync_parent(path)?;
-        Ok(made)
-    };
-    written().inspect_err(|_| drop(fs::remove_file(&part))).map_err(failed)
+        sync_parent(path)
+    });
+    written.inspect_err(|_| drop(fs::remove_file(&part))).map_err(failed)
 }
 
-/// Copies a whole backup to `out`, from the process that has the store open, or made here.
-fn copy(options: &Options, out: impl Write) -> Result<(Head, Counts), Fault> {
+/// Copies a whole backup to `out`, from the process that has the store open, or made here, and has it kept.
+fn copy<W: Write>(
+    options: &Options,
+    mut out: W,
+    keep: impl FnOnce(W) -> io::Result<()>,
+) -> Result<(Head, Counts), Fault> {
     if let Some(stream) = socket::ask(&options.data_dir)? {
-        return check(&mut Tee { input: BufReader::with_capacity(1 << 20, stream), out });
+        let made = check(&mut Tee { input: BufReader::with_capacity(1 << 20, &stream), out: &mut out })?;
+        keep(out)?;
+        socket::kept(&stream);
+        return Ok(made);
     }
     let config = Config::load(options.config.as_deref(), Role::Everything)?;
     let directory = options.data_dir.join("store");
@@ -122,7 +127,9 @@ fn copy(options: &Options, out: impl Write) -> Result<(Head, Counts), Fault> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let _within = runtime.enter();
     let store = EmbeddedStore::open(&directory, settings)?;
-    make(&store, &options.data_dir, &config.region.name, out)
+    let made = make(&store, &options.data_dir, &config.region.name, &mut out)?;
+    keep(out)?;
+    Ok(made)
 }
 
 /// Whether a backup may have a file of that name: a key, or what the demo is made of.

@@ -1,10 +1,11 @@
-//! `backup.sock` in the data directory: whoever connects, being the process' own user or root, is sent a backup. There is no request.
+//! `backup.sock` in the data directory: whoever connects, being the process' own user or root, is sent a backup. There is no request; a byte comes back when the
+//! receiver has it whole and safe.
 //!
 //! Not a route of the admin port: that asks for no token, and a backup has every key in it.
 
 use std::fs;
-use std::io::BufWriter;
 use std::io::ErrorKind::{ConnectionRefused, InvalidInput, NotFound};
+use std::io::{BufWriter, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -21,6 +22,8 @@ use super::make;
 const SOCKET: &str = "backup.sock";
 /// A receiver that takes nothing for so long is given up, since the store keeps what a backup under way may still read.
 const STALLED: Duration = Duration::from_secs(60);
+/// For what a receiver does with the whole of it, which is to wait for its disk.
+const KEEPING: Duration = Duration::from_secs(600);
 
 /// The beginning of a backup, if a process has the store of that data directory open.
 pub(super) fn ask(data_dir: &Path) -> Result<Option<UnixStream>, Fault> {
@@ -33,9 +36,16 @@ pub(super) fn ask(data_dir: &Path) -> Result<Option<UnixStream>, Fault> {
     }
 }
 
+/// Says that the backup is kept. Nobody may be listening any more.
+pub(super) fn kept(mut stream: &UnixStream) {
+    let _ = stream.write_all(b".");
+}
+
 /// Hands out backups, one after the other, until the soft stop, which ends one that is under way. To be called by the process that has the
 /// store open.
 pub fn serve(store: &Arc<EmbeddedStore>, data_dir: &Path, region: &str, lifecycle: &Lifecycle) {
+    // None since the start.
+    metrics::gauge!("backup_as_of_seconds").set(0);
     let path = data_dir.join(SOCKET);
     // What a process that was killed left behind; the store's lock says that there is no other.
     let _ = fs::remove_file(&path);
@@ -90,7 +100,11 @@ impl Backups {
         let send = || {
             stream.set_nonblocking(false)?;
             stream.set_write_timeout(Some(STALLED))?;
-            make(&self.store, &self.data_dir, &self.region, BufWriter::with_capacity(1 << 18, stream))
+            let made = make(&self.store, &self.data_dir, &self.region, BufWriter::with_capacity(1 << 18, &stream))?;
+            stream.shutdown(Shutdown::Write)?;
+            stream.set_read_timeout(Some(KEEPING))?;
+            (&stream).read_exact(&mut [0])?;
+            Ok(made)
         };
         let sent: Result<_, Fault> = send();
         match sent {
