@@ -122,6 +122,16 @@ impl Lifecycle {
         });
     }
 
+    /// The same for a task without an end of its own, which the soft stop ends wherever it waits.
+    pub fn spawn_until_stop(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.spawn(name, until(self.soft.clone(), task));
+    }
+
+    /// The same for a task without an end of its own that the process cannot do without.
+    pub fn spawn_critical_until_stop(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.spawn_critical(name, until(self.soft.clone(), task));
+    }
+
     /// Stops as the first signal does.
     pub fn stop(&self) {
         self.asked.cancel();
@@ -177,6 +187,10 @@ impl Lifecycle {
     }
 }
 
+async fn until(stop: CancellationToken, task: impl Future<Output = ()>) {
+    stop.run_until_cancelled_owned(task).await;
+}
+
 fn tell(manager: &[NotifyState<'_>]) {
     if let Err(fault) = sd_notify::notify(manager) {
         tracing::warn!(%fault, "the service manager could not be told");
@@ -228,8 +242,8 @@ mod tests {
     async fn other_tasks_may_end_or_panic() {
         let life = life();
         life.spawn("panics", async { panic!("a panic of the test") });
-        let soft = life.soft().clone();
-        life.spawn_critical("follower", async move { soft.cancelled().await });
+        life.spawn_until_stop("sweep", std::future::pending());
+        life.spawn_critical_until_stop("follower", std::future::pending());
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(!life.soft().is_cancelled());
         life.stop();

@@ -25,10 +25,8 @@ impl Load {
         let load = Arc::new(Self::default());
         let shown = load.clone();
         metrics.before_scrape(move || metrics::gauge!("runtime_busy_ratio").set(shown.busy()));
-        let (watched, soft) = (load.clone(), lifecycle.soft().clone());
-        lifecycle.spawn("load", async move {
-            soft.run_until_cancelled(watched.follow(&Handle::current().metrics())).await;
-        });
+        let watched = load.clone();
+        lifecycle.spawn_until_stop("load", async move { watched.follow(&Handle::current().metrics()).await });
         load
     }
 

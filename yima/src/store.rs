@@ -122,12 +122,13 @@ impl Plan {
 /// Tries again and again, and says so when what keeps it changes.
 fn reach(settings: CqlOptions, lifecycle: &Lifecycle) -> Arc<Late<CqlStore>> {
     let late = Arc::new(Late::default());
-    let (reached, soft) = (Arc::clone(&late), lifecycle.soft().clone());
-    lifecycle.spawn("database", async move {
+    let reached = Arc::clone(&late);
+    lifecycle.spawn_until_stop("database", async move {
         let mut said = String::new();
         let mut ticks = tokio::time::interval(REACH_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while soft.run_until_cancelled(ticks.tick()).await.is_some() {
+        loop {
+            ticks.tick().await;
             match CqlStore::open(settings.clone()).await {
                 Ok(store) => {
                     tracing::info!("the database answers");

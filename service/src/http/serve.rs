@@ -50,10 +50,7 @@ where
         .header_read_timeout(limits.header_read_timeout)
         .max_buf_size(limits.max_header_bytes.max(8_192));
     if let Some(tls) = &tls {
-        let (watching, soft) = (tls.watch(), lifecycle.soft().clone());
-        lifecycle.spawn("certificate", async move {
-            soft.run_until_cancelled(watching).await;
-        });
+        lifecycle.spawn_until_stop("certificate", tls.watch());
     }
     async move {
         while let Some(accepted) = lifecycle.soft().run_until_cancelled(listener.accept()).await {

@@ -121,10 +121,11 @@ impl Telemetry {
 
     /// Folds what histograms have gathered, every five seconds until the soft stop; without it they grow until the next scrape.
     pub fn upkeep(&self, lifecycle: &Lifecycle) {
-        let (metrics, soft) = (self.metrics.clone(), lifecycle.soft().clone());
-        lifecycle.spawn("metrics_upkeep", async move {
+        let metrics = self.metrics.clone();
+        lifecycle.spawn_until_stop("metrics_upkeep", async move {
             let mut every = tokio::time::interval(Duration::from_secs(5));
-            while soft.run_until_cancelled(every.tick()).await.is_some() {
+            loop {
+                every.tick().await;
                 metrics.fold();
             }
         });

@@ -97,21 +97,11 @@ impl Reading {
             // There is nothing to show before.
             follower.poll().await?;
         }
-        let soft = lifecycle.soft().clone();
-        lifecycle.spawn_critical("follower", async move {
-            soft.run_until_cancelled(follower.run()).await;
-        });
-        let soft = lifecycle.soft().clone();
-        let watching = modules.watch(views.clone());
-        lifecycle.spawn("cache modules", async move {
-            soft.run_until_cancelled(watching).await;
-        });
+        lifecycle.spawn_critical_until_stop("follower", async move { follower.run().await });
+        lifecycle.spawn_until_stop("cache modules", modules.watch(views.clone()));
         if has_disk {
             let audit = Audit::new(views.clone(), now);
-            let soft = lifecycle.soft().clone();
-            lifecycle.spawn("audit", async move {
-                soft.run_until_cancelled(audit.run()).await;
-            });
+            lifecycle.spawn_until_stop("audit", async move { audit.run().await });
         }
         let app = App::new(views, config.read_api.clone(), &config.region.name, read_keys, process.load.clone(), now);
         let (soft, streaming) = (lifecycle.soft().clone(), app.clone());

@@ -20,8 +20,8 @@ pub(super) fn watch(room: &Arc<Room>, store: &Store, lifecycle: &Lifecycle) {
         Store::Embedded(store) => Some(store.clone()),
         Store::Cql(_) | Store::Later(_) => None,
     };
-    let (room, readiness, soft) = (Arc::clone(room), lifecycle.readiness().clone(), lifecycle.soft().clone());
-    lifecycle.spawn("watch", async move {
+    let (room, readiness) = (Arc::clone(room), lifecycle.readiness().clone());
+    lifecycle.spawn_until_stop("watch", async move {
         let mut jumps = Jumps::new(now(), Instant::now());
         let look = || {
             let room = Arc::clone(&room);
@@ -29,7 +29,8 @@ pub(super) fn watch(room: &Arc<Room>, store: &Store, lifecycle: &Lifecycle) {
         };
         let (mut looking, mut since) = look();
         let mut ticks = tokio::time::interval(EVERY);
-        while soft.run_until_cancelled(ticks.tick()).await.is_some() {
+        loop {
+            ticks.tick().await;
             jumps.look(now(), Instant::now());
             if looking.is_finished() {
                 (looking, since) = look();

@@ -86,13 +86,7 @@ fn writer_tasks(process: &Process<'_>, folder: &Arc<Folder>) {
     let Store::Cql(store) = &process.store else { return };
     let lifecycle = &process.lifecycle;
     let follower = MarkFollower::new(store.clone(), folder.clone());
-    let soft = lifecycle.soft().clone();
-    lifecycle.spawn_critical("marks", async move {
-        soft.run_until_cancelled(follower.run()).await;
-    });
+    lifecycle.spawn_critical_until_stop("marks", async move { follower.run().await });
     let refold = Refold::new(store.clone(), folder.clone(), process.config.writer.refold, now);
-    let soft = lifecycle.soft().clone();
-    lifecycle.spawn("refold", async move {
-        soft.run_until_cancelled(refold.run()).await;
-    });
+    lifecycle.spawn_until_stop("refold", async move { refold.run().await });
 }
