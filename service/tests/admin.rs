@@ -36,6 +36,7 @@ async fn metrics_are_by_route_and_never_by_path() {
     for line in [
         r#"http_requests_total{service="by_route",method="GET",route="/v1/jobs/{id}",status="200"} 2"#,
         r#"http_requests_total{service="by_route",method="GET",route="unmatched",status="404"} 1"#,
+        r#"http_requests_total{service="by_route",method="GET",route="/v1/jobs/{id}",status="500"} 0"#,
         r#"http_request_duration_seconds_count{service="by_route",method="GET",route="/v1/jobs/{id}"} 2"#,
         r#"http_request_duration_seconds_bucket{service="by_route",method="GET",route="/v1/jobs/{id}",le="0.0001"}"#,
         r#"http_requests_in_flight{service="by_route"} 0"#,

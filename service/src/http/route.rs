@@ -41,6 +41,9 @@ const STATUSES: [u16; 22] = [
     502,
 ];
 
+/// Those of a fault and of a refusal, which alerts ask for: there from the first request on, or the first of them would be no increase.
+const WATCHED: [u16; 3] = [429, 500, 503];
+
 /// A route of one service. Lives as long as the process, like the metrics behind it.
 pub(super) struct Route {
     service: &'static str,
@@ -89,7 +92,9 @@ impl Route {
             let (service, route, method) = (self.service, &*self.path, METHODS[at]);
             let labels = [("service", service), ("method", method), ("route", route)];
             let seconds = metrics::histogram!("http_request_duration_seconds", &labels);
-            Series { service, route, method, seconds, statuses: Default::default() }
+            let series = Series { service, route, method, seconds, statuses: Default::default() };
+            WATCHED.iter().for_each(|status| series.count(*status, 0));
+            series
         })
     }
 }
@@ -97,9 +102,13 @@ impl Route {
 impl Series {
     pub(super) fn record(&self, status: u16, elapsed: Duration) {
         self.seconds.record(elapsed);
+        self.count(status, 1);
+    }
+
+    fn count(&self, status: u16, requests: u64) {
         match STATUSES.iter().position(|known| *known == status) {
-            Some(at) => self.statuses[at].get_or_init(|| self.counter(status)).increment(1),
-            None => self.counter(status).increment(1),
+            Some(at) => self.statuses[at].get_or_init(|| self.counter(status)).increment(requests),
+            None => self.counter(status).increment(requests),
         }
     }
 
