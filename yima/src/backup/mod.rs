@@ -59,7 +59,9 @@ fn embedded_only(options: &Options) -> Result<(), Failure> {
     match options.store {
         None | Some(Engine::Embedded) => Ok(()),
         Some(Engine::Cql) => Err(Failure::Usage(
-            "--store cql: back up the database with its own tools; then `yima rebuild` after it was put back (docs/operations.md)".into(),
+            "--store cql: back up the database with its own tools, and keys/ of the data directory by a copy; then `yima rebuild` after the database was put back \
+             (docs/operations.md)"
+                .into(),
         )),
     }
 }
