@@ -111,7 +111,7 @@ fn main() -> ExitCode {
         Some(Command::Rebuild(asked)) => upkeep::rebuild_region(&options, &asked).map(|()| 0),
         Some(Command::Backup { file }) => backup::backup(&options, &file).map(|()| 0),
         Some(Command::Restore { file }) => backup::restore(&options, &file).map(|()| 0),
-        Some(Command::Token { whose }) => tokens::token(&options.data_dir, &whose).map(|()| 0),
+        Some(Command::Token { whose }) => tokens::token(&options, &whose).map(|()| 0),
         Some(Command::Sessions { count }) => tokens::sessions(&options, count).map(|()| 0),
     };
     match done {

@@ -49,7 +49,7 @@ pub enum Whose {
 ///
 /// # Errors
 /// No keys yet, or what was asked for is not valid.
-pub fn token(data_dir: &Path, whose: &Whose) -> Result<(), Failure> {
+pub fn token(options: &Options, whose: &Whose) -> Result<(), Failure> {
     let claims = match whose {
         Whose::Citizen { document } => {
             let (kind, number) = typed(document)?;
@@ -64,7 +64,12 @@ pub fn token(data_dir: &Path, whose: &Whose) -> Result<(), Failure> {
             return Err(Failure::Usage("NAME: expected 1 to 32 lower-case letters, digits and dashes".into()));
         }
     };
-    let issuer = KeyDir::of(data_dir).identity_provider()?;
+    let issuer = KeyDir::of(&options.data_dir).identity_provider()?;
+    if Config::load(options.config.as_deref(), Role::Everything).is_ok_and(|config| config.is_real()) {
+        // The token goes to standard output. Nobody may be reading this.
+        let _ =
+            writeln!(std::io::stderr(), "identity_provider.keys_file is set: services with it do not take this token");
+    }
     print(&mut std::iter::once(identity_provider::token(&issuer, &claims)))
 }
 
