@@ -1,0 +1,85 @@
+//! Writing one.
+
+use std::io::{self, ErrorKind, Write};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use yima_store::embedded::SavedTable;
+
+use super::{Counts, END, End, FILE, FORMAT, Fault, HEAD, Head, MAGIC, MAX_BLOCK_BYTES, ROWS, checksum, sha256};
+
+/// Bytes of rows in a block, before they are compressed.
+const BLOCK_BYTES: usize = 1 << 20;
+
+/// Writes a backup. Without [`Self::finish`] it is none.
+pub struct Writer<W> {
+    out: W,
+    digest: Context,
+    blocks: u64,
+    rows: Vec<u8>,
+    counts: Counts,
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins one.
+    pub fn new(mut out: W, head: &Head) -> Result<Self, Fault> {
+        let begin = [&MAGIC[..], &FORMAT.to_be_bytes()].concat();
+        out.write_all(&begin)?;
+        let mut digest = Context::new(&SHA256);
+        digest.update(&begin);
+        let mut writer = Self { out, digest, blocks: 0, rows: Vec::new(), counts: Counts::default() };
+        writer.block(HEAD, &serde_json::to_vec(head).map_err(io::Error::from)?)?;
+        Ok(writer)
+    }
+
+    /// Adds a small file of the data directory, by its name there.
+    pub fn file(&mut self, name: &str, content: &[u8]) -> Result<(), Fault> {
+        self.block(FILE, &[name.as_bytes(), b"\0", content].concat())
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, table: SavedTable, key: &[u8], value: &[u8]) -> Result<(), Fault> {
+        let place = SavedTable::ALL.iter().position(|t| *t == table).and_then(|place| u8::try_from(place).ok());
+        self.rows.push(place.ok_or_else(too_long)?);
+        self.rows.extend_from_slice(&u16::try_from(key.len()).map_err(|_| too_long())?.to_be_bytes());
+        self.rows.extend_from_slice(&u32::try_from(value.len()).map_err(|_| too_long())?.to_be_bytes());
+        self.rows.extend_from_slice(key);
+        self.rows.extend_from_slice(value);
+        self.counts.add(table);
+        if self.rows.len() >= BLOCK_BYTES { self.write_rows() } else { Ok(()) }
+    }
+
+    /// Ends it.
+    pub fn finish(mut self) -> Result<Counts, Fault> {
+        self.write_rows()?;
+        let sha256 = sha256(&self.digest);
+        let end = End { counts: self.counts, sha256 };
+        self.block(END, &serde_json::to_vec(&end).map_err(io::Error::from)?)?;
+        self.out.flush()?;
+        Ok(self.counts)
+    }
+
+    fn write_rows(&mut self) -> Result<(), Fault> {
+        let rows = std::mem::take(&mut self.rows);
+        if rows.is_empty() { Ok(()) } else { self.block(ROWS, &lz4_flex::compress_prepend_size(&rows)) }
+    }
+
+    fn block(&mut self, kind: u8, content: &[u8]) -> Result<(), Fault> {
+        if content.len() > MAX_BLOCK_BYTES {
+            return Err(too_long().into());
+        }
+        let mut head = vec![kind];
+        head.extend_from_slice(&(content.len() as u32).to_be_bytes());
+        head.extend_from_slice(&checksum(self.blocks, kind, content).to_be_bytes());
+        self.blocks += 1;
+        for part in [&head, content] {
+            self.digest.update(part);
+            self.out.write_all(part)?;
+        }
+        Ok(())
+    }
+}
+
+/// Keys and values are far below these lengths: the schema's limits say so.
+fn too_long() -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, "a row or a file is too long for a backup")
+}
