@@ -9,6 +9,7 @@ mod cache_modules;
 mod clocks;
 mod cluster;
 mod codes;
+mod commands;
 mod cql;
 mod crash;
 mod dashboard;
