@@ -1,6 +1,6 @@
 import { read } from "./agency/file.ts";
 import { single } from "./agency/single.ts";
-import { Upload, inWords, Rejected, type Progress, type Status } from "./agency/send.ts";
+import { refusal, Upload, type Progress, type Status } from "./agency/upload.ts";
 import { agencyWords } from "./agency/words.ts";
 import { get, Refused } from "./shared/api.ts";
 import { byId, make, say } from "./shared/dom.ts";
@@ -86,7 +86,7 @@ async function take(file: File): Promise<void> {
     told(all ? "accepted" : "", () => t(all ? "finished" : "stopped"));
   } catch (error) {
     if (error instanceof Refused && error.sessionOver) return signOut(() => t("token_refused"));
-    told("rejected", () => t("status_rejected", error instanceof Rejected ? inWords(error.problem) : String(error)));
+    told("rejected", () => t("status_rejected", error instanceof Refused ? refusal(error) : String(error)));
   } finally {
     byId("stop").hidden = true;
     if (upload === mine) drawFailed(mine, rows.header, rows.extension);
@@ -98,11 +98,12 @@ function told(status: string, words: () => string): void {
   redraw();
 }
 
-function draw({ done, total, counts, waitingS }: Progress): void {
+function draw({ done, total, counts, waiting }: Progress): void {
   const bar = byId<HTMLProgressElement>("progress");
   [bar.max, bar.value] = [total, done];
   say(byId("progress-label"), t("progress", `${done} / ${total}`));
-  told("", () => (waitingS === null ? t("uploading") : t("waiting", waitingS)));
+  if (waiting === null) told("", () => t("uploading"));
+  else told("", () => t(waiting.busy ? "waiting_busy" : "waiting_unreachable", waiting.seconds));
   const count = (status: Status) =>
     make("div", "", make("dt", "", t(`count_${status}`)), make("dd", "", String(counts[status])));
   byId("counts").replaceChildren(...(["accepted", "duplicate", "ignored", "rejected"] as const).map(count));

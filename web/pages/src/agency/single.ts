@@ -1,7 +1,7 @@
-import { Refused } from "../shared/api.ts";
+import { get, Refused } from "../shared/api.ts";
 import { byId, say } from "../shared/dom.ts";
-import { post, Rejected, inWords, type RowAnswer } from "./send.ts";
 import type { Word } from "../shared/i18n.ts";
+import { refusal, TIMEOUT_MS, type RowAnswer } from "./upload.ts";
 import type { agencyWords } from "./words.ts";
 
 type Speak = (word: keyof typeof agencyWords | Word, value?: string | number) => string;
@@ -65,20 +65,19 @@ export function single(token: () => string | null, t: Speak, refused: () => void
     mark([]);
     told("", () => t("sending"));
     try {
-      const answer = JSON.parse(await post(bearer, "application/json", JSON.stringify(event))) as RowAnswer;
+      const answer = await get<RowAnswer>("POST", "/v1/events", { bearer, body: event, timeoutMs: TIMEOUT_MS });
       const { status: what, reason } = answer;
       told(what, () => t(`status_${what}`, reason ?? ""));
       if (what !== "ignored") begin();
     } catch (error) {
-      if (!(error instanceof Refused)) told("rejected", () => t("status_unreachable"));
-      else if (error.sessionOver || error.status === 403) refused();
-      else if (error.busy) told("rejected", () => t("status_busy", Math.ceil((error.retryAfterMs ?? 1_000) / 1_000)));
-      else if (error instanceof Rejected) {
-        const { problem } = error;
-        const elsewhere = mark(problem.errors ?? []);
-        const said = problem.errors?.length ? elsewhere.join("; ") : inWords(problem);
-        told("rejected", () => t("status_rejected", said));
-      }
+      if (!(error instanceof Refused)) return told("rejected", () => t("status_unreachable"));
+      const { status, problem, retryAfterMs } = error;
+      if (error.sessionOver || status === 403) return refused();
+      if (error.busy) return told("rejected", () => t("status_busy", Math.ceil((retryAfterMs ?? 1_000) / 1_000)));
+      if (error.passing) return told("rejected", () => t("status_unreachable"));
+      const elsewhere = mark(problem?.errors ?? []);
+      const said = problem?.errors?.length ? elsewhere.join("; ") : refusal(error);
+      told("rejected", () => t("status_rejected", said));
     } finally {
       button.disabled = false;
     }

@@ -72,7 +72,7 @@ export class Scanner {
         this.#sessionOver();
         return null;
       }
-      if (!error.busy) return { kind: "unchecked", why: refusal(asked, error.status) };
+      if (!error.passing) return { kind: "unchecked", why: refusal(asked, error.status) };
       this.#busyUntil = Date.now() + (error.retryAfterMs ?? BUSY_MS);
       return { kind: "unchecked", why: "busy", until: this.#busyUntil };
     }

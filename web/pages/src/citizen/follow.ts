@@ -49,7 +49,8 @@ export class DisplayFollower {
     this.#listener = listener;
     this.#asking = new Poller(() => this.#ask(), {
       failed: (error) => {
-        this.trouble = error instanceof Refused && error.busy ? "busy" : "offline";
+        // A refusal of any kind is an answer: there is a connection.
+        this.trouble = error instanceof Refused ? "busy" : "offline";
         listener.changed();
       },
       sessionOver: () => listener.sessionOver(),

@@ -1,4 +1,5 @@
 import { observeServerClock } from "./time.ts";
+import type { Problem } from "./types.ts";
 
 /** The server answered, but not with what was asked for. */
 export class Refused extends Error {
@@ -6,10 +7,14 @@ export class Refused extends Error {
   /** From `Retry-After`; null when the server named no time. */
   readonly retryAfterMs: number | null;
 
-  constructor(status: number, retryAfterMs: number | null) {
+  /** What the server said of it; null from a balancer, which has no problem documents. */
+  readonly problem: Problem | null;
+
+  constructor(status: number, retryAfterMs: number | null, problem: Problem | null) {
     super(`refused with ${status}`);
     this.status = status;
     this.retryAfterMs = retryAfterMs;
+    this.problem = problem;
   }
 
   get sessionOver(): boolean {
@@ -17,7 +22,12 @@ export class Refused extends Error {
   }
 
   get busy(): boolean {
-    return this.status === 429 || this.status >= 500;
+    return this.status === 429 || this.status === 503;
+  }
+
+  /** The same request may be taken later: the service is busy, or a balancer has nobody to ask. */
+  get passing(): boolean {
+    return this.busy || this.status === 502 || this.status === 504;
   }
 }
 
@@ -26,7 +36,10 @@ export class Unreachable extends Error {}
 
 export interface Call {
   bearer?: string | undefined;
+  /** Sent as JSON. */
   body?: unknown;
+  /** Sent as it is. */
+  content?: { type: string; text: string };
   etag?: string | null | undefined;
   /** The id of the last event that was told, of a stream. */
   lastEventId?: string | null | undefined;
@@ -61,29 +74,29 @@ export async function request(
   if (options.body !== undefined) {
     headers.set("content-type", "application/json");
     init.body = JSON.stringify(options.body);
+  } else if (options.content) {
+    headers.set("content-type", options.content.type);
+    init.body = options.content.text;
   }
   const response = await fetch(path, init);
   observeServerClock(response.headers.get("date"));
-  if (!response.ok && response.status !== 304) throw new Refused(response.status, retryAfterMs(response.headers));
+  if (!response.ok && response.status !== 304) {
+    throw new Refused(response.status, retryAfterMs(response.headers), await problem(response));
+  }
   return response;
 }
 
-/** One request and its whole answer. */
+/** One request and its whole answer as JSON. */
 export async function call<T>(method: "GET" | "POST", path: string, options: Call = {}): Promise<Answer<T>> {
-
-  // AbortSignal.any is younger than many phones, so time-out and caller share one controller.
-  const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(), options.timeoutMs ?? 8_000);
-  options.signal?.addEventListener("abort", () => abort.abort(), { once: true });
-  try {
-    const response = await request(method, path, options, abort.signal);
+  return whole(method, path, options, async (response) => {
     const body = response.status === 304 ? null : ((await response.json()) as T);
     return { body, headers: response.headers };
-  } catch (cause) {
-    throw cause instanceof Refused ? cause : new Unreachable("no answer", { cause });
-  } finally {
-    clearTimeout(timer);
-  }
+  });
+}
+
+/** One request and its whole answer as text. */
+export async function text(method: "GET" | "POST", path: string, options: Call = {}): Promise<string> {
+  return whole(method, path, options, (response) => response.text());
 }
 
 /** Like `call`, for answers that have a body. */
@@ -102,4 +115,32 @@ export function secondsHeader(headers: Headers, name: string): number | null {
 function retryAfterMs(headers: Headers): number | null {
   const wait = secondsHeader(headers, "retry-after");
   return wait === null ? null : Math.min(Math.max(wait, 1_000), 300_000);
+}
+
+/** Runs a request until its answer was read, or the time is up. */
+async function whole<T>(
+  method: "GET" | "POST",
+  path: string,
+  options: Call,
+  read: (response: Response) => Promise<T>,
+): Promise<T> {
+  // AbortSignal.any is younger than many phones, so time-out and caller share one controller.
+  const abort = new AbortController();
+  const hangUp = (): void => abort.abort();
+  const timer = setTimeout(hangUp, options.timeoutMs ?? 8_000);
+  if (options.signal?.aborted) hangUp();
+  options.signal?.addEventListener("abort", hangUp, { once: true });
+  try {
+    return await read(await request(method, path, options, abort.signal));
+  } catch (cause) {
+    throw cause instanceof Refused ? cause : new Unreachable("no answer", { cause });
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener("abort", hangUp);
+  }
+}
+
+async function problem(response: Response): Promise<Problem | null> {
+  if (!response.headers.get("content-type")?.startsWith("application/problem+json")) return null;
+  return (response.json() as Promise<Problem>).catch(() => null);
 }

@@ -1,4 +1,4 @@
-/** What read-api sends; times are RFC 3339 UTC. Unknown words of a later server are shown as they are. */
+/** What the services send; times are RFC 3339 UTC. Unknown words of a later server are shown as they are. */
 
 export type ColourCode = "green" | "yellow" | "red" | "none";
 
@@ -81,6 +81,14 @@ export interface Scan {
 export interface NewSession {
   session: string;
   expires_at: string;
+}
+
+/** RFC 9457, as far as pages show it. */
+export interface Problem {
+  status: number;
+  title: string;
+  detail?: string;
+  errors?: { pointer: string; detail: string }[];
 }
 
 /** `GET /demo/people`; exists only in the demo. */

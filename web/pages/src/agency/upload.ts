@@ -1,4 +1,5 @@
-import { Refused, Unreachable } from "../shared/api.ts";
+import { Refused, text, Unreachable } from "../shared/api.ts";
+import type { Problem } from "../shared/types.ts";
 import type { Row, Rows } from "./file.ts";
 
 export type Status = "accepted" | "duplicate" | "ignored" | "rejected";
@@ -12,55 +13,19 @@ export interface RowAnswer {
   problem?: Problem;
 }
 
-/** RFC 9457, as far as the page shows it. */
-export interface Problem {
-  status: number;
-  title: string;
-  detail?: string;
-  errors?: { pointer: string; detail: string }[];
+/** A refusal in words, as far as there are any. */
+export function refusal({ problem, status }: Refused): string {
+  return problem === null ? `HTTP ${status}` : inWords(problem);
 }
 
-/** A problem in words: every field at fault with what was expected there. */
-export function inWords(problem: Problem): string {
+/** Every field at fault with what was expected there. */
+function inWords(problem: Problem): string {
   const fields = problem.errors?.map(({ pointer, detail }) => (pointer === "" ? detail : `${pointer}: ${detail}`));
   return fields?.length ? fields.join("; ") : (problem.detail ?? problem.title);
 }
 
-/** A refusal with its problem document. */
-export class Rejected extends Refused {
-  readonly problem: Problem;
-
-  constructor(problem: Problem, retryAfterMs: number | null) {
-    super(problem.status, retryAfterMs);
-    this.problem = problem;
-  }
-}
-
-const TIMEOUT_MS = 130_000;
-
-/** `POST /v1/events`; the body of a 200. */
-export async function post(token: string, contentType: string, body: string, signal?: AbortSignal): Promise<string> {
-  const timeout = AbortSignal.timeout(TIMEOUT_MS);
-  const abort = new AbortController();
-  for (const one of [signal, timeout]) one?.addEventListener("abort", () => abort.abort(), { once: true });
-  try {
-    const response = await fetch("/v1/events", {
-      method: "POST",
-      headers: { authorization: `Bearer ${token}`, "content-type": contentType },
-      body,
-      cache: "no-store",
-      credentials: "omit",
-      redirect: "error",
-      signal: abort.signal,
-    });
-    const text = await response.text();
-    if (response.ok) return text;
-    const seconds = Number(response.headers.get("retry-after") ?? NaN);
-    throw new Rejected(JSON.parse(text) as Problem, Number.isNaN(seconds) ? null : seconds * 1_000);
-  } catch (cause) {
-    throw cause instanceof Refused ? cause : new Unreachable("no answer", { cause });
-  }
-}
+/** Longer than the service takes at most for a request. */
+export const TIMEOUT_MS = 130_000;
 
 /** A row that was not accepted, and why. */
 export interface Failed {
@@ -74,8 +39,8 @@ export interface Progress {
   done: number;
   total: number;
   counts: Record<Status, number>;
-  /** In seconds, while the service has to be waited for. */
-  waitingS: number | null;
+  /** While the service has to be waited for: it said so itself, or there is no answer of its own. */
+  waiting: { seconds: number; busy: boolean } | null;
 }
 
 const BATCH_ROWS = 1_000;
@@ -97,7 +62,7 @@ export class Upload {
     this.#file = file;
     this.#show = show;
     const counts = { accepted: 0, duplicate: 0, ignored: 0, rejected: 0 };
-    this.#progress = { done: 0, total: file.rows.length, counts, waitingS: null };
+    this.#progress = { done: 0, total: file.rows.length, counts, waiting: null };
   }
 
   stop(): void {
@@ -121,7 +86,7 @@ export class Upload {
       if (this.#abort.signal.aborted) return false;
       throw error;
     } finally {
-      this.#progress.waitingS = null;
+      this.#progress.waiting = null;
       this.failed.sort((a, b) => a.line - b.line);
       this.#show(this.#progress);
     }
@@ -149,7 +114,7 @@ export class Upload {
         else this.#count(row, answer);
       });
       rows = again;
-      if (rows.length > 0) await this.#wait(1_000 * tries);
+      if (rows.length > 0) await this.#wait(1_000 * tries, true);
     }
   }
 
@@ -167,24 +132,30 @@ export class Upload {
     const body = (header === null ? lines : [header, ...lines]).join("\n");
     for (let failures = 1; ; failures += 1) {
       try {
-        const text = await post(this.#token, contentType, body, this.#abort.signal);
-        return text.trimEnd().split("\n").map((line) => JSON.parse(line) as RowAnswer);
+        const answer = await text("POST", "/v1/events", {
+          bearer: this.#token,
+          content: { type: contentType, text: body },
+          signal: this.#abort.signal,
+          timeoutMs: TIMEOUT_MS,
+        });
+        return answer.trimEnd().split("\n").map((line) => JSON.parse(line) as RowAnswer);
       } catch (error) {
-        if (this.#abort.signal.aborted || (error instanceof Refused && !error.busy)) throw error;
-        const patience = error instanceof Refused ? error.retryAfterMs : null;
-        await this.#wait(patience ?? Math.min(30_000, 1_000 * 2 ** failures));
+        const passes = error instanceof Unreachable || (error instanceof Refused && error.passing);
+        if (this.#abort.signal.aborted || !passes) throw error;
+        const [asked, busy] = error instanceof Refused ? [error.retryAfterMs, error.busy] : [null, false];
+        await this.#wait(asked ?? Math.min(30_000, 1_000 * 2 ** failures), busy);
       }
     }
   }
 
-  async #wait(ms: number): Promise<void> {
+  async #wait(ms: number, busy: boolean): Promise<void> {
     const until = Date.now() + ms;
     while (Date.now() < until) {
-      this.#progress.waitingS = Math.ceil((until - Date.now()) / 1_000);
+      this.#progress.waiting = { seconds: Math.ceil((until - Date.now()) / 1_000), busy };
       this.#show(this.#progress);
       await new Promise((done) => setTimeout(done, Math.min(1_000, until - Date.now())));
       this.#abort.signal.throwIfAborted();
     }
-    this.#progress.waitingS = null;
+    this.#progress.waiting = null;
   }
 }
