@@ -93,10 +93,38 @@ fn a_file_is_sent_row_by_row_and_the_failed_rows_can_be_taken_back() {
     desk.click("#download-rows");
     let saved = desk.attribute("body[data-saved]", "data-saved");
     assert_eq!(saved, format!("{header}\n{bad}\n{quoted}\n"));
+}
 
-    // What is no list of events is not sent at all.
-    let picture = directory.path().join("picture.csv");
-    fs::write(&picture, "hello\n").expect("a file");
-    desk.type_into("#file", picture.to_str().expect("a path in UTF-8"));
-    desk.see("#upload-status[data-status='rejected']");
+#[test]
+fn a_file_that_would_be_misread_is_not_sent_at_all() {
+    let yima = Yima::start(Options::default());
+    let (desk, person) = (signed_in(&yima), new_person());
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("results.csv");
+    let row = |id: &str, why: &str| {
+        let event = format!("{id},test_result,cn_resident_id,{},{}", person.document, ago(HOUR));
+        [event.as_bytes(), b",nucleic_acid,positive,", why.as_bytes(), b"\r\n"].concat()
+    };
+    let header = b"id,kind,document_type,document_number,occurred_at,test,result,why\r\n".to_vec();
+    let file = |rows: &[Vec<u8>]| [&[header.clone()], rows].concat().concat();
+    // A Chinese spreadsheet's plain CSV.
+    let gbk = file(&[[&row("a", "")[..], b"b,identity,,,,,,\xd5\xc5\xc8\xfd\r\n"].concat()]);
+    for (bytes, said) in [
+        (b"hello\n".to_vec(), "is not understood"),
+        (gbk, "not in UTF-8"),
+        (file(&[row("a", ""), row("b", "2\" tube")]), "Line 3: a quotation mark is out of place"),
+        (file(&[row("a", ""), row("b", "\"tube\" 2"), row("c", "")]), "Line 3: a quotation mark is out of place"),
+        (
+            file(&[row("a", "\"two\nlines\""), row("b", "\"tube"), row("c", "")]),
+            "Line 4: a quotation mark is never closed",
+        ),
+        (file(&[row("a", "tube\rtwo")]), "Line 2 ends with a bare CR"),
+    ] {
+        fs::write(&path, bytes).expect("a file");
+        desk.type_into("#file", path.to_str().expect("a path in UTF-8"));
+        desk.see_xpath(&format!("//*[@id='upload-status'][@data-status='rejected'][contains(., '{said}')]"));
+    }
+    let sent = "performance.getEntriesByType('resource').filter((entry) => entry.name.endsWith('/v1/events')).length";
+    assert_eq!(desk.evaluate(sent), json!(0));
+    desk.assert_accessible();
 }

@@ -73,12 +73,12 @@ async function take(file: File): Promise<void> {
   byId("upload").hidden = false;
   byId("failed").hidden = true;
   byId("counts").replaceChildren();
-  const rows = file.size > MAX_FILE_BYTES ? null : read(await file.text());
-  if (rows === null || token === null) {
-    const word = file.size > MAX_FILE_BYTES ? "too_large" : "not_a_file";
-    told("rejected", () => t(word));
-    return;
-  }
+  if (file.size > MAX_FILE_BYTES) return told("rejected", () => t("too_large"));
+  const bytes = await file.arrayBuffer().catch(() => null);
+  if (bytes === null) return told("rejected", () => t("file_gone"));
+  const rows = read(bytes);
+  if ("word" in rows) return told("rejected", () => t(rows.word, rows.line ?? ""));
+  if (token === null) return;
   const mine = (upload = new Upload(token, rows, (progress) => upload === mine && draw(progress)));
   byId("stop").hidden = false;
   try {

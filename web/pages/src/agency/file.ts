@@ -1,3 +1,5 @@
+import { records, type CsvFault, type Row } from "./csv.ts";
+
 /** A file as rows that can be sent by themselves. */
 export interface Rows {
   contentType: "text/csv" | "application/x-ndjson" | "application/fhir+ndjson";
@@ -8,28 +10,35 @@ export interface Rows {
   extension: string;
 }
 
-export interface Row {
-  /** In the file, from 1. */
-  line: number;
-  text: string;
+/** Why nothing of a file is sent. */
+export type Unfit = { word: "not_utf8" | "not_a_file"; line: null } | CsvFault;
+
+/** The rows of a file, by what it has in it. */
+export function read(bytes: ArrayBuffer): Rows | Unfit {
+  let text;
+  try {
+    // A name in another encoding would be taken, and be destroyed.
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes).trimEnd();
+  } catch {
+    return { word: "not_utf8", line: null };
+  }
+  return text.trimStart().startsWith("{") ? readJson(text) : readCsv(text);
 }
 
-/** The rows of a file, by what it has in it; null if it is nothing that can be sent. */
-export function read(text: string): Rows | null {
-  const whole = text.replace(/^\uFEFF/, "").trimEnd();
-  return whole.trimStart().startsWith("{") ? readJson(whole) : readCsv(whole);
-}
-
-function readCsv(text: string): Rows | null {
-  const [header, ...rows] = split(text);
-  if (header === undefined || rows.length === 0 || header.text.startsWith("{") || !header.text.includes(",")) return null;
+function readCsv(text: string): Rows | Unfit {
+  // What has no columns in its first line is not told about its quotation marks.
+  if (!/^\s*[^\n]*,/.test(text)) return { word: "not_a_file", line: null };
+  const all = records(text);
+  if (!Array.isArray(all)) return all;
+  const [header, ...rows] = all;
+  if (header === undefined || rows.length === 0) return { word: "not_a_file", line: null };
   return { contentType: "text/csv", header: header.text, rows, extension: "csv" };
 }
 
-function readJson(text: string): Rows | null {
+function readJson(text: string): Rows | Unfit {
   const rows = lines(text);
   const first = rows[0]?.text ?? "";
-  if (!isJson(first)) return null;
+  if (!isJson(first)) return { word: "not_a_file", line: null };
   const fhir = /"resourceType"\s*:/.test(first);
   return { contentType: fhir ? "application/fhir+ndjson" : "application/x-ndjson", header: null, rows, extension: "ndjson" };
 }
@@ -37,26 +46,6 @@ function readJson(text: string): Rows | null {
 function lines(text: string): Row[] {
   const all = text.split("\n").map((line, at) => ({ line: at + 1, text: line.trim() }));
   return all.filter((row) => row.text !== "");
-}
-
-/** CSV records: a line break within quotes is part of a value (RFC 4180 section 2). */
-function split(text: string): Row[] {
-  const records: Row[] = [];
-  let [start, startLine, line, quoted] = [0, 1, 1, false];
-  for (let at = 0; at <= text.length; at += 1) {
-    const character = text[at];
-    if (character === '"') quoted = !quoted;
-    if (character !== undefined && (character !== "\n" || quoted)) {
-      if (character === "\n") line += 1;
-      continue;
-    }
-    const record = text.slice(start, at).trim();
-    // Spreadsheets write their empty rows too; the service passes over them, and would answer for fewer rows than were sent.
-    if (!/^[,"\s]*$/.test(record)) records.push({ line: startLine, text: record });
-    [start, line] = [at + 1, line + 1];
-    startLine = line;
-  }
-  return records;
 }
 
 function isJson(text: string): boolean {

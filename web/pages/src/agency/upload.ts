@@ -1,6 +1,7 @@
 import { Refused, text, Unreachable } from "../shared/api.ts";
 import type { Problem } from "../shared/types.ts";
-import type { Row, Rows } from "./file.ts";
+import type { Row } from "./csv.ts";
+import type { Rows } from "./file.ts";
 
 export type Status = "accepted" | "duplicate" | "ignored" | "rejected";
 

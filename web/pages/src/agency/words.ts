@@ -28,6 +28,20 @@ export const agencyWords = {
   ],
   file: ["文件", "File"],
   not_a_file: ["无法识别此文件：需要 CSV 或每行一个 JSON 的文件。", "This file is not understood: CSV or one JSON document a line is expected."],
+  not_utf8: [
+    "此文件不是 UTF-8 编码，姓名会变成乱码；未提交任何内容。请在电子表格中另存为“CSV UTF-8”。",
+    "This file is not in UTF-8, so names in it would be destroyed; nothing was sent. Save it as \"CSV UTF-8\".",
+  ],
+  quote_misplaced: [
+    "第 {} 行：引号位置不对；未提交任何内容。含引号的值须整个放在引号内，其中的引号写两次。",
+    "Line {}: a quotation mark is out of place; nothing was sent. A value with one in it goes into quotes, and each one within is doubled.",
+  ],
+  quote_open: ["第 {} 行：引号没有结束；未提交任何内容。", "Line {}: a quotation mark is never closed; nothing was sent."],
+  line_end: [
+    "第 {} 行：换行符只有 CR，无法识别；未提交任何内容。请另存为普通的 CSV。",
+    "Line {} ends with a bare CR, as old Macintosh files do; nothing was sent. Save it as an ordinary CSV.",
+  ],
+  file_gone: ["无法读取此文件，请重新选择。", "The file cannot be read. Please choose it again."],
   too_large: ["文件超过 100 MB，请分成几份。", "The file is over 100 MB. Please split it."],
   progress: ["已处理 {} 行", "{} rows done"],
   uploading: ["正在上传…", "Uploading…"],
