@@ -7,6 +7,7 @@ pub(crate) mod chromium;
 mod film;
 mod live;
 mod measure;
+mod upload;
 
 use std::io::Write;
 use std::time::Instant;

@@ -1,15 +1,13 @@
-//! The agency's page: one result, a file with rows at fault, and what is left in the browser.
-
-use std::fs;
+//! The agency's page: one result, tokens, and what is left in the browser.
 
 use serde_json::json;
 use yima_schema::time::HOUR;
 use yima_tests::{Options, Yima, ago, new_person};
 
 use super::chromium::Window;
-use super::{DESK, assert_nothing_kept};
+use super::{DESK, ENTER, assert_nothing_kept};
 
-fn signed_in(yima: &Yima) -> Window {
+pub(super) fn signed_in(yima: &Yima) -> Window {
     let desk = Window::open(DESK, &yima.writer_url());
     desk.see("#demo-sign-in:not([hidden])");
     desk.assert_accessible();
@@ -58,73 +56,34 @@ fn a_laboratory_sends_one_result_and_is_told_what_is_wrong_beside_the_field() {
 }
 
 #[test]
-fn a_file_is_sent_row_by_row_and_the_failed_rows_can_be_taken_back() {
+fn a_refused_result_stays_in_the_form_and_a_new_token_goes_on_with_it() {
     let yima = Yima::start(Options::default());
-    let (desk, [one, two]) = (signed_in(&yima), [(); 2].map(|()| new_person()));
-    let header = "id,kind,document_type,document_number,occurred_at,test,result,why";
-    let row = |id: &str, document: &str, result: &str, why: &str| {
-        format!("{id},test_result,cn_resident_id,{document},{},nucleic_acid,{result},{why}", ago(HOUR))
-    };
-    let good = (0..1_500).map(|n| row(&format!("good-{n}"), &one.document, "negative", ""));
-    let bad = row("bad", &two.document, "fine", "");
-    // A line break within quotes is part of a value; rows are counted as lines all the same.
-    let quoted = row("quoted", &two.document, "positive", "\"two\nlines\"");
-    let last = row("last", &two.document, "positive", "");
-    let lines: Vec<_> = [header.to_owned()]
-        .into_iter()
-        .chain(good)
-        .chain([bad.clone(), ",,,,,,,".into(), quoted.clone(), last])
-        .collect();
-    let directory = tempfile::tempdir().expect("a directory");
-    let file = directory.path().join("results.csv");
-    fs::write(&file, format!("\u{feff}{}\r\n", lines.join("\r\n"))).expect("a file");
-    desk.type_into("#file", file.to_str().expect("a path in UTF-8"));
-    desk.see("#upload-status[data-status='accepted']");
-    let counts = desk.evaluate("[...document.querySelectorAll('#counts dd')].map(n => n.textContent)");
-    assert_eq!(counts, json!(["1501", "0", "0", "2"]));
-    let rows = desk.evaluate("[...document.querySelectorAll('#failed-rows tr')].map(row => [row.cells[0].textContent, row.cells[1].textContent])");
-    assert_eq!(rows, json!([["1502", "bad"], ["1504", "quoted"]]));
-    assert!(desk.text("#failed-rows").contains("/result"), "the column is named");
-    desk.assert_accessible();
-    desk.picture("agency");
-    assert_eq!(yima.shown(&yima.session_of(&two)).0, "red");
-
-    desk.evaluate("URL.createObjectURL = (blob) => { blob.text().then((text) => { document.body.dataset.saved = text; }); return 'blob:'; }");
-    desk.click("#download-rows");
-    let saved = desk.attribute("body[data-saved]", "data-saved");
-    assert_eq!(saved, format!("{header}\n{bad}\n{quoted}\n"));
-}
-
-#[test]
-fn a_file_that_would_be_misread_is_not_sent_at_all() {
-    let yima = Yima::start(Options::default());
-    let (desk, person) = (signed_in(&yima), new_person());
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("results.csv");
-    let row = |id: &str, why: &str| {
-        let event = format!("{id},test_result,cn_resident_id,{},{}", person.document, ago(HOUR));
-        [event.as_bytes(), b",nucleic_acid,positive,", why.as_bytes(), b"\r\n"].concat()
-    };
-    let header = b"id,kind,document_type,document_number,occurred_at,test,result,why\r\n".to_vec();
-    let file = |rows: &[Vec<u8>]| [&[header.clone()], rows].concat().concat();
-    // A Chinese spreadsheet's plain CSV.
-    let gbk = file(&[[&row("a", "")[..], b"b,identity,,,,,,\xd5\xc5\xc8\xfd\r\n"].concat()]);
-    for (bytes, said) in [
-        (b"hello\n".to_vec(), "is not understood"),
-        (gbk, "not in UTF-8"),
-        (file(&[row("a", ""), row("b", "2\" tube")]), "Line 3: a quotation mark is out of place"),
-        (file(&[row("a", ""), row("b", "\"tube\" 2"), row("c", "")]), "Line 3: a quotation mark is out of place"),
-        (
-            file(&[row("a", "\"two\nlines\""), row("b", "\"tube"), row("c", "")]),
-            "Line 4: a quotation mark is never closed",
-        ),
-        (file(&[row("a", "tube\rtwo")]), "Line 2 ends with a bare CR"),
-    ] {
-        fs::write(&path, bytes).expect("a file");
-        desk.type_into("#file", path.to_str().expect("a path in UTF-8"));
-        desk.see_xpath(&format!("//*[@id='upload-status'][@data-status='rejected'][contains(., '{said}')]"));
-    }
-    let sent = "performance.getEntriesByType('resource').filter((entry) => entry.name.endsWith('/v1/events')).length";
-    assert_eq!(desk.evaluate(sent), json!(0));
-    desk.assert_accessible();
+    let desk = Window::open(DESK, &yima.writer_url());
+    let sign_in = |token: &str| desk.type_into("#token", &format!("{token}{ENTER}"));
+    let number = || desk.evaluate("document.getElementById('document-number').value");
+    // It may not send, and is told so; nothing that was typed is lost.
+    sign_in(&yima.token(&["checkpoint"]));
+    desk.type_into("#document-number", "1");
+    desk.click("#single button[type='submit']");
+    desk.see("#single-status[data-status='rejected']:not(:empty)");
+    assert_eq!(number(), json!("1"));
+    desk.click("#sign-out");
+    desk.see("#sign-in:focus");
+    sign_in(&yima.agency_token("lab-7"));
+    assert_eq!(number(), json!(""));
+    desk.type_into("#document-number", "2");
+    desk.evaluate("void (window.asks = fetch, window.fetch = async (path, init) => path === '/v1/events' ? new Response('', { status: 401 }) : asks(path, init))");
+    desk.click("#single button[type='submit']");
+    desk.see("#sign-in:focus #notice:not(:empty)");
+    desk.evaluate("void (window.fetch = asks)");
+    sign_in(&yima.agency_token("lab-7"));
+    desk.see("#single-card:not([hidden])");
+    assert_eq!(number(), json!("2"));
+    // Another agency finds nothing of it.
+    desk.evaluate("void (window.fetch = async (path, init) => path === '/v1/events' ? new Response('', { status: 401 }) : asks(path, init))");
+    desk.click("#single button[type='submit']");
+    desk.see("#sign-in:not([hidden])");
+    sign_in(&yima.agency_token("lab-8"));
+    desk.see("#single-card:not([hidden])");
+    assert_eq!(number(), json!(""));
 }

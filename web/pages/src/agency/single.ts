@@ -1,10 +1,7 @@
 import { get, Refused } from "../shared/api.ts";
 import { byId, say } from "../shared/dom.ts";
-import type { Word } from "../shared/i18n.ts";
 import { refusal, TIMEOUT_MS, type RowAnswer } from "./upload.ts";
-import type { agencyWords } from "./words.ts";
-
-type Speak = (word: keyof typeof agencyWords | Word, value?: string | number) => string;
+import type { Speak } from "./words.ts";
 
 const FAULT_AT: Record<string, string> = {
   "/id": "fault-id",
@@ -14,10 +11,12 @@ const FAULT_AT: Record<string, string> = {
 };
 
 /** The form for one result. `token` is read when it is sent. */
-export function single(token: () => string | null, t: Speak, refused: () => void) {
+export function single(token: () => string | null, t: Speak, tokenOver: () => void) {
   const form = byId<HTMLFormElement>("single");
   const field = (id: string) => byId<HTMLInputElement | HTMLSelectElement>(id);
   const button = form.querySelector<HTMLButtonElement>("button[type=submit]")!;
+  /** Raised when the form is cleared: an answer that comes later is nothing to whoever uses it then. */
+  let turn = 0;
   let status: { status: string; words: () => string } = { status: "", words: () => "" };
 
   const redraw = (): void => {
@@ -61,25 +60,31 @@ export function single(token: () => string | null, t: Speak, refused: () => void
       occurred_at: Number.isNaN(time.getTime()) ? null : time.toISOString(),
       data: { test: field("test").value, result: field("result").value },
     };
+    const mine = turn;
     button.disabled = true;
     mark([]);
     told("", () => t("sending"));
     try {
       const answer = await get<RowAnswer>("POST", "/v1/events", { bearer, body: event, timeoutMs: TIMEOUT_MS });
+      if (mine !== turn) return;
       const { status: what, reason } = answer;
       told(what, () => t(`status_${what}`, reason ?? ""));
       if (what !== "ignored") begin();
     } catch (error) {
+      if (mine !== turn) return;
       if (!(error instanceof Refused)) return told("rejected", () => t("status_unreachable"));
-      const { status, problem, retryAfterMs } = error;
-      if (error.sessionOver || status === 403) return refused();
+      const { problem, retryAfterMs } = error;
+      if (error.sessionOver) {
+        told("", () => "");
+        return tokenOver();
+      }
       if (error.busy) return told("rejected", () => t("status_busy", Math.ceil((retryAfterMs ?? 1_000) / 1_000)));
       if (error.passing) return told("rejected", () => t("status_unreachable"));
       const elsewhere = mark(problem?.errors ?? []);
       const said = problem?.errors?.length ? elsewhere.join("; ") : refusal(error);
       told("rejected", () => t("status_rejected", said));
     } finally {
-      button.disabled = false;
+      if (mine === turn) button.disabled = false;
     }
   };
   form.addEventListener("submit", (event) => {
@@ -88,6 +93,8 @@ export function single(token: () => string | null, t: Speak, refused: () => void
   });
 
   const clear = (): void => {
+    turn += 1;
+    button.disabled = false;
     form.reset();
     mark([]);
     told("", () => "");

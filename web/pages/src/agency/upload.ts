@@ -1,12 +1,13 @@
 import { Refused, text, Unreachable } from "../shared/api.ts";
 import type { Problem } from "../shared/types.ts";
-import type { Row } from "./csv.ts";
+import { breaks, type Row } from "./csv.ts";
 import type { Rows } from "./file.ts";
 
 export type Status = "accepted" | "duplicate" | "ignored" | "rejected";
 
 /** What became of a row. */
 export interface RowAnswer {
+  /** The line of what was sent that it begins on, from 1. */
   row: number;
   id: string | null;
   status: Status;
@@ -28,11 +29,13 @@ function inWords(problem: Problem): string {
 /** Longer than the service takes at most for a request. */
 export const TIMEOUT_MS = 130_000;
 
-/** A row that was not accepted, and why. */
+/** A row that is not in force as it was sent. */
 export interface Failed {
   line: number;
   id: string | null;
   text: string;
+  status: "ignored" | "rejected" | "not_sent" | "not_known";
+  /** In the service's words, if it said why. */
   why: string;
 }
 
@@ -44,6 +47,9 @@ export interface Progress {
   waiting: { seconds: number; busy: boolean } | null;
 }
 
+/** The answer is not one of the rows that were sent: which row it speaks of is not known. */
+export class Unfitting extends Error {}
+
 const BATCH_ROWS = 1_000;
 const BATCH_CHARACTERS = 2_000_000;
 /** A row whose outcome is not known is sent so often in all; each time changes nothing if it was taken. */
@@ -51,12 +57,14 @@ const TRIES = 5;
 
 /** Sends a file in batches, one after the other, as fast as the service takes them. */
 export class Upload {
+  readonly failed: Failed[] = [];
   readonly #token: string;
   readonly #file: Rows;
   readonly #show: (progress: Progress) => void;
   readonly #abort = new AbortController();
-  readonly failed: Failed[] = [];
   readonly #progress: Progress;
+  /** Rows that were sent and not yet answered for. */
+  #open: Row[] = [];
 
   constructor(token: string, file: Rows, show: (progress: Progress) => void) {
     this.#token = token;
@@ -70,20 +78,21 @@ export class Upload {
     this.#abort.abort();
   }
 
-  /** `why` is what is said of rows that were not sent. Resolves to whether all were; rejects when the token is not valid any more. */
-  async run(why: string): Promise<boolean> {
+  /** Resolves to whether all rows were answered for, false when it was stopped; rejects with `Refused` or `Unfitting`. */
+  async run(): Promise<boolean> {
     let at = 0;
     try {
       while (at < this.#file.rows.length) {
         this.#show(this.#progress);
-        const batch = this.#batch(at);
-        await this.#send(batch);
-        at += batch.length;
+        this.#open = this.#batch(at);
+        at += this.#open.length;
+        await this.#send();
       }
       return true;
     } catch (error) {
-      const rest = this.#file.rows.slice(at);
-      this.failed.push(...rest.map((row) => ({ line: row.line, id: null, text: row.text, why })));
+      // What was refused as a whole was not taken; of all else that has no answer nobody knows.
+      this.#leave(this.#open, error instanceof Refused && error.status < 500 ? "not_sent" : "not_known");
+      this.#leave(this.#file.rows.slice(at), "not_sent");
       if (this.#abort.signal.aborted) return false;
       throw error;
     } finally {
@@ -91,6 +100,10 @@ export class Upload {
       this.failed.sort((a, b) => a.line - b.line);
       this.#show(this.#progress);
     }
+  }
+
+  #leave(rows: Row[], status: "not_sent" | "not_known"): void {
+    for (const { line, text } of rows) this.failed.push({ line, id: null, text, status, why: "" });
   }
 
   #batch(from: number): Row[] {
@@ -103,31 +116,27 @@ export class Upload {
     return rows.slice(from, to);
   }
 
-  async #send(batch: Row[]): Promise<void> {
-    let rows = batch;
-    for (let tries = 1; rows.length > 0; tries += 1) {
-      const answers = await this.#patiently(rows);
-      const again: Row[] = [];
-      answers.forEach((answer, at) => {
-        const row = rows[at];
-        if (row === undefined) return;
-        if (answer.problem && answer.problem.status >= 500 && tries < TRIES) again.push(row);
+  async #send(): Promise<void> {
+    for (let tries = 1; this.#open.length > 0; tries += 1) {
+      if (tries > 1) await this.#wait(1_000 * (tries - 1), true);
+      const answered = await this.#patiently(this.#open);
+      this.#open = [];
+      for (const [row, answer] of answered) {
+        if (answer.problem && answer.problem.status >= 500 && tries < TRIES) this.#open.push(row);
         else this.#count(row, answer);
-      });
-      rows = again;
-      if (rows.length > 0) await this.#wait(1_000 * tries, true);
+      }
     }
   }
 
-  #count(row: Row, answer: RowAnswer): void {
+  #count({ line, text }: Row, { id, status, problem, reason }: RowAnswer): void {
     this.#progress.done += 1;
-    this.#progress.counts[answer.status] += 1;
-    if (!answer.problem) return;
-    this.failed.push({ line: row.line, id: answer.id, text: row.text, why: inWords(answer.problem) });
+    this.#progress.counts[status] += 1;
+    if (status === "accepted" || status === "duplicate") return;
+    this.failed.push({ line, id, text, status, why: problem ? inWords(problem) : (reason ?? "") });
   }
 
-  /** Until the service takes the rows; each row has one answer, in their order. */
-  async #patiently(rows: Row[]): Promise<RowAnswer[]> {
+  /** Until the service takes the rows. */
+  async #patiently(rows: Row[]): Promise<[Row, RowAnswer][]> {
     const { header, contentType } = this.#file;
     const lines = rows.map((row) => row.text);
     const body = (header === null ? lines : [header, ...lines]).join("\n");
@@ -139,7 +148,7 @@ export class Upload {
           signal: this.#abort.signal,
           timeoutMs: TIMEOUT_MS,
         });
-        return answer.trimEnd().split("\n").map((line) => JSON.parse(line) as RowAnswer);
+        return match(rows, header === null ? 1 : breaks(header) + 2, answer);
       } catch (error) {
         const passes = error instanceof Unreachable || (error instanceof Refused && error.passing);
         if (this.#abort.signal.aborted || !passes) throw error;
@@ -158,5 +167,25 @@ export class Upload {
       this.#abort.signal.throwIfAborted();
     }
     this.#progress.waiting = null;
+  }
+}
+
+/** Each row with its answer, by the line it began on; the first of them on `line`. */
+function match(rows: Row[], line: number, text: string): [Row, RowAnswer][] {
+  const answers = new Map(text.trimEnd().split("\n").map(readAnswer).map((answer) => [answer.row, answer]));
+  if (answers.size !== rows.length) throw new Unfitting();
+  return rows.map((row) => {
+    const answer = answers.get(line);
+    if (!answer) throw new Unfitting();
+    line += breaks(row.text) + 1;
+    return [row, answer];
+  });
+}
+
+function readAnswer(line: string): RowAnswer {
+  try {
+    return JSON.parse(line) as RowAnswer;
+  } catch (cause) {
+    throw new Unfitting("no JSON", { cause });
   }
 }

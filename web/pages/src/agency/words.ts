@@ -1,3 +1,5 @@
+import type { Word } from "../shared/i18n.ts";
+
 /** What only the agency's page says: [Chinese, English]. `{}` takes one value. */
 export const agencyWords = {
   agency: ["检测机构", "Agency"],
@@ -5,7 +7,7 @@ export const agencyWords = {
   sign_in: ["登录", "Sign in"],
   agency_note: ["演示：以实验室 lab-7 的身份登录。", "Demo: sign in as the laboratory lab-7."],
   agency_sign_in: ["以 lab-7 登录", "Sign in as lab-7"],
-  token_refused: ["令牌无效或不允许提交结果。", "The token is not valid, or does not allow sending results."],
+  token_refused: ["令牌无效或已过期，请用新令牌登录。", "The token is not valid, or is over. Sign in with a new one."],
   single_title: ["提交一份检测结果", "Send one result"],
   event_id: ["结果编号", "Result number"],
   document_local: ["本机构编号", "The agency's own number"],
@@ -50,15 +52,26 @@ export const agencyWords = {
   stop: ["停止", "Stop"],
   stopped: ["已停止；未提交的行在下方列出。", "Stopped. Rows that were not sent are listed below."],
   finished: ["已完成。", "Finished."],
+  finished_partly: ["已完成，{} 行未被采用，见下。", "Finished, {} rows not accepted: see below."],
+  unfitting: [
+    "系统的答复与所提交的行不符，已停止。状态不明的行见下；可再次提交，不会重复。",
+    "The answer does not fit the rows that were sent, so nothing more was. Rows whose outcome is not known are listed below; sent again they are not counted twice.",
+  ],
   count_accepted: ["已接收", "accepted"],
   count_duplicate: ["重复", "duplicate"],
   count_ignored: ["未采用", "ignored"],
   count_rejected: ["未接收", "not accepted"],
-  failed_title: ["未接收的行", "Rows that were not accepted"],
+  failed_title: ["未被采用的行", "Rows that were not accepted"],
   row: ["行", "Row"],
   why: ["原因", "Reason"],
-  not_sent_row: ["未提交", "not sent"],
+  row_ignored: ["未采用", "ignored"],
+  row_rejected: ["未接收", "not accepted"],
+  row_not_sent: ["未提交", "not sent"],
+  row_not_known: ["是否接收尚不确定", "not known whether it was taken"],
   download_rows: ["下载这些行", "Download these rows"],
   download_reasons: ["下载原因", "Download the reasons"],
   more_failed: ["另有 {} 行，见下载文件。", "{} more are in the download."],
 } as const;
+
+/** The page's words and those that all pages have. */
+export type Speak = (word: keyof typeof agencyWords | Word, value?: string | number) => string;
