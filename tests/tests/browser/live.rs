@@ -73,3 +73,37 @@ fn without_a_stream_the_page_asks() {
     assert!(yima.metric("display_streams_refused_total", &["reason=\"full\""]) > 0.0);
     assert_ne!(phone.evaluate(ASKED), json!(1));
 }
+
+/// Puts what it says in the place of the page's `fetch`, which is `asks` there.
+fn fetch_by(phone: &Window, body: &str) {
+    phone.evaluate(&format!("void (window.asks = fetch, window.fetch = async (path, init) => {{ {body} }})"));
+}
+
+#[test]
+fn a_history_is_of_this_version_and_of_this_person() {
+    let yima = Yima::start(Options::default());
+    let (phone, person) = green(&yima);
+    wait_for_streams(&yima, 1);
+    phone.click("#history summary");
+    phone.see("#decisions li[data-state='in_force']");
+    turn_red(&yima, &person);
+    phone.see_xpath("//*[@id='decisions']/li[@data-state='in_force'][contains(., 'lab-7')]");
+
+    // An answer on its way when somebody signs out belongs on no page.
+    phone.click("#history summary");
+    fetch_by(
+        &phone,
+        "const answer = await asks(path, init);
+         if (path === '/v1/history') await new Promise((done) => window.release = done);
+         return answer",
+    );
+    phone.click("#history summary");
+    phone.until("typeof release === 'function'");
+    phone.click("#sign-out");
+    phone.see("#sign-in:not([hidden])");
+    // By the page itself, since the list may just then be drawn again.
+    phone.evaluate("document.querySelector(\"button[data-person='1']\").click()");
+    phone.see("#colour[data-colour='yellow']");
+    assert_eq!(phone.evaluate("(release(), new Promise((done) => setTimeout(done, 100)))"), json!(null));
+    assert_eq!(phone.evaluate("document.querySelectorAll('#decisions li[data-state]').length"), json!(0));
+}

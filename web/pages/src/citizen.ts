@@ -1,6 +1,6 @@
 import { offerCopy } from "./citizen/copy.ts";
 import { CodeFollower, DisplayFollower } from "./citizen/follow.ts";
-import { drawHistory, forgetHistory, offerHistory } from "./citizen/history.ts";
+import { drawHistory, forgetHistory, offerHistory, renewHistory } from "./citizen/history.ts";
 import { offerLargeType } from "./citizen/large.ts";
 import { showDemoPeople } from "./citizen/people.ts";
 import { clear, draw, hush } from "./citizen/view.ts";
@@ -22,7 +22,10 @@ function show(session: string): void {
   const code = new CodeFollower(session, listener);
   const display = new DisplayFollower(session, {
     ...listener,
-    newVersion: (colourChanged) => code.newVersion(colourChanged),
+    newVersion: (colourChanged) => {
+      code.newVersion(colourChanged);
+      renewHistory(session);
+    },
   });
   following = { display, code };
   redraw();

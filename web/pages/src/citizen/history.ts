@@ -6,19 +6,28 @@ import type { Decision, History } from "../shared/types.ts";
 
 let decisions: Decision[] | null = null;
 let note: Word | null = null;
+/** Raised by each request and by whatever makes its answer worthless: another version, another person, nobody. */
+let turn = 0;
 
 /** Asks when the section is opened, and not before: it is the first thing that a busy server refuses. */
 export function offerHistory(session: () => string | null): void {
-  const section = byId<HTMLDetailsElement>("history");
-  section.addEventListener("toggle", () => {
-    const mine = session();
-    if (section.open && mine !== null) void load(mine);
-  });
+  byId("history").addEventListener("toggle", () => void load(session()));
+}
+
+/** What is held is not of this version: it is asked for again if somebody looks at it. */
+export function renewHistory(session: string): void {
+  drop();
+  void load(session);
 }
 
 export function forgetHistory(): void {
-  decisions = note = null;
+  drop();
   byId<HTMLDetailsElement>("history").open = false;
+}
+
+function drop(): void {
+  turn += 1;
+  decisions = note = null;
   drawHistory();
 }
 
@@ -29,14 +38,14 @@ export function drawHistory(): void {
   else list.replaceChildren(...decisions.map(line));
 }
 
-async function load(session: string): Promise<void> {
-  try {
-    decisions = (await get<History>("GET", "/v1/history", { bearer: session })).decisions;
-    note = null;
-  } catch {
-    decisions = null;
-    note = "no_history_now";
-  }
+async function load(session: string | null): Promise<void> {
+  if (session === null || !byId<HTMLDetailsElement>("history").open) return;
+  const mine = ++turn;
+  const answer = await get<History>("GET", "/v1/history", { bearer: session }).catch(() => null);
+  // Nobody's history is drawn on another's page.
+  if (mine !== turn) return;
+  decisions = answer?.decisions ?? null;
+  note = answer === null ? "no_history_now" : null;
   drawHistory();
 }
 
