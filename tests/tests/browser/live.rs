@@ -107,3 +107,25 @@ fn a_history_is_of_this_version_and_of_this_person() {
     assert_eq!(phone.evaluate("(release(), new Promise((done) => setTimeout(done, 100)))"), json!(null));
     assert_eq!(phone.evaluate("document.querySelectorAll('#decisions li[data-state]').length"), json!(0));
 }
+
+#[test]
+fn a_stream_that_tells_of_an_old_moment_is_left_for_another() {
+    let yima = Yima::start(Options::default());
+    let phone = Window::open(PHONE, &yima.read_url());
+    phone.see("button[data-person='0']");
+    // The first stream is of a node that has no news since a minute, and says so each second.
+    fetch_by(
+        &phone,
+        "if (path !== '/v1/display/events' || window.stale) return asks(path, init);
+         window.stale = new Date(Date.now() - 60_000).toISOString();
+         const text = `event: unchanged\\ndata: {\"as_of\":\"${stale}\"}\\n\\n`;
+         return new Response(new ReadableStream({ start: (stream) => {
+             init.signal.addEventListener('abort', () => (clearInterval(timer), stream.error(init.signal.reason)));
+             const timer = setInterval(() => stream.enqueue(new TextEncoder().encode(text)), 1_000);
+         } }))",
+    );
+    phone.click("button[data-person='0']");
+    wait_for_streams(&yima, 1);
+    assert_eq!(phone.evaluate(&format!("[typeof stale, {ASKED} > 1]")), json!(["string", true]));
+    phone.see("#code[data-live='true']");
+}

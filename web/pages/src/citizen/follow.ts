@@ -38,6 +38,8 @@ export class DisplayFollower {
   /** How many events streams have told, and whether one that is open has. */
   #told = 0;
   #hears = false;
+  /** The moment of which the open stream told last. */
+  #toldOf = NaN;
   #etag: string | null = null;
   /** When the request that was answered last was sent; what a stream told was not asked for. */
   #askedAt = -Infinity;
@@ -88,7 +90,11 @@ export class DisplayFollower {
         this.#show(body, asOf, headers.get("etag"));
         // The stream speaks of what was shown before: the next one begins with what is shown now.
         this.#stream?.abort();
-      } else this.#prove(asOf);
+      } else {
+        this.#prove(asOf);
+        // The stream's node has lost touch and this answer's has not: the next stream may well be of that one.
+        if (asOf - this.#toldOf > ASK_AFTER_MS) this.#stream?.abort();
+      }
     }
     this.#listener.changed();
     const { sessionOver } = this.#listener;
@@ -109,6 +115,7 @@ export class DisplayFollower {
       });
     } finally {
       this.#hears = false;
+      this.#toldOf = NaN;
       this.#asking.defer(this.#delay());
     }
   }
@@ -118,13 +125,15 @@ export class DisplayFollower {
     const { as_of, display } = JSON.parse(data) as Told;
     this.#told += 1;
     this.#hears = true;
+    this.#toldOf = Date.parse(as_of);
     this.trouble = null;
     if (event === "display" && display) {
       this.#askedAt = -Infinity;
-      this.#show(display, Date.parse(as_of), id);
-    } else this.#prove(Date.parse(as_of));
+      this.#show(display, this.#toldOf, id);
+    } else this.#prove(this.#toldOf);
     this.#listener.changed();
-    this.#asking.defer(this.#delay());
+    // A node that tells of an old moment only is no reason not to ask, for another one may answer.
+    if (now() - this.#toldOf < ASK_AFTER_MS) this.#asking.defer(this.#delay());
   }
 
   #show(display: Display, asOf: number, etag: string | null): void {
