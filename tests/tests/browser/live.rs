@@ -129,3 +129,27 @@ fn a_stream_that_tells_of_an_old_moment_is_left_for_another() {
     assert_eq!(phone.evaluate(&format!("[typeof stale, {ASKED} > 1]")), json!(["string", true]));
     phone.see("#code[data-live='true']");
 }
+
+#[test]
+fn what_is_asked_beside_the_display_may_not_be_older() {
+    let yima = Yima::start(Options::default());
+    let phone = Window::open(PHONE, &yima.read_url());
+    phone.see("button[data-person='0']");
+    let person = Person { document: phone.text("button[data-person='0'] small") };
+    fetch_by(
+        &phone,
+        "const answer = await asks(path, init);
+         if (path === '/v1/display') window.shown ??= answer.headers.get('etag');
+         window.floors = { ...window.floors, [path]: init.headers.get('if-none-match') };
+         return answer",
+    );
+    phone.click("button[data-person='0']");
+    phone.see("#colour[data-colour='green']");
+    phone.click("#history summary");
+    phone.see("#decisions li[data-state='in_force']");
+    phone.until("floors['/v1/history'] === shown && typeof shown === 'string'");
+    turn_red(&yima, &person);
+    phone.see("#colour[data-colour='red']");
+    // The tag of the display that made it ask, which a stream may have told.
+    phone.until("floors['/v1/code'] !== shown && /^\"[^\"]+\"$/.test(floors['/v1/code'])");
+}

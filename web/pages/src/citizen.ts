@@ -10,7 +10,7 @@ import { SessionStore } from "./shared/session.ts";
 import { now } from "./shared/time.ts";
 
 const store = new SessionStore("citizen");
-let following: { display: DisplayFollower; code: CodeFollower } | null = null;
+let following: { session: string; display: DisplayFollower; code: CodeFollower } | null = null;
 let notice: Word | null = null;
 
 function show(session: string): void {
@@ -19,15 +19,15 @@ function show(session: string): void {
   byId("health-code").hidden = byId("sign-out").hidden = false;
   offerCopy();
   const listener = { changed: redraw, sessionOver: () => signOut("session_over") };
-  const code = new CodeFollower(session, listener);
-  const display = new DisplayFollower(session, {
+  const code = new CodeFollower(session, () => display.etag, listener);
+  const display: DisplayFollower = new DisplayFollower(session, {
     ...listener,
     newVersion: (colourChanged) => {
       code.newVersion(colourChanged);
-      renewHistory(session);
+      renewHistory({ bearer: session, etag: display.etag });
     },
   });
-  following = { display, code };
+  following = { session, display, code };
   redraw();
 }
 
@@ -69,7 +69,7 @@ function tick(): void {
   setTimeout(tick, 1_000 - (now() % 1_000));
 }
 
-offerHistory(() => store.lookup());
+offerHistory(() => following && { bearer: following.session, etag: following.display.etag });
 offerLargeType(byId("large"));
 startLanguage(byId("lang"), () => {
   hush();

@@ -68,6 +68,11 @@ export class DisplayFollower {
     document.removeEventListener("visibilitychange", this.#hide);
   }
 
+  /** The tag of what is shown: no answer may be of an older version. */
+  get etag(): string | null {
+    return this.#etag;
+  }
+
   /** What is held is known to be no longer true, or too old to show; it must not be shown as anyone's colour. */
   superseded(): boolean {
     const next = this.#nextTransition();
@@ -173,9 +178,10 @@ const RENEW_BEFORE_MS = 15_000;
 // Codes are limited to 6 a minute.
 const APART_MS = 10_000;
 
-/** Keeps a signed code at hand that is not about to expire and says the same as the display. */
+/** Keeps a signed code at hand that is not about to expire and says the same as the display, whose tag it sends along. */
 export class CodeFollower {
   readonly #session: string;
+  readonly #etag: () => string | null;
   readonly #listener: Listener;
   readonly #poller: Poller;
   #held: { text: string; expiresAt: number } | null = null;
@@ -183,8 +189,9 @@ export class CodeFollower {
   #outdated = false;
   #urgent = false;
 
-  constructor(session: string, listener: Listener) {
+  constructor(session: string, etag: () => string | null, listener: Listener) {
     this.#session = session;
+    this.#etag = etag;
     this.#listener = listener;
     this.#poller = new Poller(() => this.#load(), {
       failed: () => listener.changed(),
@@ -224,7 +231,7 @@ export class CodeFollower {
     const urgent = this.#urgent;
     this.#urgent = this.#outdated = false;
     try {
-      const { code, expires_at } = await get<Code>("GET", "/v1/code", { bearer: this.#session });
+      const { code, expires_at } = await get<Code>("GET", "/v1/code", { bearer: this.#session, etag: this.#etag() });
       this.#loadedAt = now();
       // The colour changed while this code was on its way: it may be of the old one.
       if (this.#urgent) return 0;

@@ -9,15 +9,21 @@ let note: Word | null = null;
 /** Raised by each request and by whatever makes its answer worthless: another version, another person, nobody. */
 let turn = 0;
 
+/** Whose history, and the tag of the display beside it: what is older than that is not wanted. */
+export interface Asking {
+  bearer: string;
+  etag: string | null;
+}
+
 /** Asks when the section is opened, and not before: it is the first thing that a busy server refuses. */
-export function offerHistory(session: () => string | null): void {
-  byId("history").addEventListener("toggle", () => void load(session()));
+export function offerHistory(asking: () => Asking | null): void {
+  byId("history").addEventListener("toggle", () => void load(asking()));
 }
 
 /** What is held is not of this version: it is asked for again if somebody looks at it. */
-export function renewHistory(session: string): void {
+export function renewHistory(asking: Asking): void {
   drop();
-  void load(session);
+  void load(asking);
 }
 
 export function forgetHistory(): void {
@@ -38,10 +44,10 @@ export function drawHistory(): void {
   else list.replaceChildren(...decisions.map(line));
 }
 
-async function load(session: string | null): Promise<void> {
-  if (session === null || !byId<HTMLDetailsElement>("history").open) return;
+async function load(asking: Asking | null): Promise<void> {
+  if (asking === null || !byId<HTMLDetailsElement>("history").open) return;
   const mine = ++turn;
-  const answer = await get<History>("GET", "/v1/history", { bearer: session }).catch(() => null);
+  const answer = await get<History>("GET", "/v1/history", asking).catch(() => null);
   // Nobody's history is drawn on another's page.
   if (mine !== turn) return;
   decisions = answer?.decisions ?? null;
