@@ -72,6 +72,9 @@ fn a_colour_is_told_without_colours() {
         let phone = phone(&yima, PHONE, person);
         phone.see(&format!("#colour[data-colour='{colour}'] .shape-{shape}"));
         assert!(!phone.text("#colour-word").is_empty());
+        phone.see("#code[data-live='true']");
+        let ground = style(&phone, "body", "backgroundImage");
+        assert!(ground.starts_with("linear-gradient") && !ground.contains("repeating"), "{ground}");
         phone.assert_accessible();
         emulate(&phone, "", &[("forced-colors", "active")]);
         // The mark is drawn on its form in the other of the two colours that there are.

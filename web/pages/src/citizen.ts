@@ -17,6 +17,7 @@ function show(session: string): void {
   stop();
   byId("sign-in").hidden = true;
   byId("health-code").hidden = byId("sign-out").hidden = false;
+  document.body.dataset["screen"] = "code";
   offerCopy();
   const listener = { changed: redraw, sessionOver: () => signOut("session_over") };
   const code = new CodeFollower(session, () => display.etag, listener);
@@ -36,6 +37,7 @@ function signOut(why: Word | null): void {
   store.forget();
   notice = why;
   byId("health-code").hidden = byId("sign-out").hidden = true;
+  delete document.body.dataset["screen"];
   byId("sign-in").hidden = false;
   redraw();
   byId("sign-in").focus();

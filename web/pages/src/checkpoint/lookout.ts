@@ -52,7 +52,7 @@ export class Lookout {
 
   draw(): void {
     const { state } = this.#camera;
-    byId("camera").dataset["camera"] = state.kind;
+    byId("camera").dataset["camera"] = byId("scan").dataset["camera"] = state.kind;
     say(byId("camera-switch"), t(state.kind === "off" ? "camera_open" : "camera_close"));
     const torch = byId("torch");
     torch.hidden = state.kind !== "on" || state.torch === null;

@@ -30,7 +30,7 @@ export function clear(): void {
   byId("banner").hidden = true;
   delete byId("colour").dataset["colour"];
   delete byId("code").dataset["code"];
-  delete document.body.dataset["colour"];
+  for (const name of ["colour", "live", "holds"]) delete document.body.dataset[name];
   hush();
   say(byId("colour-word"), "");
   drawnFacts = drawnColour = "";
@@ -48,7 +48,7 @@ function drawClock(live: boolean): void {
   const time = now();
   say(byId("clock-time"), clockTime(time));
   say(byId("clock-date"), longDate(time));
-  byId("code").dataset["live"] = String(live);
+  byId("code").dataset["live"] = document.body.dataset["live"] = String(live);
 }
 
 function drawBanner(display: DisplayFollower): void {
@@ -82,12 +82,14 @@ function drawCode(follower: CodeFollower, superseded: boolean): void {
   if (typeof code === "object") {
     if (frame.dataset["code"] === code.text) return;
     frame.dataset["code"] = code.text;
+    document.body.dataset["holds"] = "code";
     byId("qr").replaceChildren(qrCode(code.text));
     byId("code-note").hidden = true;
     return;
   }
   // A code that must not be used is taken off the page, not only covered.
   delete frame.dataset["code"];
+  document.body.dataset["holds"] = "none";
   byId("qr").replaceChildren();
   byId("code-note").hidden = false;
   say(byId("code-note"), t(`code_${code}`));
