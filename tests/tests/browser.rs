@@ -7,6 +7,7 @@ pub(crate) mod chromium;
 mod film;
 mod live;
 mod measure;
+mod sign_in;
 mod upload;
 
 use std::io::Write;

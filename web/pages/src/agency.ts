@@ -4,6 +4,8 @@ import { agencyWords } from "./agency/words.ts";
 import { get } from "./shared/api.ts";
 import { byId, say } from "./shared/dom.ts";
 import { speaks, startLanguage } from "./shared/i18n.ts";
+import { claims } from "./shared/session.ts";
+import { takeToken } from "./shared/token.ts";
 
 const t = speaks(agencyWords);
 
@@ -28,14 +30,9 @@ function signIn(with_: string): void {
 }
 
 /** The claim that the service goes by; shown so that nobody sends under another's name unawares. */
-function agencyOf(jwt: string): string | null {
-  try {
-    const payload = jwt.split(".")[1]!.replaceAll("-", "+").replaceAll("_", "/");
-    const { agency } = JSON.parse(atob(payload)) as { agency?: unknown };
-    return typeof agency === "string" ? agency : null;
-  } catch {
-    return null;
-  }
+function agencyOf(token: string): string | null {
+  const { agency } = claims(token);
+  return typeof agency === "string" ? agency : null;
 }
 
 /** Asks for a new token only: what was typed and what became of a file are still there for the same agency. */
@@ -90,11 +87,7 @@ function redraw(): void {
 }
 
 startLanguage(byId("lang"), redraw, agencyWords);
-byId("token-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  signIn(byId<HTMLInputElement>("token").value.trim());
-  byId<HTMLFormElement>("token-form").reset();
-});
+takeToken(signIn);
 byId("demo-agency").addEventListener("click", () => void signInDemo());
 byId("sign-out").addEventListener("click", signOut);
 signOut();

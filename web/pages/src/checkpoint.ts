@@ -7,6 +7,8 @@ import { byId, say } from "./shared/dom.ts";
 import { startLanguage, t, type Word } from "./shared/i18n.ts";
 import { lookupDemoPeople, SessionStore, signInDemo } from "./shared/session.ts";
 import { clockTime, now } from "./shared/time.ts";
+import { takeSession } from "./shared/token.ts";
+import type { NewSession } from "./shared/types.ts";
 
 /** A guard is told so long before the session ends. */
 const ENDING_MS = 15 * 60_000;
@@ -54,25 +56,32 @@ function signOut(why: Word | null): void {
   void offerDemo();
 }
 
-/** Without a demo the city's identity provider signs guards in, and there is nothing to click here. */
+/** Without a demo the city's identity provider signs guards in, and its token is asked for. */
 async function offerDemo(): Promise<void> {
-  const demo = await lookupDemoPeople().then((people) => people !== null, () => true);
-  byId("demo-sign-in").hidden = !demo;
-  byId("no-demo").hidden = demo;
+  const people = await lookupDemoPeople().catch(() => undefined);
+  if (scanner) return;
+  byId("demo-sign-in").hidden = !people;
+  byId("no-demo").hidden = people !== null;
+  const offline = people === undefined;
+  // Why somebody was signed out is said before this.
+  if (notice === null || notice === "sign_in_offline") failed(offline ? "sign_in_offline" : null);
+  if (offline) setTimeout(() => !scanner && void offerDemo(), 3_000);
+}
+
+function signedIn({ session, expires_at }: NewSession): void {
+  store.keep(session, Date.now() + Date.parse(expires_at) - now());
+  start(session);
+}
+
+function failed(why: Word | null): void {
+  notice = why;
+  redraw();
 }
 
 async function signInAsGuard(button: HTMLButtonElement): Promise<void> {
   button.disabled = true;
-  try {
-    const { session, expires_at } = await signInDemo({ role: "checkpoint" });
-    store.keep(session, Date.now() + Date.parse(expires_at) - now());
-    start(session);
-  } catch {
-    notice = "sign_in_failed";
-    redraw();
-  } finally {
-    button.disabled = false;
-  }
+  await signInDemo({ role: "checkpoint" }).then(signedIn, () => failed("sign_in_failed"));
+  button.disabled = false;
 }
 
 function redraw(): void {
@@ -117,6 +126,7 @@ sound.addEventListener("click", () => {
   sound.setAttribute("aria-pressed", String(!signal.muted));
 });
 for (const touch of ["click", "keydown"]) document.addEventListener(touch, () => signal.wake());
+takeSession("checkpoint", signedIn, failed);
 const guard = byId<HTMLButtonElement>("demo-guard");
 guard.addEventListener("click", () => void signInAsGuard(guard));
 const kept = store.lookup();

@@ -8,6 +8,7 @@ import { byId, say } from "./shared/dom.ts";
 import { startLanguage, t, type Word } from "./shared/i18n.ts";
 import { SessionStore } from "./shared/session.ts";
 import { now } from "./shared/time.ts";
+import { takeSession } from "./shared/token.ts";
 
 const store = new SessionStore("citizen");
 let following: { session: string; display: DisplayFollower; code: CodeFollower } | null = null;
@@ -71,6 +72,10 @@ function tick(): void {
   setTimeout(tick, 1_000 - (now() % 1_000));
 }
 
+takeSession("citizen", ({ session }) => signedIn(session), (why) => {
+  notice = why;
+  redraw();
+});
 offerHistory(() => following && { bearer: following.session, etag: following.display.etag });
 offerLargeType(byId("large"));
 startLanguage(byId("lang"), () => {

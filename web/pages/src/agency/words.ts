@@ -3,11 +3,8 @@ import type { Word } from "../shared/i18n.ts";
 /** What only the agency's page says: [Chinese, English]. `{}` takes one value. */
 export const agencyWords = {
   agency: ["检测机构", "Agency"],
-  token: ["机构身份令牌（JWT）", "The agency's identity token (JWT)"],
-  sign_in: ["登录", "Sign in"],
   agency_note: ["演示：以实验室 lab-7 的身份登录。", "Demo: sign in as the laboratory lab-7."],
   agency_sign_in: ["以 lab-7 登录", "Sign in as lab-7"],
-  token_refused: ["令牌无效或已过期，请用新令牌登录。", "The token is not valid, or is over. Sign in with a new one."],
   single_title: ["提交一份检测结果", "Send one result"],
   event_id: ["结果编号", "Result number"],
   document_local: ["本机构编号", "The agency's own number"],

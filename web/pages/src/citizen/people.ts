@@ -6,7 +6,7 @@ import type { DemoPerson } from "../shared/types.ts";
 
 let latest = 0;
 
-/** Lists the demo's citizens; a click signs in as one of them. Without a demo, says who signs people in. */
+/** Lists the demo's citizens; a click signs in as one of them. Without a demo, asks for a token. */
 export async function showDemoPeople(signedIn: (session: string) => void): Promise<void> {
   const list = byId("demo-people");
   const mine = ++latest;
@@ -16,8 +16,8 @@ export async function showDemoPeople(signedIn: (session: string) => void): Promi
     const people = await lookupDemoPeople();
     if (mine !== latest) return;
     byId("demo-intro").hidden = people === null;
-    if (people === null) return say(t("no_demo"));
-    list.replaceChildren(...people.map((person) => button(person, list, signedIn)));
+    byId("no-demo").hidden = people !== null;
+    list.replaceChildren(...(people ?? []).map((person) => button(person, list, signedIn)));
   } catch {
     if (mine !== latest) return;
     say(`${t("stale_offline")} ${t("retrying")}`);

@@ -48,9 +48,31 @@ export function isDemo(): boolean {
   return sessionStorage.getItem(DEMO) !== null;
 }
 
-/** Demo identity provider's token, exchanged once for a session. */
+/** What an identity token says, as far as it can be read; the service checks it, the page only tells people. */
+export function claims(token: string): Record<string, unknown> {
+  try {
+    const payload = token.split(".")[1]!.replaceAll("-", "+").replaceAll("_", "/");
+    return JSON.parse(atob(payload)) as Record<string, unknown>;
+  } catch {
+    return {};
+  }
+}
+
+/** The token is not of somebody whom this page is for. */
+export class OtherRole extends Error {}
+
+const SCOPE: Record<Role, string> = { citizen: "display", checkpoint: "scan" };
+
+/** An identity token, exchanged once for a session. */
+export async function exchange(token: string, role: Role): Promise<NewSession> {
+  const { scope } = claims(token);
+  if (typeof scope === "string" && !scope.split(" ").includes(SCOPE[role])) throw new OtherRole();
+  return get<NewSession>("POST", "/v1/sessions", { bearer: token });
+}
+
+/** The same with a token of the demo's identity provider. */
 export async function signInDemo(who: { role: Role; person?: number }): Promise<NewSession> {
   sessionStorage.setItem(DEMO, "yes");
   const { token } = await get<{ token: string }>("POST", "/demo/token", { body: who });
-  return get<NewSession>("POST", "/v1/sessions", { bearer: token });
+  return exchange(token, who.role);
 }
