@@ -63,6 +63,7 @@ fn a_citizen_and_a_guard_sign_in_with_tokens_of_the_citys_identity_provider() {
     desk.see("#verdict[data-verdict='idle']");
     scan(&desk, &code);
     desk.see("#verdict[data-verdict='check'][data-reason='nobody']");
+    assert!(!desk.text("#person").contains("null"));
     // Signed in still, without a token: it was exchanged.
     desk.reload();
     desk.see("#verdict[data-verdict='idle']");

@@ -48,7 +48,7 @@ function person(scan: Scan): Node[] {
   const nodes: Node[] = [];
   if (scan.identity) {
     const { name, document } = scan.identity;
-    nodes.push(make("p", "who", make("strong", "", name ?? t("no_name")), " ", make("span", "number", document)));
+    nodes.push(make("p", "who", make("strong", "", name ?? t("no_name")), " ", make("span", "number", document ?? "")));
   }
   if (scan.colour) nodes.push(colourLine(scan.colour));
   // Without a person there are no tests to speak of, and "no test on record" would be a statement about someone.

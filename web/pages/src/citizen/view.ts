@@ -110,7 +110,7 @@ function drawFacts(display: Display, superseded: boolean): void {
   drawnFacts = key;
   const { identity, colour } = display;
   say(byId("name"), identity.name ?? t("no_name"));
-  say(byId("document"), identity.document);
+  say(byId("document"), identity.document ?? "");
   byId("decision").replaceChildren(...(superseded ? [] : decision(colour)));
   byId("tests").replaceChildren(...testLines(display.tests, 3));
   byId("vaccination").replaceChildren(...vaccinationLines(display.vaccination));

@@ -4,7 +4,8 @@ export type ColourCode = "green" | "yellow" | "red" | "none";
 
 export interface Identity {
   name: string | null;
-  document: string;
+  /** Masked; null of somebody who is not known. */
+  document: string | null;
 }
 
 export interface Colour {
