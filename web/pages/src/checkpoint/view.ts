@@ -2,7 +2,7 @@ import { byId, make, say } from "../shared/dom.ts";
 import { testLines, vaccinationLines } from "../shared/facts.ts";
 import { lookup, t } from "../shared/i18n.ts";
 import { shape } from "../shared/shapes.ts";
-import { clockTime } from "../shared/time.ts";
+import { moment } from "../shared/time.ts";
 import type { Colour, Scan } from "../shared/types.ts";
 import type { Outcome } from "./scanner.ts";
 
@@ -21,8 +21,7 @@ export function draw(outcome: Outcome): void {
 
 /** The seconds until the server may be asked again; apart, so that a screen reader is not told each of them. */
 export function drawCountdown(outcome: Outcome): void {
-  const busy = outcome.kind === "unchecked" && outcome.why === "busy";
-  const seconds = busy ? Math.ceil((outcome.until - Date.now()) / 1_000) : 0;
+  const seconds = "until" in outcome ? Math.ceil((outcome.until - Date.now()) / 1_000) : 0;
   say(byId("countdown"), seconds > 0 ? t("seconds", seconds) : "");
 }
 
@@ -55,7 +54,7 @@ function person(scan: Scan): Node[] {
   if (scan.identity || scan.colour) {
     nodes.push(fact("last_test", testLines(scan.tests, 1)), fact("vaccination", vaccinationLines(scan.vaccination)));
   }
-  if (scan.as_of !== null) nodes.push(make("p", "quiet small", t("as_of", clockTime(Date.parse(scan.as_of)))));
+  if (scan.as_of !== null) nodes.push(make("p", "quiet small", t("as_of", moment(Date.parse(scan.as_of)))));
   return nodes;
 }
 

@@ -2,7 +2,7 @@ import { byId, make, say } from "../shared/dom.ts";
 import { testLines, vaccinationLines } from "../shared/facts.ts";
 import { lookup, t } from "../shared/i18n.ts";
 import { shape } from "../shared/shapes.ts";
-import { ago, clockTime, dateTime, longDate, now } from "../shared/time.ts";
+import { ago, clockTime, dateTime, longDate, moment, now } from "../shared/time.ts";
 import type { Colour, Display } from "../shared/types.ts";
 import type { CodeFollower, DisplayFollower } from "./follow.ts";
 import { qrCode } from "./qr.ts";
@@ -98,7 +98,7 @@ function drawCode(follower: CodeFollower, superseded: boolean): void {
 function drawAsOf(display: DisplayFollower, live: boolean): void {
   const element = byId<HTMLTimeElement>("as-of");
   if (!display.display || Number.isNaN(display.asOf)) return say(element, t("waiting"));
-  const text = t("as_of", now() - display.asOf < 86_400_000 ? clockTime(display.asOf) : longDate(display.asOf));
+  const text = t("as_of", moment(display.asOf));
   say(element, live ? text : `${text} · ${ago(display.asOf)}`);
   element.dateTime = new Date(display.asOf).toISOString();
 }

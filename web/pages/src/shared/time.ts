@@ -32,6 +32,11 @@ export function clockTime(ms: number): string {
   return format(ms, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 }
 
+/** The time alone if it is of today, which nobody has to be told. */
+export function moment(ms: number): string {
+  return longDate(ms) === longDate(now()) ? clockTime(ms) : `${longDate(ms)} ${clockTime(ms)}`;
+}
+
 export function longDate(ms: number): string {
   return format(ms, { weekday: "short", day: "numeric", month: "short", year: "numeric" });
 }
