@@ -160,10 +160,10 @@ fn a_guard_looks_up_somebody_without_a_phone() {
     look_up(&number);
     desk.see("#verdict[data-verdict='stop'][data-reason='red']");
     assert!(desk.text("#person .who").contains('*'), "masked");
-    // The number is gone, and the form has the focus still.
+    // The number is gone, and what a scanner types next does not land there.
     assert_eq!(
-        desk.evaluate("[document.activeElement.id, document.activeElement.value]"),
-        json!(["document-number", ""])
+        desk.evaluate("[document.activeElement.id, document.getElementById('document-number').value]"),
+        json!(["code-input", ""])
     );
     look_up("610102199003070010");
     desk.see("#verdict[data-verdict='unchecked'][data-reason='invalid']");
@@ -172,12 +172,40 @@ fn a_guard_looks_up_somebody_without_a_phone() {
     desk.see("#verdict[data-verdict='check'][data-reason='not_registered']");
     desk.picture("checkpoint-document");
     desk.assert_accessible();
-    // A scanner goes on as before once the form is left.
-    desk.click("#no-code summary");
-    desk.click("#verdict");
+    // Their limit is not that of codes.
+    for _ in 0..10 {
+        look_up(&number);
+    }
+    desk.see_xpath("//*[@id='verdict'][@data-reason='often'][contains(., 'codes can be scanned')]");
+    desk.see("#countdown:not(:empty)");
     scan(&desk, "no health code");
     desk.see("#verdict[data-verdict='check'][data-reason='malformed']");
-    assert_eq!(desk.complaints().iter().filter(|c| !c.to_string().contains("400 (Bad Request)")).count(), 0);
+    // Nobody finds them who takes the screen up later.
+    desk.evaluate("(Object.defineProperty(document, 'hidden', { value: true }), document.dispatchEvent(new Event('visibilitychange')))");
+    desk.see("#verdict[data-verdict='idle'][data-reason='']");
+    let expected =
+        |c: &serde_json::Value| ["400 (Bad Request)", "429 (Too Many"].iter().any(|s| c.to_string().contains(s));
+    assert_eq!(desk.complaints().iter().filter(|c| !expected(c)).count(), 0);
+}
+
+#[test]
+fn an_input_method_does_not_swallow_a_scanners_enter() {
+    let yima = Yima::start(Options::default());
+    let desk = checkpoint(&yima);
+    let typed = |text: &str, key: &str| {
+        desk.evaluate(&format!(
+            "((input) => {{
+                input.value = '{text}';
+                input.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}', isComposing: true }}));
+                input.dispatchEvent(new CompositionEvent('compositionend'));
+                return input.value;
+            }})(document.getElementById('code-input'))"
+        ))
+    };
+    // A space ends a composition too, in the midst of a code.
+    assert_eq!(typed("ym1:0123456789abcdefgh", " "), json!("ym1:0123456789abcdefgh"));
+    assert_eq!(typed("\u{ff39}m1:0123456789abcdefgh", "Enter"), json!(""));
+    desk.see("#verdict[data-reason='malformed']");
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn a_citizen_and_a_guard_sign_in_with_tokens_of_the_citys_identity_provider() {
     desk.see("#verdict[data-verdict='idle']");
     for window in [&phone, &desk] {
         window.click("#sign-out");
-        window.see("#no-demo:not([hidden])");
+        window.see("#sign-in:focus #no-demo:not([hidden])");
         assert_nothing_kept(window);
     }
 }

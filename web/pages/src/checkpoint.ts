@@ -53,6 +53,8 @@ function signOut(why: Word | null): void {
   byId("scan").hidden = byId("sign-out").hidden = true;
   byId("sign-in").hidden = false;
   redraw();
+  // What had the focus is gone.
+  byId("sign-in").focus();
   void offerDemo();
 }
 
@@ -99,6 +101,7 @@ function drawEnding(): void {
 
 function tick(): void {
   say(byId("clock"), clockTime(now()));
+  scanner?.expire();
   drawCountdown(outcome);
   drawEnding();
   if (Date.now() >= endsAt) signOut("session_over");
@@ -114,7 +117,11 @@ byId<HTMLFormElement>("document").addEventListener("submit", (event) => {
   void scanner?.scan({ document_type, document_number: number.value });
   // Nobody's number stays on the page.
   number.value = "";
+  // A hand scanner types into what has the focus: the next person has a code.
+  input.focus({ preventScroll: true });
 });
+// Who takes the screen up again finds nobody on it.
+document.addEventListener("visibilitychange", () => document.hidden && scanner?.clear());
 byId("sign-out").addEventListener("click", () => signOut(null));
 byId("next").addEventListener("click", () => {
   lookout.next();

@@ -20,7 +20,14 @@ export function listen(input: HTMLInputElement, scanned: (code: string) => void)
     if (code) scanned(code);
   };
 
+  // A scanner's Enter may end an input method's composition and do nothing else: it was the end of the code all the same.
+  let entered = false;
+  input.addEventListener("compositionend", () => {
+    if (entered && COMPLETE.test(clean(input.value))) submit(input.value);
+    entered = false;
+  });
   input.addEventListener("keydown", (event) => {
+    entered = event.key === "Enter" && event.isComposing;
     // Some scanners end with Tab; only a complete code takes it, so that Tab still leaves the field otherwise.
     const ends = event.key === "Enter" || (event.key === "Tab" && COMPLETE.test(clean(input.value)));
     if (!ends || event.isComposing) return;

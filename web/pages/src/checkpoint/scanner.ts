@@ -7,7 +7,8 @@ export type Outcome =
   | { kind: "waiting" }
   | { kind: "scan"; scan: Scan }
   | { kind: "unchecked"; why: "offline" | "refused" | "invalid" | "forbidden" }
-  | { kind: "unchecked"; why: "busy"; until: number };
+  /** `often`: so many documents may not be looked up; codes may be scanned all the same. */
+  | { kind: "unchecked"; why: "busy" | "often"; until: number };
 
 /** A code, or the document of somebody who has none with them. */
 export type Asked = { code: string } | { document_type: string; document_number: string };
@@ -24,8 +25,9 @@ export class Scanner {
   readonly #show: (outcome: Outcome) => void;
   readonly #sessionOver: () => void;
   #abort: AbortController | undefined;
-  #clear: ReturnType<typeof setTimeout> | undefined;
-  #busyUntil = 0;
+  #clearAt = Infinity;
+  /** Codes and documents have limits of their own. */
+  readonly #refused: Record<"code" | "document", Extract<Outcome, { until: number }> | null> = { code: null, document: null };
 
   constructor(session: string, show: (outcome: Outcome) => void, sessionOver: () => void) {
     this.#session = session;
@@ -43,6 +45,11 @@ export class Scanner {
     if (this.#abort === abort && outcome !== null) this.#settle(outcome);
   }
 
+  /** To be called each second. No timer does this: it stands still while the machine sleeps. */
+  expire(): void {
+    if (Date.now() >= this.#clearAt) this.clear();
+  }
+
   /** Nobody is on the screen, and an answer that is still to come never will be. */
   clear(): void {
     this.stop();
@@ -52,11 +59,13 @@ export class Scanner {
   stop(): void {
     this.#abort?.abort();
     this.#abort = undefined;
-    clearTimeout(this.#clear);
+    this.#clearAt = Infinity;
   }
 
   async #ask(asked: Asked, signal: AbortSignal): Promise<Outcome | null> {
-    if (Date.now() < this.#busyUntil) return { kind: "unchecked", why: "busy", until: this.#busyUntil };
+    const kind = "code" in asked ? "code" : "document";
+    const refused = this.#refused[kind];
+    if (refused && Date.now() < refused.until) return refused;
     try {
       const scan = await get<Scan>("POST", "/v1/scan", {
         bearer: this.#session,
@@ -73,16 +82,14 @@ export class Scanner {
         return null;
       }
       if (!error.passing) return { kind: "unchecked", why: refusal(asked, error.status) };
-      this.#busyUntil = Date.now() + (error.retryAfterMs ?? BUSY_MS);
-      return { kind: "unchecked", why: "busy", until: this.#busyUntil };
+      const why = kind === "document" && error.status === 429 ? "often" : "busy";
+      return (this.#refused[kind] = { kind: "unchecked", why, until: Date.now() + (error.retryAfterMs ?? BUSY_MS) });
     }
   }
 
   #settle(outcome: Outcome): void {
-    clearTimeout(this.#clear);
+    this.#clearAt = outcome.kind === "waiting" ? Infinity : Date.now() + CLEAR_AFTER_MS;
     this.#show(outcome);
-    if (outcome.kind === "waiting") return;
-    this.#clear = setTimeout(() => this.#show({ kind: "idle" }), CLEAR_AFTER_MS);
   }
 }
 

@@ -139,6 +139,10 @@ export const words = {
   camera_failed: ["摄像头无法使用。请用扫码枪。", "The camera cannot be used. Use a hand scanner."],
   unchecked_offline: ["无网络连接。\n请重新扫码。", "No connection. Scan again."],
   unchecked_busy: ["系统繁忙，请稍后重新扫码。", "The service is busy. Scan again in a moment."],
+  unchecked_often: [
+    "查验证件过于频繁，请稍后再试。\n扫码不受影响。",
+    "Too many documents looked up. Try again in a moment; codes can be scanned all the same.",
+  ],
   seconds: ["{} 秒", "{} s"],
   unchecked_invalid: ["证件号码不正确，请核对后重试。", "Not a number of that document. Check it and try again."],
   unchecked_forbidden: ["此岗位无权查验证件。", "This checkpoint may not look documents up."],
