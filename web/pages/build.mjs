@@ -1,6 +1,7 @@
-// Bundles the pages into $OUT_DIR; build.rs calls it through `npm run build`.
-import { copyFile, mkdir } from "node:fs/promises";
+// Bundles the pages into $OUT_DIR, each file also compressed beside it; build.rs calls it through `npm run build`.
+import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const out = process.env.OUT_DIR;
@@ -21,4 +22,7 @@ await build({
 });
 for (const file of ["agency.html", "citizen.html", "checkpoint.html", "favicon.svg"]) {
   await copyFile(file, join(out, file));
+}
+for (const file of (await readdir(out)).filter((file) => !file.endsWith(".gz"))) {
+  await writeFile(join(out, `${file}.gz`), gzipSync(await readFile(join(out, file)), { level: 9 }));
 }

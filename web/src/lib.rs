@@ -48,11 +48,18 @@ struct Asset {
     path: &'static str,
     kind: Kind,
     body: &'static [u8],
+    /// The same with gzip (RFC 1952).
+    zipped: &'static [u8],
 }
 
 macro_rules! bundled {
     ($path:literal, $kind:ident, $file:literal) => {
-        Asset { path: $path, kind: Kind::$kind, body: include_bytes!(concat!(env!("OUT_DIR"), "/pages/", $file)) }
+        Asset {
+            path: $path,
+            kind: Kind::$kind,
+            body: include_bytes!(concat!(env!("OUT_DIR"), "/pages/", $file)),
+            zipped: include_bytes!(concat!(env!("OUT_DIR"), "/pages/", $file, ".gz")),
+        }
     };
 }
 
@@ -87,13 +94,29 @@ pub fn agency() -> Router {
 
 fn router(assets: &[Asset]) -> Router {
     assets.iter().fold(Router::new(), |router, asset| {
-        let document = document(asset);
-        router.route(asset.path, get(async move |request: HeaderMap| document.respond(&request)))
+        let plain = document(asset, asset.body);
+        let zipped = document(asset, asset.zipped).with(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        let respond = async move |request: HeaderMap| {
+            let document = if takes_gzip(&request) { &zipped } else { &plain };
+            document.respond(&request)
+        };
+        router.route(asset.path, get(respond))
     })
 }
 
-fn document(asset: &Asset) -> Public {
-    let document = Public::new(Bytes::from_static(asset.body), content_type(asset.kind), LIFETIME)
+/// Whether `Accept-Encoding` allows gzip, by its name or by `*` (RFC 9110 section 12.5.3).
+fn takes_gzip(request: &HeaderMap) -> bool {
+    let fields = request.get_all(header::ACCEPT_ENCODING).iter().filter_map(|field| field.to_str().ok());
+    let codings = fields.flat_map(|field| field.split(',')).map(|part| part.split_once(';').unwrap_or((part, "")));
+    let codings: Vec<_> = codings.map(|(name, weight)| (name.trim(), weight.trim())).collect();
+    let of = |name: &str| codings.iter().find(|(coding, _)| coding.eq_ignore_ascii_case(name));
+    let refused = |weight: &str| weight.trim_start_matches(['q', 'Q', '=']).parse() == Ok(0.0);
+    of("gzip").or_else(|| of("*")).is_some_and(|(_, weight)| !refused(weight))
+}
+
+fn document(asset: &Asset, body: &'static [u8]) -> Public {
+    let document = Public::new(Bytes::from_static(body), content_type(asset.kind), LIFETIME)
+        .with(header::VARY, HeaderValue::from_static("accept-encoding"))
         .with(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
         .with(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     match asset.kind {
@@ -144,6 +167,47 @@ mod tests {
             assert_eq!(response.headers()["cdn-cache-control"], LIFETIME.at_the_edge);
             assert!(response.headers().contains_key(header::ETAG));
         }
+    }
+
+    #[tokio::test]
+    async fn every_asset_is_sent_compressed_to_whom_takes_it() {
+        for (assets, asset) in [&READING[..], &AGENCY].into_iter().flat_map(|all| all.iter().map(move |one| (all, one)))
+        {
+            let fetch = async |codings: &str, tag: &HeaderValue| {
+                let request = Request::get(asset.path).header(header::ACCEPT_ENCODING, codings);
+                let request = request.header(header::IF_NONE_MATCH, tag).body(Body::empty()).unwrap();
+                router(assets).oneshot(request).await.unwrap()
+            };
+            let (none, plain) = (HeaderValue::from_static("\"\""), fetch_of(assets, asset.path).await);
+            assert!(!plain.headers().contains_key(header::CONTENT_ENCODING));
+            let zipped = fetch("br, gzip", &none).await;
+            assert_eq!(zipped.headers()[header::CONTENT_ENCODING], "gzip");
+            for response in [&plain, &zipped] {
+                assert_eq!(response.headers()[header::VARY], "accept-encoding");
+            }
+            // A copy of the one is no copy of the other.
+            let [of_plain, of_zipped] = [&plain, &zipped].map(|response| response.headers()[header::ETAG].clone());
+            assert_eq!(fetch("gzip", &of_plain).await.status(), StatusCode::OK);
+            assert_eq!(fetch("gzip", &of_zipped).await.status(), StatusCode::NOT_MODIFIED);
+            assert_eq!(fetch("identity", &of_plain).await.status(), StatusCode::NOT_MODIFIED);
+            // Its end says how long the whole is (RFC 1952 section 2.3.1).
+            let (bytes, whole) = (asset.zipped, asset.body.len());
+            assert!(bytes.starts_with(&[0x1f, 0x8b]) && bytes.len() < whole, "{}", asset.path);
+            assert_eq!(bytes.last_chunk().map(|size| u32::from_le_bytes(*size) as usize), Some(whole));
+        }
+    }
+
+    #[test]
+    fn a_weight_of_nothing_is_a_refusal() {
+        let takes =
+            |codings: &str| takes_gzip(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, codings.parse().unwrap())]));
+        for codings in ["gzip", "deflate, GZIP;q=0.5", "*", "br;q=1, *;q=0.1", "gzip;q=1.0, *;q=0"] {
+            assert!(takes(codings), "{codings}");
+        }
+        for codings in ["", "br", "gzip;q=0", "gzip; q=0.000", "*;q=0", "*, gzip;q=0", "identity"] {
+            assert!(!takes(codings), "{codings}");
+        }
+        assert!(!takes_gzip(&HeaderMap::new()));
     }
 
     #[tokio::test]
