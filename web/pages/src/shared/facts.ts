@@ -3,7 +3,7 @@ import { lookup, t } from "./i18n.ts";
 import { ago, date, dateTime } from "./time.ts";
 import type { TestResult, Vaccination } from "./types.ts";
 
-/** Test, result and age: what both pages say of each test. Newest first, at most `count`. */
+/** Test, result and age: what the citizen's page and the checkpoint's say of each test. Newest first, at most `count`. */
 export function testLines(tests: TestResult[] | null | undefined, count: number): Node[] {
   if (!tests) return [make("p", "quiet", t("not_sent"))];
   if (tests.length === 0) return [make("p", "quiet", t("no_tests"))];

@@ -1,6 +1,6 @@
-/** Everything the pages say: [Chinese, English]. `{}` takes one value. */
+/** What the pages say, but for the agency's own words: [Chinese, English]. `{}` takes one value. */
 export const words = {
-  // Both pages
+  // More than one page
   health_code: ["健康码", "Health code"],
   checkpoint: ["查验点", "Checkpoint"],
   sign_out: ["退出", "Sign out"],
