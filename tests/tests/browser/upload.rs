@@ -62,7 +62,7 @@ fn a_file_that_would_be_misread_is_not_sent_at_all() {
         [event.as_bytes(), b",nucleic_acid,positive,", why.as_bytes(), b"\r\n"].concat()
     };
     let header = b"id,kind,document_type,document_number,occurred_at,test,result,why\r\n".to_vec();
-    let file = |rows: &[Vec<u8>]| [&[header.clone()], rows].concat().concat();
+    let file = |rows: &[Vec<u8>]| [std::slice::from_ref(&header), rows].concat().concat();
     // A Chinese spreadsheet's plain CSV.
     let gbk = file(&[[&row("a", "")[..], b"b,identity,,,,,,\xd5\xc5\xc8\xfd\r\n"].concat()]);
     for (bytes, said) in [

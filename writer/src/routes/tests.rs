@@ -11,6 +11,7 @@ use yima_schema::subject::PseudonymKey;
 use yima_schema::time::Time;
 use yima_service::jwt::{Issuer, Verifier};
 use yima_service::lifecycle::{Lifecycle, LifecycleConfig};
+use yima_service::room::Room;
 use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
 
 use super::rows::{Keep, RowAnswer, Status, commit};
@@ -38,7 +39,8 @@ async fn app(config: WriterConfig) -> (tempfile::TempDir, Arc<App>) {
     let issuer = Issuer::from_pkcs8(&Issuer::generate().unwrap().0, "test").unwrap();
     let verifier = Verifier::from_jwks(&serde_json::to_string(&issuer.jwks()).unwrap(), "test").unwrap();
     let lifecycle = Lifecycle::new(LifecycleConfig { drain_wait: Default::default(), ..Default::default() });
-    (dir, App::new(folder, None, PseudonymKey::from_bytes(&[1; 32]), verifier, config, lifecycle, clock))
+    let room = Arc::new(Room::new(dir.path().to_owned(), 0));
+    (dir, App::new(folder, room, PseudonymKey::from_bytes(&[1; 32]), verifier, config, lifecycle, clock))
 }
 
 async fn send(app: &Arc<App>, id: &str) -> Vec<RowAnswer> {
