@@ -187,8 +187,12 @@ impl Lifecycle {
     }
 }
 
-async fn until(stop: CancellationToken, task: impl Future<Output = ()>) {
-    stop.run_until_cancelled_owned(task).await;
+/// On the heap: where nothing is optimised, each poll has room on its stack for a task that is handed on, and some are large.
+fn until(stop: CancellationToken, task: impl Future<Output = ()> + Send + 'static) -> impl Future<Output = ()> + Send {
+    let task = Box::pin(task);
+    async move {
+        stop.run_until_cancelled_owned(task).await;
+    }
 }
 
 fn tell(manager: &[NotifyState<'_>]) {

@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use yima_schema::time::{HOUR, Time};
-use yima_tests::{Options, Yima, ago, faketime, new_person, now};
+use yima_tests::{Options, Yima, ago, faketime, new_person, now, until};
 
 /// For what is looked at once a second.
 const NOTICED: Duration = Duration::from_secs(30);
@@ -28,12 +27,9 @@ impl Clock {
     /// Sets it, and waits until that was noticed.
     fn jump(&self, yima: &Yima, offset: &str, direction: &str) {
         let count = || yima.metric("clock_jumps_total", &[&format!("direction=\"{direction}\"")]);
-        let (before, begun) = (count(), Instant::now());
+        let before = count();
         self.set(offset);
-        while count() <= before {
-            assert!(begun.elapsed() < NOTICED, "a jump to {offset} was not noticed");
-            thread::sleep(Duration::from_millis(20));
-        }
+        until(&format!("a jump to {offset} noticed"), NOTICED, || count() > before);
         assert_eq!(count(), before + 1.0, "a jump was counted twice");
     }
 }
@@ -89,10 +85,7 @@ fn jumps_are_noticed_and_nothing_claims_what_has_not_come() {
     claims_at_most(&yima, &session, Duration::ZERO, back);
     assert_eq!(verdict(&yima, &guard, &early), "not_yet_valid");
     assert_eq!(yima.event(&lab, &person.test("t-3", "positive", HOUR)), "accepted");
-    let begun = Instant::now();
-    while yima.display_now(&session).json(200)["colour"]["code"] != "red" {
-        assert!(begun.elapsed() < NOTICED, "an event after the jump is not shown");
-    }
+    until("an event after the jump", NOTICED, || yima.display_now(&session).json(200)["colour"]["code"] == "red");
 
     // An hour back: an event of now is of the future, and said to be.
     clock.jump(&yima, "-3600", "back");

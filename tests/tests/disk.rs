@@ -1,12 +1,11 @@
 //! A disk that fills up: no event is taken before a write fails, and when one does fail, nothing that was acknowledged is lost.
 
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use yima_schema::time::{HOUR, Time};
-use yima_tests::{Options, Person, Reply, Tmpfs, Yima, new_person};
+use yima_tests::{Options, Person, Reply, Tmpfs, Yima, new_person, until};
 
 use crate::bad_input::problem;
 
@@ -26,16 +25,6 @@ fn send(yima: &Yima, lab: &str, event: &Value) -> Reply {
     yima.push(lab, "application/json", event.to_string().as_bytes())
 }
 
-/// Asks until it is so.
-#[track_caller]
-fn until(what: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !what() {
-        assert!(begun.elapsed() < NOTICED, "it does not come to be so");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
 fn ready(yima: &Yima) -> Value {
     yima.http().get(&format!("{}/health/ready", yima.admin_url()), "").json(200)
 }
@@ -44,7 +33,9 @@ fn ready(yima: &Yima) -> Value {
 #[track_caller]
 fn is_fresh(yima: &Yima, session: &str) {
     let asked = yima_tests::now();
-    until(|| yima.display_now(session).header("yima-as-of").parse::<Time>().is_ok_and(|as_of| as_of > asked));
+    until("an answer of now", NOTICED, || {
+        yima.display_now(session).header("yima-as-of").parse::<Time>().is_ok_and(|as_of| as_of > asked)
+    });
 }
 
 #[test]
@@ -58,8 +49,8 @@ fn with_little_room_events_are_refused_and_taken_again_later() {
 
     disk.leave(48 * MIB);
     let late = person.test("t-2", "positive", HOUR);
-    until(|| yima.metric("data_dir_free_bytes", &[]) < 64.0 * MIB as f64);
-    until(|| ready(&yima)["degraded"] == json!(["disk"]));
+    until("little room in the metrics", NOTICED, || yima.metric("data_dir_free_bytes", &[]) < 64.0 * MIB as f64);
+    until("little room in the health", NOTICED, || ready(&yima)["degraded"] == json!(["disk"]));
     assert_eq!(yima.metric("data_dir_room_low", &[]), 1.0);
     let refused = send(&yima, &lab, &late);
     problem(&refused, 503, "no-room");
@@ -73,7 +64,7 @@ fn with_little_room_events_are_refused_and_taken_again_later() {
     assert_eq!(yima.shown(&session).0, "green");
 
     disk.empty();
-    until(|| ready(&yima)["degraded"].is_null());
+    until("room again", NOTICED, || ready(&yima)["degraded"].is_null());
     assert_eq!(yima.metric("data_dir_room_low", &[]), 0.0);
     assert_eq!(yima.event(&lab, &late), "accepted", "it was taken when it was refused");
     assert_eq!(yima.shown(&session).0, "red");
@@ -108,7 +99,9 @@ fn a_disk_that_is_full_loses_nothing_that_was_acknowledged() {
     };
     problem(&failed, 503, "unavailable");
     let session = yima.session_of(&acknowledged[0].0);
-    until(|| yima.metric("store_takes_writes", &[]) == 0.0 && yima.stderr().contains("a write failed"));
+    until("a failed write", NOTICED, || {
+        yima.metric("store_takes_writes", &[]) == 0.0 && yima.stderr().contains("a write failed")
+    });
     assert_eq!(ready(&yima)["degraded"], json!(["store"]));
     is_fresh(&yima, &session);
     assert_eq!(yima.shown(&session).0, "red");

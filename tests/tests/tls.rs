@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use yima_schema::time::HOUR;
-use yima_tests::{CertificateFiles, Options, Secure, Yima, new_person};
+use yima_tests::{CertificateFiles, Options, Secure, Yima, new_person, until};
 
 use crate::start_stop::refuses;
 
@@ -20,14 +20,6 @@ fn with_tls(last_year: i32) -> (CertificateFiles, Options) {
     let files = CertificateFiles::make(options.directory(), last_year);
     let options = files.on(options);
     (files, options)
-}
-
-fn wait_for(what: &str, mut seen: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !seen() {
-        assert!(begun.elapsed() < SOON, "{what} did not happen");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 #[test]
@@ -64,15 +56,15 @@ fn a_journey_goes_on_while_the_certificate_is_replaced() {
     files.replace(LAST_YEAR - 60);
     let second = files.certificate();
     for url in [&read, &write] {
-        wait_for("a new certificate", || Secure::connect(url, &second, &[]).is_ok());
+        until("a new certificate", SOON, || Secure::connect(url, &second, &[]).is_ok());
         assert!(Secure::connect(url, &first, &[]).is_err(), "the old one is not shown any more");
     }
-    wait_for("its end in the metrics", || left(r#"service="read-api""#) < 10_000.0);
+    until("its end in the metrics", SOON, || left(r#"service="read-api""#) < 10_000.0);
     assert_eq!(phone.ask("GET", "/v1/display", &citizen, "").status, 200, "a connection outlives its certificate");
 
     // Half of a pair, and what is none: the second stays.
     std::fs::write(&files.key, "hunter2").expect("the directory can be written");
-    wait_for("a refusal", || yima.metric("tls_reloads_total", &[r#"outcome="refused""#]) >= 2.0);
+    until("a refusal", SOON, || yima.metric("tls_reloads_total", &[r#"outcome="refused""#]) >= 2.0);
     assert!(Secure::connect(&read, &second, &[]).is_ok());
     let log = yima.stderr();
     assert!(log.contains("tls-key.pem: expected a private key (PEM)") && !log.contains("hunter2"), "{log}");
@@ -88,15 +80,15 @@ fn a_certificate_that_is_not_valid_now_does_not_replace_one_that_is() {
     let (read, valid) = (yima.read_url(), files.certificate());
     let refused = || yima.metric("tls_reloads_total", &[r#"outcome="refused""#, r#"service="read-api""#]);
     files.replace(2021);
-    wait_for("a refusal", || refused() == 1.0);
+    until("a refusal", SOON, || refused() == 1.0);
     assert!(Secure::connect(&read, &valid, &[]).is_ok() && yima.stderr().contains("is not valid now"));
 
     // One of the future waits for its time.
     files.replace_in(Duration::from_secs(15), LAST_YEAR);
     let next = files.certificate();
-    wait_for("another refusal", || refused() == 2.0);
+    until("another refusal", SOON, || refused() == 2.0);
     assert!(Secure::connect(&read, &valid, &[]).is_ok());
-    wait_for("its time", || Secure::connect(&read, &next, &[]).is_ok());
+    until("its time", SOON, || Secure::connect(&read, &next, &[]).is_ok());
     assert_eq!(refused(), 2.0, "it was refused once, however often it was looked at");
 }
 
@@ -145,7 +137,7 @@ fn whoever_does_not_finish_a_handshake_is_cut_off_and_holds_nobody_up() {
     assert!(secure(&[]).is_ok(), "two that are silent hold up nobody");
     assert!(begun.elapsed() < Duration::from_secs(1), "they were still there");
     let third = connect();
-    wait_for("a full port", || yima.metric("http_connections_refused_total", &[]) > 0.0 || secure(&[]).is_err());
+    until("a full port", SOON, || yima.metric("http_connections_refused_total", &[]) > 0.0 || secure(&[]).is_err());
     drop(third);
     for stream in [&mut silent, &mut half] {
         let mut rest = Vec::new();
@@ -153,7 +145,7 @@ fn whoever_does_not_finish_a_handshake_is_cut_off_and_holds_nobody_up() {
         let _end_or_reset = stream.read_to_end(&mut rest);
     }
     assert!(begun.elapsed() >= Duration::from_secs(1) && begun.elapsed() < SOON, "{:?}", begun.elapsed());
-    wait_for("their count", || outcome("timed_out") >= 2.0);
+    until("their count", SOON, || outcome("timed_out") >= 2.0);
 
     let mut plain = connect();
     plain.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").expect("the request is taken in");
@@ -163,6 +155,6 @@ fn whoever_does_not_finish_a_handshake_is_cut_off_and_holds_nobody_up() {
     let length = answer.split("\r\n\r\n").last().map(str::len);
     assert!(answer.contains(&format!("Content-Length: {}\r\n", length.unwrap_or_default())), "{answer}");
     assert!(secure(&["h2"]).is_err(), "there is no HTTP/2");
-    wait_for("their count", || outcome("failed") >= 2.0);
+    until("their count", SOON, || outcome("failed") >= 2.0);
     assert!(secure(&["http/1.1"]).is_ok());
 }

@@ -1,10 +1,10 @@
 //! How the citizen's page comes to know that something changed: told by a stream, or by asking where there is none.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use yima_schema::time::HOUR;
-use yima_tests::{Options, Person, Yima};
+use yima_tests::{Options, Person, Yima, until};
 
 use super::chromium::Window;
 use super::{PHONE, assert_clean};
@@ -25,10 +25,8 @@ fn green(yima: &Yima) -> (Window, Person) {
 
 /// Until so many are open.
 fn wait_for_streams(yima: &Yima, open: u32) {
-    let begun = Instant::now();
-    while yima.metric("display_streams_open", &[]) != f64::from(open) {
-        assert!(begun.elapsed() < Duration::from_secs(30), "not {open} streams");
-    }
+    let is_so = || yima.metric("display_streams_open", &[]) == f64::from(open);
+    until(&format!("{open} streams"), Duration::from_secs(30), is_so);
 }
 
 fn turn_red(yima: &Yima, person: &Person) {
