@@ -151,9 +151,9 @@ proptest! {
         let view = derive(&events, &Rules::built_in());
         let newest = events.iter().map(|e| e.event.occurred_at).max();
         prop_assert!(view.timeline.is_sorted_by(|a, b| a.from < b.from));
-        if let Some(newest) = newest {
-            prop_assert!(view.timeline[0].from <= newest);
-        }
+        let says_something = events.iter().any(|e| !matches!(e.event.data, EventData::Retraction { .. }));
+        prop_assert_eq!(!view.timeline.is_empty(), says_something);
+        prop_assert!(view.timeline.first().is_none_or(|first| Some(first.from) <= newest));
     }
 
     #[test]
@@ -185,6 +185,21 @@ fn a_positive_is_red_for_a_week_or_until_two_negatives_a_day_apart() {
         (colour(&derive(&apart, &rules), 53), colour(&derive(&apart, &rules), 54)),
         (Colour::Red, Colour::Green)
     );
+}
+
+#[test]
+fn a_retraction_dates_nothing_and_says_nothing_by_itself() {
+    let rules = Rules::built_in();
+    let retraction = EventData::Retraction { event_id: "t".into(), why: "cancelled".into() };
+    let timeless = {
+        let mut event = event("t", 1, 0, retraction).event;
+        event.occurred_at = Time::default();
+        StoredEvent::new(event, Time::default())
+    };
+    let alone = derive(std::slice::from_ref(&timeless), &rules);
+    assert_eq!((alone.colour_at(at(0)).reason(), alone.events.count), ("not_registered", 1));
+    let taken_back = derive(&[event("t", 0, 5, negative()), timeless], &rules);
+    assert_eq!(taken_back.timeline[0].from, at(5), "not 1970");
 }
 
 #[test]

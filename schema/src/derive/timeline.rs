@@ -20,10 +20,13 @@ struct Span<'a> {
 }
 
 /// The colours of a subject by time, without what ended long before the newest event. `all` bounds the past, `effective` decides. An
-/// identity's time may be a date of birth, so freedom from restriction is counted from it only where there is nothing else.
+/// identity's time may be a date of birth, so freedom from restriction is counted from it only where there is nothing else. A retraction's
+/// may be that of nothing at all, and it says nothing of somebody of whom there is nothing else.
 pub(super) fn timeline(all: &[StoredEvent], effective: &[&Event], rules: &Rules) -> Vec<Segment> {
-    let times = || all.iter().map(|e| (matches!(e.event.data, EventData::Identity { .. }), e.event.occurred_at));
-    let (Some((_, first)), Some(last)) = (times().min(), times().map(|(_, t)| t).max()) else { return Vec::new() };
+    let told = all.iter().map(|e| &e.event).filter(|e| !matches!(e.data, EventData::Retraction { .. }));
+    let first = told.map(|e| (matches!(e.data, EventData::Identity { .. }), e.occurred_at)).min();
+    let last = all.iter().map(|e| e.event.occurred_at).max();
+    let (Some((_, first)), Some(last)) = (first, last) else { return Vec::new() };
     let kept_from = last.minus(rules.timeline.history());
     let mut spans: Vec<Span> = spans(effective, rules).into_iter().filter(|s| s.until > kept_from).collect();
     spans.push(Span {
