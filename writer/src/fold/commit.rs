@@ -25,6 +25,8 @@ pub enum Outcome {
     Full,
     /// Nothing was done, because another event that it was to be taken with is at fault.
     NotTried,
+    /// It is there, and its subject's data cannot be read: no view shows it.
+    Unreadable,
 }
 
 impl Folder {
@@ -32,7 +34,7 @@ impl Folder {
     /// up: what was begun is finished, whatever the client was told.
     ///
     /// # Errors
-    /// Nothing was appended, or a subject's data cannot be read.
+    /// Nothing was appended.
     pub async fn commit(&self, events: Vec<StoredEvent>) -> Result<Vec<Outcome>, StoreError> {
         let subjects = self.begin(&events).await?;
         let span = step!("append", events = events.len());
@@ -67,7 +69,7 @@ impl Folder {
     ) -> Result<Vec<Outcome>, StoreError> {
         let (mut marks, mut to_fold) = (Vec::new(), Vec::new());
         let mut outcomes = Vec::with_capacity(appended.len());
-        for (subject, appended) in subjects.into_iter().zip(appended) {
+        for (subject, appended) in subjects.iter().copied().zip(appended) {
             let (outcome, mark) = match appended {
                 Appended::New(mark) => (Outcome::Accepted, Some(mark)),
                 Appended::Duplicate(mark) => (Outcome::Duplicate, Some(mark)),
@@ -81,24 +83,28 @@ impl Folder {
                 to_fold.push(subject);
             }
         }
-        if !marks.is_empty() {
-            self.finish(to_fold, marks).await?;
+        let unreadable = self.finish(&to_fold, &marks).await?;
+        for (outcome, subject) in outcomes.iter_mut().zip(&subjects) {
+            if matches!(outcome, Outcome::Accepted | Outcome::Duplicate) && unreadable.contains(subject) {
+                *outcome = Outcome::Unreadable;
+            }
         }
         fault_point::pass("published")?;
         Ok(outcomes)
     }
 
-    /// Folds and publishes until it is done; only what a later try cannot mend is an error.
-    async fn finish(&self, subjects: Vec<SubjectId>, marks: Vec<Mark>) -> Result<(), StoreError> {
+    /// Folds and publishes until it is done, but for the subjects it returns, whose data cannot be read; only what a later try cannot mend
+    /// is an error.
+    async fn finish(&self, subjects: &[SubjectId], marks: &[Mark]) -> Result<Vec<SubjectId>, StoreError> {
         let mut wait = RETRY.0;
         loop {
-            match self.fold_and_publish(subjects.clone(), marks.clone()).await {
+            match self.fold_readable(subjects, marks).await {
                 Err(fault @ (StoreError::Unavailable(_) | StoreError::TimedOut)) => {
                     tracing::warn!(%fault, "a fold waits for the store");
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(RETRY.1);
                 }
-                done @ (Ok(()) | Err(StoreError::Corrupt { .. } | StoreError::Rejected(_))) => return done,
+                done @ (Ok(_) | Err(StoreError::Corrupt { .. } | StoreError::Rejected(_))) => return done,
             }
         }
     }

@@ -137,6 +137,8 @@ async fn who_cannot_be_read_keeps_nobody_else_waiting() {
     assert_eq!(store.unsettled().await.unwrap().iter().map(|(_, of)| *of).collect::<Vec<_>>(), [subject(2)]);
     assert_eq!(folder.refold(&[1, 2, 3].map(subject)).await.unwrap(), [subject(2)]);
     assert_eq!(folder.refold(&[]).await.unwrap(), []);
+    let outcomes = folder.commit(vec![event(1, "d", true), event(2, "e", true), event(1, "a", true)]).await.unwrap();
+    assert_eq!(outcomes, [Outcome::Accepted, Outcome::Unreadable, Outcome::Duplicate]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -438,6 +438,14 @@ fn a_reference_is_the_person_that_the_bundle_says() {
     for reference in ["urn:uuid:3", "Patient/p3", "urn:uuid:4"] {
         assert_eq!(faults(of(reference, &patients)), ["/resource/subject/reference"], "{reference}");
     }
+    // One that is no event, and one whose identifiers cannot be read, are not known by the agency's own number instead.
+    let mut too_long = known.clone();
+    too_long["photo"] = json!([{"data": "x".repeat(70_000)}]);
+    let mut deep = patient("p1", &[]);
+    deep["identifier"] = (0..200).fold(json!([]), |inner, _| json!([inner]));
+    for at_fault in [&too_long, &deep] {
+        assert_eq!(faults(of("Patient/p1", &[("urn:uuid:1", at_fault)])), ["/resource/subject/reference"]);
+    }
     // Two versions that say two things.
     let patients = [("urn:uuid:1", &known), ("urn:uuid:1", &other)];
     assert_eq!(faults(of("urn:uuid:1", &patients)), ["/resource/subject/reference"]);

@@ -97,7 +97,9 @@ async fn take(app: &Arc<App>, request: Request) -> Result<Response, Failure> {
         NDJSON => many(app, &sender, lines(&body, Input::Event)?).await?,
         FHIR_NDJSON => many(app, &sender, lines(&body, Input::Fhir)?).await?,
         CSV => {
-            let records = tokio::task::spawn_blocking(move || csv::records(&body)).await;
+            // Its place is taken as long as there is the body.
+            let place = sender.clone();
+            let records = tokio::task::spawn_blocking(move || (csv::records(&body), drop((body, place))).0).await;
             many(app, &sender, records.expect("reading CSV does not panic")?).await?
         }
         FHIR_JSON => fhir::take(app, &sender, body).await?,
@@ -124,7 +126,8 @@ async fn one(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result<(Response, 
 /// The lines of a body that have something in them, with their numbers from 1. Slices of the body, no copies.
 fn lines(body: &Bytes, input: impl Fn(Bytes) -> Input) -> Result<Vec<(usize, Input)>, Problem> {
     // Counted before anything is made of them: a row can be two bytes.
-    if body.iter().filter(|b| **b == b'\n').count() >= MAX_ROWS {
+    let ended = body.strip_suffix(b"\n").unwrap_or(body);
+    if ended.iter().filter(|b| **b == b'\n').count() >= MAX_ROWS {
         return Err(Problem::new(ProblemType::TooLarge, format!("A body may have up to {MAX_ROWS} rows")));
     }
     let lines = (1..).zip(body.split(|b| *b == b'\n').map(<[u8]>::trim_ascii));
@@ -137,11 +140,30 @@ async fn many(app: &Arc<App>, sender: &Sender, rows: Vec<(usize, Input)>) -> Res
         return Err(Problem::new(ProblemType::Malformed, expected).into());
     }
     let (answers, remaining) = paced(app, sender, rows).await?;
-    let mut answer = Vec::with_capacity(answers.len() * 48);
-    for row in answers {
-        serde_json::to_writer(&mut answer, &row).expect("a row's answer always encodes");
-        answer.push(b'\n');
-    }
+    // Tens of megabytes at worst.
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut answer = Vec::with_capacity(answers.len() * 48);
+        for row in answers {
+            serde_json::to_writer(&mut answer, &row).expect("a row's answer always encodes");
+            answer.push(b'\n');
+        }
+        answer
+    });
+    let answer = answer.await.expect("encoding does not panic");
     let content_type = [(CONTENT_TYPE, HeaderValue::from_static(NDJSON))];
     Ok(((content_type, answer).into_response(), remaining))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_lines_as_there_may_be_are_taken_with_and_without_their_last_end() {
+        let (most, text) = ("1\n".repeat(MAX_ROWS), |rows: &str| Bytes::copy_from_slice(rows.as_bytes()));
+        for rows in [most.as_str(), most.trim_end()] {
+            assert_eq!(lines(&text(rows), Input::Event).ok().unwrap().len(), MAX_ROWS);
+        }
+        assert!(lines(&text(&format!("{most}1")), Input::Event).is_err());
+    }
 }

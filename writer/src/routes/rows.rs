@@ -18,6 +18,9 @@ use crate::ingest::{Context, Input, NotTaken, Row};
 /// Rows committed together: enough to share a disk sync, few enough to answer soon and to bound memory.
 pub(super) const BATCH_ROWS: usize = 2_000;
 
+/// Faults told of all rows of a body; after so many each row is told its first.
+const MAX_FAULTS: usize = 20_000;
+
 /// What became of a row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -64,7 +67,7 @@ pub(super) async fn paced(
     rows: Vec<(usize, Input)>,
 ) -> Result<(Vec<RowAnswer>, Remaining), Failure> {
     let mut answers = Vec::with_capacity(rows.len());
-    let mut remaining = sender.remaining;
+    let (mut remaining, mut faults) = (sender.remaining, 0);
     let mut rows = rows.into_iter();
     loop {
         let batch: Vec<_> = rows.by_ref().take(BATCH_ROWS).collect();
@@ -73,7 +76,14 @@ pub(super) async fn paced(
         }
         remaining =
             if answers.is_empty() { sender.pay(app, batch.len())? } else { sender.pay_later(app, batch.len()).await };
-        answers.extend(commit(app, sender, batch, Keep::Each).await);
+        let mut answered = commit(app, sender, batch, Keep::Each).await;
+        for problem in answered.iter_mut().filter_map(|answer| answer.problem.as_mut()) {
+            if faults > MAX_FAULTS {
+                problem.errors.truncate(1);
+            }
+            faults += problem.errors.len();
+        }
+        answers.extend(answered);
     }
 }
 
@@ -157,6 +167,7 @@ async fn read_and_commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, In
             Ok(Outcome::Conflict) => (Status::Rejected, Some(conflict())),
             Ok(Outcome::Full) => (Status::Rejected, Some(full())),
             Ok(Outcome::NotTried) => (Status::Rejected, None),
+            Ok(Outcome::Unreadable) => (Status::Rejected, Some(unreadable())),
             Err(fault) => (Status::Rejected, Some(store_problem(fault))),
         };
     }
@@ -204,8 +215,10 @@ fn unknown() -> Problem {
 fn store_problem(fault: &StoreError) -> Problem {
     match fault {
         StoreError::Unavailable(_) | StoreError::TimedOut => unknown(),
-        StoreError::Corrupt { .. } | StoreError::Rejected(_) => {
-            Problem::new(ProblemType::Internal, "It is not known whether this was taken; the fault has been reported")
-        }
+        StoreError::Corrupt { .. } | StoreError::Rejected(_) => unreadable(),
     }
+}
+
+fn unreadable() -> Problem {
+    Problem::new(ProblemType::Internal, "It is not known whether this was taken; the fault has been reported")
 }

@@ -181,12 +181,12 @@ fn entries<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<&'de RawValue>, D::
 
 /// The Patient of an entry: the references that stand for it, and who it is.
 fn patient(entry: &Entry<'_>) -> Option<([Option<String>; 2], Option<Person>)> {
-    // What is longer is no event, and not read.
-    let fits = entry.resource.is_some_and(|resource| resource.get().len() <= MAX_EVENT_BYTES);
-    let header = entry.header.as_ref().filter(|header| fits && header.resource_type == "Patient")?;
+    let header = entry.header.as_ref().filter(|header| header.resource_type == "Patient")?;
     let id = header.id.as_str().filter(|id| is_id(id))?;
-    let identifiers: Option<Value> = header.identifier.and_then(|list| serde_json::from_str(list.get()).ok());
-    let person = Person::of_patient(id, identifiers.as_ref()).ok();
+    // What is longer is no event, and not read: whom it stands for is not clear then, nor if the list cannot be read.
+    let fits = entry.resource.is_some_and(|resource| resource.get().len() <= MAX_EVENT_BYTES);
+    let identifiers = header.identifier.map(|list| serde_json::from_str::<Value>(list.get())).transpose();
+    let person = identifiers.ok().filter(|_| fits).and_then(|list| Person::of_patient(id, list.as_ref()).ok());
     Some(([entry.full_url.as_deref().map(str::to_owned), Some(format!("Patient/{id}"))], person))
 }
 

@@ -118,16 +118,21 @@ fn refuse_modifiers(resource: &Value) -> Result<(), NotTaken> {
     })
 }
 
-/// `meta.versionId` where it is a number, else `meta.lastUpdated` in milliseconds; 0 where neither is there.
+/// `meta.versionId` where it is a number as such are written, else `meta.lastUpdated` in milliseconds; 0 where neither is there.
 fn revision(resource: &Value, context: Context<'_>) -> Result<u64, NotTaken> {
     let version = resource.pointer("/meta/versionId");
-    if let Some(number) = version.and_then(Value::as_str).and_then(|version| version.parse().ok()) {
+    if let Some(written) = version.and_then(Value::as_str)
+        && let Ok(number) = written.parse::<u64>()
+        && number.to_string() == written
+    {
         return Ok(number);
     }
     match (text(resource, "/meta/lastUpdated"), version) {
         (Some(updated), _) => {
             let time =
                 date_time(updated, context).ok_or_else(|| fault("/meta/lastUpdated", "expected a FHIR instant"))?;
+            // Nothing could correct it until then.
+            not_in_the_future("/meta/lastUpdated", time, context)?;
             Ok(u64::try_from(time.as_millis()).unwrap_or(0))
         }
         (None, Some(_)) => Err(fault(
