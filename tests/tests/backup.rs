@@ -9,6 +9,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::geteuid;
 use serde_json::Value;
@@ -19,11 +20,13 @@ use yima_schema::time::HOUR;
 use yima_schema::view::Version;
 use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use yima_store::{EventReader, ViewReader, WriterStore};
-use yima_tests::{Options, Person, Reply, Yima, new_person};
+use yima_tests::{Options, Person, Reply, Yima, new_person, until};
 
 use crate::dashboard;
 use crate::start_stop::refuses;
 
+/// A busy machine's time for what a backup waits for.
+const HANDED_OUT: Duration = Duration::from_secs(60);
 /// More than what fits into pipes and buffers.
 const MANY: u64 = 20_000;
 
@@ -101,15 +104,11 @@ fn what_was_acknowledged_before_a_backup_is_in_it_and_phones_go_on() {
         // Also when something fails, or the sender would go on for ever.
         let _stopped = StopOnDrop(&stop);
         scope.spawn(|| stream(&yima, &lab, &acknowledged, &stop));
-        while acknowledged.lock().unwrap().len() < 30 {
-            thread::yield_now();
-        }
+        until("30 events", HANDED_OUT, || acknowledged.lock().unwrap().len() >= 30);
         let before = acknowledged.lock().unwrap().clone();
         let said = done(&backup(yima.options(), &file));
         assert!(said.contains("all that was acknowledged before 20"), "{said}");
-        while acknowledged.lock().unwrap().len() < before.len() + 30 {
-            thread::yield_now();
-        }
+        until("30 more", HANDED_OUT, || acknowledged.lock().unwrap().len() >= before.len() + 30);
         before
     });
     let acknowledged = acknowledged.into_inner().unwrap();
@@ -298,14 +297,10 @@ fn a_backup_counts_when_its_receiver_has_it() {
     stream.read_to_end(&mut Vec::new()).expect("all of it");
     drop(stream);
     let begun = yima_tests::now().as_millis() / 1000;
-    while !yima.stderr().contains("a backup was not handed out whole") {
-        thread::yield_now();
-    }
+    until("what was not handed out", HANDED_OUT, || yima.stderr().contains("a backup was not handed out whole"));
     assert_eq!(as_of(), 0.0);
     done(&backup(yima.options(), &yima.options().directory().join("backup")));
-    while !yima.stderr().contains("a backup was handed out") {
-        thread::yield_now();
-    }
+    until("what was handed out", HANDED_OUT, || yima.stderr().contains("a backup was handed out"));
     assert!(as_of() >= begun as f64, "{}", as_of());
 }
 

@@ -36,7 +36,9 @@ function agencyOf(token: string): string | null {
 }
 
 /** Asks for a new token only: what was typed and what became of a file are still there for the same agency. */
-function tokenOver(): void {
+function tokenOver(used: string): void {
+  // What was sent with the one before says nothing of this one.
+  if (used !== token) return;
   [token, notice] = [null, () => t("token_refused")];
   byId("single-card").hidden = byId("choose").hidden = true;
   byId("work").hidden = byId("upload").hidden;

@@ -7,7 +7,7 @@ import { byId, say } from "./shared/dom.ts";
 import { startLanguage, t, type Word } from "./shared/i18n.ts";
 import { lookupDemoPeople, SessionStore, signInDemo } from "./shared/session.ts";
 import { clockTime, now } from "./shared/time.ts";
-import { takeSession } from "./shared/token.ts";
+import { forgetToken, takeSession } from "./shared/token.ts";
 import type { NewSession } from "./shared/types.ts";
 
 /** A guard is told so long before the session ends. */
@@ -23,6 +23,7 @@ let outcome: Outcome = { kind: "idle" };
 let notice: Word | null = null;
 
 function start(session: string): void {
+  forgetToken();
   scanner?.stop();
   notice = null;
   endsAt = store.lookupEnd();
@@ -41,6 +42,7 @@ function show(next: Outcome): void {
 }
 
 function signOut(why: Word | null): void {
+  forgetToken();
   scanner?.stop();
   scanner = null;
   endsAt = NaN;

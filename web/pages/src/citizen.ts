@@ -8,7 +8,7 @@ import { byId, say } from "./shared/dom.ts";
 import { startLanguage, t, type Word } from "./shared/i18n.ts";
 import { SessionStore } from "./shared/session.ts";
 import { now } from "./shared/time.ts";
-import { takeSession } from "./shared/token.ts";
+import { forgetToken, takeSession } from "./shared/token.ts";
 
 const store = new SessionStore("citizen");
 let following: { session: string; display: DisplayFollower; code: CodeFollower } | null = null;
@@ -21,7 +21,7 @@ function show(session: string): void {
   document.body.dataset["screen"] = "code";
   offerCopy();
   const listener = { changed: redraw, sessionOver: () => signOut("session_over") };
-  const code = new CodeFollower(session, () => display.etag, listener);
+  const code = new CodeFollower(session, () => (display.display ? display.etag : undefined), listener);
   const display: DisplayFollower = new DisplayFollower(session, {
     ...listener,
     newVersion: (colourChanged) => {
@@ -46,6 +46,7 @@ function signOut(why: Word | null): void {
 }
 
 function stop(): void {
+  forgetToken();
   following?.display.stop();
   following?.code.stop();
   following = null;

@@ -26,7 +26,7 @@ export function records(text: string): Row[] | CsvFault {
       let end = quoted ? closing(text, at + 1) : valueEnd(text, at);
       if (end === -1) return { word: "quote_open", line };
       // Spreadsheets write their empty rows too; the service passes over them and gives no answer for them.
-      something ||= /[^ \t\r\n\f]/.test(quoted ? text.slice(at + 1, end) : text.slice(at, end));
+      something ||= /\P{White_Space}/u.test(quoted ? text.slice(at + 1, end) : text.slice(at, end));
       if (quoted) {
         line += breaks(text.slice(at, end));
         end += 1;

@@ -12,14 +12,14 @@ const SHOWN = 200;
 export class Panel {
   readonly #token: () => string | null;
   readonly #t: Speak;
-  readonly #tokenOver: () => void;
+  readonly #tokenOver: (used: string) => void;
   #upload: Upload | null = null;
   #status: { status: string; words: () => string } = { status: "", words: () => "" };
   #failed: Failed[] = [];
   /** Raised by each file and by signing out: what began before shows and sends nothing more. */
   #turn = 0;
 
-  constructor(token: () => string | null, t: Speak, tokenOver: () => void) {
+  constructor(token: () => string | null, t: Speak, tokenOver: (used: string) => void) {
     [this.#token, this.#t, this.#tokenOver] = [token, t, tokenOver];
     byId("stop").addEventListener("click", () => this.#upload?.stop());
     const file = byId<HTMLInputElement>("file");
@@ -63,6 +63,8 @@ export class Panel {
     this.#upload?.stop();
     [this.#upload, this.#failed] = [null, []];
     byId("counts").replaceChildren();
+    byId("progress").removeAttribute("value");
+    say(byId("progress-label"), "");
     byId("stop").hidden = true;
     this.#tell("", () => "");
     return ++this.#turn;
@@ -93,7 +95,7 @@ export class Panel {
       else this.#tell("partly", () => t("finished_partly", count));
     } else {
       refuse(() => (ended instanceof Refused ? t("status_rejected", refusal(ended)) : t("unfitting")));
-      if (ended instanceof Refused && ended.sessionOver) this.#tokenOver();
+      if (ended instanceof Refused && ended.sessionOver) this.#tokenOver(token);
     }
   }
 

@@ -11,7 +11,7 @@ const FAULT_AT: Record<string, string> = {
 };
 
 /** The form for one result. `token` is read when it is sent. */
-export function single(token: () => string | null, t: Speak, tokenOver: () => void) {
+export function single(token: () => string | null, t: Speak, tokenOver: (used: string) => void) {
   const form = byId<HTMLFormElement>("single");
   const field = (id: string) => byId<HTMLInputElement | HTMLSelectElement>(id);
   const button = form.querySelector<HTMLButtonElement>("button[type=submit]")!;
@@ -76,10 +76,10 @@ export function single(token: () => string | null, t: Speak, tokenOver: () => vo
       const { problem, retryAfterMs } = error;
       if (error.sessionOver) {
         told("", () => "");
-        return tokenOver();
+        return tokenOver(bearer);
       }
       if (error.busy) return told("rejected", () => t("status_busy", Math.ceil((retryAfterMs ?? 1_000) / 1_000)));
-      if (error.passing) return told("rejected", () => t("status_unreachable"));
+      if (error.passing || error.status >= 500) return told("rejected", () => t("status_unreachable"));
       const elsewhere = mark(problem?.errors ?? []);
       const said = problem?.errors?.length ? elsewhere.join("; ") : refusal(error);
       told("rejected", () => t("status_rejected", said));

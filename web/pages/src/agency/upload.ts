@@ -63,8 +63,9 @@ export class Upload {
   readonly #show: (progress: Progress) => void;
   readonly #abort = new AbortController();
   readonly #progress: Progress;
-  /** Rows that were sent and not yet answered for. */
+  /** Rows that were sent and not yet answered for, and whether an earlier try may have taken them. */
   #open: Row[] = [];
+  #mayBeTaken = false;
 
   constructor(token: string, file: Rows, show: (progress: Progress) => void) {
     this.#token = token;
@@ -84,14 +85,15 @@ export class Upload {
     try {
       while (at < this.#file.rows.length) {
         this.#show(this.#progress);
-        this.#open = this.#batch(at);
+        [this.#open, this.#mayBeTaken] = [this.#batch(at), false];
         at += this.#open.length;
         await this.#send();
       }
       return true;
     } catch (error) {
       // What was refused as a whole was not taken; of all else that has no answer nobody knows.
-      this.#leave(this.#open, error instanceof Refused && error.status < 500 ? "not_sent" : "not_known");
+      const notTaken = error instanceof Refused && error.status < 500 && !this.#mayBeTaken;
+      this.#leave(this.#open, notTaken ? "not_sent" : "not_known");
       this.#leave(this.#file.rows.slice(at), "not_sent");
       if (this.#abort.signal.aborted) return false;
       throw error;
@@ -125,11 +127,16 @@ export class Upload {
         if (answer.problem && answer.problem.status >= 500 && tries < TRIES) this.#open.push(row);
         else this.#count(row, answer);
       }
+      this.#mayBeTaken = true;
     }
   }
 
   #count({ line, text }: Row, { id, status, problem, reason }: RowAnswer): void {
     this.#progress.done += 1;
+    // Whoever fails cannot say what became of it, unless there was no room to begin with.
+    if (problem && problem.status >= 500 && !problem.type.endsWith("/no-room")) {
+      return void this.failed.push({ line, id, text, status: "not_known", why: inWords(problem) });
+    }
     this.#progress.counts[status] += 1;
     if (status === "accepted" || status === "duplicate") return;
     this.failed.push({ line, id, text, status, why: problem ? inWords(problem) : (reason ?? "") });
@@ -152,6 +159,7 @@ export class Upload {
       } catch (error) {
         const passes = error instanceof Unreachable || (error instanceof Refused && error.passing);
         if (this.#abort.signal.aborted || !passes) throw error;
+        this.#mayBeTaken ||= error instanceof Unreachable || (error instanceof Refused && error.status >= 500);
         const [asked, busy] = error instanceof Refused ? [error.retryAfterMs, error.busy] : [null, false];
         await this.#wait(asked ?? Math.min(30_000, 1_000 * 2 ** failures), busy);
       }

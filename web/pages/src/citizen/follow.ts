@@ -147,7 +147,7 @@ export class DisplayFollower {
     this.asOf = asOf;
     const fresh = etag === null || etag !== this.#etag;
     this.#etag = etag;
-    if (before && fresh) this.#listener.newVersion(before.colour.code !== display.colour.code);
+    if (fresh) this.#listener.newVersion(before !== null && before.colour.code !== display.colour.code);
   }
 
   /** Another node may have proved the same version less recently; what was proved once stays proved. */
@@ -178,10 +178,13 @@ const RENEW_BEFORE_MS = 15_000;
 // Codes are limited to 6 a minute.
 const APART_MS = 10_000;
 
-/** Keeps a signed code at hand that is not about to expire and says the same as the display, whose tag it sends along. */
+/**
+ * Keeps a signed code at hand that is not about to expire and says the same as the display, whose tag it sends along: so there is
+ * none before the first display (`etag` is undefined), which says that there is a new version.
+ */
 export class CodeFollower {
   readonly #session: string;
-  readonly #etag: () => string | null;
+  readonly #etag: () => string | null | undefined;
   readonly #listener: Listener;
   readonly #poller: Poller;
   #held: { text: string; expiresAt: number } | null = null;
@@ -189,7 +192,7 @@ export class CodeFollower {
   #outdated = false;
   #urgent = false;
 
-  constructor(session: string, etag: () => string | null, listener: Listener) {
+  constructor(session: string, etag: () => string | null | undefined, listener: Listener) {
     this.#session = session;
     this.#etag = etag;
     this.#listener = listener;
@@ -226,12 +229,13 @@ export class CodeFollower {
   }
 
   async #load(): Promise<number> {
-    const wait = this.#dueAt() - now();
+    const [wait, etag] = [this.#dueAt() - now(), this.#etag()];
     if (wait > 0) return wait;
+    if (etag === undefined) return RENEW_BEFORE_MS;
     const urgent = this.#urgent;
     this.#urgent = this.#outdated = false;
     try {
-      const { code, expires_at } = await get<Code>("GET", "/v1/code", { bearer: this.#session, etag: this.#etag() });
+      const { code, expires_at } = await get<Code>("GET", "/v1/code", { bearer: this.#session, etag });
       this.#loadedAt = now();
       // The colour changed while this code was on its way: it may be of the old one.
       if (this.#urgent) return 0;

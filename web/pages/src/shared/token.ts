@@ -15,9 +15,21 @@ export function takeToken(taken: (token: string) => void): void {
   });
 }
 
+/** Raised by each token and by whoever signs in or out: what an earlier one comes to signs nobody in. */
+let turn = 0;
+
 /** The same where a session is wanted: hands over one of `role`, or why there is none. */
 export function takeSession(role: Role, signedIn: (session: NewSession) => void, failed: (why: Word) => void): void {
-  takeToken((token) => void exchange(token, role).then(signedIn, (error: unknown) => failed(trouble(error))));
+  takeToken((token) => {
+    const mine = ++turn;
+    const last = <T>(then: (what: T) => void) => (what: T): void => void (mine === turn && then(what));
+    exchange(token, role).then(last(signedIn), last((error: unknown) => failed(trouble(error))));
+  });
+}
+
+/** A token that is being exchanged is nobody's any more. */
+export function forgetToken(): void {
+  turn += 1;
 }
 
 function trouble(error: unknown): Word {

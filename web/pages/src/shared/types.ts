@@ -86,6 +86,8 @@ export interface NewSession {
 
 /** RFC 9457, as far as pages show it. */
 export interface Problem {
+  /** A URI that ends in what kind of problem it is. */
+  type: string;
   status: number;
   title: string;
   detail?: string;
