@@ -21,7 +21,8 @@ const ON_CQL: [&str; 8] = [
 ];
 
 /// What needs TLS on a public port, or the embedded store.
-const ELSEWHERE: [&str; 3] = ["store_takes_writes", "tls_certificate_expires_seconds", "tls_reloads_total"];
+const ELSEWHERE: [&str; 4] =
+    ["backup_as_of_seconds", "store_takes_writes", "tls_certificate_expires_seconds", "tls_reloads_total"];
 
 /// Every query of the dashboard.
 fn queries() -> Vec<String> {

@@ -51,15 +51,20 @@ impl Views {
         let views = Arc::clone(self);
         self.loads.join_or_start(subjects, |subjects| async move {
             let mut found = vec![None; subjects.len()];
-            if from == Origin::Disk
-                && let Some(disk) = views.disk()
-            {
-                found = views.look_on_disk(disk, subjects.clone()).await;
+            if from != Origin::Store {
+                // Whoever looked there before a load of another's ended finds none under way, and what it brought here.
+                let held = subjects.iter().map(|subject| views.memory.get(*subject));
+                found = held.map(|held| held.map(|entry| (entry, Origin::Memory))).collect();
+                if let Some(disk) = views.disk() {
+                    let mut on_disk = views.look_on_disk(disk, missing(&subjects, &found)).await.into_iter();
+                    for place in found.iter_mut().filter(|found| found.is_none()) {
+                        *place = on_disk.next().flatten().map(|entry| (entry, Origin::Disk));
+                    }
+                }
             }
-            let missing = subjects.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(subject, _)| *subject);
-            let mut loaded = views.load_from_store(missing.collect()).await.into_iter();
+            let mut loaded = views.load_from_store(missing(&subjects, &found)).await.into_iter();
             let mut next = || loaded.next().unwrap_or(Err(LoadError::Corrupt)).map(|entry| (entry, Origin::Store));
-            found.into_iter().map(|found| found.map_or_else(&mut next, |entry| Ok((entry, Origin::Disk)))).collect()
+            found.into_iter().map(|found| found.map_or_else(&mut next, Ok)).collect()
         })
     }
 
@@ -195,4 +200,9 @@ impl Views {
         let ahead = self.ahead_ms.load(Ordering::Acquire).unsigned_abs();
         (self.clock)().minus(Duration::from_millis(ahead))
     }
+}
+
+/// Of whom nothing was found yet.
+fn missing<T>(subjects: &[SubjectId], found: &[Option<T>]) -> Vec<SubjectId> {
+    subjects.iter().zip(found).filter(|(_, found)| found.is_none()).map(|(subject, _)| *subject).collect()
 }

@@ -32,6 +32,8 @@ pub enum LoadError {
 /// Where a load looks first, and where its entry came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Origin {
+    /// Memory: another load ended between a look there and this one.
+    Memory,
     /// The disk tier.
     Disk,
     /// The store.

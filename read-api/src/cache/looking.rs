@@ -54,7 +54,7 @@ impl Views {
     pub fn peek(&self, subject: SubjectId, client: Version, now: Time) -> Option<Answer> {
         let generations = self.generations.load();
         let entry = self.memory.get(subject)?;
-        let hit = if entry.is_absent() { Outcome::Negative } else { Outcome::HitMemory };
+        let hit = hit(&entry);
         let (newest, proof) = (entry.held.version, generations.proof(entry.held.generation));
         self.judge(entry, Known { newest, proof, client, just_read: false }, now, hit)
     }
@@ -122,6 +122,7 @@ impl Views {
             let (waiter, joined) = &load;
             let (entry, origin) = waiter.clone().await.map_err(|fault| no_answer(fault, superseded, &mut look))?;
             let outcome = match (origin, joined) {
+                (Origin::Memory, _) => hit(&entry),
                 (Origin::Disk, _) => Outcome::HitDisk,
                 (Origin::Store, true) => Outcome::Coalesced,
                 (Origin::Store, false) => Outcome::Miss,
@@ -152,7 +153,7 @@ impl Views {
             let (load, joined) = self.load(subject, Origin::Store);
             let Ok((entry, origin)) = load.await else { break };
             let began_before = joined && turn == 0;
-            if began_before || origin == Origin::Disk {
+            if began_before || origin != Origin::Store {
                 continue;
             }
             if let Some(answer) = self.judge_loaded(entry, subject, client, (self.clock)(), Outcome::Bypass) {
@@ -175,7 +176,7 @@ impl Views {
     ) -> Option<Answer> {
         // The proof before the ledger: a poll that ends between the two has raised the ledger first.
         let proof = self.generations.load().proof(entry.held.generation);
-        let just_read = outcome != Outcome::HitDisk;
+        let just_read = matches!(outcome, Outcome::Miss | Outcome::Coalesced | Outcome::Bypass);
         self.judge(entry, Known { newest: self.ledger.newest(subject), proof, client, just_read }, now, outcome)
     }
 
@@ -201,6 +202,11 @@ impl Views {
             drop(self.load(subject, Origin::Store));
         }
     }
+}
+
+/// Of memory.
+fn hit(entry: &Entry) -> Outcome {
+    if entry.is_absent() { Outcome::Negative } else { Outcome::HitMemory }
 }
 
 fn no_answer(fault: LoadError, superseded: bool, look: &mut Look<'_>) -> NoAnswer {

@@ -16,6 +16,7 @@ use yima_store::{StoreError, VersionedView};
 use super::entry::Entry;
 use super::follower::Follower;
 use super::freshness::Held;
+use super::loads::Origin;
 use super::*;
 use store::{TestStore, advance, now, subject, view};
 
@@ -53,6 +54,19 @@ async fn a_thousand_waiters_make_one_load() {
     for answer in asked.collect::<Vec<_>>() {
         assert_eq!(answer.await.unwrap(), Version(1));
     }
+    assert_eq!(store.lookups.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn who_looked_before_a_load_ended_finds_what_it_brought() {
+    let store = TestStore::new();
+    store.write(subject(1));
+    let (views, _follower) = cache(&store).await;
+    version(&views, 1).await;
+    // As somebody does whose look was before that.
+    let (load, joined) = views.load(subject(1), Origin::Disk);
+    let (entry, origin) = load.await.unwrap();
+    assert_eq!((joined, origin, entry.held.version), (false, Origin::Memory, Version(1)));
     assert_eq!(store.lookups.load(Ordering::Relaxed), 1);
 }
 
