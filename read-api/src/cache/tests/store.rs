@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering};
 
 use crate::cache::follower::AWAY;
 use async_trait::async_trait;
@@ -41,6 +41,8 @@ pub fn view(subject: SubjectId) -> Bytes {
 pub struct TestStore {
     views: Mutex<BTreeMap<SubjectId, Version>>,
     streams: Mutex<BTreeMap<StreamId, Stream>>,
+    /// Never used again, also when the streams have expired: as in both engines.
+    next_stream: AtomicU32,
     pub failing: AtomicBool,
     /// Calls of it, whether about one subject or many.
     pub lookups: AtomicUsize,
@@ -66,6 +68,7 @@ impl TestStore {
         let store = Self {
             views: Mutex::default(),
             streams: Mutex::default(),
+            next_stream: AtomicU32::new(STREAM.0),
             failing: AtomicBool::new(false),
             lookups: AtomicUsize::new(0),
             clock: Mutex::default(),
@@ -82,8 +85,12 @@ impl TestStore {
         for stream in streams.values_mut() {
             stream.closed_at.get_or_insert(now());
         }
-        let next = streams.last_key_value().map_or(STREAM.0, |(id, _)| id.0 + 1);
+        let next = self.next_stream();
         streams.insert(StreamId(next), Stream { rows: BTreeMap::new(), expired: 0, last: 0, closed_at: None });
+    }
+
+    fn next_stream(&self) -> u32 {
+        self.next_stream.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Sets and publishes the next version of a view, as a writer does before it acknowledges.
@@ -128,7 +135,7 @@ impl TestStore {
     pub fn pass_by(&self, subject: SubjectId) {
         let version = self.set(subject);
         let mut streams = self.streams.lock();
-        let next = streams.last_key_value().map_or(STREAM.0, |(id, _)| id.0 + 1);
+        let next = self.next_stream();
         let rows = [(1, Some(Change { subject, version, view: view(subject), traced: None }))].into();
         streams.insert(StreamId(next), Stream { rows, expired: 0, last: 1, closed_at: Some(now()) });
     }
