@@ -97,10 +97,8 @@ async fn take(app: &Arc<App>, request: Request) -> Result<Response, Failure> {
         NDJSON => many(app, &sender, lines(&body, Input::Event)?).await?,
         FHIR_NDJSON => many(app, &sender, lines(&body, Input::Fhir)?).await?,
         CSV => {
-            // Its place is taken as long as there is the body.
-            let place = sender.clone();
-            let records = tokio::task::spawn_blocking(move || (csv::records(&body), drop((body, place))).0).await;
-            many(app, &sender, records.expect("reading CSV does not panic")?).await?
+            let records = sender.away(move || csv::records(&body)).await?;
+            many(app, &sender, records).await?
         }
         FHIR_JSON => fhir::take(app, &sender, body).await?,
         _ => one(app, &sender, body).await?,

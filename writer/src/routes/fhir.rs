@@ -52,10 +52,8 @@ fn refuse(failure: Failure, body: Vec<u8>) -> Response {
 
 /// Takes a resource or a bundle.
 pub(super) async fn take(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result<(Response, Remaining), Failure> {
-    // Its place is taken as long as there is the body.
-    let (text, place) = (body.clone(), sender.clone());
-    let bundle = tokio::task::spawn_blocking(move || (Bundle::read(&text), drop((text, place))).0).await;
-    match bundle.expect("reading a bundle does not panic")? {
+    let text = body.clone();
+    match sender.away(move || Bundle::read(&text)).await? {
         None => one(app, sender, body).await,
         Some(Bundle { entries, .. }) if entries.is_empty() => {
             Err(Problem::new(ProblemType::Invalid, "Expected a Bundle with at least one entry").into())

@@ -38,6 +38,17 @@ impl Sender {
         Ok(Self { agency, remaining, _place: Arc::new(place) })
     }
 
+    /// Does work on a body away from the requests of this thread. Its place is taken until that is done, also when the client has gone.
+    pub async fn away<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let place = self.clone();
+        let work = move || {
+            let done = work();
+            drop(place);
+            done
+        };
+        tokio::task::spawn_blocking(work).await.expect("reading a body does not panic")
+    }
+
     /// Takes what the first of its rows cost more than the request.
     ///
     /// # Errors

@@ -79,7 +79,7 @@ export function single(token: () => string | null, t: Speak, tokenOver: (used: s
         return tokenOver(bearer);
       }
       if (error.busy) return told("rejected", () => t("status_busy", Math.ceil((retryAfterMs ?? 1_000) / 1_000)));
-      if (error.passing || error.status >= 500) return told("rejected", () => t("status_unreachable"));
+      if (error.status >= 500) return told("rejected", () => t("status_unreachable"));
       const elsewhere = mark(problem?.errors ?? []);
       const said = problem?.errors?.length ? elsewhere.join("; ") : refusal(error);
       told("rejected", () => t("status_rejected", said));

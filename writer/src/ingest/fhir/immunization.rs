@@ -4,7 +4,7 @@ use serde_json::Value;
 use yima_schema::event::EventData;
 
 use super::super::json::covid_19_only;
-use super::{Context, DATE_TIME, Fact, NotTaken, Person, References, codes, date_time, fault, text};
+use super::{Context, DATE_TIME, Fact, NotTaken, Person, References, codes, fault, text, time_at};
 
 const CVX: &str = "http://hl7.org/fhir/sid/cvx";
 const TIME: &str = "/occurrenceDateTime";
@@ -35,8 +35,7 @@ pub(super) fn read(
     if resource.get("isSubpotent") == Some(&Value::Bool(true)) {
         return taken_back("subpotent", person);
     }
-    let occurred_at =
-        text(resource, TIME).and_then(|time| date_time(time, context)).ok_or_else(|| fault(TIME, DATE_TIME))?;
+    let occurred_at = time_at(resource, TIME, context).ok_or_else(|| fault(TIME, DATE_TIME))?;
     let dose = match resource.pointer(DOSE) {
         Some(number) => {
             let dose = number.as_u64().and_then(|n| u8::try_from(n).ok()).filter(|n| (1..=20).contains(n));

@@ -50,8 +50,7 @@ impl Fact {
         pointer: &'static str,
         context: Context<'_>,
     ) -> Self {
-        let times = [pointer, "/meta/lastUpdated"]
-            .map(|at| Some((text(resource, at).and_then(|time| date_time(time, context))?, at)));
+        let times = [pointer, "/meta/lastUpdated"].map(|at| Some((time_at(resource, at, context)?, at)));
         let (occurred_at, pointer) = times.into_iter().flatten().min().unwrap_or_default();
         Self {
             person,
@@ -151,6 +150,11 @@ fn codes<'a>(resource: &'a Value, pointer: &str, system: &'static str) -> impl I
 
 fn not_in_the_future(pointer: &str, time: Time, context: Context<'_>) -> Result<(), NotTaken> {
     if time > context.latest() { Err(fault(pointer, "expected a time that is not in the future")) } else { Ok(()) }
+}
+
+/// The FHIR dateTime or date at `pointer`.
+fn time_at(resource: &Value, pointer: &str, context: Context<'_>) -> Option<Time> {
+    date_time(text(resource, pointer)?, context)
 }
 
 /// A FHIR dateTime or date; one without a time is the first moment of its day, month or year where the writer is.

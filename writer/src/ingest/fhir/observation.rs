@@ -4,7 +4,7 @@ use serde_json::Value;
 use yima_schema::event::{EventData, TestKind, TestOutcome};
 
 use super::terminology::{LOINC, RESULTS, SNOMED_CT, TESTS};
-use super::{Context, DATE_TIME, Fact, NotTaken, Person, References, codes, date_time, fault, text};
+use super::{Context, DATE_TIME, Fact, NotTaken, Person, References, codes, fault, text, time_at};
 
 const CODE: &str = "/code/coding";
 const RESULT: &str = "/valueCodeableConcept/coding";
@@ -34,8 +34,7 @@ pub(super) fn read(
     }
     let Some(result) = result(resource)? else { return taken_back("no result") };
     let pointer = place_of_time(resource);
-    let occurred_at =
-        text(resource, pointer).and_then(|time| date_time(time, context)).ok_or_else(|| fault(pointer, DATE_TIME))?;
+    let occurred_at = time_at(resource, pointer, context).ok_or_else(|| fault(pointer, DATE_TIME))?;
     Ok(Fact { person: person()?, occurred_at, pointer, data: EventData::TestResult { test, result } })
 }
 
