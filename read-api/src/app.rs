@@ -13,10 +13,10 @@ use yima_schema::time::Time;
 use yima_schema::view::Version;
 use yima_service::http::public::{Lifetime, Public};
 use yima_service::jwt::{self, Verifier};
-use yima_service::load::Load;
-use yima_service::rate::RateLimiter;
+use yima_service::rate_limit::RateLimiter;
+use yima_service::utilization::Utilization;
 
-use crate::cache::{NoAnswer, Views};
+use crate::cache::{LookupError, ViewCache};
 use crate::config::ReadApiConfig;
 use crate::etag::EntityTags;
 use crate::headers::AsOf;
@@ -43,7 +43,7 @@ const KEYS_LIFETIME: Lifetime = Lifetime {
 
 /// See the module.
 pub struct App {
-    pub(crate) views: Arc<Views>,
+    pub(crate) views: Arc<ViewCache>,
     pub(crate) config: ReadApiConfig,
     pub(crate) region: String,
     pub(crate) pseudonyms: PseudonymKey,
@@ -56,7 +56,7 @@ pub struct App {
     pub(crate) jwks: Public,
     pub(crate) limits: Limiters,
     pub(crate) as_of: AsOf,
-    pub(crate) load: Arc<Load>,
+    pub(crate) load: Arc<Utilization>,
     pub(crate) clock: fn() -> Time,
 }
 
@@ -65,9 +65,9 @@ pub(crate) struct Limiters {
     pub display: RateLimiter,
     pub code: RateLimiter,
     pub history: RateLimiter,
-    pub stream: RateLimiter,
+    pub live_display: RateLimiter,
     pub scan: RateLimiter,
-    pub reload: RateLimiter,
+    pub bypass: RateLimiter,
     pub document: RateLimiter,
     pub session: RateLimiter,
     pub sign_in: RateLimiter,
@@ -89,11 +89,11 @@ impl App {
     /// # Panics
     /// Without a sealing secret.
     pub fn new(
-        views: Arc<Views>,
+        views: Arc<ViewCache>,
         config: ReadApiConfig,
         region: &str,
         keys: Keys,
-        load: Arc<Load>,
+        load: Arc<Utilization>,
         clock: fn() -> Time,
     ) -> Arc<Self> {
         let issuers = IssuerKeys::new(vec![keys.issuer.verifying_key()]);
@@ -104,9 +104,9 @@ impl App {
             display: RateLimiter::new("display", &config.limits.display),
             code: RateLimiter::new("code", &config.limits.code),
             history: RateLimiter::new("history", &config.limits.history),
-            stream: RateLimiter::new("stream", &config.limits.stream),
+            live_display: RateLimiter::new("live_display", &config.limits.live_display),
             scan: RateLimiter::new("scan", &config.limits.scan),
-            reload: RateLimiter::new("reload", &config.limits.reload),
+            bypass: RateLimiter::new("bypass", &config.limits.bypass),
             document: RateLimiter::new("document", &config.limits.document),
             session: RateLimiter::new("session", &config.limits.session),
             sign_in: RateLimiter::new("sign-in", &config.limits.sign_in),
@@ -137,8 +137,8 @@ impl App {
 
     /// Forgets rate limits that count nothing any more. To be called about once a minute.
     pub fn sweep(&self) {
-        let Limiters { display, code, history, stream, scan, reload, document, session, sign_in } = &self.limits;
-        for limiter in [display, code, history, stream, scan, reload, document, session, sign_in] {
+        let Limiters { display, code, history, live_display, scan, bypass, document, session, sign_in } = &self.limits;
+        for limiter in [display, code, history, live_display, scan, bypass, document, session, sign_in] {
             limiter.sweep();
         }
     }
@@ -169,14 +169,16 @@ impl App {
 }
 
 /// What a client is told when the cache has no answer.
-pub(crate) fn no_answer(fault: NoAnswer) -> Problem {
+pub(crate) fn no_answer(fault: LookupError) -> Problem {
     match fault {
-        NoAnswer::Unavailable => {
+        LookupError::Unavailable => {
             Problem::new(ProblemType::Unavailable, "This cannot be looked up now; try again shortly").retry_after(5)
         }
-        NoAnswer::BeingUpdated => {
+        LookupError::BeingUpdated => {
             Problem::new(ProblemType::BeingUpdated, "This changed just now; try again shortly").retry_after(1)
         }
-        NoAnswer::Corrupt => Problem::new(ProblemType::Internal, "What is stored cannot be read; it has been reported"),
+        LookupError::Corrupt => {
+            Problem::new(ProblemType::Internal, "What is stored cannot be read; it has been reported")
+        }
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use yima_schema::time::{DAY, HOUR};
 use yima_service::config;
 use yima_service::http::{HttpLimits, TlsConfig};
-use yima_service::rate::RateConfig;
+use yima_service::rate_limit::RateConfig;
 
 /// Section `read_api`.
 #[derive(Clone, Debug, Deserialize)]
@@ -26,7 +26,7 @@ pub struct ReadApiConfig {
     /// Rate limits.
     pub limits: Limits,
     /// Displays that are told of changes.
-    pub streams: StreamsConfig,
+    pub live_displays: LiveDisplaysConfig,
     /// How long a code can be shown. Seconds, default 60.
     #[serde(rename = "code_lifetime_s", deserialize_with = "config::s")]
     pub code_lifetime: Duration,
@@ -48,7 +48,7 @@ impl Default for ReadApiConfig {
             http: HttpLimits::default(),
             cache: CacheConfig::default(),
             limits: Limits::default(),
-            streams: StreamsConfig::default(),
+            live_displays: LiveDisplaysConfig::default(),
             code_lifetime: Duration::from_secs(60),
             citizen_session: DAY * 30,
             checkpoint_session: HOUR * 12,
@@ -66,7 +66,7 @@ pub struct CacheConfig {
     /// Memory for proved absences. Bytes, default 16 MiB.
     pub absent_bytes: usize,
     /// A TOML file over these settings that can be changed while the process runs; see `docs/configuration.md`. Default: none.
-    pub modules_file: Option<PathBuf>,
+    pub tuning_file: Option<PathBuf>,
     /// Directory of the disk tier, of this process alone. Default: `cache` in the data directory. On the embedded store there is none.
     pub disk_path: Option<PathBuf>,
     /// Over this, the disk tier takes nobody new. Bytes, default 8 GiB; 0: no disk tier. About 400 bytes a person.
@@ -99,7 +99,7 @@ impl Default for CacheConfig {
         Self {
             memory_bytes: 512 << 20,
             absent_bytes: 16 << 20,
-            modules_file: None,
+            tuning_file: None,
             disk_path: None,
             disk_bytes: 8 << 30,
             audit_per_s: 1_000,
@@ -114,10 +114,10 @@ impl Default for CacheConfig {
     }
 }
 
-/// Section `read_api.streams`.
+/// Section `read_api.live_displays`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct StreamsConfig {
+pub struct LiveDisplaysConfig {
     /// Streams open at once; one more is refused, and its page asks instead. Default 5,000: half of `http.max_connections`, so that others
     /// find room. 0: none.
     pub max_open: usize,
@@ -134,7 +134,7 @@ pub struct StreamsConfig {
     pub max_age: Duration,
 }
 
-impl Default for StreamsConfig {
+impl Default for LiveDisplaysConfig {
     fn default() -> Self {
         Self {
             max_open: 5_000,
@@ -157,12 +157,12 @@ pub struct Limits {
     /// Histories of one session. Default 6 per minute.
     pub history: RateConfig,
     /// Streams that one session opens. Default 20 per minute.
-    pub stream: RateConfig,
+    pub live_display: RateConfig,
     /// Codes that one checkpoint scans, one by one or many in a request. Default 50 per second, 100 at once.
     pub scan: RateConfig,
     /// Scans of one checkpoint that ask past the cache (`Cache-Control: no-cache`); over it they are answered from the cache. Default 5 per
     /// minute.
-    pub reload: RateConfig,
+    pub bypass: RateConfig,
     /// People that one checkpoint looks up by their identity document. Default 10 per minute.
     pub document: RateConfig,
     /// Sign-ins of one person or checkpoint. Default 30 per minute.
@@ -179,9 +179,9 @@ impl Default for Limits {
             display: RateConfig::new(10, SECOND),
             code: RateConfig::new(6, MINUTE),
             history: RateConfig::new(6, MINUTE),
-            stream: RateConfig::new(20, MINUTE),
+            live_display: RateConfig::new(20, MINUTE),
             scan: RateConfig { burst: NonZeroU32::new(100), ..RateConfig::new(50, SECOND) },
-            reload: RateConfig::new(5, MINUTE),
+            bypass: RateConfig::new(5, MINUTE),
             document: RateConfig::new(10, MINUTE),
             session: RateConfig::new(30, MINUTE),
             sign_in: RateConfig::new(5_000, SECOND),

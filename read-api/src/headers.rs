@@ -7,7 +7,7 @@ use axum::http::header::{AGE, CACHE_CONTROL, CACHE_STATUS, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use yima_schema::time::Time;
 
-use crate::cache::{Answer, Outcome, Views};
+use crate::cache::{Answer, Outcome, ViewCache};
 
 /// The moment of which an answer is true, RFC 3339.
 const YIMA_AS_OF: HeaderName = HeaderName::from_static("yima-as-of");
@@ -42,7 +42,7 @@ impl AsOf {
     }
 
     /// Puts what an answer says of itself on a response.
-    pub fn describe(&self, views: &Views, answer: &Answer, now: Time, headers: &mut HeaderMap) {
+    pub fn describe(&self, views: &ViewCache, answer: &Answer, now: Time, headers: &mut HeaderMap) {
         headers.insert(CACHE_CONTROL, PRIVATE);
         headers.insert(VARY, HeaderValue::from_static("authorization"));
         headers.insert(AGE, age(now.since(answer.as_of).as_secs()));

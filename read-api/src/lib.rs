@@ -6,9 +6,9 @@ mod body;
 pub mod cache;
 pub mod config;
 mod etag;
-mod front;
+mod fast_path;
 mod headers;
 mod routes;
 mod verdict;
 
-pub use front::service;
+pub use fast_path::service;

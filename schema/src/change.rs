@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::codec::Undecodable;
+use crate::codec::DecodeError;
 use crate::subject::SubjectId;
 use crate::view::Version;
 
@@ -56,8 +56,8 @@ impl Change {
     ///
     /// # Errors
     /// Bytes that are not a change of a known format.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Undecodable> {
-        let fault = Undecodable { what: "change", format: bytes.first().copied() };
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let fault = DecodeError { what: "change", format: bytes.first().copied() };
         let (head, view) = bytes.split_at_checked(HEAD_BYTES).ok_or(fault)?;
         let subject: [u8; 16] = head[1..17].try_into().map_err(|_| fault)?;
         let version: [u8; 8] = head[17..].try_into().map_err(|_| fault)?;

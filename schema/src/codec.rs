@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 /// Bytes that are not what a codec of ours wrote; tells where, never what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{what} of format {format:?} cannot be read")]
-pub struct Undecodable {
+pub struct DecodeError {
     /// What was being read.
     pub what: &'static str,
     /// The format byte found, if any.
@@ -24,8 +24,8 @@ pub(crate) fn encode<T: Serialize>(format: u8, value: &T) -> Vec<u8> {
 }
 
 /// Reads what [`encode`] wrote in that format, to the last byte.
-pub(crate) fn decode<T: DeserializeOwned>(what: &'static str, format: u8, bytes: &[u8]) -> Result<T, Undecodable> {
-    let fault = Undecodable { what, format: bytes.first().copied() };
+pub(crate) fn decode<T: DeserializeOwned>(what: &'static str, format: u8, bytes: &[u8]) -> Result<T, DecodeError> {
+    let fault = DecodeError { what, format: bytes.first().copied() };
     match bytes.split_first() {
         Some((found, body)) if *found == format => match postcard::take_from_bytes(body) {
             Ok((value, [])) => Ok(value),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::codec::{self, Undecodable};
+use crate::codec::{self, DecodeError};
 use crate::limits::{MAX_AGENCY_CHARS, MAX_EVENT_ID_CHARS};
 use crate::subject::{SubjectId, sha256_16};
 use crate::time::Time;
@@ -159,7 +159,7 @@ impl StoredEvent {
     ///
     /// # Errors
     /// Bytes that are not an event of a known format.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Undecodable> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let (received_at, hash, event) = codec::decode("event", FORMAT, bytes)?;
         Ok(Self { event, hash, received_at })
     }

@@ -18,4 +18,4 @@ pub mod subject;
 pub mod time;
 pub mod view;
 
-pub use codec::Undecodable;
+pub use codec::DecodeError;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::{self, Undecodable};
+use crate::codec::{self, DecodeError};
 use crate::event::{ContentHash, StoredEvent};
 use crate::subject::SubjectId;
 
@@ -41,7 +41,7 @@ impl EventName {
     ///
     /// # Errors
     /// Bytes that are not a mark of a known format.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Undecodable> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         codec::decode("mark", FORMAT, bytes)
     }
 }

@@ -2,7 +2,7 @@
 
 /// What is wrong with a resident identity number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ResidentIdFault {
+pub enum ResidentIdError {
     /// Not 17 digits followed by a digit or X.
     #[error("expected 17 digits followed by a digit or X")]
     Shape,
@@ -25,22 +25,22 @@ pub fn check_character(digits: &[u8; 17]) -> u8 {
 ///
 /// # Errors
 /// The first fault found: shape, then date of birth, then check character.
-pub fn canonical(number: &str) -> Result<String, ResidentIdFault> {
+pub fn canonical(number: &str) -> Result<String, ResidentIdError> {
     let upper = number.trim().to_ascii_uppercase();
-    let bytes: &[u8; 18] = upper.as_bytes().try_into().map_err(|_| ResidentIdFault::Shape)?;
+    let bytes: &[u8; 18] = upper.as_bytes().try_into().map_err(|_| ResidentIdError::Shape)?;
     let (digits, check) = (&bytes[..17], bytes[17]);
     if !digits.iter().all(u8::is_ascii_digit) || !(check.is_ascii_digit() || check == b'X') {
-        return Err(ResidentIdFault::Shape);
+        return Err(ResidentIdError::Shape);
     }
     let field = |range: std::ops::Range<usize>| digits[range].iter().fold(0i16, |n, d| n * 10 + i16::from(d - b'0'));
     let (month, day) = (i8::try_from(field(10..12)).ok(), i8::try_from(field(12..14)).ok());
     let born = month.zip(day).and_then(|(m, d)| jiff::civil::Date::new(field(6..10), m, d).ok());
     if born.is_none_or(|date| date.year() < 1850) {
-        return Err(ResidentIdFault::BirthDate);
+        return Err(ResidentIdError::BirthDate);
     }
-    let digits: &[u8; 17] = digits.try_into().map_err(|_| ResidentIdFault::Shape)?;
+    let digits: &[u8; 17] = digits.try_into().map_err(|_| ResidentIdError::Shape)?;
     if check_character(digits) != check {
-        return Err(ResidentIdFault::Checksum);
+        return Err(ResidentIdError::Checksum);
     }
     Ok(upper)
 }
@@ -58,10 +58,10 @@ mod tests {
 
     #[test]
     fn each_fault_is_told_apart() {
-        assert_eq!(canonical("110105194912310021"), Err(ResidentIdFault::Checksum));
-        assert_eq!(canonical("11010519491331002X"), Err(ResidentIdFault::BirthDate));
-        assert_eq!(canonical("11010519491231002"), Err(ResidentIdFault::Shape));
-        assert_eq!(canonical("1101051949123100２X"), Err(ResidentIdFault::Shape));
+        assert_eq!(canonical("110105194912310021"), Err(ResidentIdError::Checksum));
+        assert_eq!(canonical("11010519491331002X"), Err(ResidentIdError::BirthDate));
+        assert_eq!(canonical("11010519491231002"), Err(ResidentIdError::Shape));
+        assert_eq!(canonical("1101051949123100２X"), Err(ResidentIdError::Shape));
     }
 
     #[test]

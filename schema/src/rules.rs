@@ -88,7 +88,7 @@ pub struct VaccinationRules {
 
 /// A rules document cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum RulesFault {
+pub enum RulesError {
     /// Not TOML, or a key is missing, unknown or of the wrong type.
     #[error("rules: {0}")]
     Unreadable(#[from] toml::de::Error),
@@ -113,11 +113,11 @@ impl Rules {
     ///
     /// # Errors
     /// The first fault, with its key.
-    pub fn parse(text: &str) -> Result<Self, RulesFault> {
+    pub fn parse(text: &str) -> Result<Self, RulesError> {
         let rules: Self = toml::from_str(text)?;
         for (reason, colours) in &rules.assignment_reasons {
             if colours.is_empty() || colours.contains(&Colour::None) {
-                return Err(RulesFault::Colours(reason.clone()));
+                return Err(RulesError::Colours(reason.clone()));
             }
         }
         for (key, rule) in [
@@ -125,7 +125,7 @@ impl Rules {
             ("positive_antigen", &rules.tests.positive_antigen),
         ] {
             if !matches!(rule.colour, Colour::Yellow | Colour::Red) {
-                return Err(RulesFault::PositiveColour(key));
+                return Err(RulesError::PositiveColour(key));
             }
         }
         Ok(rules)
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn faults_name_the_key() {
         let with = |from: &str, to: &str| Rules::parse(&include_str!("../rules/default.toml").replacen(from, to, 1));
-        let message = |r: Result<Rules, RulesFault>| r.unwrap_err().to_string();
+        let message = |r: Result<Rules, RulesError>| r.unwrap_err().to_string();
         assert!(message(with("[\"green\"]", "[\"none\"]")).contains("assignment_reasons.released"));
         assert!(message(with("colour = \"red\"", "colour = \"green\"")).contains("positive_nucleic_acid.colour"));
         assert!(message(with("shown = 3", "shwon = 3")).contains("shwon"));

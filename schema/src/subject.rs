@@ -46,10 +46,10 @@ impl DocumentType {
 
 /// A document number is not one of its type. The message says what was expected and never repeats the number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum DocumentFault {
-    /// See [`resident_id::ResidentIdFault`].
+pub enum DocumentError {
+    /// See [`resident_id::ResidentIdError`].
     #[error("not a resident identity number (GB 11643): {0}")]
-    ResidentId(#[from] resident_id::ResidentIdFault),
+    ResidentId(#[from] resident_id::ResidentIdError),
     /// A passport number of another shape.
     #[error("expected a passport number: 5 to 20 letters and digits")]
     Passport,
@@ -75,26 +75,26 @@ impl Document {
     ///
     /// # Errors
     /// What the number should have looked like.
-    pub fn new(kind: DocumentType, number: &str) -> Result<Self, DocumentFault> {
+    pub fn new(kind: DocumentType, number: &str) -> Result<Self, DocumentError> {
         let trimmed = number.trim();
         let upper = trimmed.to_ascii_uppercase();
         let number = match kind {
             DocumentType::CnResidentId => resident_id::canonical(trimmed)?,
             DocumentType::Passport => {
                 let fits = (5..=20).contains(&upper.len()) && upper.bytes().all(|b| b.is_ascii_alphanumeric());
-                fits.then_some(upper).ok_or(DocumentFault::Passport)?
+                fits.then_some(upper).ok_or(DocumentError::Passport)?
             }
             DocumentType::HkMoTwPermit => {
                 let digits = upper.strip_prefix(['H', 'M']).unwrap_or(&upper);
                 let fits = digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit());
-                fits.then_some(upper).ok_or(DocumentFault::Permit)?
+                fits.then_some(upper).ok_or(DocumentError::Permit)?
             }
             DocumentType::Local => {
-                let (agency, own) = trimmed.split_once('/').ok_or(DocumentFault::Local)?;
+                let (agency, own) = trimmed.split_once('/').ok_or(DocumentError::Local)?;
                 let own_fits = (1..=64).contains(&own.len())
                     && own.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
                 let fits = crate::event::is_agency_name(agency) && own_fits;
-                fits.then(|| trimmed.to_owned()).ok_or(DocumentFault::Local)?
+                fits.then(|| trimmed.to_owned()).ok_or(DocumentError::Local)?
             }
         };
         Ok(Self { kind, number })
@@ -243,9 +243,9 @@ mod tests {
 
     #[test]
     fn shapes_are_checked() {
-        assert_eq!(Document::new(DocumentType::Passport, "E1"), Err(DocumentFault::Passport));
-        assert_eq!(Document::new(DocumentType::HkMoTwPermit, "X12345678"), Err(DocumentFault::Permit));
-        assert_eq!(Document::new(DocumentType::Local, "no-slash"), Err(DocumentFault::Local));
-        assert_eq!(Document::new(DocumentType::Local, "Bad Agency/1"), Err(DocumentFault::Local));
+        assert_eq!(Document::new(DocumentType::Passport, "E1"), Err(DocumentError::Passport));
+        assert_eq!(Document::new(DocumentType::HkMoTwPermit, "X12345678"), Err(DocumentError::Permit));
+        assert_eq!(Document::new(DocumentType::Local, "no-slash"), Err(DocumentError::Local));
+        assert_eq!(Document::new(DocumentType::Local, "Bad Agency/1"), Err(DocumentError::Local));
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::codec::{self, Undecodable};
+use crate::codec::{self, DecodeError};
 use crate::event::{Colour, ContentHash, TestKind, TestOutcome};
 use crate::subject::SubjectId;
 use crate::time::Time;
@@ -155,7 +155,7 @@ impl View {
     ///
     /// # Errors
     /// Bytes that are not a view of a known format.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Undecodable> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         codec::decode("view", FORMAT, bytes)
     }
 }

@@ -3,14 +3,14 @@
 pub mod admin;
 pub mod clock;
 pub mod config;
-mod expected;
+pub mod disk_space;
 pub mod http;
 pub mod jwt;
 pub mod lifecycle;
-pub mod load;
 pub mod open_files;
 pub mod pem;
-pub mod rate;
+pub mod rate_limit;
 pub mod ready;
-pub mod room;
+mod redacted_serde;
 pub mod telemetry;
+pub mod utilization;

@@ -17,7 +17,7 @@ pub struct PemFile {
 /// A file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {why}")]
-pub struct PemFault {
+pub struct PemError {
     path: PathBuf,
     why: String,
 }
@@ -32,7 +32,7 @@ impl PemFile {
     ///
     /// # Errors
     /// It cannot be read, or has none.
-    pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, PemFault> {
+    pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, PemError> {
         let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(self.text()?).collect();
         read.ok().filter(|some| !some.is_empty()).ok_or_else(|| self.fault("expected certificates (PEM)"))
     }
@@ -41,7 +41,7 @@ impl PemFile {
     ///
     /// # Errors
     /// It cannot be read, or has none.
-    pub fn private_key(&self) -> Result<PrivateKeyDer<'static>, PemFault> {
+    pub fn private_key(&self) -> Result<PrivateKeyDer<'static>, PemError> {
         PrivateKeyDer::from_pem_slice(self.text()?).map_err(|_| self.fault("expected a private key (PEM)"))
     }
 
@@ -51,11 +51,11 @@ impl PemFile {
     }
 
     /// That it is not what it should be.
-    pub fn fault(&self, why: impl Display) -> PemFault {
-        PemFault { path: self.path.clone(), why: why.to_string() }
+    pub fn fault(&self, why: impl Display) -> PemError {
+        PemError { path: self.path.clone(), why: why.to_string() }
     }
 
-    fn text(&self) -> Result<&[u8], PemFault> {
+    fn text(&self) -> Result<&[u8], PemError> {
         self.text.as_deref().map_err(|fault| self.fault(fault))
     }
 }

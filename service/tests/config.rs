@@ -8,7 +8,7 @@ use yima_service::config::load;
 use yima_service::http::HttpLimits;
 use yima_service::jwt::JwtConfig;
 use yima_service::lifecycle::LifecycleConfig;
-use yima_service::rate::RateConfig;
+use yima_service::rate_limit::RateConfig;
 use yima_service::telemetry::TelemetryConfig;
 
 #[derive(Deserialize, Default)]

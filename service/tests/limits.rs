@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use yima_service::http::body::read_body;
-use yima_service::http::{Failure, HttpLimits};
+use yima_service::http::{HttpLimits, ProblemResponse};
 
 use crate::support::{Gate, SOON, answer, ask, get as ask_get, shared, start, until_closed};
 
@@ -31,7 +31,8 @@ async fn a_client_that_does_not_finish_its_headers_is_cut_off() {
 
 #[tokio::test]
 async fn a_body_that_trickles_is_cut_off() {
-    let take = async |body: Body| read_body(body, 1_000, Duration::from_millis(200)).await.map_err(Failure::from);
+    let take =
+        async |body: Body| read_body(body, 1_000, Duration::from_millis(200)).await.map_err(ProblemResponse::from);
     let server = start("slow_body", Router::new().route("/events", post(take)), &HttpLimits::default()).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(b"POST /events HTTP/1.1\r\nHost: test\r\nContent-Length: 900\r\n\r\n").await.unwrap();

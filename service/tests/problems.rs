@@ -7,11 +7,11 @@ use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use yima_service::http::body::{content_type, json, read_body};
-use yima_service::http::{Failure, HttpLimits};
+use yima_service::http::{HttpLimits, ProblemResponse};
 
 use crate::support::{Server, ask, get as ask_get, start};
 
-async fn take(headers: HeaderMap, body: Body) -> Result<String, Failure> {
+async fn take(headers: HeaderMap, body: Body) -> Result<String, ProblemResponse> {
     content_type(&headers, &["application/json"])?;
     let bytes = read_body(body, 100, Duration::from_secs(5)).await?;
     let numbers: Vec<u8> = json(&bytes)?;

@@ -3,16 +3,16 @@
 //! A service depends on the traits that it needs. The order of steps that makes an acknowledgement true is the writer's
 //! (append, look up the version, then read the events, derive, compare and set, publish); each step here is durable when it returns.
 
+mod append_outcome;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod cql;
-mod decided;
+mod deferred;
 pub mod embedded;
 mod error;
-mod everyone;
-pub mod fault_point;
-mod late;
-mod step;
+pub mod failpoint;
+mod span;
+mod subject_scan;
 mod watermark;
 
 use async_trait::async_trait;
@@ -24,9 +24,9 @@ use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
 
+pub use deferred::Deferred;
 pub use error::StoreError;
-pub use everyone::{Copied, Everyone, Page, Progress};
-pub use late::Late;
+pub use subject_scan::{Copied, Page, Progress, SubjectScan};
 pub use watermark::Watermark;
 
 /// What every call answers with.
@@ -243,7 +243,7 @@ pub trait MarkFeed: Send + Sync {
     /// that stream before `as_of`.
     async fn settle(&self, source: &Source, position: u64, as_of: Time) -> Result<()>;
     /// Remembers that marks of a stream expired unread, before they are passed over: nobody may be told to know what was acknowledged in it
-    /// until [`Everyone::reconciled`].
+    /// until [`SubjectScan::reconciled`].
     async fn missed(&self, source: &Source) -> Result<()>;
     /// Closes the streams of this region's writers that have given no sign of life for some time, and returns how many.
     async fn close_dead(&self) -> Result<usize>;

@@ -6,10 +6,10 @@ use tokio::sync::Semaphore;
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::subject::PseudonymKey;
 use yima_schema::time::Time;
+use yima_service::disk_space::DiskSpace;
 use yima_service::jwt::{self, Scope, Verifier};
 use yima_service::lifecycle::Lifecycle;
-use yima_service::rate::RateLimiter;
-use yima_service::room::Room;
+use yima_service::rate_limit::RateLimiter;
 
 use crate::config::WriterConfig;
 use crate::fold::Folder;
@@ -17,7 +17,7 @@ use crate::fold::Folder;
 /// See the module.
 pub struct App {
     pub(crate) folder: Arc<Folder>,
-    pub(crate) room: Arc<Room>,
+    pub(crate) room: Arc<DiskSpace>,
     pub(crate) pseudonyms: PseudonymKey,
     pub(crate) identity_provider: Verifier,
     pub(crate) events: RateLimiter,
@@ -32,7 +32,7 @@ impl App {
     /// Wires the service over a folder. `room`: where the store keeps its data, never low if that is elsewhere. Folds run as tasks of `lifecycle`, so that what was begun is finished.
     pub fn new(
         folder: Arc<Folder>,
-        room: Arc<Room>,
+        room: Arc<DiskSpace>,
         pseudonyms: PseudonymKey,
         identity_provider: Verifier,
         config: WriterConfig,

@@ -8,7 +8,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use yima_service::config;
 use yima_service::http::{HttpLimits, TlsConfig};
-use yima_service::rate::RateConfig;
+use yima_service::rate_limit::RateConfig;
 
 use crate::refold::RefoldConfig;
 

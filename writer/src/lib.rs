@@ -4,12 +4,12 @@ pub mod app;
 pub mod config;
 pub mod fold;
 pub mod follow;
+mod full_scan;
 pub mod ingest;
 pub mod rebuild;
 pub mod reconcile;
 pub mod refold;
 mod routes;
-mod scan;
 
+pub use full_scan::Rate;
 pub use routes::router;
-pub use scan::Rate;

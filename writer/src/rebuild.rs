@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use yima_schema::rules::Rules;
 use yima_store::cql::{CqlOptions, begin_rebuild};
-use yima_store::{Everyone, Progress, StoreError};
+use yima_store::{Progress, StoreError, SubjectScan};
 
 use crate::fold::Folder;
+use crate::full_scan::{FullScan, Rate, Task, with_backoff};
 use crate::refold;
-use crate::scan::{Rate, Scan, Task, patiently};
 
 /// What was done so far.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -59,7 +59,7 @@ pub async fn rebuild(
 }
 
 async fn fold_everyone(
-    store: Arc<dyn Everyone>,
+    store: Arc<dyn SubjectScan>,
     folder: &Folder,
     task: Task,
     on_progress: &(impl Fn(&Report) + Send + Sync),
@@ -67,10 +67,10 @@ async fn fold_everyone(
     if let Some(done) = store.progress(&task.name).await?.filter(Progress::is_done) {
         return Ok(Report::of(&done)); // only the last word was missing
     }
-    let mut scan = Scan::begin(store, task, false).await?;
+    let mut scan = FullScan::begin(store, task, false).await?;
     let done = async {
         while let Some(subjects) = scan.next().await? {
-            let unreadable = patiently(|| folder.refold(&subjects)).await?.len();
+            let unreadable = with_backoff(|| folder.refold(&subjects)).await?.len();
             scan.count("unreadable", unreadable);
             on_progress(&Report::of(scan.progress()));
         }

@@ -11,10 +11,10 @@ use serde::Deserialize;
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::View;
-use yima_store::{Everyone, Progress, StoreError, VersionedView, ViewReader};
+use yima_store::{Progress, StoreError, SubjectScan, VersionedView, ViewReader};
 
 use crate::fold::Folder;
-use crate::scan::{Rate, Scan, Task, patiently};
+use crate::full_scan::{FullScan, Rate, Task, with_backoff};
 
 /// How often it is looked whether it can begin, or go on.
 const EVERY: Duration = Duration::from_secs(2);
@@ -43,7 +43,7 @@ pub struct Refold<S> {
     clock: fn() -> Time,
 }
 
-impl<S: Everyone + ViewReader + 'static> Refold<S> {
+impl<S: SubjectScan + ViewReader + 'static> Refold<S> {
     /// For a folder, by its rules.
     pub fn new(store: Arc<S>, folder: Arc<Folder>, config: RefoldConfig, clock: fn() -> Time) -> Self {
         Self { store, folder, config, refolded: metrics::counter!("refold_subjects_total"), clock }
@@ -81,7 +81,7 @@ impl<S: Everyone + ViewReader + 'static> Refold<S> {
         }
         let task =
             Task { name: task, of_all_regions: false, rate: Some(Rate(self.config.subjects_per_s)), clock: self.clock };
-        let mut scan = Scan::begin(self.store.clone(), task, false).await?;
+        let mut scan = FullScan::begin(self.store.clone(), task, false).await?;
         let done = self.fold_older(&mut scan, rules).await;
         if done.is_err() {
             scan.leave().await;
@@ -89,9 +89,9 @@ impl<S: Everyone + ViewReader + 'static> Refold<S> {
         done.map(|()| true)
     }
 
-    async fn fold_older(&self, scan: &mut Scan, rules: u32) -> Result<(), StoreError> {
+    async fn fold_older(&self, scan: &mut FullScan, rules: u32) -> Result<(), StoreError> {
         while let Some(subjects) = scan.next().await? {
-            let views = patiently(|| self.store.lookup_many(&subjects)).await?;
+            let views = with_backoff(|| self.store.lookup_many(&subjects)).await?;
             let older: Vec<SubjectId> = subjects
                 .into_iter()
                 .zip(views)
@@ -99,7 +99,7 @@ impl<S: Everyone + ViewReader + 'static> Refold<S> {
                 .map(|(subject, _)| subject)
                 .collect();
             let count = older.len();
-            let unreadable = patiently(|| self.folder.refold(&older)).await?.len();
+            let unreadable = with_backoff(|| self.folder.refold(&older)).await?.len();
             scan.count("folded", count - unreadable);
             scan.count("unreadable", unreadable);
             self.refolded.increment(count as u64);
@@ -114,10 +114,10 @@ impl<S: Everyone + ViewReader + 'static> Refold<S> {
 }
 
 /// Notes that nobody has a view by other rules: all were just made.
-pub(crate) async fn note_done(store: &dyn Everyone, rules: u32, now: Time) -> Result<(), StoreError> {
+pub(crate) async fn note_done(store: &dyn SubjectScan, rules: u32, now: Time) -> Result<(), StoreError> {
     let done = Progress { upto: i64::MAX, ..Progress::begin(now) };
     let task = task(rules);
-    patiently(|| store.save_progress(&task, &done)).await
+    with_backoff(|| store.save_progress(&task, &done)).await
 }
 
 fn task(rules: u32) -> String {

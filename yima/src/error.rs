@@ -3,29 +3,29 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use yima_read_api::cache::modules::Refused;
-use yima_schema::rules::RulesFault;
-use yima_schema::subject::DocumentFault;
-use yima_service::config::Faults;
-use yima_service::http::TlsFault;
-use yima_service::telemetry::TelemetryFault;
+use yima_read_api::cache::tuning::TuningError;
+use yima_schema::rules::RulesError;
+use yima_schema::subject::DocumentError;
+use yima_service::config::ConfigErrors;
+use yima_service::http::TlsError;
+use yima_service::telemetry::TelemetryError;
 use yima_store::StoreError;
 
 /// See the module.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum CommandError {
     /// Settings at fault, all of them.
     #[error(transparent)]
-    Config(#[from] Faults),
+    Config(#[from] ConfigErrors),
     /// Telemetry cannot be set up.
     #[error(transparent)]
-    Telemetry(#[from] TelemetryFault),
-    /// The file that `read_api.cache.modules_file` names.
-    #[error("read_api.cache.modules_file: {0}")]
-    Modules(#[from] Refused),
+    Telemetry(#[from] TelemetryError),
+    /// The file that `read_api.cache.tuning_file` names.
+    #[error("read_api.cache.tuning_file: {0}")]
+    Modules(#[from] TuningError),
     /// The rules cannot be used.
     #[error(transparent)]
-    Rules(#[from] RulesFault),
+    Rules(#[from] RulesError),
     /// The store refuses.
     #[error("store: {0}")]
     Store(#[from] StoreError),
@@ -85,17 +85,17 @@ pub enum Failure {
         /// Whose settings name them.
         section: &'static str,
         /// What is wrong.
-        fault: TlsFault,
+        fault: TlsError,
     },
     /// A document on the command line.
     #[error("DOCUMENT: {0}")]
-    Document(#[from] DocumentFault),
+    Document(#[from] DocumentError),
     /// Something else on the command line.
     #[error("{0}")]
     Usage(String),
 }
 
-impl Failure {
+impl CommandError {
     /// A file that cannot be read or written.
     pub fn file(path: &Path, why: &dyn Display) -> Self {
         Self::File { path: path.to_owned(), why: why.to_string() }

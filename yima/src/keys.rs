@@ -11,7 +11,7 @@ use yima_schema::code::IssuerKey;
 use yima_schema::subject::PseudonymKey;
 use yima_service::jwt::Issuer;
 
-use crate::error::Failure;
+use crate::error::CommandError;
 
 const PSEUDONYM: &str = "pseudonym.key";
 const SEAL: &str = "seal.key";
@@ -40,12 +40,12 @@ impl KeyDir {
     ///
     /// # Errors
     /// The pseudonym key is missing beside an existing store, or the directory cannot be written.
-    pub fn create(&self, store_exists: bool) -> Result<(), Failure> {
+    pub fn create(&self, store_exists: bool) -> Result<(), CommandError> {
         let pseudonym = self.0.join(PSEUDONYM);
         if store_exists && !pseudonym.exists() {
-            return Err(Failure::PseudonymKeyMissing(pseudonym));
+            return Err(CommandError::PseudonymKeyMissing(pseudonym));
         }
-        fs::create_dir_all(&self.0).map_err(|e| Failure::file(&self.0, &e))?;
+        fs::create_dir_all(&self.0).map_err(|e| CommandError::file(&self.0, &e))?;
         for name in [PSEUDONYM, SEAL] {
             self.create_file(name, || {
                 let mut secret = [0; 32];
@@ -61,7 +61,7 @@ impl KeyDir {
     ///
     /// # Errors
     /// Missing, or not 32 bytes.
-    pub fn pseudonyms(&self) -> Result<PseudonymKey, Failure> {
+    pub fn pseudonyms(&self) -> Result<PseudonymKey, CommandError> {
         Ok(PseudonymKey::from_bytes(&self.secret(PSEUDONYM)?))
     }
 
@@ -69,7 +69,7 @@ impl KeyDir {
     ///
     /// # Errors
     /// Missing, or not 32 bytes.
-    pub fn seal(&self) -> Result<[u8; 32], Failure> {
+    pub fn seal(&self) -> Result<[u8; 32], CommandError> {
         self.secret(SEAL)
     }
 
@@ -77,47 +77,47 @@ impl KeyDir {
     ///
     /// # Errors
     /// Missing, or not such a key.
-    pub fn issuer(&self) -> Result<IssuerKey, Failure> {
-        IssuerKey::from_pkcs8(&self.read(ISSUER)?).map_err(|e| Failure::key(&self.0.join(ISSUER), &e))
+    pub fn issuer(&self) -> Result<IssuerKey, CommandError> {
+        IssuerKey::from_pkcs8(&self.read(ISSUER)?).map_err(|e| CommandError::key(&self.0.join(ISSUER), &e))
     }
 
     /// The demo identity provider.
     ///
     /// # Errors
     /// Missing, or not such a key.
-    pub fn identity_provider(&self) -> Result<Issuer, Failure> {
+    pub fn identity_provider(&self) -> Result<Issuer, CommandError> {
         let path = self.0.join(IDENTITY_PROVIDER);
-        Issuer::from_pkcs8(&self.read(IDENTITY_PROVIDER)?, DEMO_ISSUER).map_err(|e| Failure::key(&path, &e))
+        Issuer::from_pkcs8(&self.read(IDENTITY_PROVIDER)?, DEMO_ISSUER).map_err(|e| CommandError::key(&path, &e))
     }
 
     /// The files of all keys.
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn files(&self) -> Result<Vec<PathBuf>, Failure> {
+    pub fn files(&self) -> Result<Vec<PathBuf>, CommandError> {
         let read =
             || -> std::io::Result<Vec<PathBuf>> { fs::read_dir(&self.0)?.map(|entry| Ok(entry?.path())).collect() };
-        let mut files = read().map_err(|e| Failure::file(&self.0, &e))?;
+        let mut files = read().map_err(|e| CommandError::file(&self.0, &e))?;
         files.retain(|path| path.is_file() && path.file_name().and_then(OsStr::to_str).is_some_and(is_key));
         files.sort();
         Ok(files)
     }
 
-    fn secret(&self, name: &str) -> Result<[u8; 32], Failure> {
+    fn secret(&self, name: &str) -> Result<[u8; 32], CommandError> {
         let expected = "expected 32 bytes";
-        self.read(name)?.try_into().map_err(|_| Failure::key(&self.0.join(name), &expected))
+        self.read(name)?.try_into().map_err(|_| CommandError::key(&self.0.join(name), &expected))
     }
 
-    fn read(&self, name: &str) -> Result<Vec<u8>, Failure> {
+    fn read(&self, name: &str) -> Result<Vec<u8>, CommandError> {
         let path = self.0.join(name);
         match fs::read(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Failure::KeyMissing(path)),
-            read => read.map_err(|e| Failure::file(&path, &e)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(CommandError::KeyMissing(path)),
+            read => read.map_err(|e| CommandError::file(&path, &e)),
         }
     }
 
     /// Written beside and renamed, so that a crash leaves a whole key or none.
-    fn create_file(&self, name: &str, make: impl FnOnce() -> Vec<u8>) -> Result<(), Failure> {
+    fn create_file(&self, name: &str, make: impl FnOnce() -> Vec<u8>) -> Result<(), CommandError> {
         let path = self.0.join(name);
         if path.exists() {
             return Ok(());
@@ -130,7 +130,7 @@ impl KeyDir {
             fs::rename(&part, &path)?;
             fs::File::open(&self.0)?.sync_all()
         };
-        written().map_err(|e| Failure::file(&path, &e))
+        written().map_err(|e| CommandError::file(&path, &e))
     }
 }
 
@@ -158,9 +158,9 @@ mod tests {
     fn a_lost_pseudonym_key_is_not_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let keys = KeyDir::of(dir.path());
-        assert!(matches!(keys.create(true), Err(Failure::PseudonymKeyMissing(_))));
+        assert!(matches!(keys.create(true), Err(CommandError::PseudonymKeyMissing(_))));
         keys.create(false).unwrap();
         fs::write(dir.path().join("keys").join(PSEUDONYM), b"short").unwrap();
-        assert!(matches!(keys.pseudonyms(), Err(Failure::Key { .. })));
+        assert!(matches!(keys.pseudonyms(), Err(CommandError::Key { .. })));
     }
 }

@@ -5,11 +5,11 @@ mod config;
 mod demo;
 mod error;
 mod keys;
+mod maintenance;
 mod migrate;
 mod serve;
 mod store;
 mod tokens;
-mod upkeep;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use rustix::fs::Mode;
 
 use config::Role;
-use error::Failure;
+use error::CommandError;
 use migrate::Replication;
 
 #[global_allocator]
@@ -72,9 +72,9 @@ enum Command {
         replication: Option<Replication>,
     },
     /// Find and mend what drifted apart: events that a region lacks, views that are not the fold of their events.
-    Reconcile(upkeep::Reconcile),
+    Reconcile(maintenance::Reconcile),
     /// Make this region's keyspace again from events alone. Stop its writers first.
-    Rebuild(upkeep::Rebuild),
+    Rebuild(maintenance::Rebuild),
     /// Write everything of the data directory, keys too, to one file; yima may run meanwhile. Embedded store.
     Backup {
         /// A file that does not exist yet; `-`: standard output. Keep it secret: it has every key in it.
@@ -107,8 +107,8 @@ fn main() -> ExitCode {
         Some(Command::ReadApi) => serve::run(&options, Role::ReadApi),
         Some(Command::Writer) => serve::run(&options, Role::Writer),
         Some(Command::Migrate { replication }) => migrate::run(&options, replication).map(|()| 0),
-        Some(Command::Reconcile(asked)) => upkeep::reconcile_all(&options, &asked).map(|()| 0),
-        Some(Command::Rebuild(asked)) => upkeep::rebuild_region(&options, &asked).map(|()| 0),
+        Some(Command::Reconcile(asked)) => maintenance::reconcile_all(&options, &asked).map(|()| 0),
+        Some(Command::Rebuild(asked)) => maintenance::rebuild_region(&options, &asked).map(|()| 0),
         Some(Command::Backup { file }) => backup::backup(&options, &file).map(|()| 0),
         Some(Command::Restore { file }) => backup::restore(&options, &file).map(|()| 0),
         Some(Command::Token { whose }) => tokens::token(&options, &whose).map(|()| 0),
@@ -123,7 +123,7 @@ fn main() -> ExitCode {
 /// The exit code of a process that refused to start, as opposed to one that crashed.
 const REFUSED: u8 = 3;
 
-fn report(failure: &Failure) -> ExitCode {
+fn report(failure: &CommandError) -> ExitCode {
     eprintln!("yima: {failure}");
     ExitCode::from(REFUSED)
 }

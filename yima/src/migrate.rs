@@ -9,7 +9,7 @@ use yima_service::clock::now;
 use yima_store::cql::{CqlOptions, Step, migrate};
 
 use crate::config::{Config, Role};
-use crate::error::Failure;
+use crate::error::CommandError;
 use crate::keys::KeyDir;
 use crate::{Engine, Options};
 
@@ -39,9 +39,9 @@ impl FromStr for Replication {
 ///
 /// # Errors
 /// Settings and keys, or what the database refuses.
-pub fn run(options: &Options, replication: Option<Replication>) -> Result<(), Failure> {
+pub fn run(options: &Options, replication: Option<Replication>) -> Result<(), CommandError> {
     if matches!(options.store, Some(Engine::Embedded)) {
-        return Err(Failure::Usage(
+        return Err(CommandError::Usage(
             "--store embedded: it makes its tables by itself; `yima migrate` is for cql".into(),
         ));
     }
@@ -49,20 +49,20 @@ pub fn run(options: &Options, replication: Option<Replication>) -> Result<(), Fa
     let settings = config.cql()?;
     if replication.as_ref().is_some_and(|Replication(replicas)| !replicas.contains_key(&settings.datacenter)) {
         let here = &settings.datacenter;
-        return Err(Failure::Usage(format!("--replication: expected store.cql.datacenter, {here}, among them")));
+        return Err(CommandError::Usage(format!("--replication: expected store.cql.datacenter, {here}, among them")));
     }
     let keys = KeyDir::of(&options.data_dir);
     keys.create(false)?;
     let settings = CqlOptions { pseudonym_fingerprint: keys.pseudonyms()?.fingerprint(), ..settings };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Failure::Usage(format!("the runtime cannot start: {e}")))?;
+    let runtime = runtime.map_err(|e| CommandError::Usage(format!("the runtime cannot start: {e}")))?;
     let steps = runtime.block_on(migrate(&settings, replication.map(|r| r.0), now()))?;
     let mut lines: Vec<String> = steps.iter().map(in_words).collect();
     if lines.is_empty() {
         lines.push("nothing to do".into());
     }
     let written = lines.iter().try_for_each(|line| writeln!(std::io::stdout(), "{line}"));
-    written.map_err(|e| Failure::file(Path::new("standard output"), &e))
+    written.map_err(|e| CommandError::file(Path::new("standard output"), &e))
 }
 
 /// A step for people.

@@ -10,11 +10,11 @@ use yima_service::clock::now;
 use yima_service::lifecycle::Lifecycle;
 use yima_store::cql::{self, CqlOptions, CqlStore};
 use yima_store::embedded::EmbeddedStore;
-use yima_store::{Feed, Late, StoreError, ViewReader, WriterStore};
+use yima_store::{Deferred, Feed, StoreError, ViewReader, WriterStore};
 
 use crate::config::{Config, Role};
-use crate::demo::load;
-use crate::error::Failure;
+use crate::demo::seed;
+use crate::error::CommandError;
 use crate::{Engine, Options, migrate};
 
 /// How often a database that does not answer is tried again.
@@ -55,7 +55,7 @@ pub enum Store {
     /// Of every process that has the same keyspace.
     Cql(Arc<CqlStore>),
     /// The same, for a read node that started without its database.
-    Later(Arc<Late<CqlStore>>),
+    Deferred(Arc<Deferred<CqlStore>>),
 }
 
 impl Plan {
@@ -63,10 +63,10 @@ impl Plan {
     ///
     /// # Errors
     /// An engine that the role cannot run on, or settings of `store.cql`.
-    pub fn new(role: Role, options: &Options, config: &Config) -> Result<Self, Failure> {
+    pub fn new(role: Role, options: &Options, config: &Config) -> Result<Self, CommandError> {
         match (role, options.store) {
             (Role::Everything, None | Some(Engine::Embedded)) => Ok(Self::Embedded),
-            (Role::ReadApi | Role::Writer, Some(Engine::Embedded)) => Err(Failure::EmbeddedApart),
+            (Role::ReadApi | Role::Writer, Some(Engine::Embedded)) => Err(CommandError::EmbeddedApart),
             (Role::Everything | Role::ReadApi | Role::Writer, None | Some(Engine::Cql)) => {
                 Ok(Self::Cql(Box::new(config.cql()?)))
             }
@@ -86,7 +86,7 @@ impl Plan {
     ///
     /// # Errors
     /// The store's, or the population's.
-    pub async fn open(self, opening: Opening<'_>) -> Result<Store, Failure> {
+    pub async fn open(self, opening: Opening<'_>) -> Result<Store, CommandError> {
         let Opening { role, lifecycle, population, options, config, pseudonyms, rules, can_wait } = opening;
         match self {
             Self::Embedded => {
@@ -94,10 +94,10 @@ impl Plan {
                 let (data_dir, pseudonyms, rules) = (options.data_dir.clone(), pseudonyms.clone(), rules.clone());
                 let opened = tokio::task::spawn_blocking(move || {
                     let store = EmbeddedStore::open(&data_dir.join("store"), settings)?;
-                    load::import(&store, &data_dir, population, &pseudonyms, &rules, now())?;
-                    Ok::<_, Failure>(Store::Embedded(store))
+                    seed::import(&store, &data_dir, population, &pseudonyms, &rules, now())?;
+                    Ok::<_, CommandError>(Store::Embedded(store))
                 });
-                opened.await.map_err(|_| Failure::Usage("opening the store was interrupted".into()))?
+                opened.await.map_err(|_| CommandError::Usage("opening the store was interrupted".into()))?
             }
             Self::Cql(settings) => {
                 let settings = CqlOptions { pseudonym_fingerprint: pseudonyms.fingerprint(), ..*settings };
@@ -110,7 +110,7 @@ impl Plan {
                     Ok(store) => Ok(Store::Cql(store)),
                     Err(fault @ (StoreError::Unavailable(_) | StoreError::TimedOut)) if can_wait => {
                         tracing::warn!(%fault, "the database does not answer: people are shown what was true when it last did");
-                        Ok(Store::Later(reach(settings, lifecycle)))
+                        Ok(Store::Deferred(reach(settings, lifecycle)))
                     }
                     Err(fault) => Err(fault.into()),
                 }
@@ -120,8 +120,8 @@ impl Plan {
 }
 
 /// Tries again and again, and says so when what keeps it changes.
-fn reach(settings: CqlOptions, lifecycle: &Lifecycle) -> Arc<Late<CqlStore>> {
-    let late = Arc::new(Late::default());
+fn reach(settings: CqlOptions, lifecycle: &Lifecycle) -> Arc<Deferred<CqlStore>> {
+    let late = Arc::new(Deferred::default());
     let reached = Arc::clone(&late);
     lifecycle.spawn_until_stop("database", async move {
         let mut said = String::new();
@@ -151,7 +151,7 @@ impl Store {
         match self {
             Self::Embedded(store) => store.clone(),
             Self::Cql(store) => store.clone(),
-            Self::Later(store) => store.clone(),
+            Self::Deferred(store) => store.clone(),
         }
     }
 
@@ -160,7 +160,7 @@ impl Store {
         match self {
             Self::Embedded(store) => store.clone(),
             Self::Cql(store) => store.clone(),
-            Self::Later(store) => store.clone(),
+            Self::Deferred(store) => store.clone(),
         }
     }
 
@@ -172,7 +172,7 @@ impl Store {
         match self {
             Self::Embedded(store) => store.clone(),
             Self::Cql(store) => store.clone(),
-            Self::Later(_) => unreachable!("only a read node starts without its database"),
+            Self::Deferred(_) => unreachable!("only a read node starts without its database"),
         }
     }
 
@@ -180,7 +180,7 @@ impl Store {
     pub fn id(&self) -> Option<[u8; 16]> {
         match self {
             Self::Embedded(store) => Some(store.store_id()),
-            Self::Cql(_) | Self::Later(_) => None,
+            Self::Cql(_) | Self::Deferred(_) => None,
         }
     }
 
@@ -192,7 +192,7 @@ impl Store {
                     tracing::warn!(%fault, "expired changes could not be removed");
                 }
             }
-            Self::Cql(_) | Self::Later(_) => {}
+            Self::Cql(_) | Self::Deferred(_) => {}
         }
     }
 
@@ -200,7 +200,7 @@ impl Store {
     pub async fn close(&self) {
         match self {
             Self::Embedded(store) => store.close().await,
-            Self::Cql(_) | Self::Later(_) => {}
+            Self::Cql(_) | Self::Deferred(_) => {}
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::config::{Config, Role};
 use crate::demo::identity_provider;
 use crate::demo::people::People;
 use crate::demo::population::document;
-use crate::error::Failure;
+use crate::error::CommandError;
 use crate::keys::KeyDir;
 
 /// Whose token.
@@ -49,7 +49,7 @@ pub enum Whose {
 ///
 /// # Errors
 /// No keys yet, or what was asked for is not valid.
-pub fn token(options: &Options, whose: &Whose) -> Result<(), Failure> {
+pub fn token(options: &Options, whose: &Whose) -> Result<(), CommandError> {
     let claims = match whose {
         Whose::Citizen { document } => {
             let (kind, number) = typed(document)?;
@@ -61,7 +61,7 @@ pub fn token(options: &Options, whose: &Whose) -> Result<(), Failure> {
         }
         Whose::Agency { name } if yima_schema::event::is_agency_name(name) => identity_provider::agency(name),
         Whose::Agency { .. } => {
-            return Err(Failure::Usage("NAME: expected 1 to 32 lower-case letters, digits and dashes".into()));
+            return Err(CommandError::Usage("NAME: expected 1 to 32 lower-case letters, digits and dashes".into()));
         }
     };
     let issuer = KeyDir::of(&options.data_dir).identity_provider()?;
@@ -77,10 +77,10 @@ pub fn token(options: &Options, whose: &Whose) -> Result<(), Failure> {
 ///
 /// # Errors
 /// No keys yet, or there are fewer people.
-pub fn sessions(options: &Options, count: u64) -> Result<(), Failure> {
+pub fn sessions(options: &Options, count: u64) -> Result<(), CommandError> {
     let people = People::read(&options.data_dir)?.map_or(0, |people| people.population);
     if count > people {
-        return Err(Failure::Usage(format!("--count: the demo population has {people} people")));
+        return Err(CommandError::Usage(format!("--count: the demo population has {people} people")));
     }
     let keys = KeyDir::of(&options.data_dir);
     let (pseudonyms, seal) = (keys.pseudonyms()?, SealKeys::new(&[keys.seal()?], "session"));
@@ -92,22 +92,22 @@ pub fn sessions(options: &Options, count: u64) -> Result<(), Failure> {
     }))
 }
 
-fn typed(document: &str) -> Result<(DocumentType, &str), Failure> {
+fn typed(document: &str) -> Result<(DocumentType, &str), CommandError> {
     let Some((kind, number)) = document.split_once(':') else { return Ok((DocumentType::CnResidentId, document)) };
     let names = DocumentType::ALL.map(DocumentType::as_str).join(", ");
     let kind = DocumentType::parse(kind)
-        .ok_or_else(|| Failure::Usage(format!("DOCUMENT: expected one of {names} before the colon")))?;
+        .ok_or_else(|| CommandError::Usage(format!("DOCUMENT: expected one of {names} before the colon")))?;
     Ok((kind, number))
 }
 
-fn print(lines: &mut dyn Iterator<Item = String>) -> Result<(), Failure> {
+fn print(lines: &mut dyn Iterator<Item = String>) -> Result<(), CommandError> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     for line in lines {
         match writeln!(out, "{line}") {
             // `yima sessions --count 100000 | head` is no fault.
             Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
-            written => written.map_err(|e| Failure::file(Path::new("standard output"), &e))?,
+            written => written.map_err(|e| CommandError::file(Path::new("standard output"), &e))?,
         }
     }
-    out.flush().map_err(|e| Failure::file(Path::new("standard output"), &e))
+    out.flush().map_err(|e| CommandError::file(Path::new("standard output"), &e))
 }

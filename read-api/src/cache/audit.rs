@@ -10,8 +10,8 @@ use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
 
-use super::Views;
-use super::loads::{LoadError, Origin};
+use super::ViewCache;
+use super::single_flight::{LoadError, Origin};
 
 /// Subjects of one look-up.
 const PAGE: usize = 200;
@@ -24,7 +24,7 @@ const MAX_SUSPECTS: usize = 10_000;
 
 /// See the module.
 pub struct Audit {
-    views: Arc<Views>,
+    views: Arc<ViewCache>,
     after: Option<SubjectId>,
     suspects: Vec<Suspect>,
     findings: Counter,
@@ -42,7 +42,7 @@ struct Suspect {
 
 impl Audit {
     /// Of everybody on disk.
-    pub fn new(views: Arc<Views>, clock: fn() -> Time) -> Self {
+    pub fn new(views: Arc<ViewCache>, clock: fn() -> Time) -> Self {
         Self {
             views,
             after: None,

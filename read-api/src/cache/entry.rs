@@ -12,12 +12,12 @@ use yima_schema::time::Time;
 use yima_schema::view::{Version, View};
 use yima_store::{StoreError, VersionedView};
 
-use super::freshness::Held;
+use super::freshness::Provenance;
 
 /// A cached view, or the proved absence of one (version 0, an empty view).
 pub struct Entry {
     /// What freshness is judged by.
-    pub held: Held,
+    pub held: Provenance,
     view: Bytes,
     display: ArcSwapOption<Display>,
     revalidated_at: AtomicI64,
@@ -40,14 +40,14 @@ impl Entry {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] if it is not a view, or somebody else's.
-    pub fn new(subject: SubjectId, found: Option<VersionedView>, held: Held) -> Result<Self, StoreError> {
+    pub fn new(subject: SubjectId, found: Option<VersionedView>, held: Provenance) -> Result<Self, StoreError> {
         let corrupt = |what: &str| StoreError::Corrupt { table: "views", what: what.into() };
         let found = found.unwrap_or_else(|| VersionedView { version: Version::ABSENT, view: View::default().encode() });
         let view = View::decode(&found.view).map_err(|fault| corrupt(&fault.to_string()))?;
         if found.version != Version::ABSENT && view.subject != Some(subject) {
             return Err(corrupt("a view that belongs to another subject"));
         }
-        let held = Held { version: found.version, ..held };
+        let held = Provenance { version: found.version, ..held };
         // A copy of its own: a slice would keep a whole block of the store or the feed in memory.
         Ok(Self {
             held,

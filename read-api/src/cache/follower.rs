@@ -10,7 +10,7 @@ use yima_schema::time::{DAY, Time};
 use yima_service::telemetry::link;
 use yima_store::{Feed, Registry, StoreError, StreamId, StreamState, VersionedView};
 
-use super::Views;
+use super::ViewCache;
 use super::disk::{Position, State};
 use super::generations::Generations;
 
@@ -25,7 +25,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// Follows a feed for a cache.
 pub struct Follower {
     feed: Arc<dyn Feed>,
-    views: Arc<Views>,
+    views: Arc<ViewCache>,
     /// `None` before the first poll.
     following: Option<Following>,
     poll_every: Duration,
@@ -45,7 +45,7 @@ impl Follower {
     /// Goes on from a state that was saved, or at the first poll begins a generation.
     pub fn new(
         feed: Arc<dyn Feed>,
-        views: Arc<Views>,
+        views: Arc<ViewCache>,
         saved: Option<State>,
         poll_every: Duration,
         clock: fn() -> Time,
@@ -65,7 +65,7 @@ impl Follower {
     /// The registry cannot be read.
     pub async fn start(
         feed: Arc<dyn Feed>,
-        views: Arc<Views>,
+        views: Arc<ViewCache>,
         poll_every: Duration,
         clock: fn() -> Time,
     ) -> Result<Self, StoreError> {
@@ -194,7 +194,7 @@ impl Follower {
             }
             let changes: Vec<Change> = rows.into_iter().filter_map(|(_, change)| change).collect();
             let span = apply_span(&changes);
-            let apply = move |views: &Views| {
+            let apply = move |views: &ViewCache| {
                 for Change { subject, version, view, traced: _ } in changes {
                     views.apply(subject, VersionedView { version, view });
                 }

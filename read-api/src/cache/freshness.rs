@@ -9,7 +9,7 @@ use super::generations::Generation;
 
 /// What is known of a cached entry.
 #[derive(Clone, Copy, Debug)]
-pub struct Held {
+pub struct Provenance {
     /// Its version.
     pub version: Version,
     /// The generation in which its load began or its feed row was read.
@@ -20,7 +20,7 @@ pub struct Held {
 
 /// What is known beside the entry.
 #[derive(Clone, Copy, Debug)]
-pub struct Known {
+pub struct FreshnessInputs {
     /// The newest version of the subject that is known to exist.
     pub newest: Version,
     /// What proves entries of the entry's generation.
@@ -69,7 +69,7 @@ pub enum Freshness {
 }
 
 /// Decides.
-pub fn judge(held: Held, known: Known, bounds: Bounds, now: Time) -> Freshness {
+pub fn judge(held: Provenance, known: FreshnessInputs, bounds: Bounds, now: Time) -> Freshness {
     if held.version < known.newest || held.version < known.client {
         return Freshness::MustLoad;
     }
@@ -131,13 +131,14 @@ mod tests {
             ((7, 7, 0, 100, Unknown, 101), Freshness::MustLoad),
         ];
         for ((version, newest, client, loaded, proof, now), expected) in rows {
-            let held = Held { version: Version(version), generation: Generation(0), loaded_at: t(loaded) };
-            let known = Known { newest: Version(newest), proof, client: Version(client), just_read: false };
+            let held = Provenance { version: Version(version), generation: Generation(0), loaded_at: t(loaded) };
+            let known = FreshnessInputs { newest: Version(newest), proof, client: Version(client), just_read: false };
             assert_eq!(judge(held, known, BOUNDS, t(now)), expected, "{held:?} {known:?} at {now}");
         }
         // With a clock that is ahead of the store's, what was read just now is not fresh.
-        let held = Held { version: Version::ABSENT, generation: Generation(0), loaded_at: t(10) };
-        let known = Known { newest: Version::ABSENT, proof: polled(10), client: Version::ABSENT, just_read: true };
+        let held = Provenance { version: Version::ABSENT, generation: Generation(0), loaded_at: t(10) };
+        let known =
+            FreshnessInputs { newest: Version::ABSENT, proof: polled(10), client: Version::ABSENT, just_read: true };
         assert_eq!(judge(held, known, BOUNDS, t(103)), stale(10));
     }
 }

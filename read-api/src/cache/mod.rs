@@ -3,32 +3,32 @@
 //! There is one way into the tiers (`learning.rs`), in which nothing older ever replaces something newer. What is looked up (`looking.rs`) is
 //! judged by one function (`freshness.rs`) before it is given.
 
+mod admission;
 pub mod audit;
-mod breaker;
+mod circuit_breaker;
 pub mod disk;
 pub mod entry;
 pub mod follower;
 pub mod freshness;
 pub mod generations;
-mod learning;
 pub mod ledger;
-mod loads;
-mod looking;
+mod lookup;
 mod memory;
-pub mod modules;
+mod metrics;
 mod outcome;
 mod regions;
-mod report;
+mod single_flight;
+mod subscriptions;
 #[cfg(test)]
 pub(crate) mod tests;
-mod watchers;
+pub mod tuning;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
+use ::metrics::Counter;
 use arc_swap::{ArcSwap, ArcSwapOption};
-use metrics::Counter;
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
@@ -39,18 +39,18 @@ use disk::{Disk, State};
 use freshness::Bounds;
 use generations::{Generation, Generations};
 use ledger::Ledger;
-use loads::Loads;
 use memory::Memory;
 use outcome::Outcomes;
 use regions::Regions;
-use watchers::Watchers;
+use single_flight::SingleFlight;
+use subscriptions::Subscriptions;
 
-pub use looking::{Answer, NoAnswer};
+pub use lookup::{Answer, LookupError};
 pub use outcome::Outcome;
-pub(crate) use watchers::{NoPlace, Watcher};
+pub(crate) use subscriptions::{SubscribeError, Subscription};
 
 /// See the module.
-pub struct Views {
+pub struct ViewCache {
     store: Arc<dyn ViewReader>,
     memory: Memory,
     /// Gone once it could not be written.
@@ -60,16 +60,16 @@ pub struct Views {
     /// By how many milliseconds our clock is ahead of the store's, at most.
     ahead_ms: AtomicI64,
     regions: ArcSwap<Regions>,
-    loads: Arc<Loads>,
+    loads: Arc<SingleFlight>,
     bounds: ArcSwap<Bounds>,
     audit_per_s: AtomicU32,
     outcomes: Outcomes,
-    watchers: Arc<Watchers>,
+    watchers: Arc<Subscriptions>,
     disk_errors: Counter,
     clock: fn() -> Time,
 }
 
-impl Views {
+impl ViewCache {
     /// A cache in front of `store`, empty but for what a disk tier brings, with the state that was found on it. What is on it is shown as
     /// true of the moment until which it was followed, and what is learned is proved as long as a [`follower::Follower`] runs.
     pub fn new(
@@ -88,12 +88,12 @@ impl Views {
             generations: ArcSwap::from_pointee(generations),
             ahead_ms: AtomicI64::new(0),
             regions: ArcSwap::default(),
-            loads: Arc::new(Loads::new(config)),
+            loads: Arc::new(SingleFlight::new(config)),
             bounds: ArcSwap::from_pointee(bounds(config)),
             audit_per_s: AtomicU32::new(config.audit_per_s),
             outcomes: Outcomes::new("view"),
             watchers: Arc::default(),
-            disk_errors: metrics::counter!("cache_disk_errors_total"),
+            disk_errors: ::metrics::counter!("cache_disk_errors_total"),
             clock,
         })
     }
@@ -141,7 +141,12 @@ impl Views {
     ///
     /// # Errors
     /// `max_open` watch already, or `max_per_person` of them this subject.
-    pub(crate) fn watch(&self, subject: SubjectId, max_open: usize, max_per_person: usize) -> Result<Watcher, NoPlace> {
+    pub(crate) fn watch(
+        &self,
+        subject: SubjectId,
+        max_open: usize,
+        max_per_person: usize,
+    ) -> Result<Subscription, SubscribeError> {
         self.watchers.watch(subject, max_open, max_per_person)
     }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use yima_schema::code::{Claims, Handle, Snapshot, sign};
 use yima_schema::time::Time;
-use yima_service::http::Failure;
+use yima_service::http::ProblemResponse;
 
 use crate::app::{App, Citizen, no_answer};
 
@@ -31,7 +31,7 @@ struct CodeBody {
     params(("If-None-Match" = Option<String>, Header, description = "The display's `ETag`: the code is of nothing older")),
     responses((status = 200, body = CodeBody))
 )]
-pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
     let Citizen { session, subject, .. } = app.citizen(request.headers(), now)?;
     let remaining = app.limits.code.take(session, 1)?;

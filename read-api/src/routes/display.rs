@@ -10,9 +10,9 @@ use futures::future::{BoxFuture, Either, Ready, ready};
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::{Version, View};
-use yima_service::http::Failure;
+use yima_service::http::ProblemResponse;
 use yima_service::http::public::names;
-use yima_service::rate::Remaining;
+use yima_service::rate_limit::Remaining;
 
 use crate::app::{App, Citizen, no_answer};
 use crate::body::DisplayBody;
@@ -20,7 +20,7 @@ use crate::cache::Answer;
 use crate::cache::entry::{Display, Entry};
 use crate::headers::{YIMA_REFRESH_AFTER, brief_cache_status, small_number};
 
-type Answered = Result<Response, Failure>;
+type Answered = Result<Response, ProblemResponse>;
 
 /// The caller's own code, unsigned. What memory has is answered here and now: only who has to wait takes a future, and the app with it.
 ///
@@ -52,7 +52,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(app: &App, headers: &HeaderMap) -> Result<Self, Failure> {
+    fn of(app: &App, headers: &HeaderMap) -> Result<Self, ProblemResponse> {
         let now = (app.clock)();
         let Citizen { session, subject, .. } = app.citizen(headers, now)?;
         let remaining = app.limits.display.take(session, 1)?;
@@ -70,7 +70,7 @@ impl Asked {
         // The client's tag is opened only when it is not of what we have: most ask again about the same.
         let is_of_this = |tags: &HeaderValue| *tags == show(app, self.subject, &answer.entry, self.now).etag;
         let serves = self.tags.as_ref().is_none_or(is_of_this) || self.shown(app) <= answer.entry.held.version;
-        serves.then(|| app.views.give(self.subject, answer, self.now))
+        serves.then(|| app.views.record_hit(self.subject, answer, self.now))
     }
 
     fn respond(&self, app: &App, answer: &Answer) -> Response {

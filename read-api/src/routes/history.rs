@@ -13,7 +13,7 @@ use yima_schema::event::Colour;
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::time::Time;
 use yima_schema::view::View;
-use yima_service::http::Failure;
+use yima_service::http::ProblemResponse;
 
 use crate::app::{App, Citizen, no_answer};
 
@@ -62,7 +62,7 @@ enum When {
     params(("If-None-Match" = Option<String>, Header, description = "The display's `ETag`: nothing older is told")),
     responses((status = 200, body = HistoryBody))
 )]
-pub async fn history(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, Failure> {
+pub async fn history(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
     let Citizen { session, subject, .. } = app.citizen(&request, now)?;
     let remaining = app.limits.history.take(session, 1)?;

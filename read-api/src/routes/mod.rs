@@ -1,13 +1,13 @@
 //! The table of contents of the public port.
 
-mod asked;
 mod code;
 mod display;
 mod history;
+mod live_display;
 mod scan;
+mod scan_request;
 mod scans;
 mod sessions;
-mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +19,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use yima_service::http::Failure;
+use yima_service::http::ProblemResponse;
 use yima_service::http::openapi::described;
 
 use crate::app::App;
@@ -35,10 +35,10 @@ pub(crate) const DISPLAY: &str = "/v1/display";
 
 /// All routes, without the layer and the fallbacks that every service has.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    stream::count_from_zero();
+    live_display::count_from_zero();
     let (router, api) = OpenApiRouter::new()
         .routes(routes!(display_routed))
-        .routes(routes!(stream::stream))
+        .routes(routes!(live_display::stream))
         .routes(routes!(code::code))
         .routes(routes!(history::history))
         .routes(routes!(scan::scan))
@@ -63,7 +63,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of the last answer")),
     responses((status = 200, body = DisplayBody), (status = 304, description = "What the tag names is still right"))
 )]
-async fn display_routed(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, Failure> {
+async fn display_routed(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ProblemResponse> {
     display(&app, &request).await
 }
 

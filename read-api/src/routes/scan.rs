@@ -10,16 +10,16 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
-use yima_schema::code::{self, CodeFault, Handle};
+use yima_schema::code::{self, CodeError, Handle};
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::session::Holder;
 use yima_schema::subject::{Document, SubjectId};
 use yima_schema::time::Time;
 use yima_schema::view::{Version, View};
-use yima_service::http::{Failure, body};
-use yima_service::rate::Remaining;
+use yima_service::http::{ProblemResponse, body};
+use yima_service::rate_limit::Remaining;
 
-use super::asked::{Asked, ScanRequest};
+use super::scan_request::{Asked, ScanRequest};
 use crate::app::{App, no_answer};
 use crate::body::{ColourBody, IdentityBody, Parts, TestBody, VaccinationBody};
 use crate::cache::Answer;
@@ -65,7 +65,7 @@ pub(super) struct Checkpoint {
     request_body(content = ScanRequest, example = json!({"code": "YM1:6BF5V0"})),
     responses((status = 200, body = ScanBody))
 )]
-pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
     let checkpoint = Checkpoint::of(&app, request.headers(), now)?;
     let limit = &app.limits.scan;
@@ -84,10 +84,10 @@ pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let mut response = match opened {
         Err(reason) => axum::Json(ScanBody::refusal(reason)).into_response(),
         Ok((subject, shown)) => {
-            let reload = &app.limits.reload;
-            let reloads = asks_past_the_cache.then(|| reload.take(reload.key(&checkpoint.name), 1).ok());
+            let bypass = &app.limits.bypass;
+            let reloads = asks_past_the_cache.then(|| bypass.take(bypass.key(&checkpoint.name), 1).ok());
             let answer = match reloads.flatten() {
-                Some(_) => app.views.reload(subject, shown).await,
+                Some(_) => app.views.bypass(subject, shown).await,
                 None => app.views.get(subject, shown).await,
             };
             let answer = answer.map_err(no_answer)?;
@@ -99,7 +99,7 @@ pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
             let mut response = axum::Json(verdict).into_response();
             app.as_of.describe(&app.views, &answer, now, response.headers_mut());
             if let Some(left) = reloads {
-                reload.describe(left.unwrap_or(Remaining(0)), response.headers_mut());
+                bypass.describe(left.unwrap_or(Remaining(0)), response.headers_mut());
             }
             response
         }
@@ -124,7 +124,7 @@ impl Checkpoint {
     }
 
     /// The holder of an identity document, if it may look people up by it; each is counted.
-    fn look_up(&self, app: &App, document: &Document) -> Result<SubjectId, Failure> {
+    fn look_up(&self, app: &App, document: &Document) -> Result<SubjectId, ProblemResponse> {
         let count = |outcome: &'static str| {
             metrics::counter!("scan_documents_total", "outcome" => outcome).increment(1);
         };
@@ -186,9 +186,9 @@ pub(super) fn shown(app: &App, handle: &Handle) -> Version {
 /// The handle of a code that is genuine and current.
 pub(super) fn open(app: &App, code: &str, now: Time) -> Result<Handle, Reason> {
     let claims = code::open(code, &app.issuers).map_err(|fault| match fault {
-        CodeFault::Malformed => Reason::Malformed,
-        CodeFault::UnknownIssuer => Reason::UnknownIssuer,
-        CodeFault::Forged => Reason::Forged,
+        CodeError::Malformed => Reason::Malformed,
+        CodeError::UnknownIssuer => Reason::UnknownIssuer,
+        CodeError::Forged => Reason::Forged,
     })?;
     if now >= claims.expires_at {
         return Err(Reason::Expired);

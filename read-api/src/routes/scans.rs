@@ -13,7 +13,7 @@ use yima_schema::code::Handle;
 use yima_schema::problem::{FieldError, Problem};
 use yima_schema::time::Time;
 use yima_schema::view::View;
-use yima_service::http::{Failure, body};
+use yima_service::http::{ProblemResponse, body};
 
 use super::scan::{BODY_TIMEOUT, Checkpoint, ScanBody, open, shown};
 use crate::app::{App, no_answer};
@@ -65,7 +65,7 @@ enum Checked {
     request_body(content = ScansRequest, example = json!({"codes": ["YM1:6BF5V0", "YM1:6BF5V1"]})),
     responses((status = 200, body = ScansBody))
 )]
-pub async fn scans(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+pub async fn scans(State(app): State<Arc<App>>, request: Request) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
     let checkpoint = Checkpoint::of(&app, request.headers(), now)?;
     body::content_type(request.headers(), &["application/json"])?;

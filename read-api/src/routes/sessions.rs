@@ -12,7 +12,7 @@ use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::session::{Holder, Session};
 use yima_schema::subject::Document;
 use yima_schema::time::Time;
-use yima_service::http::Failure;
+use yima_service::http::ProblemResponse;
 use yima_service::jwt::{self, Claims, Scope};
 
 use crate::app::App;
@@ -36,7 +36,7 @@ struct SessionBody {
     security(("identity_token" = [])),
     responses((status = 200, body = SessionBody))
 )]
-pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, Failure> {
+pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ProblemResponse> {
     let token = jwt::bearer(request.headers())?;
     app.limits.sign_in.take(0, 1)?;
     let now = (app.clock)();

@@ -17,7 +17,7 @@ const KEY_ID_BYTES: usize = 8;
 
 /// A key cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum KeyFault {
+pub enum IssuerKeyError {
     /// Not a P-256 private key as PKCS#8.
     #[error("expected a P-256 private key in PKCS#8 (DER)")]
     NotP256,
@@ -66,8 +66,9 @@ impl IssuerKey {
     ///
     /// # Errors
     /// Not such a key.
-    pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyFault> {
-        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map_err(|_| KeyFault::NotP256)?;
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, IssuerKeyError> {
+        let pair =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map_err(|_| IssuerKeyError::NotP256)?;
         let id = key_id(pair.public_key().as_ref());
         Ok(Self { pair, id })
     }

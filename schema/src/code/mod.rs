@@ -18,13 +18,13 @@ use crate::limits::MAX_CODE_CHARS;
 
 pub use claims::{Claims, Snapshot};
 pub use handle::Handle;
-pub use keys::{IssuerKey, IssuerKeys, KeyFault};
+pub use keys::{IssuerKey, IssuerKeyError, IssuerKeys};
 
 const PREFIX: &str = "YM1:";
 
 /// Why a text is not a genuine code. Whether a genuine one is still current is the caller's question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum CodeFault {
+pub enum CodeError {
     /// Not a yima code at all, or damaged in reading.
     #[error("not a yima code")]
     Malformed,
@@ -53,20 +53,20 @@ pub fn sign(claims: &Claims, key: &IssuerKey) -> String {
 ///
 /// # Errors
 /// Not a code, an unknown issuer, or a wrong signature, in that order.
-pub fn open(text: &str, keys: &IssuerKeys) -> Result<Claims, CodeFault> {
-    let malformed = |_| CodeFault::Malformed;
+pub fn open(text: &str, keys: &IssuerKeys) -> Result<Claims, CodeError> {
+    let malformed = |_| CodeError::Malformed;
     let text = text.trim();
-    let body = text.strip_prefix(PREFIX).filter(|_| text.len() <= MAX_CODE_CHARS).ok_or(CodeFault::Malformed)?;
-    let cbor = base45::decode(body).map_err(|_| CodeFault::Malformed)?;
+    let body = text.strip_prefix(PREFIX).filter(|_| text.len() <= MAX_CODE_CHARS).ok_or(CodeError::Malformed)?;
+    let cbor = base45::decode(body).map_err(|_| CodeError::Malformed)?;
     // One element until phones sign: a code with more is not one of this version.
-    let Value::Array(parts) = Value::from_slice(&cbor).map_err(malformed)? else { return Err(CodeFault::Malformed) };
-    let [Value::Bytes(issued)] = parts.as_slice() else { return Err(CodeFault::Malformed) };
+    let Value::Array(parts) = Value::from_slice(&cbor).map_err(malformed)? else { return Err(CodeError::Malformed) };
+    let [Value::Bytes(issued)] = parts.as_slice() else { return Err(CodeError::Malformed) };
     let sign1 = CoseSign1::from_slice(issued).map_err(malformed)?;
     let header = &sign1.protected.header;
     if header.alg != Some(RegisteredLabelWithPrivate::Assigned(iana::Algorithm::ES256)) {
-        return Err(CodeFault::Malformed);
+        return Err(CodeError::Malformed);
     }
-    let key = keys.find(&header.key_id).ok_or(CodeFault::UnknownIssuer)?;
-    sign1.verify_signature(b"", |signature, signed| key.verify(signed, signature)).map_err(|_| CodeFault::Forged)?;
-    Claims::from_cbor(sign1.payload.as_deref().unwrap_or_default()).ok_or(CodeFault::Malformed)
+    let key = keys.find(&header.key_id).ok_or(CodeError::UnknownIssuer)?;
+    sign1.verify_signature(b"", |signature, signed| key.verify(signed, signature)).map_err(|_| CodeError::Forged)?;
+    Claims::from_cbor(sign1.payload.as_deref().unwrap_or_default()).ok_or(CodeError::Malformed)
 }

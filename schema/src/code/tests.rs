@@ -52,12 +52,12 @@ fn faults_are_told_apart() {
     let (key, other, seals) = (issuer(), issuer(), SealKeys::new(&[[1; 32]], "handle"));
     let keys = IssuerKeys::new(vec![key.verifying_key()]);
     let fault = |text: &str| open(text, &keys).err();
-    assert_eq!(fault(&sign(&claims(&seals), &other)), Some(CodeFault::UnknownIssuer));
+    assert_eq!(fault(&sign(&claims(&seals), &other)), Some(CodeError::UnknownIssuer));
     // Signed by another key under the genuine key's id.
     let imposter = IssuerKeys::new(vec![keys::VerifyingKey::with_id_of(&key, &other)]);
-    assert_eq!(open(&sign(&claims(&seals), &key), &imposter).err(), Some(CodeFault::Forged));
+    assert_eq!(open(&sign(&claims(&seals), &key), &imposter).err(), Some(CodeError::Forged));
     for malformed in ["", "HELLO", "YM1:", "YM1:@@", "YM1:BB8", "HC1:6BF", &format!("YM1:{}", "A".repeat(5_000))] {
-        assert_eq!(fault(malformed), Some(CodeFault::Malformed), "{malformed:.20}");
+        assert_eq!(fault(malformed), Some(CodeError::Malformed), "{malformed:.20}");
     }
 }
 

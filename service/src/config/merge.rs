@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
-use super::{Fault, Faults, NOT_SETTINGS};
-use crate::expected::{expected, missing_field};
+use super::{ConfigError, ConfigErrors, NOT_SETTINGS};
+use crate::redacted_serde::{expected, missing_field};
 
 /// What is set, where each key came from, and what is wrong so far.
 #[derive(Default)]
@@ -17,7 +17,7 @@ pub(super) struct Merged {
     file: String,
     in_file: Table,
     variables: BTreeMap<String, Variable>,
-    faults: Vec<Fault>,
+    faults: Vec<ConfigError>,
 }
 
 /// A variable behind a key. `text` is its value as it was written, until that has been tried; lists and tables are never meant as a text.
@@ -79,11 +79,11 @@ impl Merged {
     }
 
     /// Tries until it deserialises, each time without the key that was at fault.
-    pub(super) fn deserialize<T: DeserializeOwned>(mut self) -> Result<T, Faults> {
+    pub(super) fn deserialize<T: DeserializeOwned>(mut self) -> Result<T, ConfigErrors> {
         loop {
             let error = match serde_path_to_error::deserialize::<_, T>(Value::Table(self.table.clone())) {
                 Ok(config) if self.faults.is_empty() => return Ok(config),
-                Ok(_) => return Err(Faults(self.faults)),
+                Ok(_) => return Err(ConfigErrors(self.faults)),
                 Err(error) => error,
             };
             let mut full = error.path().to_string();
@@ -98,7 +98,7 @@ impl Merged {
             let source = self.source(&path);
             self.fault(&full, source, expected(message));
             if !remove(&mut self.table, &path) {
-                return Err(Faults(self.faults));
+                return Err(ConfigErrors(self.faults));
             }
         }
     }
@@ -124,7 +124,7 @@ impl Merged {
     }
 
     fn fault(&mut self, key: &str, source: String, expected: String) {
-        self.faults.push(Fault { key: key.to_owned(), source, expected });
+        self.faults.push(ConfigError { key: key.to_owned(), source, expected });
     }
 }
 

@@ -18,7 +18,7 @@ pub const NOT_SETTINGS: [&str; 3] = ["YIMA_CONFIG", "YIMA_DATA_DIR", "YIMA_LOG"]
 
 /// One thing that is wrong with the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fault {
+pub struct ConfigError {
     /// The setting, sections separated by dots (`read_api.max_lag_ms`); empty for a whole file.
     pub key: String,
     /// Where it was given: the file or the variable.
@@ -29,12 +29,12 @@ pub struct Fault {
 
 /// Everything that is wrong with the configuration; never empty.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Faults(pub Vec<Fault>);
+pub struct ConfigErrors(pub Vec<ConfigError>);
 
-impl fmt::Display for Faults {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the configuration has {} fault{}", self.0.len(), if self.0.len() == 1 { "" } else { "s" })?;
-        for Fault { key, source, expected } in &self.0 {
+        for ConfigError { key, source, expected } in &self.0 {
             let colon = if key.is_empty() { "" } else { ": " };
             write!(f, "\n  {key}{colon}{expected} (from {source})")?;
         }
@@ -42,7 +42,7 @@ impl fmt::Display for Faults {
     }
 }
 
-impl std::error::Error for Faults {}
+impl std::error::Error for ConfigErrors {}
 
 /// Reads `file` if there is one, lays it over `defaults` and the environment over both, and makes a `T` of it.
 ///
@@ -58,7 +58,7 @@ pub fn load<T: DeserializeOwned>(
     defaults: &str,
     file: Option<&Path>,
     env: impl IntoIterator<Item = (String, String)>,
-) -> Result<T, Faults> {
+) -> Result<T, ConfigErrors> {
     let mut merged = merge::Merged::new(defaults);
     if let Some(path) = file {
         merged.add_file(path);

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
 use yima_schema::problem::{FieldError, Problem, ProblemType};
 
-use crate::expected::{expected, missing_field};
+use crate::redacted_serde::{expected, missing_field};
 
 /// Reads a whole body.
 ///

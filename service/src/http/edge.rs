@@ -22,7 +22,7 @@ use yima_schema::problem::{Problem, ProblemType};
 
 use super::request_id::{self, X_REQUEST_ID};
 use super::route::{CLIENT_GONE, Route, Routes, Series};
-use super::{Failure, HttpLimits};
+use super::{HttpLimits, ProblemResponse};
 use crate::telemetry::{Sampling, Telemetry};
 
 /// The middleware of one server. Goes around the routes with [`super::finish`]; a clone is the same limit and the same metrics.
@@ -184,7 +184,7 @@ struct Panicked;
 impl Panicked {
     fn answer(self) -> Response {
         let detail = "The fault is logged; the request may be tried again";
-        Failure::from(Problem::new(ProblemType::Internal, detail)).into_response()
+        ProblemResponse::from(Problem::new(ProblemType::Internal, detail)).into_response()
     }
 }
 
@@ -204,8 +204,10 @@ impl Head {
         let deadline = self.shared.request_timeout;
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(deadline)));
         sleep.as_mut().poll(cx).map(|()| {
-            Failure::from(Problem::new(ProblemType::Unavailable, "The answer was not ready in time").retry_after(1))
-                .into_response()
+            ProblemResponse::from(
+                Problem::new(ProblemType::Unavailable, "The answer was not ready in time").retry_after(1),
+            )
+            .into_response()
         })
     }
 
@@ -292,6 +294,6 @@ impl Drop for UnderWay {
 
 /// The refusal over the in-flight limit. About a microsecond: one small document is written.
 fn overloaded() -> Response {
-    Failure::from(Problem::new(ProblemType::Unavailable, "Too many requests are under way").retry_after(1))
+    ProblemResponse::from(Problem::new(ProblemType::Unavailable, "Too many requests are under way").retry_after(1))
         .into_response()
 }

@@ -16,16 +16,19 @@ use yima_schema::problem::{Problem, ProblemType};
 
 pub use edge::{Edge, EdgeFuture, EdgeLayer};
 pub use limits::HttpLimits;
-pub use problem::Failure;
+pub use problem::ProblemResponse;
 pub use serve::serve;
-pub use tls::{Tls, TlsConfig, TlsFault};
+pub use tls::{Tls, TlsConfig, TlsError};
 
 /// A finished router: 404 and 405 (with `Allow`) as problem documents, and `layer` around every route and both of these.
 pub fn finish(router: Router, layer: &EdgeLayer) -> Router {
     router
-        .fallback(async || Failure::from(Problem::new(ProblemType::NotFound, "No route has this path")))
+        .fallback(async || ProblemResponse::from(Problem::new(ProblemType::NotFound, "No route has this path")))
         .method_not_allowed_fallback(async || {
-            Failure::from(Problem::new(ProblemType::MethodNotAllowed, "This path takes other methods: see Allow"))
+            ProblemResponse::from(Problem::new(
+                ProblemType::MethodNotAllowed,
+                "This path takes other methods: see Allow",
+            ))
         })
         .layer(layer.clone())
 }

@@ -7,13 +7,13 @@ use yima_schema::problem::{Problem, ProblemType};
 /// A problem that becomes the response: `application/problem+json`, never stored by a cache, `Retry-After` where it is known, and
 /// `WWW-Authenticate: Bearer` (RFC 6750 section 3) with 401.
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub struct ProblemResponse {
     problem: Problem,
     /// Boxed: most have none, and an error is moved through every `?` on its way.
     fields: Option<Box<HeaderMap>>,
 }
 
-impl Failure {
+impl ProblemResponse {
     /// The problem with more header fields, such as what is left of a limit.
     pub fn new(problem: Problem, fields: HeaderMap) -> Self {
         Self { problem, fields: Some(Box::new(fields)) }
@@ -25,13 +25,13 @@ impl Failure {
     }
 }
 
-impl From<Problem> for Failure {
+impl From<Problem> for ProblemResponse {
     fn from(problem: Problem) -> Self {
         Self { problem, fields: None }
     }
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for ProblemResponse {
     fn into_response(self) -> Response {
         let Self { problem, fields } = self;
         let status = StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn headers_follow_from_the_problem() {
-        let of = |problem: Problem| Failure::from(problem).into_response();
+        let of = |problem: Problem| ProblemResponse::from(problem).into_response();
         let unauthenticated = of(Problem::new(ProblemType::Unauthenticated, "x"));
         assert_eq!(unauthenticated.status(), 401);
         assert_eq!(unauthenticated.headers()["www-authenticate"], "Bearer");

@@ -14,7 +14,7 @@ use crate::clock;
 /// The bytes are no private key of P-256 (or, when generating, the system gave no randomness).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("expected a P-256 private key in PKCS #8")]
-pub struct KeyFault;
+pub struct SigningKeyError;
 
 /// Issues tokens with one key.
 pub struct Issuer {
@@ -41,9 +41,9 @@ impl Issuer {
     ///
     /// # Errors
     /// The system gives no randomness.
-    pub fn generate() -> Result<(Vec<u8>, Jwk), KeyFault> {
-        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| KeyFault)?;
-        let pkcs8 = pair.to_pkcs8v1().map_err(|_| KeyFault)?.as_ref().to_vec();
+    pub fn generate() -> Result<(Vec<u8>, Jwk), SigningKeyError> {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| SigningKeyError)?;
+        let pkcs8 = pair.to_pkcs8v1().map_err(|_| SigningKeyError)?.as_ref().to_vec();
         let public = public_key(&EncodingKey::from_ec_der(&pkcs8))?;
         Ok((pkcs8, public))
     }
@@ -52,9 +52,9 @@ impl Issuer {
     ///
     /// # Errors
     /// It is no such key.
-    pub fn from_pkcs8(pkcs8: &[u8], name: impl Into<String>) -> Result<Self, KeyFault> {
+    pub fn from_pkcs8(pkcs8: &[u8], name: impl Into<String>) -> Result<Self, SigningKeyError> {
         // The library would only notice when it signs.
-        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).map_err(|_| KeyFault)?;
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).map_err(|_| SigningKeyError)?;
         let key = EncodingKey::from_ec_der(pkcs8);
         let public = public_key(&key)?;
         let header = Header { kid: public.common.key_id.clone(), ..Header::new(Algorithm::ES256) };
@@ -85,9 +85,9 @@ impl fmt::Debug for Issuer {
 }
 
 /// The public half with its thumbprint (RFC 7638) as key id.
-fn public_key(key: &EncodingKey) -> Result<Jwk, KeyFault> {
-    let mut public = Jwk::from_encoding_key(key, Algorithm::ES256).map_err(|_| KeyFault)?;
-    public.common.key_id = Some(public.thumbprint(ThumbprintHash::SHA256).map_err(|_| KeyFault)?);
+fn public_key(key: &EncodingKey) -> Result<Jwk, SigningKeyError> {
+    let mut public = Jwk::from_encoding_key(key, Algorithm::ES256).map_err(|_| SigningKeyError)?;
+    public.common.key_id = Some(public.thumbprint(ThumbprintHash::SHA256).map_err(|_| SigningKeyError)?);
     public.common.public_key_use = Some(PublicKeyUse::Signature);
     Ok(public)
 }

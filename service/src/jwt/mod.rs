@@ -11,8 +11,8 @@ use serde::Deserialize;
 use yima_schema::problem::{Problem, ProblemType};
 
 pub use claims::{Claims, Scope};
-pub use issuer::{Issuer, KeyFault};
-pub use verifier::{KeysFault, Verifier};
+pub use issuer::{Issuer, SigningKeyError};
+pub use verifier::{JwksError, Verifier};
 
 /// The audience that every token must name (`aud`).
 pub const AUDIENCE: &str = "yima";

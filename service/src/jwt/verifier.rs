@@ -27,7 +27,7 @@ const CACHED_TOKENS: usize = 4_096;
 
 /// The identity provider's keys cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum KeysFault {
+pub enum JwksError {
     /// The file cannot be read.
     #[error("the key file cannot be read")]
     Unreadable(#[source] std::io::Error),
@@ -70,11 +70,11 @@ impl Verifier {
     ///
     /// # Errors
     /// It is no JWKS document, or has no fitting key.
-    pub fn from_jwks(jwks: &str, issuer: &str) -> Result<Self, KeysFault> {
-        let jwks: JwkSet = serde_json::from_str(jwks).map_err(KeysFault::NotJwks)?;
+    pub fn from_jwks(jwks: &str, issuer: &str) -> Result<Self, JwksError> {
+        let jwks: JwkSet = serde_json::from_str(jwks).map_err(JwksError::NotJwks)?;
         let keys: Vec<Key> = jwks.keys.iter().filter_map(es256_key).collect();
         if keys.is_empty() {
-            return Err(KeysFault::NoKey);
+            return Err(JwksError::NoKey);
         }
         let mut validation = Validation::new(Algorithm::ES256);
         validation.set_audience(&[AUDIENCE]);
@@ -89,8 +89,8 @@ impl Verifier {
     ///
     /// # Errors
     /// It cannot be read, or see [`Self::from_jwks`].
-    pub fn from_file(path: &Path, issuer: &str) -> Result<Self, KeysFault> {
-        Self::from_jwks(&std::fs::read_to_string(path).map_err(KeysFault::Unreadable)?, issuer)
+    pub fn from_file(path: &Path, issuer: &str) -> Result<Self, JwksError> {
+        Self::from_jwks(&std::fs::read_to_string(path).map_err(JwksError::Unreadable)?, issuer)
     }
 
     /// The claims of a token that is signed by a key of ours, for us, and valid now.

@@ -1,5 +1,6 @@
 //! Logs, metrics and traces: set up once, flushed at the end.
 
+mod description;
 mod links;
 mod metrics;
 mod process;
@@ -15,6 +16,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
+pub use description::{MetricDescription, MetricKind, describe};
 pub use links::{link, span_ref};
 pub use metrics::Metrics;
 pub use sampling::Sampling;
@@ -67,7 +69,7 @@ pub enum LogFormat {
 
 /// Telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum TelemetryFault {
+pub enum TelemetryError {
     /// `log` or `YIMA_LOG` is not a filter.
     #[error("telemetry.log: expected a filter such as info or info,yima_service=debug")]
     Filter(#[source] tracing_subscriber::filter::ParseError),
@@ -89,10 +91,10 @@ pub struct Telemetry {
 /// Sets up logs, metrics and traces for the process, once; within a tokio runtime, which the exporter of spans uses.
 ///
 /// # Errors
-/// See [`TelemetryFault`].
-pub fn init(config: &TelemetryConfig) -> Result<Telemetry, TelemetryFault> {
+/// See [`TelemetryError`].
+pub fn init(config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
     let filter = std::env::var("YIMA_LOG").unwrap_or_else(|_| config.log.clone());
-    let filter = EnvFilter::builder().parse(filter).map_err(TelemetryFault::Filter)?;
+    let filter = EnvFilter::builder().parse(filter).map_err(TelemetryError::Filter)?;
     let provider =
         config.otlp_endpoint.as_deref().map(|url| traces::provider(url, &config.service_name)).transpose()?;
     let lines = match config.log_format {
@@ -101,9 +103,9 @@ pub fn init(config: &TelemetryConfig) -> Result<Telemetry, TelemetryFault> {
     };
     let spans = provider.as_ref().map(traces::layer);
     let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans);
-    subscriber.try_init().map_err(|_| TelemetryFault::Twice)?;
+    subscriber.try_init().map_err(|_| TelemetryError::Twice)?;
     log_panics();
-    let metrics = Metrics::install().map_err(|_| TelemetryFault::Twice)?;
+    let metrics = Metrics::install().map_err(|_| TelemetryError::Twice)?;
     let sampling = Sampling::new(provider.is_some().then_some(config.sample_rate), config.trust_traceparent);
     Ok(Telemetry { metrics, sampling, provider })
 }

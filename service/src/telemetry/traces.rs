@@ -17,13 +17,13 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::TelemetryFault;
+use super::TelemetryError;
 
 /// How long one batch may take to be sent.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Sends batches of spans to `url`.
-pub(super) fn provider(url: &str, service_name: &str) -> Result<SdkTracerProvider, TelemetryFault> {
+pub(super) fn provider(url: &str, service_name: &str) -> Result<SdkTracerProvider, TelemetryError> {
     let client =
         OnRuntime { runtime: Handle::current(), client: HyperClient::with_default_connector(EXPORT_TIMEOUT, None) };
     let exporter = SpanExporter::builder()
@@ -32,7 +32,7 @@ pub(super) fn provider(url: &str, service_name: &str) -> Result<SdkTracerProvide
         .with_endpoint(url)
         .with_timeout(EXPORT_TIMEOUT)
         .build()
-        .map_err(TelemetryFault::Endpoint)?;
+        .map_err(TelemetryError::Endpoint)?;
     let resource = Resource::builder().with_service_name(service_name.to_owned()).build();
     Ok(SdkTracerProvider::builder()
         .with_batch_exporter(exporter)

@@ -7,18 +7,18 @@ use yima_schema::event::StoredEvent;
 use yima_schema::limits::MAX_EVENTS_PER_SUBJECT;
 
 use super::fixture::{append_one, event, subject};
-use super::{Failure, Harness, ensure};
+use super::{ConformanceError, Harness, ensure};
 use crate::Appended;
 
-pub(super) async fn an_event_is_new_and_then_a_duplicate(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn an_event_is_new_and_then_a_duplicate(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let first = event(subject(), "a", 0, 0);
     let again = StoredEvent { received_at: first.received_at.plus(std::time::Duration::from_secs(9)), ..first.clone() };
     let Appended::New(mark) = append_one(&*store, first.clone()).await? else {
-        return Err(Failure("a new event was not New".into()));
+        return Err(ConformanceError("a new event was not New".into()));
     };
     let Appended::Duplicate(other) = append_one(&*store, again).await? else {
-        return Err(Failure("the same event again was not a Duplicate".into()));
+        return Err(ConformanceError("the same event again was not a Duplicate".into()));
     };
     ensure!(mark != other, "a duplicate got the mark of its first");
     let read = store.events(&[first.event.subject]).await?;
@@ -26,7 +26,7 @@ pub(super) async fn an_event_is_new_and_then_a_duplicate(harness: &dyn Harness) 
     Ok(())
 }
 
-pub(super) async fn another_content_conflicts_within_one_call(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn another_content_conflicts_within_one_call(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let s = subject();
     let outcomes = store.append(vec![event(s, "a", 0, 0), event(s, "a", 0, 1), event(s, "a", 0, 0)]).await?;
@@ -38,7 +38,7 @@ pub(super) async fn another_content_conflicts_within_one_call(harness: &dyn Harn
     Ok(())
 }
 
-pub(super) async fn another_content_conflicts_across_calls(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn another_content_conflicts_across_calls(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let s = subject();
     append_one(&*store, event(s, "a", 3, 0)).await?;
@@ -48,7 +48,7 @@ pub(super) async fn another_content_conflicts_across_calls(harness: &dyn Harness
     Ok(())
 }
 
-pub(super) async fn one_id_may_have_many_revisions(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn one_id_may_have_many_revisions(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let s = subject();
     let mut other_agency = event(s, "a", 0, 7).event;
@@ -66,21 +66,21 @@ pub(super) async fn one_id_may_have_many_revisions(harness: &dyn Harness) -> Res
     Ok(())
 }
 
-pub(super) async fn outcomes_come_in_the_order_given(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn outcomes_come_in_the_order_given(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let (s, t) = (subject(), subject());
     store.append(vec![event(s, "old", 0, 0), event(t, "old", 0, 0)]).await?;
     let mixed = vec![event(t, "old", 0, 9), event(s, "new", 0, 0), event(s, "old", 0, 0), event(t, "new", 0, 0)];
     let outcomes = store.append(mixed).await?;
     let [Appended::Conflict, Appended::New(a), Appended::Duplicate(b), Appended::New(c)] = outcomes[..] else {
-        return Err(Failure(format!("conflict, new, duplicate, new: {outcomes:?}")));
+        return Err(ConformanceError(format!("conflict, new, duplicate, new: {outcomes:?}")));
     };
     ensure!(a != b && b != c && a != c, "two events got one mark");
     ensure!(store.append(Vec::new()).await?.is_empty(), "no events had outcomes");
     Ok(())
 }
 
-pub(super) async fn a_subject_fills_up(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn a_subject_fills_up(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let s = subject();
     let numbered = |n: usize| event(s, &format!("e{n}"), 0, 0);
@@ -101,7 +101,7 @@ pub(super) async fn a_subject_fills_up(harness: &dyn Harness) -> Result<(), Fail
     Ok(())
 }
 
-pub(super) async fn events_read_back_exactly(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn events_read_back_exactly(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let (s, t, nobody) = (subject(), subject(), subject());
     let mut of_s: Vec<_> = (0..20).map(|n| event(s, &format!("s/{n}"), n, 5)).collect();
@@ -118,7 +118,7 @@ pub(super) async fn events_read_back_exactly(harness: &dyn Harness) -> Result<()
     Ok(())
 }
 
-pub(super) async fn a_racing_pair_of_contents_is_written_once(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn a_racing_pair_of_contents_is_written_once(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let s = subject();
     let mut racing = JoinSet::new();
@@ -136,7 +136,7 @@ pub(super) async fn a_racing_pair_of_contents_is_written_once(harness: &dyn Harn
     Ok(())
 }
 
-pub(super) async fn all_are_taken_or_none(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn all_are_taken_or_none(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let (s, t) = (subject(), subject());
     append_one(&*store, event(s, "old", 0, 0)).await?;
@@ -157,7 +157,7 @@ pub(super) async fn all_are_taken_or_none(harness: &dyn Harness) -> Result<(), F
     Ok(())
 }
 
-pub(super) async fn none_are_taken_beside_one_that_races(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn none_are_taken_beside_one_that_races(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let shared = subject();
     let (mut racing, mut beside) = (JoinSet::new(), JoinSet::new());
@@ -165,9 +165,11 @@ pub(super) async fn none_are_taken_beside_one_that_races(harness: &dyn Harness) 
         let (alone, both) = (subject(), subject());
         let all = vec![event(alone, "b", 0, 0), event(both, "c", 0, 0), event(shared, "a", 0, second)];
         let racer = Arc::clone(&store);
-        racing.spawn(async move { Ok::<_, Failure>((racer.append_all(all).await?, alone)) });
+        racing.spawn(async move { Ok::<_, ConformanceError>((racer.append_all(all).await?, alone)) });
         let other = Arc::clone(&store);
-        beside.spawn(async move { Ok::<_, Failure>((append_one(&*other, event(both, "c", 0, 0)).await?, both)) });
+        beside.spawn(
+            async move { Ok::<_, ConformanceError>((append_one(&*other, event(both, "c", 0, 0)).await?, both)) },
+        );
     }
     while let Some(outcomes) = racing.join_next().await {
         let (outcomes, alone) = outcomes??;

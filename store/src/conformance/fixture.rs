@@ -9,7 +9,7 @@ use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::{Version, View};
 
-use super::{Failure, Store, ensure};
+use super::{ConformanceError, Store, ensure};
 use crate::{Appended, CompareAndSet, Published, StreamId, ViewWrite};
 
 /// A subject nobody else has: cases may share a store.
@@ -49,28 +49,31 @@ pub(super) fn write(subject: SubjectId, expected: Version, next: Version, number
 }
 
 /// Appends one event.
-pub(super) async fn append_one(store: &dyn Store, event: StoredEvent) -> Result<Appended, Failure> {
+pub(super) async fn append_one(store: &dyn Store, event: StoredEvent) -> Result<Appended, ConformanceError> {
     let outcomes = store.append(vec![event]).await?;
     ensure!(outcomes.len() == 1, "one event had {} outcomes", outcomes.len());
     Ok(outcomes[0])
 }
 
 /// Writes one view.
-pub(super) async fn set_one(store: &dyn Store, write: ViewWrite) -> Result<CompareAndSet, Failure> {
+pub(super) async fn set_one(store: &dyn Store, write: ViewWrite) -> Result<CompareAndSet, ConformanceError> {
     let outcomes = store.compare_and_set(vec![write]).await?;
     ensure!(outcomes.len() == 1, "one write had {} outcomes", outcomes.len());
     Ok(outcomes[0])
 }
 
 /// Publishes changes that settle nothing.
-pub(super) async fn publish(store: &dyn Store, stream: StreamId, changes: Vec<Change>) -> Result<(), Failure> {
+pub(super) async fn publish(store: &dyn Store, stream: StreamId, changes: Vec<Change>) -> Result<(), ConformanceError> {
     let published = store.publish(stream, changes, Vec::new()).await?;
     ensure!(published == Published::Open, "an open stream refused a change");
     Ok(())
 }
 
 /// All rows of a stream, in pages, with what the registry says of it.
-pub(super) async fn all_changes(store: &Arc<dyn Store>, stream: StreamId) -> Result<Vec<(u64, Change)>, Failure> {
+pub(super) async fn all_changes(
+    store: &Arc<dyn Store>,
+    stream: StreamId,
+) -> Result<Vec<(u64, Change)>, ConformanceError> {
     let mut rows: Vec<(u64, Change)> = Vec::new();
     loop {
         let after = rows.last().map_or(0, |r| r.0);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::fixture::{change, event, publish, subject};
-use super::{Failure, Harness, ensure};
+use super::{ConformanceError, Harness, ensure};
 use crate::{Appended, Mark, Published};
 
 fn marks(outcomes: &[Appended]) -> Vec<Mark> {
@@ -14,7 +14,7 @@ fn marks(outcomes: &[Appended]) -> Vec<Mark> {
     outcomes.iter().filter_map(mark).collect()
 }
 
-pub(super) async fn marks_settle_by_publication(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn marks_settle_by_publication(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let (folded, left) = (subject(), subject());
     let stream = store.open_stream().await?;
@@ -41,7 +41,7 @@ pub(super) async fn marks_settle_by_publication(harness: &dyn Harness) -> Result
     Ok(())
 }
 
-pub(super) async fn marks_of_a_living_writer_are_not_left_over(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn marks_of_a_living_writer_are_not_left_over(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let s = subject();
     let stream = store.open_stream().await?;

@@ -31,33 +31,33 @@ pub trait Harness: Send + Sync {
 
 /// Why an engine does not conform.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Failure(String);
+pub struct ConformanceError(String);
 
-impl fmt::Display for Failure {
+impl fmt::Display for ConformanceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl fmt::Debug for Failure {
+impl fmt::Debug for ConformanceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl From<StoreError> for Failure {
+impl From<StoreError> for ConformanceError {
     fn from(error: StoreError) -> Self {
         Self(format!("a call failed: {error}"))
     }
 }
 
-impl From<tokio::task::JoinError> for Failure {
+impl From<tokio::task::JoinError> for ConformanceError {
     fn from(_: tokio::task::JoinError) -> Self {
         Self("a task panicked".into())
     }
 }
 
-type Run = for<'a> fn(&'a dyn Harness) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
+type Run = for<'a> fn(&'a dyn Harness) -> Pin<Box<dyn Future<Output = Result<(), ConformanceError>> + Send + 'a>>;
 
 /// One property.
 pub struct Case {
@@ -71,7 +71,7 @@ impl Case {
     ///
     /// # Errors
     /// What did not hold.
-    pub async fn run(&self, harness: &dyn Harness) -> Result<(), Failure> {
+    pub async fn run(&self, harness: &dyn Harness) -> Result<(), ConformanceError> {
         (self.run)(harness).await
     }
 }
@@ -80,14 +80,14 @@ impl Case {
 ///
 /// # Errors
 /// The names of the cases that failed, with what did not hold.
-pub async fn run(harness: &dyn Harness) -> Result<(), Failure> {
+pub async fn run(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let mut failures = Vec::new();
     for case in cases() {
         if let Err(failure) = case.run(harness).await {
             failures.push(format!("{}: {failure}", case.name));
         }
     }
-    if failures.is_empty() { Ok(()) } else { Err(Failure(failures.join("\n"))) }
+    if failures.is_empty() { Ok(()) } else { Err(ConformanceError(failures.join("\n"))) }
 }
 
 macro_rules! cases {
@@ -132,7 +132,7 @@ cases! {
 macro_rules! ensure {
     ($condition:expr, $($message:tt)+) => {
         if !$condition {
-            return Err($crate::conformance::Failure(format!($($message)+)));
+            return Err($crate::conformance::ConformanceError(format!($($message)+)));
         }
     };
 }

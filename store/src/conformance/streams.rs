@@ -7,15 +7,15 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::fixture::{all_changes, change, publish, subject};
-use super::{Failure, Harness, Store, ensure};
+use super::{ConformanceError, Harness, Store, ensure};
 use crate::{Published, StreamId, StreamState};
 
-async fn state(store: &Arc<dyn Store>, stream: StreamId) -> Result<StreamState, Failure> {
+async fn state(store: &Arc<dyn Store>, stream: StreamId) -> Result<StreamState, ConformanceError> {
     let state = store.registry().await?.streams.into_iter().find(|s| s.id == stream);
-    state.ok_or_else(|| Failure("a stream with rows, or open, is not listed".into()))
+    state.ok_or_else(|| ConformanceError("a stream with rows, or open, is not listed".into()))
 }
 
-pub(super) async fn streams_have_ids_of_their_own(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn streams_have_ids_of_their_own(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let (a, b) = (store.open_stream().await?, store.open_stream().await?);
     ensure!(a != b, "two streams got one id");
@@ -28,7 +28,7 @@ pub(super) async fn streams_have_ids_of_their_own(harness: &dyn Harness) -> Resu
     Ok(())
 }
 
-pub(super) async fn concurrent_publishers_leave_no_gap(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn concurrent_publishers_leave_no_gap(harness: &dyn Harness) -> Result<(), ConformanceError> {
     const PUBLISHERS: u64 = 8;
     const CALLS: u64 = 20;
     let store = harness.open().await;
@@ -41,7 +41,7 @@ pub(super) async fn concurrent_publishers_leave_no_gap(harness: &dyn Harness) ->
                 let version = publisher * CALLS + call + 1;
                 publish(&*store, stream, vec![change(subject(), version); 3]).await?;
             }
-            Ok::<_, Failure>(())
+            Ok::<_, ConformanceError>(())
         });
     }
     while let Some(done) = publishers.join_next().await {
@@ -57,7 +57,7 @@ pub(super) async fn concurrent_publishers_leave_no_gap(harness: &dyn Harness) ->
     Ok(())
 }
 
-pub(super) async fn what_was_published_can_be_read(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn what_was_published_can_be_read(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let stream = store.open_stream().await?;
     for number in 1..=20 {
@@ -73,7 +73,7 @@ pub(super) async fn what_was_published_can_be_read(harness: &dyn Harness) -> Res
     Ok(())
 }
 
-pub(super) async fn changes_come_in_pages(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn changes_come_in_pages(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let (stream, other) = (store.open_stream().await?, store.open_stream().await?);
     let s = subject();
@@ -90,7 +90,7 @@ pub(super) async fn changes_come_in_pages(harness: &dyn Harness) -> Result<(), F
     Ok(())
 }
 
-pub(super) async fn a_closed_stream_takes_no_more(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn a_closed_stream_takes_no_more(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let stream = store.open_stream().await?;
     publish(&*store, stream, vec![change(subject(), 1); 2]).await?;
@@ -105,7 +105,7 @@ pub(super) async fn a_closed_stream_takes_no_more(harness: &dyn Harness) -> Resu
     Ok(())
 }
 
-pub(super) async fn a_restart_closes_streams_and_keeps_rows(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn a_restart_closes_streams_and_keeps_rows(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let stream = store.open_stream().await?;
     publish(&*store, stream, (1..=9).map(|version| change(subject(), version)).collect()).await?;
@@ -117,7 +117,7 @@ pub(super) async fn a_restart_closes_streams_and_keeps_rows(harness: &dyn Harnes
     Ok(())
 }
 
-pub(super) async fn a_publication_wakes_a_follower(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn a_publication_wakes_a_follower(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let stream = store.open_stream().await?;
     for number in 1..=3 {

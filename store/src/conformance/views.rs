@@ -7,17 +7,17 @@ use tokio::task::JoinSet;
 use yima_schema::view::Version;
 
 use super::fixture::{set_one, subject, view, write};
-use super::{Failure, Harness, ensure};
+use super::{ConformanceError, Harness, ensure};
 use crate::CompareAndSet;
 
-pub(super) async fn an_absent_view_is_none(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn an_absent_view_is_none(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     ensure!(store.lookup(subject()).await?.is_none(), "a subject without a view has one");
     ensure!(store.lookup_many(&[]).await?.is_empty(), "no subjects had views");
     Ok(())
 }
 
-pub(super) async fn many_are_looked_up_in_the_order_asked(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn many_are_looked_up_in_the_order_asked(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let v1 = Version::ABSENT.next(store.epoch());
     let subjects: Vec<_> = (0..60).map(|_| subject()).collect();
@@ -40,7 +40,7 @@ pub(super) async fn many_are_looked_up_in_the_order_asked(harness: &dyn Harness)
     Ok(())
 }
 
-pub(super) async fn a_write_at_the_expected_version_is_set(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn a_write_at_the_expected_version_is_set(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let s = subject();
     let v1 = Version::ABSENT.next(store.epoch());
@@ -54,7 +54,7 @@ pub(super) async fn a_write_at_the_expected_version_is_set(harness: &dyn Harness
     Ok(())
 }
 
-pub(super) async fn a_write_at_another_version_is_lost(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn a_write_at_another_version_is_lost(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let s = subject();
     let v1 = Version::ABSENT.next(store.epoch());
@@ -71,7 +71,9 @@ pub(super) async fn a_write_at_another_version_is_lost(harness: &dyn Harness) ->
     Ok(())
 }
 
-pub(super) async fn the_second_of_two_writes_in_one_call_is_lost(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn the_second_of_two_writes_in_one_call_is_lost(
+    harness: &dyn Harness,
+) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let (s, other) = (subject(), subject());
     let v1 = Version::ABSENT.next(store.epoch());
@@ -86,7 +88,7 @@ pub(super) async fn the_second_of_two_writes_in_one_call_is_lost(harness: &dyn H
     Ok(())
 }
 
-pub(super) async fn one_of_eight_contenders_wins_each_version(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn one_of_eight_contenders_wins_each_version(harness: &dyn Harness) -> Result<(), ConformanceError> {
     const CONTENDERS: u32 = 8;
     const ROUNDS: usize = 25;
     let store = harness.open().await;
@@ -101,7 +103,7 @@ pub(super) async fn one_of_eight_contenders_wins_each_version(harness: &dyn Harn
             contenders.spawn(async move {
                 start.wait().await;
                 let outcome = set_one(&*store, write(s, version, next, number)).await?;
-                Ok::<_, Failure>((outcome, number))
+                Ok::<_, ConformanceError>((outcome, number))
             });
         }
         let mut winners = Vec::new();
@@ -112,7 +114,7 @@ pub(super) async fn one_of_eight_contenders_wins_each_version(harness: &dyn Harn
             }
         }
         let [winner] = winners[..] else {
-            return Err(Failure(format!("{} of 8 contenders won one version", winners.len())));
+            return Err(ConformanceError(format!("{} of 8 contenders won one version", winners.len())));
         };
         let found = store.lookup(s).await?;
         ensure!(found.is_some_and(|f| f.version == next && f.view == view(winner)), "the view is not the winner's");
@@ -121,7 +123,7 @@ pub(super) async fn one_of_eight_contenders_wins_each_version(harness: &dyn Harn
     Ok(())
 }
 
-pub(super) async fn the_epoch_bounds_versions(harness: &dyn Harness) -> Result<(), Failure> {
+pub(super) async fn the_epoch_bounds_versions(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let epoch = store.epoch();
     ensure!(epoch >= 1, "an epoch of 0 leaves no room below");

@@ -8,7 +8,7 @@ use yima_schema::view::Version;
 use super::fault::fault;
 use super::reading::CONCURRENT;
 use super::{Inner, was_applied};
-use crate::{CompareAndSet, Result, StoreError, ViewWrite, fault_point};
+use crate::{CompareAndSet, Result, StoreError, ViewWrite, failpoint};
 
 impl Inner {
     /// Sets views, those of one subject in the order given; each is on its own.
@@ -44,7 +44,7 @@ impl Inner {
             self.session.execute_unpaged(&self.statements.views.next_view, values).await
         };
         let set = set.map_err(|e| fault("views", &e));
-        match set.and_then(|outcome| fault_point::pass("view_set").map(|()| outcome)) {
+        match set.and_then(|outcome| failpoint::pass("view_set").map(|()| outcome)) {
             Ok(outcome) => Ok(if was_applied("views", outcome)? { CompareAndSet::Set } else { CompareAndSet::Lost }),
             // Also `Unavailable`: Cassandra says so of a commit whose proposal was accepted already.
             Err(StoreError::TimedOut | StoreError::Unavailable(_)) => self.resolve(write).await,

@@ -10,7 +10,7 @@ use scylla::value::CqlTimestamp;
 use yima_schema::time::Time;
 
 use super::fault::fault;
-use super::own::OwnStream;
+use super::local_stream::OwnStream;
 use super::positions::Position;
 use super::statements::ttl;
 use super::{Inner, StreamOf};

@@ -11,9 +11,9 @@ use yima_schema::mark::EventName;
 use yima_schema::time::Time;
 
 use super::fault::fault;
+use super::log_segments::{Table, elsewhere};
 use super::positions::Position;
 use super::reading::CONCURRENT;
-use super::rows::{Table, elsewhere};
 use super::statements::ttl;
 use super::{CqlStore, Inner, StreamOf, was_applied};
 use crate::{MarkFeed, Place, Result, Source, StoreError, StreamId};

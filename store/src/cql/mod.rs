@@ -3,27 +3,27 @@
 //! A region writes and reads in its own datacenter. Only events, marks and heartbeats cross regions, by the database's own replication; views,
 //! changes and positions stay in the region's own keyspace. What the tables hold, and why each key: `schema/cql`.
 
+#[cfg(feature = "conformance")]
+mod bench_driver;
 mod cas;
-mod closing;
-mod everyone;
 mod fault;
 mod heartbeat;
+mod local_stream;
+mod log_segments;
 mod marks;
 mod migrate;
 mod options;
-mod own;
 mod positions;
-#[cfg(feature = "conformance")]
-mod raw;
 mod reading;
 mod rebuild;
 mod region;
 mod registry;
-mod rows;
 mod schema;
+mod seal;
 mod sequence;
 mod session;
 mod statements;
+mod subject_scan;
 mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -40,15 +40,15 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::{Result, StoreError, StreamId};
-use own::OwnStream;
+use local_stream::OwnStream;
 use registry::Regions;
 use schema::Identity;
 use statements::Statements;
 
+#[cfg(feature = "conformance")]
+pub use bench_driver::BenchDriver;
 pub use migrate::{Step, is_migrated, migrate};
 pub use options::CqlOptions;
-#[cfg(feature = "conformance")]
-pub use raw::Raw;
 pub use rebuild::begin_rebuild;
 
 /// A session with a region's nodes. Dropping it gives no sign of life any more: other writers will take its streams for dead.

@@ -63,7 +63,7 @@ impl Inner {
         noted.map(drop).map_err(|e| fault(TABLE, &e))
     }
 
-    /// See [`crate::Everyone::reconciled`].
+    /// See [`crate::SubjectScan::reconciled`].
     pub(super) async fn note_reconciled(&self, since: Time) -> Result<()> {
         for (region, _) in self.other_regions().await? {
             for (stream, _) in self.positions(&region).await?.into_iter().filter(|(_, position)| position.missed) {

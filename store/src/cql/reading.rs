@@ -14,7 +14,7 @@ use yima_schema::view::Version;
 
 use super::fault::fault;
 use super::{CqlStore, Inner};
-use crate::step::{call, call_span};
+use crate::span::{call, call_span};
 use crate::{EventReader, Result, StoreError, VersionedView, ViewReader};
 
 /// Keys in one look-up of many: ScyllaDB takes up to 100.

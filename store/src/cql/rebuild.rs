@@ -16,13 +16,13 @@ use scylla::statement::{SerialConsistency, Statement};
 use yima_schema::time::Time;
 
 use super::fault::fault;
+use super::log_segments::PART_ROWS;
 use super::options::CqlOptions;
 use super::region::rebuilding;
-use super::rows::PART_ROWS;
 use super::schema::{RegionRow, check_name, region_row, replication};
 use super::session::connect;
 use super::{CqlStore, Inner, StreamOf, migrate, was_applied};
-use crate::{Everyone, Progress, Result, StoreError};
+use crate::{Progress, Result, StoreError, SubjectScan};
 
 /// Makes a region's tables again, empty, or goes on with a rebuild that was interrupted. What it returns may fold while nobody else does.
 ///

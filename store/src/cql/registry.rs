@@ -10,9 +10,9 @@ use yima_schema::time::Time;
 
 use super::fault::fault;
 use super::heartbeat::Heartbeat;
+use super::log_segments::Table;
 use super::positions::Position;
 use super::region::rebuilding;
-use super::rows::Table;
 use super::{CqlStore, Inner};
 use crate::{Feed, Registry, Result, StoreError, StreamId, StreamState};
 
@@ -62,7 +62,7 @@ impl Feed for CqlStore {
 
     async fn changes(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<(u64, Option<Change>)>> {
         let rows = self.inner.read_rows(Table::Changes, &self.inner.ours(stream), after, limit).await?;
-        let corrupt = |e: yima_schema::Undecodable| StoreError::Corrupt { table: "changes", what: e.to_string() };
+        let corrupt = |e: yima_schema::DecodeError| StoreError::Corrupt { table: "changes", what: e.to_string() };
         let decode = |body: Vec<u8>| (!body.is_empty()).then(|| Change::decode(&body).map_err(corrupt)).transpose();
         rows.into_iter().map(|(number, body)| Ok((number, decode(body)?))).collect()
     }

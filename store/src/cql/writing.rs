@@ -14,13 +14,13 @@ use yima_schema::mark::EventName;
 use yima_schema::subject::SubjectId;
 
 use super::fault::fault;
+use super::log_segments::{Table, elsewhere, retry_forever};
 use super::reading::{CONCURRENT, READ_EVENTS};
-use super::rows::{Table, at_last, elsewhere};
 use super::{CqlStore, Inner, Left};
-use crate::decided::{Decided, none_taken};
-use crate::step::{call, call_span};
+use crate::append_outcome::{Decided, none_taken};
+use crate::span::{call, call_span};
 use crate::{
-    Appended, CompareAndSet, Mark, Published, Result, StoreError, StreamId, ViewWrite, WriterStore, fault_point,
+    Appended, CompareAndSet, Mark, Published, Result, StoreError, StreamId, ViewWrite, WriterStore, failpoint,
 };
 
 #[async_trait]
@@ -68,17 +68,17 @@ impl WriterStore for CqlStore {
         let own = self.inner.own.lock().get(&stream).cloned();
         let Some(own) = own else { return Ok(Published::Closed) };
         let bodies: Vec<_> = changes.iter().map(Change::encode).collect();
-        fault_point::pass("before_changes")?;
-        if !fault_point::skips("before_changes") {
+        failpoint::pass("before_changes")?;
+        if !failpoint::skips("before_changes") {
             let span = call_span!("cassandra", "INSERT", "changes", changes.len());
             call(span, self.inner.extend(Table::Changes, &own, bodies)).await?;
         }
-        fault_point::pass("changes_written")?;
+        failpoint::pass("changes_written")?;
         if !call(call_span!("cassandra", "SELECT", "streams", 1), self.inner.is_open(stream)).await? {
             self.inner.own.lock().remove(&stream);
             return Ok(Published::Closed);
         }
-        fault_point::pass("stream_seen_open")?;
+        failpoint::pass("stream_seen_open")?;
         self.inner.woken.notify_one();
         self.inner.settled(&marks).await?;
         Ok(Published::Open)
@@ -161,10 +161,10 @@ impl Inner {
         let bodies: Vec<_> = to_mark.map(|(event, _)| EventName::of(event).encode()).collect();
         let mut marks = if bodies.is_empty() { Vec::new() } else { self.mark(bodies).await? }.into_iter();
         let new = events.iter().zip(&decided).filter(|(_, decided)| **decided == Decided::New);
-        let inserts: Vec<_> = new.map(|(event, _)| at_last("events", move || self.insert_event(event))).collect();
+        let inserts: Vec<_> = new.map(|(event, _)| retry_forever("events", move || self.insert_event(event))).collect();
         let span = call_span!("cassandra", "INSERT", "events", inserts.len());
         stream::iter(inserts).buffer_unordered(CONCURRENT).collect::<()>().instrument(span).await;
-        fault_point::pass("event_written")?;
+        failpoint::pass("event_written")?;
         let outcome = |decided| match decided {
             Decided::Conflict => Appended::Conflict,
             Decided::Full => Appended::Full,
@@ -178,15 +178,15 @@ impl Inner {
     /// that nobody else would hear of.
     async fn mark(self: &Arc<Self>, bodies: Vec<Vec<u8>>) -> Result<Vec<Mark>> {
         loop {
-            let own = at_last("streams", || self.current()).await;
-            fault_point::pass("before_marks")?;
+            let own = retry_forever("streams", || self.current()).await;
+            failpoint::pass("before_marks")?;
             let span = call_span!("cassandra", "INSERT", "marks", bodies.len());
             let numbers = call(span, self.extend(Table::Marks, &own, bodies.clone())).await?;
-            fault_point::pass("marks_written")?;
+            failpoint::pass("marks_written")?;
             let stream = own.of.stream;
             let span = call_span!("cassandra", "SELECT", "streams", 1);
-            if at_last("streams", || self.is_open(stream)).instrument(span).await {
-                fault_point::pass("marks_seen_open")?;
+            if retry_forever("streams", || self.is_open(stream)).instrument(span).await {
+                failpoint::pass("marks_seen_open")?;
                 return Ok(numbers.into_iter().map(|number| Mark { stream, number }).collect());
             }
             self.own.lock().remove(&stream);

@@ -12,7 +12,7 @@ use yima_schema::view::Version;
 use super::identity::{self, EPOCH, STORE_ID};
 use super::tables::{Table, Tables};
 use super::{EmbeddedStore, keys};
-use crate::{StoreError, fault_point};
+use crate::{StoreError, failpoint};
 
 /// A restore reads nothing again.
 const CACHE_BYTES: u64 = 8 << 20;
@@ -25,7 +25,7 @@ pub enum SavedTable {
     /// Events.
     Events,
     /// Views.
-    Views,
+    ViewCache,
     /// Marks of folds that are not published.
     Marks,
 }
@@ -35,13 +35,13 @@ pub type SavedRow = (SavedTable, Vec<u8>, Vec<u8>);
 
 impl SavedTable {
     /// All of them, in order; the place is the number by which it is stored.
-    pub const ALL: [Self; 4] = [Self::Meta, Self::Events, Self::Views, Self::Marks];
+    pub const ALL: [Self; 4] = [Self::Meta, Self::Events, Self::ViewCache, Self::Marks];
 
     fn of(self, tables: &Tables) -> &Table {
         match self {
             Self::Meta => &tables.meta,
             Self::Events => &tables.events,
-            Self::Views => &tables.views,
+            Self::ViewCache => &tables.views,
             Self::Marks => &tables.marks,
         }
     }
@@ -63,7 +63,7 @@ impl EmbeddedStore {
             let table = saved.of(tables);
             for row in moment.iter(table.keyspace()) {
                 let (key, value) = row.into_inner().map_err(|e| table.fault(&e))?;
-                fault_point::pass("row_backed_up")?;
+                failpoint::pass("row_backed_up")?;
                 each(saved, &key, &value)?;
             }
         }
@@ -88,7 +88,7 @@ impl EmbeddedStore {
         }
         let epoch = identity::next_epoch(&meta)?;
         let tables = Tables::open(path, CACHE_BYTES)?;
-        for saved in [SavedTable::Events, SavedTable::Views, SavedTable::Marks] {
+        for saved in [SavedTable::Events, SavedTable::ViewCache, SavedTable::Marks] {
             fill(&tables, saved, epoch, &mut rows)?;
         }
         if let Some(left) = rows.next() {
@@ -126,9 +126,9 @@ fn fill<E: From<StoreError>>(
     let Some(mut row) = next_of(rows, saved)? else { return Ok(()) };
     let mut ingestion = table.keyspace().start_ingestion().map_err(|e| table.fault(&e))?;
     loop {
-        fault_point::pass("row_restored")?;
+        failpoint::pass("row_restored")?;
         let (_, key, value) = row;
-        let value = if saved == SavedTable::Views { raised(table, &value, epoch)? } else { value };
+        let value = if saved == SavedTable::ViewCache { raised(table, &value, epoch)? } else { value };
         ingestion.write(key.as_slice(), value).map_err(|e| table.fault(&e))?;
         row = match next_of(rows, saved)? {
             Some(next) if next.1 <= key => return Err(table.corrupt("rows out of order").into()),

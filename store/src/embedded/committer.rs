@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Shared;
-use super::group::{Group, Numbers};
+use super::group_commit::{Group, Numbers};
 use crate::{Result, StoreError};
 
 /// Requests that may wait; beyond it, callers wait for room.

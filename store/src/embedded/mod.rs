@@ -6,7 +6,7 @@
 mod backup;
 mod committer;
 mod fault;
-mod group;
+mod group_commit;
 mod identity;
 mod import;
 mod keys;
@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 
 use crate::{Result, StoreError};
 use committer::Queue;
-use group::Streams;
+use group_commit::Streams;
 use identity::Identity;
 use tables::Tables;
 

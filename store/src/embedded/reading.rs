@@ -9,7 +9,7 @@ use yima_schema::subject::SubjectId;
 
 use super::tables::Tables;
 use super::{EmbeddedStore, keys};
-use crate::step::{call, call_span};
+use crate::span::{call, call_span};
 use crate::{EventReader, Feed, Registry, Result, StoreError, StreamId, VersionedView, ViewReader};
 
 /// Up to this many views are looked up on the caller's own thread: a lookup among 13 million subjects took 10 µs (median; 62 µs at

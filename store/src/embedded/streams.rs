@@ -7,7 +7,7 @@ use fjall::PersistMode;
 use yima_schema::change::Change;
 use yima_schema::time::Time;
 
-use super::group::{Group, Numbers};
+use super::group_commit::{Group, Numbers};
 use super::identity::NEXT_STREAM;
 use super::keys::{self, Stream};
 use super::tables::Tables;

@@ -8,7 +8,7 @@ use yima_schema::time::Time;
 
 use super::committer::{Queue, closed};
 use super::{EmbeddedStore, keys};
-use crate::step::{call, call_span};
+use crate::span::{call, call_span};
 use crate::{Appended, CompareAndSet, Mark, Published, Result, StoreError, StreamId, ViewWrite, WriterStore};
 
 /// About what a row takes besides its body, in bytes.

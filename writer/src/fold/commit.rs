@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::Instrument;
 use yima_schema::event::StoredEvent;
 use yima_schema::subject::SubjectId;
-use yima_store::{Appended, Mark, StoreError, fault_point, step};
+use yima_store::{Appended, Mark, StoreError, failpoint, span};
 
 use super::Folder;
 
@@ -37,7 +37,7 @@ impl Folder {
     /// Nothing was appended.
     pub async fn commit(&self, events: Vec<StoredEvent>) -> Result<Vec<Outcome>, StoreError> {
         let subjects = self.begin(&events).await?;
-        let span = step!("append", events = events.len());
+        let span = span!("append", events = events.len());
         let appended = self.store.append(events).instrument(span).await?;
         self.fold_appended(subjects, appended).await
     }
@@ -48,14 +48,14 @@ impl Folder {
     /// As [`Self::commit`].
     pub async fn commit_all(&self, events: Vec<StoredEvent>) -> Result<Vec<Outcome>, StoreError> {
         let subjects = self.begin(&events).await?;
-        let span = step!("append", events = events.len());
+        let span = span!("append", events = events.len());
         let appended = self.store.append_all(events).instrument(span).await?;
         self.fold_appended(subjects, appended).await
     }
 
     /// Whose events they are, if they may be appended.
     async fn begin(&self, events: &[StoredEvent]) -> Result<Vec<SubjectId>, StoreError> {
-        fault_point::pass("before_append")?;
+        failpoint::pass("before_append")?;
         if self.is_outdated() {
             self.check_rules().await?;
         }
@@ -89,7 +89,7 @@ impl Folder {
                 *outcome = Outcome::Unreadable;
             }
         }
-        fault_point::pass("published")?;
+        failpoint::pass("published")?;
         Ok(outcomes)
     }
 

@@ -19,7 +19,7 @@ use yima_schema::change::Change;
 use yima_schema::rules::Rules;
 use yima_schema::subject::SubjectId;
 use yima_service::telemetry::span_ref;
-use yima_store::{CompareAndSet, Mark, Published, StoreError, StreamId, ViewWrite, WriterStore, fault_point, step};
+use yima_store::{CompareAndSet, Mark, Published, StoreError, StreamId, ViewWrite, WriterStore, failpoint, span};
 
 pub use commit::Outcome;
 use plan::{Plan, outdated, plan};
@@ -119,7 +119,7 @@ impl Folder {
     }
 
     async fn fold_and_publish(&self, mut subjects: Vec<SubjectId>, marks: Vec<Mark>) -> Result<(), StoreError> {
-        fault_point::pass("appended")?;
+        failpoint::pass("appended")?;
         subjects.sort_unstable();
         subjects.dedup();
         let mut changes = Vec::with_capacity(subjects.len());
@@ -128,7 +128,7 @@ impl Folder {
         }
         loop {
             let stream = *self.stream.lock();
-            let span = step!(
+            let span = span!(
                 "publish changes",
                 otel.kind = "producer",
                 messaging.system = "yima",
@@ -166,16 +166,16 @@ impl Folder {
     async fn fold(&self, mut subjects: Vec<SubjectId>) -> Result<Vec<Change>, StoreError> {
         let mut done = Vec::with_capacity(subjects.len());
         while !subjects.is_empty() {
-            let (span, count) = (step!("lookup_versions", subjects = subjects.len()), subjects.len());
+            let (span, count) = (span!("lookup_versions", subjects = subjects.len()), subjects.len());
             let current = self.store.lookup_many(&subjects).instrument(span).await?;
-            fault_point::pass("version_read")?;
-            let events = self.store.events(&subjects).instrument(step!("read_events", subjects = count)).await?;
-            fault_point::pass("events_read")?;
+            failpoint::pass("version_read")?;
+            let events = self.store.events(&subjects).instrument(span!("read_events", subjects = count)).await?;
+            failpoint::pass("events_read")?;
             let (rules, epoch) = (self.rules.clone(), self.store.epoch());
             // A thousand subjects take some ten milliseconds: too long for a thread that others wait for.
             let derived = tokio::task::spawn_blocking(move || plan(&subjects, current, &events, &rules, epoch));
             let planned =
-                derived.instrument(step!("derive", subjects = count)).await.map_err(|_| StoreError::TimedOut)?;
+                derived.instrument(span!("derive", subjects = count)).await.map_err(|_| StoreError::TimedOut)?;
             let Plan { unchanged, changed } = planned.inspect_err(|_| self.outdated.store(true, Ordering::Release))?;
             done.extend(unchanged);
             let writes = changed.iter().map(|(expected, change)| ViewWrite {
@@ -184,10 +184,10 @@ impl Folder {
                 next: change.version,
                 view: change.view.clone(),
             });
-            fault_point::pass("derived")?;
-            let span = step!("compare_and_set", views = changed.len());
+            failpoint::pass("derived")?;
+            let span = span!("compare_and_set", views = changed.len());
             let outcomes = self.store.compare_and_set(writes.collect()).instrument(span).await?;
-            fault_point::pass("views_set")?;
+            failpoint::pass("views_set")?;
             subjects = Vec::new();
             for ((_, change), outcome) in changed.into_iter().zip(outcomes) {
                 match outcome {

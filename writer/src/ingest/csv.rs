@@ -9,7 +9,7 @@ use yima_schema::limits::{MAX_EVENT_BYTES, MAX_ROWS};
 use yima_schema::problem::{FieldError, Problem, ProblemType};
 
 use super::rfc4180::{Records, values};
-use super::{Context, Input, NotTaken, Row, json};
+use super::{Context, Input, Row, RowError, json};
 
 /// Every column, and where in an event its value belongs. The first five have to be there.
 const COLUMNS: [(&str, Place); 19] = [
@@ -117,7 +117,7 @@ fn header(line: &str) -> Result<Header, Problem> {
 impl Record {
     /// Reads the record; a fault's pointer names the column.
     pub(super) fn read(&self, context: Context<'_>) -> Row {
-        let rejected = |problem| Row { id: None, event: Err(NotTaken::Rejected(problem)) };
+        let rejected = |problem| Row { id: None, event: Err(RowError::Rejected(problem)) };
         if self.text.len() > MAX_EVENT_BYTES {
             let detail = format!("expected an event of at most {MAX_EVENT_BYTES} bytes");
             return rejected(Problem::new(ProblemType::TooLarge, detail));
@@ -132,7 +132,7 @@ impl Record {
             return rejected(Problem::invalid(vec![FieldError::new("", expected)]));
         }
         let mut row = json::read(&self.event(&found), context);
-        if let Err(NotTaken::Rejected(problem)) = &mut row.event
+        if let Err(RowError::Rejected(problem)) = &mut row.event
             && problem.kind == ProblemType::Invalid
         {
             let column = |pointer: &str| {

@@ -9,7 +9,7 @@ use yima_schema::subject::{Document, DocumentType};
 use yima_schema::time::Time;
 
 use super::fields::{Fields, refusal};
-use super::{Context, NotTaken, Row};
+use super::{Context, Row, RowError};
 
 const TIME: &str = "expected a time as RFC 3339 writes it, with an offset, such as 2026-11-22T07:30:00Z";
 const EVENT_ID: &str = "expected 1 to 100 letters, digits or . _ : / -";
@@ -35,7 +35,7 @@ const KINDS: [(&str, Kind); 5] = [
 pub(super) fn read(value: &Value, context: Context<'_>) -> Row {
     let mut event = Fields::new(Some(value), "");
     if !value.is_object() {
-        return Row { id: None, event: Err(NotTaken::Rejected(Problem::invalid(event.finish()))) };
+        return Row { id: None, event: Err(RowError::Rejected(Problem::invalid(event.finish()))) };
     }
     let id = event.required("id", EVENT_ID, |v| v.as_str().filter(|id| is_event_id(id)).map(str::to_owned));
     let sender = event.optional("agency").map(|v| v.as_str() == Some(context.agency));
@@ -43,7 +43,7 @@ pub(super) fn read(value: &Value, context: Context<'_>) -> Row {
         let detail = "an agency writes under its own name only: leave `agency` out or send the token's";
         let mut problem = Problem::new(ProblemType::Forbidden, detail);
         problem.errors = vec![FieldError::new("/agency", "expected the agency of the token")];
-        return Row { id, event: Err(NotTaken::Rejected(problem)) };
+        return Row { id, event: Err(RowError::Rejected(problem)) };
     }
     let revision =
         event.maybe("revision", "expected a whole number from 0", Value::as_u64).map(Option::unwrap_or_default);
@@ -73,7 +73,7 @@ pub(super) fn read(value: &Value, context: Context<'_>) -> Row {
             occurred_at,
             data,
         }),
-        _ => Err(NotTaken::Rejected(refusal(errors))),
+        _ => Err(RowError::Rejected(refusal(errors))),
     };
     let event = event.and_then(|event| match &event.data {
         EventData::Vaccination { vaccine, .. } => covid_19_only(vaccine, context).map(|()| event),
@@ -86,9 +86,9 @@ pub(super) fn read(value: &Value, context: Context<'_>) -> Row {
 }
 
 /// Vaccinations against anything else are no business of a health code.
-pub(super) fn covid_19_only(cvx: &str, context: Context<'_>) -> Result<(), NotTaken> {
+pub(super) fn covid_19_only(cvx: &str, context: Context<'_>) -> Result<(), RowError> {
     let ours = context.rules.vaccination.covid_19.contains(cvx);
-    ours.then_some(()).ok_or_else(|| NotTaken::Ignored("not a COVID-19 vaccine (by its CVX code)".into()))
+    ours.then_some(()).ok_or_else(|| RowError::Ignored("not a COVID-19 vaccine (by its CVX code)".into()))
 }
 
 /// The checked document; a `local` number is the sender's own.

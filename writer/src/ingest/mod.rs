@@ -45,7 +45,7 @@ impl Context<'_> {
 
 /// Why a row becomes no event.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum NotTaken {
+pub enum RowError {
     /// Understood, and no business of a health code; says why.
     Ignored(String),
     /// At fault.
@@ -57,7 +57,7 @@ pub struct Row {
     /// The sender's id of it, where one could be read.
     pub id: Option<String>,
     /// The event, or why there is none.
-    pub event: Result<StoredEvent, NotTaken>,
+    pub event: Result<StoredEvent, RowError>,
 }
 
 /// A row as it came.
@@ -87,7 +87,7 @@ impl Input {
             Self::Fhir(text) => read_json(&text, |value| fhir::read(value, &fhir::References::new(), context)),
             Self::Entry { resource, references } => {
                 let mut row = read_json(&resource, |value| fhir::read(value, &references, context));
-                if let Err(NotTaken::Rejected(problem)) = &mut row.event {
+                if let Err(RowError::Rejected(problem)) = &mut row.event {
                     for error in &mut problem.errors {
                         error.pointer.insert_str(0, "/resource");
                     }
@@ -103,10 +103,10 @@ impl Input {
 fn read_json(text: &[u8], read: impl FnOnce(&Value) -> Row) -> Row {
     if text.len() > MAX_EVENT_BYTES {
         let detail = format!("expected an event of at most {MAX_EVENT_BYTES} bytes");
-        return Row { id: None, event: Err(NotTaken::Rejected(Problem::new(ProblemType::TooLarge, detail))) };
+        return Row { id: None, event: Err(RowError::Rejected(Problem::new(ProblemType::TooLarge, detail))) };
     }
     match serde_json::from_slice(text) {
         Ok(value) => read(&value),
-        Err(fault) => Row { id: None, event: Err(NotTaken::Rejected(body::malformed(&fault))) },
+        Err(fault) => Row { id: None, event: Err(RowError::Rejected(body::malformed(&fault))) },
     }
 }

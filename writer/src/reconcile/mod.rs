@@ -14,10 +14,10 @@ use yima_schema::mark::EventName;
 use yima_schema::rules::Rules;
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
-use yima_store::{Copied, EventReader, Everyone, StoreError, WriterStore};
+use yima_store::{Copied, EventReader, StoreError, SubjectScan, WriterStore};
 
 use crate::fold::Folder;
-use crate::scan::{Rate, Scan, Task, patiently};
+use crate::full_scan::{FullScan, Rate, Task, with_backoff};
 use compare::{Found, compare};
 
 /// How a reconciliation is done.
@@ -58,7 +58,7 @@ impl Report {
         self.behind + self.fetched + self.sent + self.unreadable == 0
     }
 
-    fn of(scan: &Scan) -> Self {
+    fn of(scan: &FullScan) -> Self {
         let progress = scan.progress();
         let count = |what: &str| progress.counts.get(what).copied().unwrap_or(0);
         Self {
@@ -77,7 +77,7 @@ impl Report {
 /// # Errors
 /// The store's, this region's or another's: what was done is remembered, and the next run goes on from there. `Rejected` if other
 /// rules are in force, or another process is at it.
-pub async fn reconcile<S: Everyone + WriterStore + 'static>(
+pub async fn reconcile<S: SubjectScan + WriterStore + 'static>(
     store: &Arc<S>,
     rules: Arc<Rules>,
     options: Options,
@@ -92,8 +92,8 @@ pub async fn reconcile<S: Everyone + WriterStore + 'static>(
     }
     let name = if options.report { "reconcile --report" } else { "reconcile" };
     let task = Task { name: name.into(), of_all_regions: true, rate: options.rate, clock: options.clock };
-    let everyone: Arc<dyn Everyone> = store.clone();
-    let scan = Scan::begin(everyone, task, options.restart).await?;
+    let everyone: Arc<dyn SubjectScan> = store.clone();
+    let scan = FullScan::begin(everyone, task, options.restart).await?;
     let writer: Arc<dyn WriterStore> = store.clone();
     let folder = if options.report { None } else { Some(Folder::start(writer, rules.clone()).await?) };
     let mut run = Run { store: &**store, folder: folder.as_ref(), rules: &rules, settle: options.settle, scan };
@@ -108,7 +108,7 @@ pub async fn reconcile<S: Everyone + WriterStore + 'static>(
     done.and(closed)?;
     if !options.report {
         let since = run.scan.progress().started_at;
-        patiently(|| store.reconciled(since)).await?;
+        with_backoff(|| store.reconciled(since)).await?;
     }
     Ok(Report::of(&run.scan))
 }
@@ -119,10 +119,10 @@ struct Run<'a, S> {
     folder: Option<&'a Folder>,
     rules: &'a Rules,
     settle: Duration,
-    scan: Scan,
+    scan: FullScan,
 }
 
-impl<S: Everyone + WriterStore> Run<'_, S> {
+impl<S: SubjectScan + WriterStore> Run<'_, S> {
     async fn all(&mut self, on_progress: &(impl Fn(&Report) + Send + Sync)) -> Result<(), StoreError> {
         while let Some(subjects) = self.scan.next().await? {
             self.page(subjects).await?;
@@ -161,9 +161,9 @@ impl<S: Everyone + WriterStore> Run<'_, S> {
     async fn look(&self, subjects: &[SubjectId]) -> Result<Vec<Found>, StoreError> {
         let mut names = Vec::new();
         for region in self.scan.regions() {
-            names.push(patiently(|| self.store.event_names(region.as_deref(), subjects)).await?);
+            names.push(with_backoff(|| self.store.event_names(region.as_deref(), subjects)).await?);
         }
-        let views = patiently(|| self.store.lookup_many(subjects)).await?;
+        let views = with_backoff(|| self.store.lookup_many(subjects)).await?;
         Ok(compare(subjects, names, views, self.rules.version))
     }
 
@@ -199,7 +199,7 @@ impl<S: Everyone + WriterStore> Run<'_, S> {
         if names.is_empty() {
             return Ok(());
         }
-        let copied = patiently(|| self.store.copy(from, to, names)).await?;
+        let copied = with_backoff(|| self.store.copy(from, to, names)).await?;
         let count = |outcome| copied.iter().filter(|copied| **copied == outcome).count();
         self.scan.count(what, count(Copied::Done));
         self.scan.count("unreadable", count(Copied::Unreadable));
@@ -209,7 +209,7 @@ impl<S: Everyone + WriterStore> Run<'_, S> {
     /// Marks events that are here, so that whoever follows this region's marks folds them.
     async fn mark(&self, folder: &Folder, missing: &BTreeMap<SubjectId, Vec<EventName>>) -> Result<(), StoreError> {
         for (subject, names) in missing {
-            let read = patiently(|| EventReader::events(self.store, std::slice::from_ref(subject))).await;
+            let read = with_backoff(|| EventReader::events(self.store, std::slice::from_ref(subject))).await;
             let events = match read {
                 Ok(events) => events.into_iter().flatten(),
                 // Counted when it is folded, or copied.
@@ -227,7 +227,7 @@ impl<S: Everyone + WriterStore> Run<'_, S> {
     }
 
     async fn fold(&mut self, folder: &Folder, subjects: Vec<SubjectId>) -> Result<(), StoreError> {
-        let unreadable = patiently(|| folder.refold(&subjects)).await?.len();
+        let unreadable = with_backoff(|| folder.refold(&subjects)).await?.len();
         self.scan.count("unreadable", unreadable);
         Ok(())
     }

@@ -11,11 +11,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use yima_schema::limits::{MAX_BODY_BYTES, MAX_ROWS};
 use yima_schema::problem::{Problem, ProblemType};
-use yima_service::http::{Failure, body};
-use yima_service::rate::Remaining;
+use yima_service::http::{ProblemResponse, body};
+use yima_service::rate_limit::Remaining;
 
 use super::fhir;
-use super::rows::{Keep, RowAnswer, Status, commit, paced};
+use super::rows::{Atomicity, RowAnswer, Status, commit, paced};
 use super::sender::Sender;
 use crate::app::App;
 use crate::ingest::shape::Event;
@@ -86,7 +86,7 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Response {
     }
 }
 
-async fn take(app: &Arc<App>, request: Request) -> Result<Response, Failure> {
+async fn take(app: &Arc<App>, request: Request) -> Result<Response, ProblemResponse> {
     let sender = Sender::of(app, request.headers()).await?;
     let content_type = content_type(request.headers())?;
     if content_type == FHIR_JSON {
@@ -112,8 +112,8 @@ fn content_type(headers: &HeaderMap) -> Result<&'static str, Problem> {
     body::content_type(headers, &[JSON, NDJSON, CSV, FHIR_JSON, FHIR_NDJSON])
 }
 
-async fn one(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result<(Response, Remaining), Failure> {
-    let answers = commit(app, sender, vec![(1, Input::Event(body))], Keep::Each).await;
+async fn one(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result<(Response, Remaining), ProblemResponse> {
+    let answers = commit(app, sender, vec![(1, Input::Event(body))], Atomicity::Each).await;
     let RowAnswer { id, status, reason, problem, .. } = answers.into_iter().next().unwrap_or_default();
     if let Some(problem) = problem {
         return Err(problem.into());
@@ -132,7 +132,11 @@ fn lines(body: &Bytes, input: impl Fn(Bytes) -> Input) -> Result<Vec<(usize, Inp
     Ok(lines.filter(|(_, line)| !line.is_empty()).map(|(n, line)| (n, input(body.slice_ref(line)))).collect())
 }
 
-async fn many(app: &Arc<App>, sender: &Sender, rows: Vec<(usize, Input)>) -> Result<(Response, Remaining), Failure> {
+async fn many(
+    app: &Arc<App>,
+    sender: &Sender,
+    rows: Vec<(usize, Input)>,
+) -> Result<(Response, Remaining), ProblemResponse> {
     if rows.is_empty() {
         let expected = "Expected one JSON document a line, or CSV with a header and at least one record";
         return Err(Problem::new(ProblemType::Malformed, expected).into());

@@ -9,10 +9,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
 use yima_schema::problem::{FieldError, Problem, ProblemType};
-use yima_service::http::Failure;
-use yima_service::rate::Remaining;
+use yima_service::http::ProblemResponse;
+use yima_service::rate_limit::Remaining;
 
-use super::rows::{BATCH_ROWS, Keep, RowAnswer, Status, commit, paced};
+use super::rows::{Atomicity, BATCH_ROWS, RowAnswer, Status, commit, paced};
 use super::sender::Sender;
 use crate::app::App;
 use crate::ingest::Input;
@@ -38,12 +38,12 @@ pub(super) fn refuse_conditions(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// A failure as `OperationOutcome`; `within` is the type of the resource that its pointers are in, if that is known.
-pub(super) fn failure(failure: Failure, within: &str) -> Response {
+pub(super) fn failure(failure: ProblemResponse, within: &str) -> Response {
     let body = encode(&OperationOutcome { issue: issues(failure.problem(), within) });
     refuse(failure, body)
 }
 
-fn refuse(failure: Failure, body: Vec<u8>) -> Response {
+fn refuse(failure: ProblemResponse, body: Vec<u8>) -> Response {
     let mut response = failure.into_response();
     *response.body_mut() = Body::from(body);
     response.headers_mut().insert(CONTENT_TYPE, FHIR_JSON);
@@ -51,7 +51,11 @@ fn refuse(failure: Failure, body: Vec<u8>) -> Response {
 }
 
 /// Takes a resource or a bundle.
-pub(super) async fn take(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result<(Response, Remaining), Failure> {
+pub(super) async fn take(
+    app: &Arc<App>,
+    sender: &Sender,
+    body: Bytes,
+) -> Result<(Response, Remaining), ProblemResponse> {
     let text = body.clone();
     match sender.away(move || Bundle::read(&text)).await? {
         None => one(app, sender, body).await,
@@ -67,8 +71,8 @@ pub(super) async fn take(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result
     }
 }
 
-async fn one(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result<(Response, Remaining), Failure> {
-    let mut answers = commit(app, sender, vec![(1, Input::Fhir(body))], Keep::Each).await;
+async fn one(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result<(Response, Remaining), ProblemResponse> {
+    let mut answers = commit(app, sender, vec![(1, Input::Fhir(body))], Atomicity::Each).await;
     name_versions(&mut answers, "");
     let answer = answers.into_iter().next().unwrap_or_default();
     let response = match answer.problem {
@@ -83,13 +87,17 @@ async fn one(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result<(Response, 
     Ok((response, sender.remaining))
 }
 
-async fn transaction(app: &Arc<App>, sender: &Sender, entries: Vec<Input>) -> Result<(Response, Remaining), Failure> {
+async fn transaction(
+    app: &Arc<App>,
+    sender: &Sender,
+    entries: Vec<Input>,
+) -> Result<(Response, Remaining), ProblemResponse> {
     if entries.len() > BATCH_ROWS {
         let detail = format!("A transaction may have up to {BATCH_ROWS} entries; send more as a batch");
         return Err(Problem::new(ProblemType::TooLarge, detail).into());
     }
     let remaining = sender.pay(app, entries.len())?;
-    let mut answers = commit(app, sender, numbered(entries), Keep::AllOrNone).await;
+    let mut answers = commit(app, sender, numbered(entries), Atomicity::AllOrNone).await;
     name_versions(&mut answers, "/resource");
     let faults = || answers.iter().filter_map(|answer| Some((answer, answer.problem.as_ref()?)));
     let response = match faults().next() {

@@ -6,14 +6,14 @@ use serde::Serialize;
 use tracing::Instrument;
 use utoipa::ToSchema;
 use yima_schema::problem::{Problem, ProblemType};
-use yima_service::http::Failure;
-use yima_service::rate::Remaining;
-use yima_store::{StoreError, step};
+use yima_service::http::ProblemResponse;
+use yima_service::rate_limit::Remaining;
+use yima_store::{StoreError, span};
 
 use super::sender::Sender;
 use crate::app::App;
 use crate::fold::Outcome;
-use crate::ingest::{Context, Input, NotTaken, Row};
+use crate::ingest::{Context, Input, Row, RowError};
 
 /// Rows committed together: enough to share a disk sync, few enough to answer soon and to bound memory.
 pub(super) const BATCH_ROWS: usize = 2_000;
@@ -53,7 +53,7 @@ pub(super) struct RowAnswer {
 
 /// Whether a row at fault stops the others.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keep {
+pub(super) enum Atomicity {
     /// Each row that is in order.
     Each,
     /// All rows or none.
@@ -65,7 +65,7 @@ pub(super) async fn paced(
     app: &Arc<App>,
     sender: &Sender,
     rows: Vec<(usize, Input)>,
-) -> Result<(Vec<RowAnswer>, Remaining), Failure> {
+) -> Result<(Vec<RowAnswer>, Remaining), ProblemResponse> {
     let mut answers = Vec::with_capacity(rows.len());
     let (mut remaining, mut faults) = (sender.remaining, 0);
     let mut rows = rows.into_iter();
@@ -76,7 +76,7 @@ pub(super) async fn paced(
         }
         remaining =
             if answers.is_empty() { sender.pay(app, batch.len())? } else { sender.pay_later(app, batch.len()).await };
-        let mut answered = commit(app, sender, batch, Keep::Each).await;
+        let mut answered = commit(app, sender, batch, Atomicity::Each).await;
         for problem in answered.iter_mut().filter_map(|answer| answer.problem.as_mut()) {
             if faults > MAX_FAULTS {
                 problem.errors.truncate(1);
@@ -89,7 +89,12 @@ pub(super) async fn paced(
 
 /// Reads and commits rows of one agency. Runs as a task of its own: a client that goes away does not stop what was begun, and its place is
 /// taken until then.
-pub(super) async fn commit(app: &Arc<App>, sender: &Sender, rows: Vec<(usize, Input)>, keep: Keep) -> Vec<RowAnswer> {
+pub(super) async fn commit(
+    app: &Arc<App>,
+    sender: &Sender,
+    rows: Vec<(usize, Input)>,
+    keep: Atomicity,
+) -> Vec<RowAnswer> {
     let (answer, answered) = tokio::sync::oneshot::channel();
     let numbers: Vec<usize> = rows.iter().map(|(n, _)| *n).collect();
     let (task_app, sender) = (Arc::clone(app), sender.clone());
@@ -111,7 +116,7 @@ pub(super) async fn commit(app: &Arc<App>, sender: &Sender, rows: Vec<(usize, In
 
 /// Away from the thread: parsing and hashing thousands of rows would hold up the requests that share it.
 async fn read(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, Input)>) -> Vec<(usize, Row)> {
-    let span = step!("read_rows", rows = rows.len());
+    let span = span!("read_rows", rows = rows.len());
     let (app, agency) = (Arc::clone(app), Arc::clone(agency));
     let read = move || {
         let now = (app.clock)();
@@ -124,7 +129,12 @@ async fn read(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, Input)>) -> V
     tokio::task::spawn_blocking(read).instrument(span).await.expect("reading a row does not panic")
 }
 
-async fn read_and_commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, Input)>, keep: Keep) -> Vec<RowAnswer> {
+async fn read_and_commit(
+    app: &Arc<App>,
+    agency: &Arc<str>,
+    rows: Vec<(usize, Input)>,
+    keep: Atomicity,
+) -> Vec<RowAnswer> {
     let read = read(app, agency, rows).await;
     let mut answers = Vec::with_capacity(read.len());
     let (mut events, mut waiting) = (Vec::new(), Vec::new());
@@ -136,8 +146,8 @@ async fn read_and_commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, In
                 waiting.push(answers.len());
                 (None, None, Status::Accepted)
             }
-            Err(NotTaken::Ignored(reason)) => (Some(reason), None, Status::Ignored),
-            Err(NotTaken::Rejected(problem)) => (None, Some(problem), Status::Rejected),
+            Err(RowError::Ignored(reason)) => (Some(reason), None, Status::Ignored),
+            Err(RowError::Rejected(problem)) => (None, Some(problem), Status::Rejected),
         };
         answers.push(RowAnswer { row, id, revision, status, reason, problem });
     }
@@ -151,13 +161,13 @@ async fn read_and_commit(app: &Arc<App>, agency: &Arc<str>, rows: Vec<(usize, In
         return answers;
     }
     let refused = match keep {
-        Keep::Each => false,
-        Keep::AllOrNone => answers.iter().any(|answer| answer.problem.is_some()),
+        Atomicity::Each => false,
+        Atomicity::AllOrNone => answers.iter().any(|answer| answer.problem.is_some()),
     };
     let outcomes = match (refused, keep) {
         (true, _) => Ok(vec![Outcome::NotTried; events.len()]),
-        (false, Keep::Each) => app.folder.commit(events).await,
-        (false, Keep::AllOrNone) => app.folder.commit_all(events).await,
+        (false, Atomicity::Each) => app.folder.commit(events).await,
+        (false, Atomicity::AllOrNone) => app.folder.commit_all(events).await,
     };
     for (nth, at) in waiting.into_iter().enumerate() {
         let outcome = outcomes.as_ref().map(|outcomes| outcomes[nth]);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use tokio::sync::OwnedSemaphorePermit;
-use yima_service::http::Failure;
-use yima_service::rate::Remaining;
+use yima_service::http::ProblemResponse;
+use yima_service::rate_limit::Remaining;
 
 use crate::app::App;
 
@@ -24,7 +24,7 @@ impl Sender {
     ///
     /// # Errors
     /// 401, 403, 429.
-    pub async fn of(app: &App, headers: &HeaderMap) -> Result<Self, Failure> {
+    pub async fn of(app: &App, headers: &HeaderMap) -> Result<Self, ProblemResponse> {
         Self::named(app, app.agency(headers)?.into()).await
     }
 
@@ -32,7 +32,7 @@ impl Sender {
     ///
     /// # Errors
     /// 429.
-    pub async fn named(app: &App, agency: Arc<str>) -> Result<Self, Failure> {
+    pub async fn named(app: &App, agency: Arc<str>) -> Result<Self, ProblemResponse> {
         let remaining = app.events.take(app.events.key(&agency), 1)?;
         let place = app.places.clone().acquire_owned().await.expect("nobody closes it");
         Ok(Self { agency, remaining, _place: Arc::new(place) })
@@ -53,7 +53,7 @@ impl Sender {
     ///
     /// # Errors
     /// 429.
-    pub fn pay(&self, app: &App, rows: usize) -> Result<Remaining, Failure> {
+    pub fn pay(&self, app: &App, rows: usize) -> Result<Remaining, ProblemResponse> {
         let paid = app.events.check_rest(app.events.key(&self.agency), cost(rows), self.remaining);
         paid.map_err(|refused| app.events.refusal(refused))
     }

@@ -9,12 +9,12 @@ use tokio::sync::Mutex;
 use yima_schema::rules::Rules;
 use yima_schema::subject::PseudonymKey;
 use yima_schema::time::Time;
+use yima_service::disk_space::DiskSpace;
 use yima_service::jwt::{Issuer, Verifier};
 use yima_service::lifecycle::{Lifecycle, LifecycleConfig};
-use yima_service::room::Room;
 use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
 
-use super::rows::{Keep, RowAnswer, Status, commit};
+use super::rows::{Atomicity, RowAnswer, Status, commit};
 use super::sender::Sender;
 use super::*;
 use crate::config::WriterConfig;
@@ -39,7 +39,7 @@ async fn app(config: WriterConfig) -> (tempfile::TempDir, Arc<App>) {
     let issuer = Issuer::from_pkcs8(&Issuer::generate().unwrap().0, "test").unwrap();
     let verifier = Verifier::from_jwks(&serde_json::to_string(&issuer.jwks()).unwrap(), "test").unwrap();
     let lifecycle = Lifecycle::new(LifecycleConfig { drain_wait: Default::default(), ..Default::default() });
-    let room = Arc::new(Room::new(dir.path().to_owned(), 0));
+    let room = Arc::new(DiskSpace::new(dir.path().to_owned(), 0));
     (dir, App::new(folder, room, PseudonymKey::from_bytes(&[1; 32]), verifier, config, lifecycle, clock))
 }
 
@@ -49,7 +49,7 @@ async fn send(app: &Arc<App>, id: &str) -> Vec<RowAnswer> {
         "occurred_at": "2026-09-21T07:30:00Z", "data": {"test": "antigen", "result": "negative"}
     });
     let sender = Sender::named(app, "lab-7".into()).await.ok().unwrap();
-    commit(app, &sender, vec![(1, Input::Event(event.to_string().into()))], Keep::Each).await
+    commit(app, &sender, vec![(1, Input::Event(event.to_string().into()))], Atomicity::Each).await
 }
 
 /// Goes on with `work` until `done`, and not to its end.

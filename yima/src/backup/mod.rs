@@ -17,10 +17,10 @@ use yima_service::clock::now;
 use yima_store::embedded::EmbeddedStore;
 
 use crate::config::{Config, Role};
-use crate::error::Failure;
+use crate::error::CommandError;
 use crate::keys::{KeyDir, is_key};
 use crate::{Engine, Options};
-use format::{Block, Counts, Fault, Head, Reader, Writer};
+use format::{BackupError, Block, Counts, Head, Reader, Writer};
 
 pub use restore::{restore, unfinished};
 pub use socket::serve;
@@ -34,10 +34,10 @@ const DEMO: &str = "demo.toml";
 ///
 /// # Errors
 /// The backup was not made, and there is no file of that name.
-pub fn backup(options: &Options, path: &Path) -> Result<(), Failure> {
+pub fn backup(options: &Options, path: &Path) -> Result<(), CommandError> {
     embedded_only(options)?;
     if unfinished(&options.data_dir) {
-        return Err(Failure::RestoreUnfinished(options.data_dir.clone()));
+        return Err(CommandError::RestoreUnfinished(options.data_dir.clone()));
     }
     let made = if path.as_os_str() == STANDARD {
         copy(options, io::stdout().lock(), |mut out| out.flush())
@@ -55,10 +55,10 @@ fn tell(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-fn embedded_only(options: &Options) -> Result<(), Failure> {
+fn embedded_only(options: &Options) -> Result<(), CommandError> {
     match options.store {
         None | Some(Engine::Embedded) => Ok(()),
-        Some(Engine::Cql) => Err(Failure::Usage(
+        Some(Engine::Cql) => Err(CommandError::Usage(
             "--store cql: back up the database with its own tools, and keys/ of the data directory by a copy; then `yima rebuild` after the database was put back \
              (docs/operations.md)"
                 .into(),
@@ -67,36 +67,36 @@ fn embedded_only(options: &Options) -> Result<(), Failure> {
 }
 
 /// That we are the data directory's owner, if it is there: what another user, also root, makes in it could not be used by whoever it is for.
-fn as_owner(data_dir: &Path) -> Result<(), Failure> {
+fn as_owner(data_dir: &Path) -> Result<(), CommandError> {
     let Ok(found) = fs::metadata(data_dir) else { return Ok(()) };
     let (owner, path) = (found.uid(), data_dir.display());
     if owner == rustix::process::geteuid().as_raw() {
         return Ok(());
     }
-    Err(Failure::Usage(format!("{path}: belongs to user {owner}: run this as that user, with sudo -u '#{owner}'")))
+    Err(CommandError::Usage(format!("{path}: belongs to user {owner}: run this as that user, with sudo -u '#{owner}'")))
 }
 
 /// Under a name of its own until it is whole and on disk.
-fn to_file(options: &Options, path: &Path) -> Result<(Head, Counts), Failure> {
-    let exists = || Failure::Usage(format!("{}: exists; name a file that does not", path.display()));
+fn to_file(options: &Options, path: &Path) -> Result<(Head, Counts), CommandError> {
+    let exists = || CommandError::Usage(format!("{}: exists; name a file that does not", path.display()));
     if path.exists() {
         return Err(exists());
     }
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
-    let failed = |fault: Fault| fault.told(&format!("{}: the backup was not made", path.display()));
-    let busy = |_| Failure::Usage(format!("{}: another backup is being written there", part.display()));
+    let failed = |fault: BackupError| fault.told(&format!("{}: the backup was not made", path.display()));
+    let busy = |_| CommandError::Usage(format!("{}: another backup is being written there", part.display()));
     // One that was begun before and cut short, or what somebody else has put there. Held to the end, so that who finds it too is told.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let stale = OpenOptions::new().read(true).custom_flags(flags).open(&part).ok();
     stale.iter().try_for_each(File::try_lock).map_err(busy)?;
     match fs::remove_file(&part) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Failure::file(&part, &e)),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(CommandError::file(&part, &e)),
         _gone => {}
     }
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
-    let file = file.map_err(|e| Failure::file(&part, &e))?;
+    let file = file.map_err(|e| CommandError::file(&part, &e))?;
     file.try_lock().map_err(busy)?;
     let written = copy(options, BufWriter::with_capacity(1 << 20, &file), |mut out| {
         out.flush()?;
@@ -112,7 +112,7 @@ fn copy<W: Write>(
     options: &Options,
     mut out: W,
     keep: impl FnOnce(W) -> io::Result<()>,
-) -> Result<(Head, Counts), Fault> {
+) -> Result<(Head, Counts), BackupError> {
     if let Some(stream) = socket::ask(&options.data_dir)? {
         let made = check(&mut Tee { input: BufReader::with_capacity(1 << 20, &stream), out: &mut out })?;
         keep(out)?;
@@ -122,7 +122,7 @@ fn copy<W: Write>(
     let config = Config::load(options.config.as_deref(), Role::Everything)?;
     let directory = options.data_dir.join("store");
     if !directory.is_dir() {
-        return Err(Failure::Usage(format!("{}: there is no embedded store", options.data_dir.display())).into());
+        return Err(CommandError::Usage(format!("{}: there is no embedded store", options.data_dir.display())).into());
     }
     as_owner(&options.data_dir)?;
     let settings = config.embedded(&KeyDir::of(&options.data_dir).pseudonyms()?);
@@ -140,27 +140,27 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// Reads a backup to its end.
-fn check(input: &mut impl Read) -> Result<(Head, Counts), Fault> {
+fn check(input: &mut impl Read) -> Result<(Head, Counts), BackupError> {
     let mut reader = Reader::new(input)?;
     let mut head = None;
     loop {
         match reader.next_block()? {
             Block::Head(found) => head = Some(found),
-            Block::File(name, _) if !is_ours(&name) => return Err(Fault::NotABackup),
+            Block::File(name, _) if !is_ours(&name) => return Err(BackupError::NotABackup),
             Block::File(..) | Block::Rows(_) => {}
-            Block::End(counts) => return Ok((head.ok_or(Fault::NotABackup)?, counts)),
+            Block::End(counts) => return Ok((head.ok_or(BackupError::NotABackup)?, counts)),
         }
     }
 }
 
 /// Writes a backup of an open store and of what lies beside it.
-fn make(store: &EmbeddedStore, data_dir: &Path, region: &str, out: impl Write) -> Result<(Head, Counts), Fault> {
+fn make(store: &EmbeddedStore, data_dir: &Path, region: &str, out: impl Write) -> Result<(Head, Counts), BackupError> {
     let head = Head { as_of: now(), region: region.to_owned(), program: env!("CARGO_PKG_VERSION").to_owned() };
     let mut writer = Writer::new(out, &head)?;
     let demo = data_dir.join(DEMO);
     let keys = KeyDir::of(data_dir).files()?;
     for path in keys.into_iter().chain(demo.exists().then_some(demo)) {
-        let name = path.strip_prefix(data_dir).ok().and_then(Path::to_str).ok_or(Fault::NotABackup)?;
+        let name = path.strip_prefix(data_dir).ok().and_then(Path::to_str).ok_or(BackupError::NotABackup)?;
         writer.file(name, &fs::read(&path)?)?;
     }
     store.backup(|table, key, value| writer.row(table, key, value))?;

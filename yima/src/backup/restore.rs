@@ -9,12 +9,12 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use yima_store::embedded::{EmbeddedStore, SavedRow};
-use yima_store::fault_point;
+use yima_store::failpoint;
 
-use super::format::{Block, Counts, Fault, Head, Reader};
+use super::format::{BackupError, Block, Counts, Head, Reader};
 use super::{DEMO, STANDARD, as_owner, embedded_only, is_ours, sync_parent, tell};
 use crate::Options;
-use crate::error::Failure;
+use crate::error::CommandError;
 
 const PART: &str = "restore.part";
 const KEYS: &str = "keys";
@@ -29,13 +29,13 @@ pub fn unfinished(data_dir: &Path) -> bool {
 ///
 /// # Errors
 /// Nothing was restored, and the data directory is as it was.
-pub fn restore(options: &Options, path: &Path) -> Result<(), Failure> {
+pub fn restore(options: &Options, path: &Path) -> Result<(), CommandError> {
     embedded_only(options)?;
     as_owner(&options.data_dir)?;
     let restored = if path.as_os_str() == STANDARD {
         into(&options.data_dir, io::stdin().lock())
     } else {
-        let file = File::open(path).map_err(|e| Failure::file(path, &e))?;
+        let file = File::open(path).map_err(|e| CommandError::file(path, &e))?;
         into(&options.data_dir, file)
     };
     let (head, Counts { people, events }, epoch) =
@@ -49,7 +49,7 @@ pub fn restore(options: &Options, path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn into(data_dir: &Path, input: impl Read) -> Result<(Head, Counts, u16), Fault> {
+fn into(data_dir: &Path, input: impl Read) -> Result<(Head, Counts, u16), BackupError> {
     let is_new = !data_dir.exists();
     DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
     let done = fill(data_dir, input);
@@ -60,17 +60,17 @@ fn into(data_dir: &Path, input: impl Read) -> Result<(Head, Counts, u16), Fault>
     done
 }
 
-fn fill(data_dir: &Path, input: impl Read) -> Result<(Head, Counts, u16), Fault> {
+fn fill(data_dir: &Path, input: impl Read) -> Result<(Head, Counts, u16), BackupError> {
     // Two at once would take each other for unfinished.
     let directory = File::open(data_dir)?;
-    directory.try_lock().map_err(|_| Failure::Usage("another restore into this directory is under way".into()))?;
+    directory.try_lock().map_err(|_| CommandError::Usage("another restore into this directory is under way".into()))?;
     if unfinished(data_dir) {
         remove(data_dir)?;
     }
     let names: Vec<_> = fs::read_dir(data_dir)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
     // A file system's own, where the data directory is its root.
     if let Some(found) = names.iter().find(|name| *name != "lost+found") {
-        return Err(Failure::Usage(format!(
+        return Err(CommandError::Usage(format!(
             "the data directory is not empty ({} is there): choose another --data-dir, or move away what is in this one",
             found.display()
         ))
@@ -81,13 +81,13 @@ fn fill(data_dir: &Path, input: impl Read) -> Result<(Head, Counts, u16), Fault>
     directory.sync_all()?;
     let restored = write(&part, input).and_then(|restored| {
         for name in [DEMO, STORE, KEYS] {
-            fault_point::pass("part_restored")?;
+            failpoint::pass("part_restored")?;
             if part.join(name).exists() {
                 fs::rename(part.join(name), data_dir.join(name))?;
             }
         }
         directory.sync_all()?;
-        fault_point::pass("part_restored")?;
+        failpoint::pass("part_restored")?;
         fs::remove_dir(&part)?;
         directory.sync_all()?;
         sync_parent(&data_dir.canonicalize()?)?;
@@ -114,7 +114,7 @@ fn remove(data_dir: &Path) -> io::Result<()> {
 }
 
 /// Writes all that the backup has below `part`, and reads it to its end.
-fn write(part: &Path, input: impl Read) -> Result<(Head, Counts, u16), Fault> {
+fn write(part: &Path, input: impl Read) -> Result<(Head, Counts, u16), BackupError> {
     let keys = part.join(KEYS);
     DirBuilder::new().mode(0o700).create(&keys)?;
     let mut blocks =
@@ -138,7 +138,7 @@ fn write(part: &Path, input: impl Read) -> Result<(Head, Counts, u16), Fault> {
     }
     match (blocks.head, blocks.end) {
         (Some(head), Some(counts)) => Ok((head, counts, epoch)),
-        (None, _) | (_, None) => Err(Fault::NotABackup),
+        (None, _) | (_, None) => Err(BackupError::NotABackup),
     }
 }
 
@@ -151,7 +151,7 @@ struct Blocks<'a, R> {
 
 impl<R: Read> Blocks<'_, R> {
     /// Goes on to the next rows, and writes the files on the way; `None` at the end.
-    fn next_rows(&mut self) -> Result<Option<Vec<SavedRow>>, Fault> {
+    fn next_rows(&mut self) -> Result<Option<Vec<SavedRow>>, BackupError> {
         while self.end.is_none() {
             match self.reader.next_block()? {
                 Block::Head(head) => self.head = Some(head),
@@ -163,9 +163,9 @@ impl<R: Read> Blocks<'_, R> {
         Ok(None)
     }
 
-    fn write_file(&self, name: &str, content: &[u8]) -> Result<(), Fault> {
+    fn write_file(&self, name: &str, content: &[u8]) -> Result<(), BackupError> {
         if !is_ours(name) {
-            return Err(Fault::NotABackup);
+            return Err(BackupError::NotABackup);
         }
         let path: PathBuf = self.part.join(name);
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;

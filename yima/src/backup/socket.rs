@@ -16,7 +16,7 @@ use tokio::net::UnixListener;
 use yima_service::lifecycle::Lifecycle;
 use yima_store::embedded::EmbeddedStore;
 
-use super::format::{Counts, Fault};
+use super::format::{BackupError, Counts};
 use super::make;
 
 const SOCKET: &str = "backup.sock";
@@ -26,7 +26,7 @@ const STALLED: Duration = Duration::from_secs(60);
 const KEEPING: Duration = Duration::from_secs(600);
 
 /// The beginning of a backup, if a process has the store of that data directory open.
-pub(super) fn ask(data_dir: &Path) -> Result<Option<UnixStream>, Fault> {
+pub(super) fn ask(data_dir: &Path) -> Result<Option<UnixStream>, BackupError> {
     match UnixStream::connect(data_dir.join(SOCKET)) {
         Ok(stream) => Ok(Some(stream)),
         // What a process that was killed leaves behind refuses. On a path that is too long for a socket none listens; if one runs all the
@@ -106,7 +106,7 @@ impl Backups {
             (&stream).read_exact(&mut [0])?;
             Ok(made)
         };
-        let sent: Result<_, Fault> = send();
+        let sent: Result<_, BackupError> = send();
         match sent {
             Ok((head, Counts { people, events })) => {
                 metrics::gauge!("backup_as_of_seconds").set(head.as_of.as_millis() as f64 / 1000.0);

@@ -8,7 +8,7 @@ use yima_service::config::{self, Secret};
 use yima_store::cql::CqlOptions;
 
 use super::tls::TlsConfig;
-use crate::error::Failure;
+use crate::error::CommandError;
 
 /// See [`CqlOptions`], whose defaults these are.
 #[derive(Clone, Debug, Deserialize)]
@@ -71,7 +71,7 @@ impl Default for CqlConfig {
 
 impl CqlConfig {
     /// See [`super::Config::cql`].
-    pub(super) fn options(&self, region: &str, min_replicas: u32) -> Result<CqlOptions, Failure> {
+    pub(super) fn options(&self, region: &str, min_replicas: u32) -> Result<CqlOptions, CommandError> {
         self.check()?;
         Ok(CqlOptions {
             contact_points: self.contact_points.clone(),
@@ -91,26 +91,26 @@ impl CqlConfig {
         })
     }
 
-    fn check(&self) -> Result<(), Failure> {
+    fn check(&self) -> Result<(), CommandError> {
         for (key, given, least) in [
             ("store.cql.request_timeout_ms", self.request_timeout, Duration::from_millis(1)),
             ("store.cql.beat_every_ms", self.beat_every, Duration::from_millis(10)),
             ("store.cql.lease_ms", self.lease, Duration::from_secs(1)),
         ] {
             if given < least {
-                return Err(Failure::setting(key, format!("expected at least {}", least.as_millis())));
+                return Err(CommandError::setting(key, format!("expected at least {}", least.as_millis())));
             }
         }
         // Fewer beats than that, and a slow write would be taken for a death.
         if self.dead_after < self.beat_every * 3 {
-            return Err(Failure::setting(
+            return Err(CommandError::setting(
                 "store.cql.dead_after_ms",
                 "expected at least three times store.cql.beat_every_ms",
             ));
         }
         // A dead writer's marks are followed when it is taken for dead and whoever held the lease has lost it.
         if self.retention < (self.dead_after + self.lease) * 2 {
-            return Err(Failure::setting(
+            return Err(CommandError::setting(
                 "store.cql.retention_s",
                 "expected at least twice store.cql.dead_after_ms and lease_ms together",
             ));
@@ -118,12 +118,12 @@ impl CqlConfig {
         Ok(())
     }
 
-    fn credentials(&self) -> Result<Option<(String, String)>, Failure> {
+    fn credentials(&self) -> Result<Option<(String, String)>, CommandError> {
         match (&self.user, &self.password) {
             (None, None) => Ok(None),
             (Some(user), Some(password)) => Ok(Some((user.clone(), password.expose().to_owned()))),
-            (Some(_), None) => Err(Failure::setting("store.cql.password", "expected with store.cql.user")),
-            (None, Some(_)) => Err(Failure::setting("store.cql.user", "expected with store.cql.password")),
+            (Some(_), None) => Err(CommandError::setting("store.cql.password", "expected with store.cql.user")),
+            (None, Some(_)) => Err(CommandError::setting("store.cql.user", "expected with store.cql.password")),
         }
     }
 }

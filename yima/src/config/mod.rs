@@ -19,7 +19,7 @@ use yima_store::cql::CqlOptions;
 use yima_store::embedded::EmbeddedOptions;
 use yima_writer::config::WriterConfig;
 
-use crate::error::Failure;
+use crate::error::CommandError;
 use cql::CqlConfig;
 
 /// The layer under the file: see there.
@@ -133,7 +133,7 @@ impl Config {
     ///
     /// # Errors
     /// All faults together.
-    pub fn load(file: Option<&Path>, role: Role) -> Result<Self, Failure> {
+    pub fn load(file: Option<&Path>, role: Role) -> Result<Self, CommandError> {
         Ok(config::load(&role.defaults(), file, std::env::vars())?)
     }
 
@@ -152,7 +152,7 @@ impl Config {
     ///
     /// # Errors
     /// Settings that do not fit each other, or the files of `store.cql.tls`.
-    pub fn cql(&self) -> Result<CqlOptions, Failure> {
+    pub fn cql(&self) -> Result<CqlOptions, CommandError> {
         self.store.cql.options(&self.region.name, if self.is_real() { 3 } else { 1 })
     }
 
@@ -169,9 +169,9 @@ impl Config {
     ///
     /// # Errors
     /// The file cannot be read, or see [`Rules::parse`].
-    pub fn rules(&self) -> Result<Rules, Failure> {
+    pub fn rules(&self) -> Result<Rules, CommandError> {
         match &self.rules.file {
-            Some(path) => Ok(Rules::parse(&std::fs::read_to_string(path).map_err(|e| Failure::file(path, &e))?)?),
+            Some(path) => Ok(Rules::parse(&std::fs::read_to_string(path).map_err(|e| CommandError::file(path, &e))?)?),
             None => Ok(Rules::built_in()),
         }
     }

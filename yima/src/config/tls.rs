@@ -8,7 +8,7 @@ use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use yima_service::pem::PemFile;
 
-use crate::error::Failure;
+use crate::error::CommandError;
 
 const CA_FILE: &str = "store.cql.tls.ca_file";
 const CERT_FILE: &str = "store.cql.tls.cert_file";
@@ -31,7 +31,7 @@ impl TlsConfig {
     ///
     /// # Errors
     /// One cannot be read or is not what it should be; names the setting and the file.
-    pub fn client(&self) -> Result<Arc<ClientConfig>, Failure> {
+    pub fn client(&self) -> Result<Arc<ClientConfig>, CommandError> {
         let mut roots = RootCertStore::empty();
         let ca = PemFile::read(&self.ca_file);
         for certificate in ca.certificates().map_err(|e| unusable(CA_FILE, &e))? {
@@ -50,13 +50,13 @@ impl TlsConfig {
                 let key = key_file.private_key().map_err(|e| unusable(KEY_FILE, &e))?;
                 builder.with_client_auth_cert(chain, key).map_err(|e| unusable(KEY_FILE, &key_file.fault(e)))?
             }
-            (Some(_), None) => return Err(Failure::setting(KEY_FILE, format!("expected with {CERT_FILE}"))),
-            (None, Some(_)) => return Err(Failure::setting(CERT_FILE, format!("expected with {KEY_FILE}"))),
+            (Some(_), None) => return Err(CommandError::setting(KEY_FILE, format!("expected with {CERT_FILE}"))),
+            (None, Some(_)) => return Err(CommandError::setting(CERT_FILE, format!("expected with {KEY_FILE}"))),
         };
         Ok(Arc::new(client))
     }
 }
 
-fn unusable(setting: &'static str, fault: &dyn Display) -> Failure {
-    Failure::setting(setting, fault.to_string())
+fn unusable(setting: &'static str, fault: &dyn Display) -> CommandError {
+    CommandError::setting(setting, fault.to_string())
 }

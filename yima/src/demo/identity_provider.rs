@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use yima_schema::problem::{FieldError, Problem};
 use yima_schema::subject::{DocumentType, PseudonymKey};
 use yima_schema::time::{DAY, Time};
-use yima_service::http::{Failure, body};
+use yima_service::http::{ProblemResponse, body};
 use yima_service::jwt::{Claims, Issuer, Scope};
-use yima_service::rate::{RateConfig, RateLimiter};
+use yima_service::rate_limit::{RateConfig, RateLimiter};
 
 use super::people::People;
 use super::population::{About, document_number, person};
@@ -118,7 +118,7 @@ fn limit() -> RateLimiter {
     RateLimiter::new("demo-token", &RateConfig::new(TOKENS_PER_SECOND, Duration::from_secs(1)))
 }
 
-async fn give_to_agency(State(demo): State<Arc<Agencies>>, request: Request) -> Result<Response, Failure> {
+async fn give_to_agency(State(demo): State<Arc<Agencies>>, request: Request) -> Result<Response, ProblemResponse> {
     demo.limit.take(0, 1)?;
     let AgencyTokenRequest::Agency {} = asked(request).await?;
     Ok(uncached(Json(serde_json::json!({ "token": token(&demo.issuer, &agency(DEMO_AGENCY)) }))))
@@ -133,7 +133,7 @@ async fn list(State(demo): State<Arc<Demo>>) -> Response {
     uncached(Json(serde_json::json!({ "people": demo.shown })))
 }
 
-async fn give(State(demo): State<Arc<Demo>>, request: Request) -> Result<Response, Failure> {
+async fn give(State(demo): State<Arc<Demo>>, request: Request) -> Result<Response, ProblemResponse> {
     demo.limit.take(0, 1)?;
     let claims = match asked(request).await? {
         TokenRequest::Citizen { person } if person < demo.people.population => {

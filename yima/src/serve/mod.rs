@@ -1,7 +1,7 @@
 //! Everything in one process, or one service apart: the order of starting and of stopping.
 
+mod host_monitor;
 mod reading;
-mod watch;
 mod writing;
 
 use std::io::Write;
@@ -12,24 +12,24 @@ use std::time::Duration;
 use axum::Json;
 use axum::routing::get;
 use tokio::net::TcpListener;
-use yima_read_api::cache::modules::Modules;
+use yima_read_api::cache::tuning::Modules;
 use yima_schema::rules::Rules;
 use yima_schema::subject::PseudonymKey;
 use yima_service::admin;
 use yima_service::clock::now;
+use yima_service::disk_space::DiskSpace;
 use yima_service::http::{HttpLimits, Tls, TlsConfig, serve};
 use yima_service::jwt::Verifier;
 use yima_service::lifecycle::Lifecycle;
-use yima_service::load::Load;
 use yima_service::open_files;
-use yima_service::room::Room;
 use yima_service::telemetry::{self, Telemetry};
+use yima_service::utilization::Utilization;
 
 use crate::Options;
 use crate::backup;
 use crate::config::{Config, Role};
 use crate::demo::{identity_provider, people::People};
-use crate::error::Failure;
+use crate::error::CommandError;
 use crate::keys::{DEMO_ISSUER, KeyDir};
 use crate::store::{Opening, Plan, Store};
 use reading::Reading;
@@ -47,23 +47,23 @@ struct Process<'a> {
     rules: Arc<Rules>,
     telemetry: &'a Telemetry,
     lifecycle: Lifecycle,
-    load: Arc<Load>,
+    load: Arc<Utilization>,
     keys: KeyDir,
     pseudonyms: PseudonymKey,
     store: Store,
-    room: Arc<Room>,
+    room: Arc<DiskSpace>,
 }
 
 /// Runs until asked to stop; returns the exit code.
 ///
 /// # Errors
 /// What keeps it from starting.
-pub fn run(options: &Options, role: Role) -> Result<u8, Failure> {
+pub fn run(options: &Options, role: Role) -> Result<u8, CommandError> {
     let config = Config::load(options.config.as_deref(), role)?;
     let rules = Arc::new(config.rules()?);
     let plan = Plan::new(role, options, &config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Failure::Usage(format!("the runtime cannot start: {e}")))?;
+    let runtime = runtime.map_err(|e| CommandError::Usage(format!("the runtime cannot start: {e}")))?;
     runtime.block_on(async {
         let telemetry = telemetry::init(&config.telemetry)?;
         let served = start(role, plan, options, &config, rules, &telemetry).await;
@@ -80,12 +80,12 @@ async fn start(
     config: &Config,
     rules: Arc<Rules>,
     telemetry: &Telemetry,
-) -> Result<u8, Failure> {
+) -> Result<u8, CommandError> {
     let lifecycle = Lifecycle::new(config.lifecycle.clone());
     let starting = lifecycle.readiness().hold("start");
     telemetry.upkeep(&lifecycle);
     open_files::raise(config.connections(role));
-    let load = Load::watch(&lifecycle, telemetry.metrics());
+    let load = Utilization::watch(&lifecycle, telemetry.metrics());
     let admin = listen("admin.listen", config.admin.listen).await?;
     let read_port = if role.reads() {
         let tls = tls("read-api", "read_api.tls", config.read_api.tls.as_ref())?;
@@ -107,7 +107,7 @@ async fn start(
     lifecycle.spawn_critical("admin", serve(admin, None, router, &HttpLimits::default(), &lifecycle));
 
     if backup::unfinished(&options.data_dir) {
-        return Err(Failure::RestoreUnfinished(options.data_dir.clone()));
+        return Err(CommandError::RestoreUnfinished(options.data_dir.clone()));
     }
     let keys = KeyDir::of(&options.data_dir);
     if role == Role::Everything {
@@ -135,14 +135,14 @@ async fn start(
     let min_free = match &store {
         Store::Embedded(_) => config.store.min_free_bytes,
         // The database has its own disks.
-        Store::Cql(_) | Store::Later(_) => 0,
+        Store::Cql(_) | Store::Deferred(_) => 0,
     };
-    let room = Arc::new(Room::new(options.data_dir.clone(), min_free));
+    let room = Arc::new(DiskSpace::new(options.data_dir.clone(), min_free));
     let process =
         Process { role, population, options, config, rules, telemetry, lifecycle, load, keys, pseudonyms, store, room };
 
     process.serve_backups();
-    watch::watch(&process.room, &process.store, &process.lifecycle);
+    host_monitor::watch(&process.room, &process.store, &process.lifecycle);
     let writing = match write_port {
         Some(port) => Some(Writing::start(&process, port).await?),
         None => None,
@@ -170,7 +170,7 @@ async fn start(
 
 impl Process<'_> {
     /// Until the end: gives back memory, then closes what has to be closed in an order.
-    async fn run(self, writing: Option<Writing>, reading: Option<Reading>) -> Result<u8, Failure> {
+    async fn run(self, writing: Option<Writing>, reading: Option<Reading>) -> Result<u8, CommandError> {
         let sweep = async {
             let mut ticks = tokio::time::interval(SWEEP_EVERY);
             loop {
@@ -184,7 +184,7 @@ impl Process<'_> {
             ended = self.lifecycle.run_until_stopped() => ended,
             () = sweep => unreachable!("it has no end"),
         };
-        let ended = ended.map_err(|e| Failure::Usage(format!("signals cannot be received: {e}")))?;
+        let ended = ended.map_err(|e| CommandError::Usage(format!("signals cannot be received: {e}")))?;
         // Nothing is accepted or under way any more.
         if let Some(writing) = writing {
             writing.close().await;
@@ -199,19 +199,19 @@ impl Process<'_> {
             Store::Embedded(store) => {
                 backup::serve(store, &self.options.data_dir, &self.config.region.name, &self.lifecycle);
             }
-            Store::Cql(_) | Store::Later(_) => {}
+            Store::Cql(_) | Store::Deferred(_) => {}
         }
     }
 
     /// Whoever's identity tokens are taken.
-    fn verifier(&self) -> Result<Verifier, Failure> {
+    fn verifier(&self) -> Result<Verifier, CommandError> {
         let config = &self.config.identity_provider;
         let Some(path) = &config.keys_file else {
             let jwks = self.keys.identity_provider()?.jwks();
             let jwks = serde_json::to_string(&jwks).expect("public keys always encode");
-            return Verifier::from_jwks(&jwks, DEMO_ISSUER).map_err(|e| Failure::Usage(e.to_string()));
+            return Verifier::from_jwks(&jwks, DEMO_ISSUER).map_err(|e| CommandError::Usage(e.to_string()));
         };
-        Verifier::from_file(path, &config.issuer).map_err(|e| Failure::file(path, &e))
+        Verifier::from_file(path, &config.issuer).map_err(|e| CommandError::file(path, &e))
     }
 
     /// Says so when the demo's tokens can be had from elsewhere.
@@ -229,10 +229,10 @@ impl Process<'_> {
 /// A public port, and how it is spoken to.
 type Port = (TcpListener, Option<Tls>);
 
-fn tls(service: &'static str, section: &'static str, config: Option<&TlsConfig>) -> Result<Option<Tls>, Failure> {
-    config.map(|config| Tls::load(service, config)).transpose().map_err(|fault| Failure::Tls { section, fault })
+fn tls(service: &'static str, section: &'static str, config: Option<&TlsConfig>) -> Result<Option<Tls>, CommandError> {
+    config.map(|config| Tls::load(service, config)).transpose().map_err(|fault| CommandError::Tls { section, fault })
 }
 
-async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|e| Failure::Bind { setting, address, why: e.to_string() })
+async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, CommandError> {
+    TcpListener::bind(address).await.map_err(|e| CommandError::Bind { setting, address, why: e.to_string() })
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use yima_read_api::app::{App, Keys};
-use yima_read_api::cache::Views;
+use yima_read_api::cache::ViewCache;
 use yima_read_api::cache::audit::Audit;
 use yima_read_api::cache::disk::{Disk, DiskError, DiskOptions, Identity, State};
 use yima_read_api::cache::follower::Follower;
-use yima_read_api::cache::modules::Modules;
+use yima_read_api::cache::tuning::Modules;
 use yima_read_api::config::CacheConfig;
 use yima_schema::subject::PseudonymKey;
 use yima_service::clock::now;
@@ -19,7 +19,7 @@ use crate::Options;
 use crate::config::Config;
 use crate::demo::identity_provider;
 use crate::demo::people::People;
-use crate::error::Failure;
+use crate::error::CommandError;
 
 /// The disk tier, with how far it had followed.
 pub(super) type DiskTier = (Disk, Option<State>);
@@ -33,7 +33,7 @@ pub(super) async fn open_disk(
     config: &Config,
     cache: &CacheConfig,
     pseudonyms: &PseudonymKey,
-) -> Result<Option<DiskTier>, Failure> {
+) -> Result<Option<DiskTier>, CommandError> {
     if cache.disk_bytes == 0 {
         return Ok(None);
     }
@@ -41,11 +41,11 @@ pub(super) async fn open_disk(
     let identity = Identity { region: config.region.name.clone(), pseudonyms: pseudonyms.fingerprint() };
     let disk = DiskOptions { path: path.clone(), max_bytes: cache.disk_bytes, identity };
     let opened = tokio::task::spawn_blocking(move || Disk::open(disk)).await;
-    match opened.map_err(|_| Failure::Usage("opening the cache was interrupted".into()))? {
+    match opened.map_err(|_| CommandError::Usage("opening the cache was interrupted".into()))? {
         Ok(tier) => Ok(Some(tier)),
         Err(DiskError::InUse) => {
             let expected = format!("a directory of this process alone; another process uses {}", path.display());
-            Err(Failure::setting("read_api.cache.disk_path", expected))
+            Err(CommandError::setting("read_api.cache.disk_path", expected))
         }
         Err(fault @ DiskError::Broken(_)) => {
             tracing::error!(%fault, path = %path.display(), "there is no cache on disk");
@@ -70,7 +70,7 @@ impl Reading {
         modules: Arc<Modules>,
         disk: Option<DiskTier>,
         (port, tls): Port,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CommandError> {
         let Process { config, telemetry, lifecycle, keys, pseudonyms, rules, store, .. } = process;
         let read_keys = Keys {
             pseudonyms: pseudonyms.clone(),
@@ -88,7 +88,7 @@ impl Reading {
         let cache = &modules.config();
         let (disk, state) = disk.map_or((None, None), |(disk, state)| (Some(disk), state));
         let has_disk = disk.is_some();
-        let views = Views::new(store.views(), cache, disk.map(|disk| (disk, state.as_ref())), now);
+        let views = ViewCache::new(store.views(), cache, disk.map(|disk| (disk, state.as_ref())), now);
         let followed = views.clone();
         telemetry.metrics().before_scrape(move || followed.report());
         let is_new = state.is_none();

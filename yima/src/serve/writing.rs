@@ -13,8 +13,8 @@ use yima_writer::refold::Refold;
 
 use super::{Port, Process};
 use crate::config::Role;
-use crate::demo::{identity_provider, load};
-use crate::error::Failure;
+use crate::demo::{identity_provider, seed};
+use crate::error::CommandError;
 use crate::store::Store;
 
 /// For closing the stream at the end. Without the store it would be waited for as long as that is gone; others close it then.
@@ -31,7 +31,7 @@ impl Writing {
     ///
     /// # Errors
     /// The store's, or a key that cannot be used.
-    pub(super) async fn start(process: &Process<'_>, (port, tls): Port) -> Result<Self, Failure> {
+    pub(super) async fn start(process: &Process<'_>, (port, tls): Port) -> Result<Self, CommandError> {
         let Process { role, population, options, config, telemetry, lifecycle, keys, pseudonyms, rules, store, .. } =
             process;
         let verifier = process.verifier()?;
@@ -39,11 +39,13 @@ impl Writing {
         let folder = Arc::new(Folder::start(store.writer(), rules.clone()).await?);
         match (role, store) {
             (Role::Everything, Store::Cql(_)) => {
-                load::commit(&folder, &*store.writer(), &options.data_dir, *population, pseudonyms, now()).await?;
+                seed::commit(&folder, &*store.writer(), &options.data_dir, *population, pseudonyms, now()).await?;
             }
             // The embedded store was opened with its people; an apart writer leaves them to others.
-            (Role::Everything | Role::ReadApi | Role::Writer, Store::Embedded(_) | Store::Cql(_) | Store::Later(_)) => {
-            }
+            (
+                Role::Everything | Role::ReadApi | Role::Writer,
+                Store::Embedded(_) | Store::Cql(_) | Store::Deferred(_),
+            ) => {}
         }
         writer_tasks(process, &folder);
         let app = App::new(

@@ -21,7 +21,7 @@ use yima_schema::subject::SubjectId;
 use yima_schema::view::Version;
 use yima_store::VersionedView;
 
-use super::freshness::Held;
+use super::freshness::Provenance;
 
 pub use state::{Identity, Position, State};
 
@@ -58,7 +58,7 @@ pub enum DiskError {
 /// What was found about a subject.
 pub struct Found {
     /// What proves it.
-    pub held: Held,
+    pub held: Provenance,
     /// The view; its bytes are those that were stored.
     pub view: VersionedView,
 }
@@ -170,7 +170,7 @@ impl Disk {
     ///
     /// # Errors
     /// The disk. Nothing here may be believed any more then.
-    pub fn raise(&self, subject: SubjectId, held: Held, view: Option<&[u8]>) -> Result<Version, DiskError> {
+    pub fn raise(&self, subject: SubjectId, held: Provenance, view: Option<&[u8]>) -> Result<Version, DiskError> {
         let there = self.rows.get(subject.as_bytes()).map_err(|fault| broken(&fault))?;
         // A damaged row is overwritten.
         let known = there.as_ref().and_then(|row| row::split(subject, row));

@@ -9,13 +9,13 @@ use yima_schema::view::Version;
 use yima_store::VersionedView;
 
 use super::Found;
-use crate::cache::freshness::Held;
+use crate::cache::freshness::Provenance;
 use crate::cache::generations::Generation;
 
 const NUMBERS: usize = 24;
 const CHECKSUM: usize = 8;
 
-pub(super) fn encode(subject: SubjectId, held: Held, view: Option<&[u8]>) -> Vec<u8> {
+pub(super) fn encode(subject: SubjectId, held: Provenance, view: Option<&[u8]>) -> Vec<u8> {
     let view = view.unwrap_or_default();
     let mut row = Vec::with_capacity(NUMBERS + CHECKSUM + view.len());
     row.extend_from_slice(&held.version.0.to_be_bytes());
@@ -35,14 +35,14 @@ pub(super) fn decode(subject: SubjectId, row: &[u8]) -> Option<Option<Found>> {
 }
 
 /// What proves a row, and its view, which may be empty; `None` if it is damaged or somebody else's.
-pub(super) fn split(subject: SubjectId, row: &[u8]) -> Option<(Held, &[u8])> {
+pub(super) fn split(subject: SubjectId, row: &[u8]) -> Option<(Provenance, &[u8])> {
     let (numbers, rest) = row.split_first_chunk::<NUMBERS>()?;
     let (found, view) = rest.split_first_chunk::<CHECKSUM>()?;
     if *found != checksum(subject, numbers, view) {
         return None;
     }
     let number = |n: usize| numbers[n * 8..].first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
-    let held = Held {
+    let held = Provenance {
         version: Version(number(0)?),
         generation: Generation(number(1)?),
         loaded_at: Time::from_millis(number(2)?.cast_signed()),

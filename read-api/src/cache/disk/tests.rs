@@ -18,8 +18,8 @@ fn subject(n: u8) -> SubjectId {
     SubjectId::from_bytes([n; 16])
 }
 
-fn held(version: u64) -> Held {
-    Held { version: Version(version), generation: Generation(3), loaded_at: Time::from_secs(5) }
+fn held(version: u64) -> Provenance {
+    Provenance { version: Version(version), generation: Generation(3), loaded_at: Time::from_secs(5) }
 }
 
 fn state() -> State {

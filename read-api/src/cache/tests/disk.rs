@@ -12,16 +12,16 @@ pub fn options(directory: &TempDir) -> DiskOptions {
 }
 
 /// A node as it starts: nothing is asked of the store before its follower polls.
-pub fn start(store: &Arc<TestStore>, options: DiskOptions) -> (Arc<Views>, Follower) {
+pub fn start(store: &Arc<TestStore>, options: DiskOptions) -> (Arc<ViewCache>, Follower) {
     let config =
         CacheConfig { memory_bytes: 1 << 20, absent_bytes: 1 << 20, ledger_entries: 512, ..CacheConfig::default() };
     let (disk, state) = Disk::open(options).expect("nobody else has it");
-    let views = Views::new(store.clone(), &config, Some((disk, state.as_ref())), now);
+    let views = ViewCache::new(store.clone(), &config, Some((disk, state.as_ref())), now);
     let follower = Follower::new(store.clone(), views.clone(), state, Duration::from_millis(1), now);
     (views, follower)
 }
 
-async fn ask(views: &Arc<Views>, n: u8) -> Result<Answer, NoAnswer> {
+async fn ask(views: &Arc<ViewCache>, n: u8) -> Result<Answer, LookupError> {
     views.get(subject(n), Version::ABSENT).await
 }
 
@@ -49,7 +49,7 @@ async fn a_restart_with_the_store_dead_shows_what_was_true_and_says_when() {
     // The state is saved once a second: it may lag by that.
     assert!(answer.as_of <= begun && begun.since(answer.as_of) <= Duration::from_secs(1));
     assert!(!answer.fresh && answer.outcome == Outcome::Stale && answer.entry.held.version == Version(1));
-    assert_eq!(ask(&views, 3).await.err(), Some(NoAnswer::Unavailable));
+    assert_eq!(ask(&views, 3).await.err(), Some(LookupError::Unavailable));
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn whom_the_disk_knows_is_not_absent_because_the_store_says_so() {
     store.lose(subject(1));
     let (views, mut follower) = start(&store, options(&directory));
     follower.poll().await.unwrap();
-    let answer = views.reload(subject(1), Version::ABSENT).await.unwrap();
+    let answer = views.bypass(subject(1), Version::ABSENT).await.unwrap();
     assert!(answer.entry.held.version == Version(1) && answer.outcome == Outcome::HitDisk);
 }
 
@@ -119,7 +119,7 @@ async fn a_directory_of_another_region_is_emptied() {
     let other = Identity { region: "chengdu".into(), pseudonyms: [7; 16] };
     store.failing.store(true, Ordering::Relaxed);
     let (views, _follower) = start(&store, DiskOptions { identity: other, ..options(&directory) });
-    assert_eq!(ask(&views, 1).await.err(), Some(NoAnswer::Unavailable));
+    assert_eq!(ask(&views, 1).await.err(), Some(LookupError::Unavailable));
 }
 
 #[tokio::test]

@@ -15,24 +15,24 @@ use yima_store::{StoreError, VersionedView};
 
 use super::entry::Entry;
 use super::follower::Follower;
-use super::freshness::Held;
-use super::loads::Origin;
+use super::freshness::Provenance;
+use super::single_flight::Origin;
 use super::*;
 use store::{TestStore, advance, now, subject, view};
 
-async fn cache(store: &Arc<TestStore>) -> (Arc<Views>, Follower) {
+async fn cache(store: &Arc<TestStore>) -> (Arc<ViewCache>, Follower) {
     let config = CacheConfig { memory_bytes: 1 << 20, absent_bytes: 1 << 20, ..CacheConfig::default() };
-    let views = Views::new(store.clone(), &config, None, now);
+    let views = ViewCache::new(store.clone(), &config, None, now);
     let follower = Follower::start(store.clone(), views.clone(), Duration::from_millis(1), now).await.unwrap();
     (views, follower)
 }
 
-async fn version(views: &Arc<Views>, n: u8) -> Version {
+async fn version(views: &Arc<ViewCache>, n: u8) -> Version {
     views.get(subject(n), Version::ABSENT).await.map(|a| a.entry.held.version).unwrap()
 }
 
 /// Asks for a subject, whose load has read the store and waits at the gate.
-async fn ask_and_hold_up(store: &TestStore, views: &Arc<Views>, n: u8) -> JoinHandle<Result<Answer, NoAnswer>> {
+async fn ask_and_hold_up(store: &TestStore, views: &Arc<ViewCache>, n: u8) -> JoinHandle<Result<Answer, LookupError>> {
     store.gate.forget_permits(Semaphore::MAX_PERMITS);
     let (views, lookups) = (views.clone(), store.lookups.load(Ordering::Relaxed));
     let asked = tokio::spawn(async move { views.get(subject(n), Version::ABSENT).await });
@@ -141,9 +141,9 @@ async fn with_the_store_dead_answers_grow_stale_and_then_end() {
     assert!(follower.poll().await.is_err());
     let answer = views.get(subject(1), Version::ABSENT).await.unwrap();
     assert!(!answer.fresh && answer.as_of == loaded_at && answer.outcome == Outcome::Stale);
-    assert_eq!(views.get(subject(2), Version::ABSENT).await.err(), Some(NoAnswer::Unavailable));
+    assert_eq!(views.get(subject(2), Version::ABSENT).await.err(), Some(LookupError::Unavailable));
     advance(86_400_000);
-    assert_eq!(views.get(subject(1), Version::ABSENT).await.err(), Some(NoAnswer::Unavailable));
+    assert_eq!(views.get(subject(1), Version::ABSENT).await.err(), Some(LookupError::Unavailable));
     store.failing.store(false, Ordering::Relaxed);
     follower.poll().await.unwrap();
     assert!(views.get(subject(1), Version::ABSENT).await.unwrap().fresh);
@@ -159,10 +159,10 @@ async fn superseded_is_never_served_even_with_the_store_dead() {
     follower.poll().await.unwrap();
     views.memory.remove(subject(1)); // evicted; the ledger remembers version 2
     store.failing.store(true, Ordering::Relaxed);
-    assert_eq!(views.get(subject(1), Version::ABSENT).await.err(), Some(NoAnswer::Unavailable));
+    assert_eq!(views.get(subject(1), Version::ABSENT).await.err(), Some(LookupError::Unavailable));
     // What the client has seen binds too.
     store.failing.store(false, Ordering::Relaxed);
-    assert_eq!(views.get(subject(1), Version(3)).await.err(), Some(NoAnswer::BeingUpdated));
+    assert_eq!(views.get(subject(1), Version(3)).await.err(), Some(LookupError::BeingUpdated));
 }
 
 #[tokio::test]
@@ -321,7 +321,7 @@ async fn many_are_what_memory_has_and_one_call_for_all_others() {
         Ok((2, Miss)),
         Ok((0, Miss)),
         Ok((2, Coalesced)),
-        Err(NoAnswer::BeingUpdated),
+        Err(LookupError::BeingUpdated),
     ];
     assert_eq!(told.collect::<Vec<_>>(), expected);
     assert!(under_way.await.unwrap().is_ok());
@@ -330,13 +330,13 @@ async fn many_are_what_memory_has_and_one_call_for_all_others() {
     store.failing.store(true, Ordering::Relaxed);
     let asked = [1, 5, 6].map(|n| (subject(n), Version::ABSENT));
     let answers = views.get_many(&asked).await;
-    assert!(answers[0].is_ok() && answers[1..].iter().all(|a| matches!(a, Err(NoAnswer::Unavailable))));
+    assert!(answers[0].is_ok() && answers[1..].iter().all(|a| matches!(a, Err(LookupError::Unavailable))));
 }
 
 #[tokio::test]
 async fn somebody_elses_view_is_not_taken() {
     let (me, other) = (subject(1), subject(2));
-    let held = Held { version: Version(1), generation: Generation(0), loaded_at: now() };
+    let held = Provenance { version: Version(1), generation: Generation(0), loaded_at: now() };
     let found = VersionedView { version: Version(1), view: view(other) };
     assert!(matches!(Entry::new(me, Some(found), held), Err(StoreError::Corrupt { .. })));
 }

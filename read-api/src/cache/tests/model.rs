@@ -80,7 +80,7 @@ struct Node {
     directory: TempDir,
     remembered: Option<TempDir>,
     /// `None` for a moment, while it is down.
-    up: Option<(Arc<Views>, Follower)>,
+    up: Option<(Arc<ViewCache>, Follower)>,
     /// What it has shown and has to remember.
     shown: HashMap<u8, Version>,
 }
@@ -92,7 +92,7 @@ impl Node {
         Self { directory, remembered: None, up, shown: HashMap::new() }
     }
 
-    fn up(&mut self) -> &mut (Arc<Views>, Follower) {
+    fn up(&mut self) -> &mut (Arc<ViewCache>, Follower) {
         self.up.as_mut().expect("started")
     }
 

@@ -1,10 +1,10 @@
 //! Routes over a store in memory: what is counted and what is asked of the store.
 
+mod bypass;
 mod document;
+mod live_display;
 mod outcomes;
-mod reload;
 mod scans;
-mod stream;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,11 +24,11 @@ use yima_schema::subject::PseudonymKey;
 use yima_schema::time::DAY;
 use yima_schema::view::Version;
 use yima_service::jwt::{Issuer, Verifier};
-use yima_service::load::Load;
+use yima_service::utilization::Utilization;
 
 use super::*;
 use crate::app::Keys;
-use crate::cache::Views;
+use crate::cache::ViewCache;
 use crate::cache::follower::Follower;
 use crate::cache::tests::store::{TestStore, now, subject};
 use crate::config::ReadApiConfig;
@@ -37,7 +37,7 @@ struct Node {
     app: Arc<App>,
     store: Arc<TestStore>,
     follower: Follower,
-    load: Arc<Load>,
+    load: Arc<Utilization>,
     metrics: PrometheusHandle,
 }
 
@@ -55,7 +55,7 @@ impl Node {
         let mut config = ReadApiConfig::default();
         (config.cache.memory_bytes, config.cache.absent_bytes) = (1 << 20, 1 << 20);
         change(&mut config);
-        let views = metrics::with_local_recorder(&recorder, || Views::new(store.clone(), &config.cache, None, now));
+        let views = metrics::with_local_recorder(&recorder, || ViewCache::new(store.clone(), &config.cache, None, now));
         let follower = Follower::start(store.clone(), views.clone(), Duration::from_millis(1), now).await.unwrap();
         let issuer = Issuer::from_pkcs8(&Issuer::generate().unwrap().0, "test").unwrap();
         let jwks = serde_json::to_string(&issuer.jwks()).unwrap();
@@ -66,7 +66,7 @@ impl Node {
             identity_provider: Verifier::from_jwks(&jwks, "test").unwrap(),
             store: None,
         };
-        let load = Load::fixed(busy);
+        let load = Utilization::fixed(busy);
         let app = App::new(views, config, "xian", keys, load.clone(), now);
         Self { app, store, follower, load, metrics: recorder.handle() }
     }

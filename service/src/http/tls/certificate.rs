@@ -11,7 +11,7 @@ use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use yima_schema::time::Time;
 
-use super::{TlsConfig, TlsFault};
+use super::{TlsConfig, TlsError};
 use crate::clock::now;
 use crate::pem::PemFile;
 
@@ -54,7 +54,7 @@ struct Files {
 type Seen = [Option<Vec<u8>>; 2];
 
 impl Certificate {
-    pub(super) fn load(service: &'static str, config: &TlsConfig) -> Result<Arc<Self>, TlsFault> {
+    pub(super) fn load(service: &'static str, config: &TlsConfig) -> Result<Arc<Self>, TlsError> {
         let files = Files::read(config);
         let pair = files.pair()?;
         pair.warn(service);
@@ -135,20 +135,20 @@ impl Files {
         [self.cert.digest(), self.key.digest()]
     }
 
-    fn pair(&self) -> Result<Pair, TlsFault> {
-        let chain = self.cert.certificates().map_err(TlsFault::Certificate)?;
+    fn pair(&self) -> Result<Pair, TlsError> {
+        let chain = self.cert.certificates().map_err(TlsError::Certificate)?;
         let mut times = Vec::new();
         for certificate in &chain {
             let (_, parsed) = X509Certificate::from_der(certificate)
-                .map_err(|_| TlsFault::Certificate(self.cert.fault("expected X.509 certificates")))?;
+                .map_err(|_| TlsError::Certificate(self.cert.fault("expected X.509 certificates")))?;
             let valid = parsed.validity();
             times.push((Time::from_secs(valid.not_before.timestamp()), Time::from_secs(valid.not_after.timestamp())));
         }
         let begins = times.iter().map(|(begins, _)| *begins).max().unwrap_or(Time::MIN);
         let ends = times.iter().map(|(_, ends)| *ends).min().unwrap_or(Time::MAX);
-        let key = self.key.private_key().map_err(TlsFault::Key)?;
+        let key = self.key.private_key().map_err(TlsError::Key)?;
         let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|_| {
-            TlsFault::Key(self.key.fault("expected the private key of the first certificate in cert_file"))
+            TlsError::Key(self.key.fault("expected the private key of the first certificate in cert_file"))
         })?;
         Ok(Pair { key: Arc::new(key), begins, ends })
     }

@@ -22,7 +22,7 @@ use tokio_rustls::server::TlsStream;
 use tower::Service;
 
 use crate::config;
-use crate::pem::PemFault;
+use crate::pem::PemError;
 use certificate::Certificate;
 
 /// The first byte of a client that speaks TLS: a record of type handshake (RFC 8446 section 5.1).
@@ -55,13 +55,13 @@ fn handshake_timeout() -> Duration {
 
 /// Files that cannot be used, by the setting that names them.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsFault {
+pub enum TlsError {
     /// The certificates.
     #[error("cert_file: {0}")]
-    Certificate(PemFault),
+    Certificate(PemError),
     /// The key, also when it is another certificate's.
     #[error("key_file: {0}")]
-    Key(PemFault),
+    Key(PemError),
 }
 
 /// See the module.
@@ -82,7 +82,7 @@ impl Tls {
     ///
     /// # Panics
     /// When the system has no randomness.
-    pub fn load(service: &'static str, config: &TlsConfig) -> Result<Self, TlsFault> {
+    pub fn load(service: &'static str, config: &TlsConfig) -> Result<Self, TlsError> {
         let certificate = Certificate::load(service, config)?;
         let mut server = ServerConfig::builder_with_provider(Arc::new(certificate::provider()))
             .with_safe_default_protocol_versions()

@@ -9,8 +9,8 @@
 //! | serial read | LOCAL_SERIAL: finishes a compare-and-set that is under way | yes | once more on another replica |
 
 mod events;
+mod log_segments;
 mod regions;
-mod rows;
 mod streams;
 mod tasks;
 mod views;
@@ -28,15 +28,15 @@ use scylla::statement::{Consistency, SerialConsistency};
 use super::options::CqlOptions;
 use crate::{Result, StoreError};
 use events::Events;
+use log_segments::Rows;
 use regions::Regions;
-use rows::Rows;
 use streams::Streams;
 use tasks::Tasks;
-use views::Views;
+use views::ViewCache;
 
 /// See the module.
 pub(super) struct Statements {
-    pub(super) views: Views,
+    pub(super) views: ViewCache,
     pub(super) events: Events,
     pub(super) rows: Rows,
     pub(super) streams: Streams,
@@ -54,7 +54,7 @@ impl Statements {
         let impatient = patient.speculative_execution_policy(Some(Arc::new(speculation))).build().into_handle();
         let p = Preparing { session, shared: &options.keyspace, region: options.region_keyspace(), impatient };
         Ok(Self {
-            views: Views::prepare(&p).await?,
+            views: ViewCache::prepare(&p).await?,
             events: Events::prepare(&p).await?,
             rows: Rows::prepare(&p).await?,
             streams: Streams::prepare(&p).await?,

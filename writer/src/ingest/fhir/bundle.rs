@@ -13,7 +13,7 @@ use yima_schema::limits::MAX_EVENT_BYTES;
 use yima_schema::problem::{FieldError, Problem, ProblemType};
 use yima_service::http::body;
 
-use super::super::{Input, NotTaken, Row};
+use super::super::{Input, Row, RowError};
 use super::{ID, Person, References, is_id};
 
 /// Entries of one bundle. An entry can be two bytes, and its answer some hundred.
@@ -227,5 +227,5 @@ fn read_entry(entry: &Entry<'_>, text: &Bytes, references: &Arc<References>) -> 
 
 fn refused(pointer: &str, expected: &str) -> Input {
     let problem = Problem::invalid(vec![FieldError::new(pointer, expected)]);
-    Input::Read(Row { id: None, event: Err(NotTaken::Rejected(problem)) })
+    Input::Read(Row { id: None, event: Err(RowError::Rejected(problem)) })
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use yima_schema::event::EventData;
 
 use super::super::json::covid_19_only;
-use super::{Context, DATE_TIME, Fact, NotTaken, Person, References, codes, fault, text, time_at};
+use super::{Context, DATE_TIME, Fact, Person, References, RowError, codes, fault, text, time_at};
 
 const CVX: &str = "http://hl7.org/fhir/sid/cvx";
 const TIME: &str = "/occurrenceDateTime";
@@ -15,7 +15,7 @@ pub(super) fn read(
     resource: &Value,
     references: &References,
     context: Context<'_>,
-) -> Result<Fact, NotTaken> {
+) -> Result<Fact, RowError> {
     let person = Person::referred(resource, "/patient", references)?;
     let taken_back = |why, person| Ok(Fact::taken_back((event_id, why), person, resource, TIME, context));
     let status = text(resource, "/status");

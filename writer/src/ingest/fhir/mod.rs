@@ -18,7 +18,7 @@ use yima_schema::time::Time;
 pub use self::bundle::{Bundle, BundleType};
 pub use self::outcome::{Issue, OperationOutcome, issues};
 pub use self::person::{Person, References};
-use super::{Context, NotTaken, Row};
+use super::{Context, Row, RowError};
 
 const ID: &str = "expected a FHIR id: 1 to 64 letters, digits, dashes and dots";
 const DATE_TIME: &str = "expected a FHIR dateTime, such as 2021, 2021-05, 2021-05-16 or 2021-05-16T05:15:06-04:00";
@@ -110,7 +110,7 @@ fn event_id(kind: Kind, id: &str) -> String {
 }
 
 /// What changes a resource's meaning in ways that we do not know must not be passed over (FHIR R4 section 2.1.0.12).
-fn refuse_modifiers(resource: &Value) -> Result<(), NotTaken> {
+fn refuse_modifiers(resource: &Value) -> Result<(), RowError> {
     let found = ["modifierExtension", "implicitRules"].into_iter().find(|key| resource.get(key).is_some());
     found.map_or(Ok(()), |key| {
         Err(fault(&format!("/{key}"), "expected none: it may change the meaning of the resource"))
@@ -118,7 +118,7 @@ fn refuse_modifiers(resource: &Value) -> Result<(), NotTaken> {
 }
 
 /// `meta.versionId` where it is a number as such are written, else `meta.lastUpdated` in milliseconds; 0 where neither is there.
-fn revision(resource: &Value, context: Context<'_>) -> Result<u64, NotTaken> {
+fn revision(resource: &Value, context: Context<'_>) -> Result<u64, RowError> {
     let version = resource.pointer("/meta/versionId");
     if let Some(written) = version.and_then(Value::as_str)
         && let Ok(number) = written.parse::<u64>()
@@ -148,7 +148,7 @@ fn codes<'a>(resource: &'a Value, pointer: &str, system: &'static str) -> impl I
     codings.filter(move |c| text(c, "/system") == Some(system)).filter_map(|c| text(c, "/code"))
 }
 
-fn not_in_the_future(pointer: &str, time: Time, context: Context<'_>) -> Result<(), NotTaken> {
+fn not_in_the_future(pointer: &str, time: Time, context: Context<'_>) -> Result<(), RowError> {
     if time > context.latest() { Err(fault(pointer, "expected a time that is not in the future")) } else { Ok(()) }
 }
 
@@ -184,6 +184,6 @@ fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
     value.pointer(pointer).and_then(Value::as_str)
 }
 
-fn fault(pointer: &str, expected: impl Into<String>) -> NotTaken {
-    NotTaken::Rejected(Problem::invalid(vec![FieldError::new(pointer, expected)]))
+fn fault(pointer: &str, expected: impl Into<String>) -> RowError {
+    RowError::Rejected(Problem::invalid(vec![FieldError::new(pointer, expected)]))
 }

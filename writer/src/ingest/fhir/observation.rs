@@ -4,7 +4,7 @@ use serde_json::Value;
 use yima_schema::event::{EventData, TestKind, TestOutcome};
 
 use super::terminology::{LOINC, RESULTS, SNOMED_CT, TESTS};
-use super::{Context, DATE_TIME, Fact, NotTaken, Person, References, codes, fault, text, time_at};
+use super::{Context, DATE_TIME, Fact, Person, References, RowError, codes, fault, text, time_at};
 
 const CODE: &str = "/code/coding";
 const RESULT: &str = "/valueCodeableConcept/coding";
@@ -14,7 +14,7 @@ pub(super) fn read(
     resource: &Value,
     references: &References,
     context: Context<'_>,
-) -> Result<Fact, NotTaken> {
+) -> Result<Fact, RowError> {
     let person = || Person::referred(resource, "/subject", references);
     let taken_back = |why| Ok(Fact::taken_back((event_id, why), person()?, resource, place_of_time(resource), context));
     let status = text(resource, "/status");
@@ -25,7 +25,7 @@ pub(super) fn read(
     let test = test(resource)?;
     match status {
         Some("final" | "amended" | "corrected") => {}
-        Some("registered" | "preliminary") => return Err(NotTaken::Ignored("the result is not final yet".into())),
+        Some("registered" | "preliminary") => return Err(RowError::Ignored("the result is not final yet".into())),
         Some("cancelled") => return taken_back("cancelled"),
         Some(_) | None => {
             let expected = "expected final, amended, corrected, registered, preliminary, cancelled or entered-in-error";
@@ -39,17 +39,17 @@ pub(super) fn read(
 }
 
 /// A test for anything else is no business of a health code.
-fn test(resource: &Value) -> Result<TestKind, NotTaken> {
+fn test(resource: &Value) -> Result<TestKind, RowError> {
     let mut codes = codes(resource, CODE, LOINC).peekable();
     if codes.peek().is_none() {
         return Err(fault(CODE, format!("expected a coding of system {LOINC}")));
     }
     let kind = one(codes.filter_map(|code| TESTS.get(code)), CODE)?;
-    kind.ok_or_else(|| NotTaken::Ignored("not a test for SARS-CoV-2 that counts here (by its LOINC code)".into()))
+    kind.ok_or_else(|| RowError::Ignored("not a test for SARS-CoV-2 that counts here (by its LOINC code)".into()))
 }
 
 /// `None` where the resource says that there is no result.
-fn result(resource: &Value) -> Result<Option<TestOutcome>, NotTaken> {
+fn result(resource: &Value) -> Result<Option<TestOutcome>, RowError> {
     let known = codes(resource, RESULT, SNOMED_CT).filter_map(|code| RESULTS.get(code));
     let result = one(known, RESULT)?;
     let has_a_value = resource.as_object().into_iter().flatten().any(|(key, _)| key.starts_with("value"));
@@ -70,7 +70,7 @@ fn place_of_time(resource: &Value) -> &'static str {
 fn one<'a, T: Copy + PartialEq + 'a>(
     mut said: impl Iterator<Item = &'a T>,
     pointer: &str,
-) -> Result<Option<T>, NotTaken> {
+) -> Result<Option<T>, RowError> {
     let Some(first) = said.next() else { return Ok(None) };
     if said.all(|other| other == first) {
         Ok(Some(*first))

@@ -5,9 +5,9 @@ use yima_schema::event::EventData;
 use yima_schema::mask::{is_han, mask_name};
 
 use super::super::json::name_fits;
-use super::{Context, DATE_TIME, Fact, NotTaken, Person, date_time, fault, not_in_the_future, text};
+use super::{Context, DATE_TIME, Fact, Person, RowError, date_time, fault, not_in_the_future, text};
 
-pub(super) fn read(id: &str, resource: &Value, context: Context<'_>) -> Result<Fact, NotTaken> {
+pub(super) fn read(id: &str, resource: &Value, context: Context<'_>) -> Result<Fact, RowError> {
     let person = Person::of_patient(id, resource.get("identifier"))?;
     let name = resource.pointer("/name").and_then(Value::as_array).map_or(&[] as &[_], Vec::as_slice);
     let official = name.iter().find(|n| text(n, "/use") == Some("official"));

@@ -6,7 +6,7 @@ use serde_json::Value;
 use yima_schema::subject::{Document, DocumentType};
 
 use super::terminology::document_type;
-use super::{Context, NotTaken, fault, is_id, text};
+use super::{Context, RowError, fault, is_id, text};
 
 /// Whom a Patient stands for.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Person {
     ///
     /// # Errors
     /// A number that its system does not have.
-    pub(super) fn of_patient(id: &str, identifiers: Option<&Value>) -> Result<Self, NotTaken> {
+    pub(super) fn of_patient(id: &str, identifiers: Option<&Value>) -> Result<Self, RowError> {
         let list = identifiers.map(|list| list.as_array().ok_or_else(|| fault("/identifier", "expected a list")));
         let list = list.transpose()?.into_iter().flatten().enumerate();
         let known = list.filter_map(|(n, one)| document(one, &format!("/identifier/{n}")).transpose());
@@ -36,7 +36,7 @@ impl Person {
     }
 
     /// Who is referred to in `element`.
-    pub(super) fn referred(resource: &Value, element: &str, references: &References) -> Result<Self, NotTaken> {
+    pub(super) fn referred(resource: &Value, element: &str, references: &References) -> Result<Self, RowError> {
         let logical = format!("{element}/identifier");
         if let Some(identifier) = resource.pointer(&logical)
             && let Some(document) = document(identifier, &logical)?
@@ -60,7 +60,7 @@ impl Person {
     }
 
     /// The document that the person is known by here.
-    pub(super) fn document(self, context: Context<'_>) -> Result<Document, NotTaken> {
+    pub(super) fn document(self, context: Context<'_>) -> Result<Document, RowError> {
         match self {
             Self::Known(document) => Ok(document),
             Self::Local(id) => Document::new(DocumentType::Local, &format!("{}/{id}", context.agency))
@@ -70,7 +70,7 @@ impl Person {
 }
 
 /// The identity document that an Identifier is the number of, if its system is one of documents and it is not an old one.
-fn document(identifier: &Value, pointer: &str) -> Result<Option<Document>, NotTaken> {
+fn document(identifier: &Value, pointer: &str) -> Result<Option<Document>, RowError> {
     let Some(kind) = text(identifier, "/system").and_then(document_type) else { return Ok(None) };
     if text(identifier, "/use") == Some("old") {
         return Ok(None);

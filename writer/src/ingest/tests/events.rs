@@ -70,7 +70,7 @@ fn an_event_is_told_twenty_faults_and_that_there_are_more() {
         event[format!("f{n}")] = json!(n);
     }
     let problem = |event: &Value| match read_event(event).event {
-        Err(NotTaken::Rejected(problem)) => problem,
+        Err(RowError::Rejected(problem)) => problem,
         _ => panic!("it is at fault"),
     };
     let errors = problem(&event).errors;

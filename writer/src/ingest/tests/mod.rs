@@ -49,8 +49,8 @@ fn with(pointer: &str, value: Value) -> Value {
 /// The pointers at fault.
 fn faults(row: Row) -> Vec<String> {
     match row.event {
-        Err(NotTaken::Rejected(problem)) => problem.errors.into_iter().map(|e| e.pointer).collect(),
-        Err(NotTaken::Ignored(reason)) => vec![format!("ignored: {reason}")],
+        Err(RowError::Rejected(problem)) => problem.errors.into_iter().map(|e| e.pointer).collect(),
+        Err(RowError::Ignored(reason)) => vec![format!("ignored: {reason}")],
         Ok(_) => Vec::new(),
     }
 }
@@ -59,11 +59,11 @@ fn faults(row: Row) -> Vec<String> {
 fn not_json_is_malformed_whatever_it_is() {
     let deep = "[".repeat(200) + &"]".repeat(200);
     for text in [&b"{"[..], b"\xff\xfe", deep.as_bytes(), b"{\"id\":\"\xff\"}"] {
-        let Err(NotTaken::Rejected(problem)) = read(Input::Event(Bytes::copy_from_slice(text))).event else { panic!() };
+        let Err(RowError::Rejected(problem)) = read(Input::Event(Bytes::copy_from_slice(text))).event else { panic!() };
         assert_eq!(problem.kind, ProblemType::Malformed);
     }
     let long = vec![b' '; MAX_EVENT_BYTES + 1];
-    let Err(NotTaken::Rejected(problem)) = read(Input::Event(long.into())).event else { panic!() };
+    let Err(RowError::Rejected(problem)) = read(Input::Event(long.into())).event else { panic!() };
     assert_eq!(problem.kind, ProblemType::TooLarge);
 }
 
@@ -84,7 +84,7 @@ proptest! {
         let pointers = ["/id", "/revision", "/kind", "/occurred_at", "/subject", "/subject/document_type",
             "/subject/document_number", "/data/test", "/data/result"];
         let row = read_event(&with(pointers[at], json!(text)));
-        if let Err(NotTaken::Rejected(problem)) = row.event {
+        if let Err(RowError::Rejected(problem)) = row.event {
             prop_assert!(!problem.errors.is_empty());
             prop_assert!(!serde_json::to_string(&problem).unwrap().contains(&text));
         } else {

@@ -14,7 +14,7 @@ use yima_schema::time::Time;
 use yima_store::StoreError;
 use yima_store::embedded::SavedTable;
 
-use crate::error::Failure;
+use crate::error::CommandError;
 
 pub use read::{Block, Reader};
 pub use write::Writer;
@@ -33,7 +33,7 @@ const END: u8 = 4;
 
 /// What is wrong with a backup, or with reading or writing it.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum BackupError {
     /// Another file.
     #[error("this is not a backup of yima")]
     NotABackup,
@@ -56,19 +56,19 @@ pub enum Fault {
     Store(#[from] StoreError),
     /// What keeps it from beginning.
     #[error(transparent)]
-    Failure(#[from] Box<Failure>),
+    CommandError(#[from] Box<CommandError>),
 }
 
-impl From<Failure> for Fault {
-    fn from(failure: Failure) -> Self {
-        Self::Failure(Box::new(failure))
+impl From<CommandError> for BackupError {
+    fn from(failure: CommandError) -> Self {
+        Self::CommandError(Box::new(failure))
     }
 }
 
-impl Fault {
+impl BackupError {
     /// The end of a command, which did not do what it says.
-    pub fn told(self, what: &str) -> Failure {
-        if let Self::Failure(failure) = self { *failure } else { Failure::Usage(format!("{what}: {self}")) }
+    pub fn told(self, what: &str) -> CommandError {
+        if let Self::CommandError(failure) = self { *failure } else { CommandError::Usage(format!("{what}: {self}")) }
     }
 }
 
@@ -96,7 +96,7 @@ impl Counts {
     fn add(&mut self, table: SavedTable) {
         match table {
             SavedTable::Events => self.events += 1,
-            SavedTable::Views => self.people += 1,
+            SavedTable::ViewCache => self.people += 1,
             SavedTable::Meta | SavedTable::Marks => {}
         }
     }

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read};
 use aws_lc_rs::digest::{Context, SHA256};
 use yima_store::embedded::{SavedRow, SavedTable};
 
-use super::{Counts, END, End, FILE, FORMAT, Fault, HEAD, Head, MAGIC, MAX_BLOCK_BYTES, ROWS, checksum, sha256};
+use super::{BackupError, Counts, END, End, FILE, FORMAT, HEAD, Head, MAGIC, MAX_BLOCK_BYTES, ROWS, checksum, sha256};
 
 /// What a backup consists of.
 pub enum Block {
@@ -30,21 +30,21 @@ pub struct Reader<R> {
 
 impl<R: Read> Reader<R> {
     /// Reads the beginning.
-    pub fn new(input: R) -> Result<Self, Fault> {
+    pub fn new(input: R) -> Result<Self, BackupError> {
         let mut reader =
             Self { input, digest: Context::new(&SHA256), blocks: 0, position: 0, counts: Counts::default() };
         let mut begin = [0; MAGIC.len() + 4];
         reader.read(&mut begin)?;
-        let Some((MAGIC, format)) = begin.split_first_chunk() else { return Err(Fault::NotABackup) };
+        let Some((MAGIC, format)) = begin.split_first_chunk() else { return Err(BackupError::NotABackup) };
         reader.digest.update(&begin);
-        match u32::from_be_bytes(format.try_into().map_err(|_| Fault::NotABackup)?) {
+        match u32::from_be_bytes(format.try_into().map_err(|_| BackupError::NotABackup)?) {
             FORMAT => Ok(reader),
-            other => Err(Fault::Format(other)),
+            other => Err(BackupError::Format(other)),
         }
     }
 
     /// The next block. After [`Block::End`] there is none.
-    pub fn next_block(&mut self) -> Result<Block, Fault> {
+    pub fn next_block(&mut self) -> Result<Block, BackupError> {
         let mut head = [0; 13];
         self.read(&mut head)?;
         let [kind, length @ .., _, _, _, _, _, _, _, _] = head;
@@ -88,7 +88,7 @@ impl<R: Read> Reader<R> {
         rest.is_empty().then_some(Block::Rows(rows))
     }
 
-    fn end(&mut self, content: &[u8]) -> Result<Block, Fault> {
+    fn end(&mut self, content: &[u8]) -> Result<Block, BackupError> {
         let end: End = serde_json::from_slice(content).map_err(|_| self.damaged())?;
         let nothing_follows = self.input.read(&mut [0])? == 0;
         if end.sha256 == sha256(&self.digest) && end.counts == self.counts && nothing_follows {
@@ -97,17 +97,17 @@ impl<R: Read> Reader<R> {
         Err(self.damaged())
     }
 
-    fn read(&mut self, bytes: &mut [u8]) -> Result<(), Fault> {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<(), BackupError> {
         if let Err(fault) = self.input.read_exact(bytes) {
-            let cut = if self.position == 0 { Fault::NotABackup } else { Fault::Cut(self.position) };
+            let cut = if self.position == 0 { BackupError::NotABackup } else { BackupError::Cut(self.position) };
             return Err(if fault.kind() == ErrorKind::UnexpectedEof { cut } else { fault.into() });
         }
         self.position += bytes.len() as u64;
         Ok(())
     }
 
-    fn damaged(&self) -> Fault {
-        Fault::Damaged(self.position)
+    fn damaged(&self) -> BackupError {
+        BackupError::Damaged(self.position)
     }
 }
 

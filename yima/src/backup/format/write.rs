@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use aws_lc_rs::digest::{Context, SHA256};
 use yima_store::embedded::SavedTable;
 
-use super::{Counts, END, End, FILE, FORMAT, Fault, HEAD, Head, MAGIC, MAX_BLOCK_BYTES, ROWS, checksum, sha256};
+use super::{BackupError, Counts, END, End, FILE, FORMAT, HEAD, Head, MAGIC, MAX_BLOCK_BYTES, ROWS, checksum, sha256};
 
 /// Bytes of rows in a block, before they are compressed.
 const BLOCK_BYTES: usize = 1 << 20;
@@ -21,7 +21,7 @@ pub struct Writer<W> {
 
 impl<W: Write> Writer<W> {
     /// Begins one.
-    pub fn new(mut out: W, head: &Head) -> Result<Self, Fault> {
+    pub fn new(mut out: W, head: &Head) -> Result<Self, BackupError> {
         let begin = [&MAGIC[..], &FORMAT.to_be_bytes()].concat();
         out.write_all(&begin)?;
         let mut digest = Context::new(&SHA256);
@@ -32,12 +32,12 @@ impl<W: Write> Writer<W> {
     }
 
     /// Adds a small file of the data directory, by its name there.
-    pub fn file(&mut self, name: &str, content: &[u8]) -> Result<(), Fault> {
+    pub fn file(&mut self, name: &str, content: &[u8]) -> Result<(), BackupError> {
         self.block(FILE, &[name.as_bytes(), b"\0", content].concat())
     }
 
     /// Adds a row.
-    pub fn row(&mut self, table: SavedTable, key: &[u8], value: &[u8]) -> Result<(), Fault> {
+    pub fn row(&mut self, table: SavedTable, key: &[u8], value: &[u8]) -> Result<(), BackupError> {
         let place = SavedTable::ALL.iter().position(|t| *t == table).and_then(|place| u8::try_from(place).ok());
         self.rows.push(place.ok_or_else(too_long)?);
         self.rows.extend_from_slice(&u16::try_from(key.len()).map_err(|_| too_long())?.to_be_bytes());
@@ -49,7 +49,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Ends it.
-    pub fn finish(mut self) -> Result<Counts, Fault> {
+    pub fn finish(mut self) -> Result<Counts, BackupError> {
         self.write_rows()?;
         let sha256 = sha256(&self.digest);
         let end = End { counts: self.counts, sha256 };
@@ -58,12 +58,12 @@ impl<W: Write> Writer<W> {
         Ok(self.counts)
     }
 
-    fn write_rows(&mut self) -> Result<(), Fault> {
+    fn write_rows(&mut self) -> Result<(), BackupError> {
         let rows = std::mem::take(&mut self.rows);
         if rows.is_empty() { Ok(()) } else { self.block(ROWS, &lz4_flex::compress_prepend_size(&rows)) }
     }
 
-    fn block(&mut self, kind: u8, content: &[u8]) -> Result<(), Fault> {
+    fn block(&mut self, kind: u8, content: &[u8]) -> Result<(), BackupError> {
         if content.len() > MAX_BLOCK_BYTES {
             return Err(too_long().into());
         }

@@ -1,0 +1,253 @@
+//! Rate limits: GCRA per key, and the header fields that tell the client where it stands.
+
+use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use governor::clock::{Clock, QuantaClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::state::keyed::DashMapStateStore;
+use governor::{InsufficientCapacity, Quota};
+use serde::Deserialize;
+use yima_schema::problem::{Problem, ProblemType};
+
+use crate::config;
+use crate::http::ProblemResponse;
+
+/// `RateLimit` (draft-ietf-httpapi-ratelimit-headers, section 4).
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// `RateLimit-Policy` (the same, section 3).
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// At most so many values of `RateLimit` are prepared; a larger burst is reported in steps, rounded down.
+const PREPARED_VALUES: u32 = 256;
+
+/// A quota of one key. Give both `requests` and `window_s` when you change one.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateConfig {
+    /// So many requests (or rows) per window. Default 10.
+    pub requests: NonZeroU32,
+    /// The window they are spread over. Seconds, default 1, at least 1.
+    #[serde(rename = "window_s", deserialize_with = "config::s")]
+    pub window: Duration,
+    /// So many at once after a rest. Default: `requests`.
+    pub burst: Option<NonZeroU32>,
+}
+
+impl RateConfig {
+    /// `requests` per `window`, all of them at once after a rest.
+    ///
+    /// # Panics
+    /// With 0 requests: these are constants of the program.
+    pub fn new(requests: u32, window: Duration) -> Self {
+        let requests = NonZeroU32::new(requests).expect("a quota has at least one request");
+        Self { requests, window, burst: None }
+    }
+}
+
+impl Default for RateConfig {
+    fn default() -> Self {
+        Self::new(10, Duration::from_secs(1))
+    }
+}
+
+/// What a key has left at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Remaining(pub u32);
+
+/// Over the limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RateLimitError {
+    /// After so long the same request passes, if nothing else is asked in between.
+    pub retry_after: Duration,
+}
+
+impl From<RateLimitError> for Problem {
+    fn from(refused: RateLimitError) -> Self {
+        let seconds = refused.retry_after.as_millis().div_ceil(1000).max(1);
+        Self::new(ProblemType::TooManyRequests, "The rate limit is reached; wait before you ask again")
+            .retry_after(u32::try_from(seconds).unwrap_or(u32::MAX))
+    }
+}
+
+/// One limit over many keys. A key that was seen since the last [`Self::sweep`] takes about 40 bytes, so a million sessions about 40 MB.
+pub struct RateLimiter {
+    cells: governor::RateLimiter<u64, DashMapStateStore<u64>, QuantaClock, StateInformationMiddleware>,
+    clock: QuantaClock,
+    /// After which one more passes.
+    each: Duration,
+    burst: NonZeroU32,
+    policy: HeaderValue,
+    /// `RateLimit` for 0, `step`, 2 × `step` … remaining.
+    remaining: Box<[HeaderValue]>,
+    step: u32,
+    names: RandomState,
+}
+
+impl RateLimiter {
+    /// `name` is the policy's name in the header fields: a short word without quotes.
+    ///
+    /// # Panics
+    /// When `name` cannot be in a header field: it is a constant of the program.
+    pub fn new(name: &'static str, config: &RateConfig) -> Self {
+        let burst = config.burst.unwrap_or(config.requests);
+        let window = config.window.max(Duration::from_secs(1));
+        let each = (window / config.requests.get()).max(Duration::from_nanos(1));
+        // Never the default: `each` is above zero.
+        let quota = Quota::with_period(each).unwrap_or(Quota::per_second(config.requests)).allow_burst(burst);
+        let clock = QuantaClock::default();
+        let cells = governor::RateLimiter::dashmap_with_clock(quota, clock.clone()).with_middleware();
+        let value = |text: String| HeaderValue::try_from(text).expect("a policy's name is visible ASCII");
+        let step = burst.get().div_ceil(PREPARED_VALUES);
+        let remaining = (0..=burst.get() / step).map(|steps| {
+            let left = steps * step;
+            let until_full_s = (each * (burst.get() - left)).as_secs_f64().ceil();
+            value(format!("\"{name}\";r={left};t={until_full_s}"))
+        });
+        Self {
+            remaining: remaining.collect(),
+            policy: value(format!("\"{name}\";q={};w={}", config.requests, window.as_secs())),
+            cells,
+            clock,
+            each,
+            burst,
+            step,
+            names: RandomState::new(),
+        }
+    }
+
+    /// Takes `cost` from `key`. A cost of 0 counts as 1, and one above the burst as the whole burst, or it could never pass.
+    ///
+    /// # Errors
+    /// There is not enough left; nothing was taken.
+    pub fn check(&self, key: u64, cost: u32) -> Result<Remaining, RateLimitError> {
+        let cost = NonZeroU32::new(cost).unwrap_or(NonZeroU32::MIN).min(self.burst);
+        match self.cells.check_key_n(&key, cost) {
+            Ok(Ok(state)) => Ok(Remaining(state.remaining_burst_capacity())),
+            Ok(Err(until)) => Err(RateLimitError { retry_after: until.wait_time_from(self.clock.now()) }),
+            // Cannot be: the cost is at most the burst.
+            Err(InsufficientCapacity(_)) => Err(RateLimitError { retry_after: Duration::from_secs(1) }),
+        }
+    }
+
+    /// Takes the rest of a `cost` of which 1 was taken before, when `remaining` was left: both together are what [`Self::check`] takes.
+    ///
+    /// # Errors
+    /// There is not enough left; the 1 stays taken.
+    pub fn check_rest(&self, key: u64, cost: u32, remaining: Remaining) -> Result<Remaining, RateLimitError> {
+        match cost.min(self.burst.get()).saturating_sub(1) {
+            0 => Ok(remaining),
+            // The next time it takes the 1 again.
+            rest => {
+                self.check(key, rest).map_err(|refused| RateLimitError { retry_after: refused.retry_after + self.each })
+            }
+        }
+    }
+
+    /// Takes `cost` from `key` as [`Self::check`] does; the refusal is the whole answer, with the fields of [`Self::describe`].
+    ///
+    /// # Errors
+    /// 429.
+    pub fn take(&self, key: u64, cost: u32) -> Result<Remaining, ProblemResponse> {
+        self.check(key, cost).map_err(|refused| self.refusal(refused))
+    }
+
+    /// The answer to whom was refused.
+    pub fn refusal(&self, refused: RateLimitError) -> ProblemResponse {
+        let mut fields = HeaderMap::new();
+        self.describe(Remaining(0), &mut fields);
+        ProblemResponse::new(refused.into(), fields)
+    }
+
+    /// The key of a name (an agency, a checkpoint): random per limiter, so that nobody can look for two names that collide.
+    pub fn key(&self, name: &str) -> u64 {
+        self.names.hash_one(name)
+    }
+
+    /// Puts `RateLimit` and `RateLimit-Policy` on an answer, beside those of other limits: values prepared before, nothing is formatted.
+    pub fn describe(&self, remaining: Remaining, headers: &mut HeaderMap) {
+        let at = usize::try_from(remaining.0 / self.step).unwrap_or(usize::MAX).min(self.remaining.len() - 1);
+        headers.append(RATE_LIMIT, self.remaining[at].clone());
+        headers.append(RATE_LIMIT_POLICY, self.policy.clone());
+    }
+
+    /// Whether less than half is left: the client does well to know.
+    pub fn is_low(&self, remaining: Remaining) -> bool {
+        remaining.0 < self.burst.get() / 2
+    }
+
+    /// Forgets the keys that have their whole burst again, which changes no answer. To be called about once a minute.
+    pub fn sweep(&self) {
+        self.cells.retain_recent();
+        self.cells.shrink_to_fit();
+    }
+
+    /// Keys that are held now.
+    pub fn keys(&self) -> usize {
+        self.cells.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_refused_over_its_burst_and_no_other_key_is() {
+        let limiter = RateLimiter::new("code", &RateConfig::new(6, Duration::from_secs(60)));
+        let left: Vec<_> = (0..6).map(|_| limiter.check(1, 1).unwrap().0).collect();
+        assert_eq!(left, [5, 4, 3, 2, 1, 0]);
+        let refused = limiter.check(1, 1).unwrap_err();
+        assert!(refused.retry_after > Duration::from_secs(8) && refused.retry_after <= Duration::from_secs(10));
+        assert_eq!(Problem::from(refused).retry_after_s, Some(10));
+        assert_eq!(limiter.check(2, 4), Ok(Remaining(2)));
+        assert!(limiter.check(2, 3).is_err());
+        assert_eq!(limiter.keys(), 2);
+    }
+
+    #[test]
+    fn a_cost_above_the_burst_passes_when_nothing_was_used() {
+        let limiter = RateLimiter::new("events", &RateConfig::new(100, Duration::from_secs(60)));
+        assert_eq!(limiter.check(1, 5_000), Ok(Remaining(0)));
+        assert!(limiter.check(1, 1).is_err());
+    }
+
+    #[test]
+    fn a_cost_in_two_parts_is_the_same_cost_and_passes_when_it_is_said_to() {
+        let limiter = RateLimiter::new("events", &RateConfig::new(6, Duration::from_secs(60)));
+        let left = limiter.check(1, 1).unwrap();
+        assert_eq!(limiter.check_rest(1, 1, left), Ok(Remaining(5)));
+        assert_eq!(limiter.check_rest(1, 3, left), Ok(Remaining(3)));
+        let left = limiter.check(2, 1).unwrap();
+        assert_eq!(limiter.check_rest(2, 5_000, left), Ok(Remaining(0)), "above the burst");
+        limiter.check(3, 4).unwrap();
+        let left = limiter.check(3, 1).unwrap();
+        // One is left. Another is there in 10 s, and in 20 s one for the part that is taken before.
+        let refused = limiter.check_rest(3, 3, left).unwrap_err();
+        assert!(refused.retry_after > Duration::from_secs(18) && refused.retry_after <= Duration::from_secs(20));
+    }
+
+    #[test]
+    fn header_fields_say_what_is_left() {
+        let fields = |limiter: &RateLimiter, left| {
+            let mut headers = HeaderMap::new();
+            limiter.describe(Remaining(left), &mut headers);
+            [RATE_LIMIT, RATE_LIMIT_POLICY].map(|name| headers[name].to_str().unwrap().to_owned())
+        };
+        let display = RateLimiter::new("display", &RateConfig::default());
+        assert_eq!(fields(&display, 9), ["\"display\";r=9;t=1", "\"display\";q=10;w=1"]);
+        assert_eq!(fields(&display, 10)[0], "\"display\";r=10;t=0");
+        let events = RateLimiter::new("events", &RateConfig::new(20_000, Duration::from_secs(1)));
+        assert!(events.remaining.len() <= 300);
+        assert_eq!(fields(&events, 20_000)[0], "\"events\";r=19987;t=1");
+        assert_eq!(fields(&events, 78)[0], "\"events\";r=0;t=1");
+    }
+
+    #[test]
+    fn names_keep_their_key() {
+        let limiter = RateLimiter::new("scan", &RateConfig::default());
+        assert_eq!(limiter.key("gate-1"), limiter.key("gate-1"));
+        assert_ne!(limiter.key("gate-1"), limiter.key("gate-2"));
+    }
+}

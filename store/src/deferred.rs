@@ -1,0 +1,59 @@
+//! A store that may be reached only later.
+
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use yima_schema::change::Change;
+use yima_schema::subject::SubjectId;
+
+use crate::{Feed, Registry, Result, StoreError, StreamId, VersionedView, ViewReader};
+
+/// Unavailable until it [is there](Self::set): a read node has something to show before.
+#[derive(Debug)]
+pub struct Deferred<S>(OnceLock<Arc<S>>);
+
+impl<S> Default for Deferred<S> {
+    fn default() -> Self {
+        Self(OnceLock::new())
+    }
+}
+
+impl<S> Deferred<S> {
+    /// The store has been reached. Only the first one counts.
+    pub fn set(&self, store: Arc<S>) {
+        let _ = self.0.set(store);
+    }
+
+    fn get(&self) -> Result<&S> {
+        self.0.get().map(Arc::as_ref).ok_or_else(|| StoreError::Unavailable("not reached yet".into()))
+    }
+}
+
+#[async_trait]
+impl<S: ViewReader> ViewReader for Deferred<S> {
+    async fn lookup(&self, subject: SubjectId) -> Result<Option<VersionedView>> {
+        self.get()?.lookup(subject).await
+    }
+
+    async fn lookup_many(&self, subjects: &[SubjectId]) -> Result<Vec<Option<VersionedView>>> {
+        self.get()?.lookup_many(subjects).await
+    }
+}
+
+#[async_trait]
+impl<S: Feed> Feed for Deferred<S> {
+    async fn registry(&self) -> Result<Registry> {
+        self.get()?.registry().await
+    }
+
+    async fn changes(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<(u64, Option<Change>)>> {
+        self.get()?.changes(stream, after, limit).await
+    }
+
+    async fn woken(&self) {
+        match self.0.get() {
+            Some(store) => store.woken().await,
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -1,4 +1,0 @@
-# See tests/bench. First the reader alone, on pictures made from a seed; then the page in Chromium, filming 50 people before a real yima.
-cargo build -q --workspace --bins --tests # and with it the page's packages; the server's speed is not what is measured
-npm --prefix web/pages run --silent measure
-exec cargo test -q -p yima-tests --test main -- --ignored --nocapture browser::camera::from_frame_to_verdict

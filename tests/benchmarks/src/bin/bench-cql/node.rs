@@ -1,0 +1,63 @@
+//! What a read node that nobody asks anything costs the database: idle, and while changes are published in its region.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use yima_harness::Cluster;
+use yima_schema::rules::Rules;
+use yima_store::{Published, WriterStore};
+
+use crate::connections::Connections;
+use crate::regions::{Reader, Regions};
+use crate::samples;
+
+/// Changes per second, in so many publications.
+const CHANGES: usize = 1_000;
+const PUBLICATIONS: usize = 50;
+
+/// Measures both for so many seconds.
+pub(crate) async fn cost(cluster: &Cluster, regions: &Regions, seconds: usize) {
+    let (connections, reader) = Connections::of(cluster, Reader::start(cluster, "xian")).await;
+    // What it asks at its start is over.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    measure(&connections, "idle", async {
+        tokio::time::sleep(Duration::from_secs(seconds as u64)).await;
+        0
+    })
+    .await;
+    let bytes = samples::change(&samples::events(1)[0], &Rules::built_in()).encode().len();
+    measure(&connections, &format!("while changes of {bytes} bytes are published"), publish(regions, seconds)).await;
+    drop(reader);
+}
+
+async fn measure(connections: &Connections<'_>, when: &str, work: impl Future<Output = usize>) {
+    let (before, began) = (connections.traffic().await, Instant::now());
+    let changes = work.await;
+    let (after, seconds) = (connections.traffic().await, began.elapsed().as_secs_f64());
+    let per_second = |before: u64, after: u64| (after - before) as f64 / seconds;
+    report!(
+        "a read node, {when} ({:.0}/s): {:.1} requests/s, {:.0} bytes/s received, {:.0} bytes/s sent, {} connections",
+        changes as f64 / seconds,
+        per_second(before.requests, after.requests),
+        per_second(before.received_bytes, after.received_bytes),
+        per_second(before.sent_bytes, after.sent_bytes),
+        connections.count()
+    );
+}
+
+/// Publishes in xian, at the pace; returns how many changes.
+async fn publish(regions: &Regions, seconds: usize) -> usize {
+    let (store, rules) = (&regions.xian.store, Arc::new(Rules::built_in()));
+    let stream = store.open_stream().await.expect("a stream");
+    let of_each = CHANGES / PUBLICATIONS;
+    let publications = PUBLICATIONS * seconds;
+    let mut pace = tokio::time::interval(Duration::from_secs(1) / PUBLICATIONS as u32);
+    for _ in 0..publications {
+        let changes = samples::events(of_each).iter().map(|event| samples::change(event, &rules)).collect();
+        pace.tick().await;
+        let published = store.publish(stream, changes, Vec::new()).await.expect("the database answers");
+        assert_eq!(published, Published::Open);
+    }
+    store.close_stream(stream).await.expect("an open stream");
+    publications * of_each
+}

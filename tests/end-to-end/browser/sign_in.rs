@@ -1,0 +1,75 @@
+//! Signing in where a real identity provider has taken the demo's place: by the token that it gave.
+
+use std::fs;
+use std::time::Duration;
+
+use serde_json::json;
+use yima_harness::{Options, Yima, new_person};
+use yima_schema::subject::DocumentType;
+use yima_service::jwt::{Claims, Issuer};
+
+use super::chromium::Window;
+use super::{DESK, ENTER, PHONE, assert_nothing_kept, code, scan};
+
+/// A city's identity provider.
+fn provider() -> Issuer {
+    Issuer::from_pkcs8(&Issuer::generate().expect("randomness").0, "city").expect("a key just made")
+}
+
+/// A yima that goes by its keys.
+fn served(provider: &Issuer) -> Yima {
+    let options = Options::default();
+    let keys = options.directory().join("jwks.json");
+    fs::write(&keys, serde_json::to_string(&provider.jwks()).expect("public keys")).expect("a file");
+    let options = options.env("YIMA_IDENTITY_PROVIDER__KEYS_FILE", keys.display());
+    Yima::start(options.env("YIMA_IDENTITY_PROVIDER__ISSUER", "city"))
+}
+
+#[test]
+fn a_citizen_and_a_guard_sign_in_with_tokens_of_the_citys_identity_provider() {
+    let city = provider();
+    let yima = served(&city);
+    let person = new_person();
+    let citizen = Claims {
+        scope: "display".into(),
+        document_type: Some(DocumentType::CnResidentId),
+        document_number: Some(person.document),
+        ..Claims::default()
+    };
+    let guard = Claims { scope: "scan".into(), checkpoint: Some("gate".into()), ..Claims::default() };
+    let minute = Duration::from_secs(60);
+    let [citizen, stranger, guard] =
+        [(&city, &citizen), (&provider(), &guard), (&city, &guard)].map(|(of, claims)| of.issue(claims, minute));
+    let sign_in = |window: &Window, token: &str| {
+        window.see("#no-demo:not([hidden])");
+        window.type_into("#token", &format!("{token}{ENTER}"));
+    };
+
+    let phone = Window::open(PHONE, &yima.read_url());
+    phone.see("#no-demo:not([hidden])");
+    phone.assert_accessible();
+    sign_in(&phone, &guard);
+    phone.see_xpath("//*[@id='notice'][contains(., 'not for this page')]");
+    sign_in(&phone, &citizen);
+    phone.see("#colour[data-colour='none']");
+    let code = code(&phone);
+
+    let desk = Window::open(DESK, &format!("{}/checkpoint", yima.read_url()));
+    sign_in(&desk, &stranger);
+    desk.see_xpath("//*[@id='notice'][contains(., 'not valid')]");
+    desk.assert_accessible();
+    assert_eq!(desk.evaluate("document.getElementById('token').value"), json!(""));
+    sign_in(&desk, &guard);
+    desk.see("#verdict[data-verdict='idle']");
+    scan(&desk, &code);
+    desk.see("#verdict[data-verdict='check'][data-reason='nobody']");
+    assert!(!desk.text("#person").contains("null"));
+    // Signed in still, without a token: it was exchanged.
+    desk.reload();
+    desk.see("#verdict[data-verdict='idle']");
+    for window in [&phone, &desk] {
+        window.click("#sign-out");
+        window.see("#sign-in:focus #no-demo:not([hidden])");
+        assert_nothing_kept(window);
+    }
+}

@@ -1,0 +1,208 @@
+//! The agency's page sends a file: rows at fault, answers that do not fit, and tokens that end on the way.
+
+use std::fs;
+
+use serde_json::json;
+use yima_harness::{Options, Yima, ago, new_person};
+use yima_schema::time::HOUR;
+
+use super::agency::signed_in;
+use super::chromium::Window;
+use super::{ENTER, assert_nothing_kept};
+
+#[test]
+fn a_file_is_sent_row_by_row_and_the_failed_rows_can_be_taken_back() {
+    let yima = Yima::start(Options::default());
+    let (desk, [one, two]) = (signed_in(&yima), [(); 2].map(|()| new_person()));
+    let header = "id,kind,document_type,document_number,occurred_at,test,result,vaccine,why";
+    let row = |id: &str, document: &str, result: &str, why: &str| {
+        format!("{id},test_result,cn_resident_id,{document},{},nucleic_acid,{result},,{why}", ago(HOUR))
+    };
+    let influenza = format!("influenza,vaccination,cn_resident_id,{},{},,,88,", two.document, ago(HOUR));
+    let good = (0..1_500).map(|n| row(&format!("good-{n}"), &one.document, "negative", ""));
+    let bad = row("bad", &two.document, "fine", "");
+    // A line break within quotes is part of a value; rows are counted as lines all the same.
+    let quoted = row("quoted", &two.document, "positive", "\"two\nlines\"");
+    let last = row("last", &two.document, "positive", "");
+    let lines: Vec<_> = [header.to_owned()]
+        .into_iter()
+        .chain(good)
+        .chain([bad.clone(), "\u{3000},,,,\"\u{a0}\",,,,".into(), quoted.clone(), influenza.clone(), last])
+        .collect();
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("results.csv");
+    fs::write(&file, format!("\u{feff}{}\r\n", lines.join("\r\n"))).expect("a file");
+    desk.type_into("#file", file.to_str().expect("a path in UTF-8"));
+    desk.see_xpath("//*[@id='upload-status'][@data-status='partly'][contains(., '3 rows not accepted')]");
+    let counts = desk.evaluate("[...document.querySelectorAll('#counts dd')].map(n => n.textContent)");
+    assert_eq!(counts, json!(["1501", "0", "1", "2"]));
+    let rows = desk.evaluate("[...document.querySelectorAll('#failed-rows tr')].map(row => [row.cells[0].textContent, row.cells[1].textContent, row.dataset.status])");
+    let at_fault = [["1502", "bad", "rejected"], ["1504", "quoted", "rejected"], ["1506", "influenza", "ignored"]];
+    assert_eq!(rows, json!(at_fault));
+    assert!(desk.text("#failed-rows tr[data-status='ignored']").contains("not a COVID-19 vaccine"), "with its reason");
+    assert!(desk.text("#failed-rows").contains("/result"), "the column is named");
+    desk.assert_accessible();
+    desk.picture("agency");
+    assert_eq!(yima.shown(&yima.session_of(&two)).0, "red");
+
+    desk.evaluate("URL.createObjectURL = (blob) => { blob.text().then((text) => { document.body.dataset.saved = text; }); return 'blob:'; }");
+    desk.click("#download-rows");
+    let saved = desk.attribute("body[data-saved]", "data-saved");
+    assert_eq!(saved, format!("{header}\n{bad}\n{quoted}\n{influenza}\n"));
+}
+
+#[test]
+fn a_file_that_would_be_misread_is_not_sent_at_all() {
+    let yima = Yima::start(Options::default());
+    let (desk, person) = (signed_in(&yima), new_person());
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("results.csv");
+    let row = |id: &str, why: &str| {
+        let event = format!("{id},test_result,cn_resident_id,{},{}", person.document, ago(HOUR));
+        [event.as_bytes(), b",nucleic_acid,positive,", why.as_bytes(), b"\r\n"].concat()
+    };
+    let header = b"id,kind,document_type,document_number,occurred_at,test,result,why\r\n".to_vec();
+    let file = |rows: &[Vec<u8>]| [std::slice::from_ref(&header), rows].concat().concat();
+    // A Chinese spreadsheet's plain CSV.
+    let gbk = file(&[[&row("a", "")[..], b"b,identity,,,,,,\xd5\xc5\xc8\xfd\r\n"].concat()]);
+    for (bytes, said) in [
+        (b"hello\n".to_vec(), "is not understood"),
+        (gbk, "not in UTF-8"),
+        (file(&[row("a", ""), row("b", "2\" tube")]), "Line 3: a quotation mark is out of place"),
+        (file(&[row("a", ""), row("b", "\"tube\" 2"), row("c", "")]), "Line 3: a quotation mark is out of place"),
+        (
+            file(&[row("a", "\"two\nlines\""), row("b", "\"tube"), row("c", "")]),
+            "Line 4: a quotation mark is never closed",
+        ),
+        (file(&[row("a", "tube\rtwo")]), "Line 2 ends with a bare CR"),
+    ] {
+        fs::write(&path, bytes).expect("a file");
+        desk.type_into("#file", path.to_str().expect("a path in UTF-8"));
+        desk.see_xpath(&format!("//*[@id='upload-status'][@data-status='rejected'][contains(., '{said}')]"));
+    }
+    let sent = "performance.getEntriesByType('resource').filter((entry) => entry.name.endsWith('/v1/events')).length";
+    assert_eq!(desk.evaluate(sent), json!(0));
+    desk.assert_accessible();
+}
+
+const HEADER: &str = "id,kind,document_type,document_number,occurred_at,test,result";
+
+/// Chooses a file with so many rows, good ones of somebody new.
+fn choose_rows(desk: &Window, rows: usize) {
+    let (directory, person) = (tempfile::tempdir().expect("a directory"), new_person());
+    let time = ago(HOUR);
+    let row = |n| format!("r-{n},test_result,cn_resident_id,{},{time},nucleic_acid,negative\n", person.document);
+    let path = directory.path().join("rows.csv");
+    fs::write(&path, format!("{HEADER}\n{}", (0..rows).map(row).collect::<String>())).expect("a file");
+    desk.type_into("#file", path.to_str().expect("a path in UTF-8"));
+    // The browser reads it when the page asks.
+    desk.see("#upload-status:not(:empty)");
+}
+
+/// Puts an expression, of `init` and the number `n` of the request, in the place of answers to events.
+fn answers(desk: &Window, expression: &str) {
+    desk.evaluate(&format!(
+        "void (window.asks ??= fetch, window.sent = 0, window.fetch = async (path, init) => {{
+            if (path !== '/v1/events') return asks(path, init);
+            const n = ++sent;
+            return {expression};
+        }})"
+    ));
+}
+
+fn statuses(desk: &Window) -> serde_json::Value {
+    desk.evaluate("Object.entries(Object.groupBy(document.querySelectorAll('#failed-rows tr'), (row) => row.dataset.status)).map(([status, rows]) => [status, rows.length, rows[0].cells[0].textContent])")
+}
+
+#[test]
+fn answers_are_matched_by_their_row_or_not_at_all() {
+    let yima = Yima::start(Options::default());
+    let desk = signed_in(&yima);
+    // In another order they are still those of the rows.
+    answers(
+        &desk,
+        "new Response((await (await asks(path, init)).text()).trimEnd().split('\\n').reverse().join('\\n'))",
+    );
+    choose_rows(&desk, 3);
+    desk.see("#upload-status[data-status='accepted']");
+    for unfit in [
+        "text.replace('\"row\":2', '\"row\":9')",
+        "text.split('\\n').slice(1).join('\\n')",
+        "text + text.replaceAll('\"row\":', '\"row\":9')",
+        "'<html>'",
+    ] {
+        answers(
+            &desk,
+            &format!(
+                "n === 1 ? asks(path, init) : asks(path, init).then((one) => one.text()).then((text) => new Response({unfit}))"
+            ),
+        );
+        choose_rows(&desk, 2_100);
+        desk.see_xpath("//*[@id='upload-status'][@data-status='rejected'][contains(., 'does not fit')]");
+        assert_eq!(
+            desk.evaluate("[sent, document.getElementById('more-failed').textContent]"),
+            json!([2, "900 more are in the download."]),
+            "{unfit}"
+        );
+        assert_eq!(statuses(&desk), json!([["not_known", 200, "1002"]]));
+    }
+}
+
+#[test]
+fn a_refusal_of_a_balancer_ends_it_and_every_row_is_given_back() {
+    let yima = Yima::start(Options::default());
+    let desk = signed_in(&yima);
+    answers(&desk, "new Response('<html>', { status: n === 1 ? 502 : 413, headers: { 'retry-after': '0' } })");
+    choose_rows(&desk, 200_000);
+    desk.see_xpath("//*[@id='upload-status'][@data-status='rejected'][contains(., '413')]");
+    assert_eq!(desk.evaluate("sent"), json!(2), "only what passes is tried again");
+    // Of the first answer nobody knows whether it came after the rows were taken.
+    assert_eq!(statuses(&desk), json!([["not_known", 200, "2"]]));
+    assert_eq!(desk.text("#more-failed"), "199800 more are in the download.");
+    answers(&desk, "new Response('<html>', { status: 413 })");
+    choose_rows(&desk, 10);
+    desk.see_xpath("//*[@id='failed-rows'][count(tr) = 10]");
+    assert_eq!(statuses(&desk), json!([["not_sent", 10, "2"]]));
+}
+
+#[test]
+fn a_token_that_ends_on_the_way_leaves_the_report() {
+    let yima = Yima::start(Options::default());
+    let desk = signed_in(&yima);
+    answers(&desk, "n === 1 ? asks(path, init) : new Response('', { status: 401 })");
+    choose_rows(&desk, 1_010);
+    desk.see("#sign-in:not([hidden]) #notice:not(:empty)");
+    desk.see("#upload #upload-status[data-status='rejected']");
+    assert_eq!(statuses(&desk), json!([["not_sent", 10, "1002"]]));
+    assert!(desk.text("#counts").contains("1000"));
+    desk.assert_accessible();
+    desk.type_into("#token", &format!("{}{ENTER}", yima.agency_token("lab-7")));
+    desk.see("#choose:not([hidden])");
+    assert_eq!(statuses(&desk), json!([["not_sent", 10, "1002"]]));
+    desk.click("#sign-out");
+    desk.see("#sign-in:focus");
+    assert_eq!(statuses(&desk), json!([]));
+    assert_nothing_kept(&desk);
+}
+
+#[test]
+fn only_the_file_that_was_chosen_last_is_sent() {
+    let yima = Yima::start(Options::default());
+    let desk = signed_in(&yima);
+    answers(&desk, "asks(path, init)");
+    desk.evaluate(
+        "void (window.reads = File.prototype.arrayBuffer, File.prototype.arrayBuffer = function () {
+            File.prototype.arrayBuffer = reads;
+            return new Promise((done) => window.release = done).then(() => reads.call(this));
+        })",
+    );
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("first.csv");
+    fs::write(&path, format!("{HEADER}\nfirst,,,,,,\n")).expect("a file");
+    desk.type_into("#file", path.to_str().expect("a path in UTF-8"));
+    choose_rows(&desk, 2);
+    desk.see("#upload-status[data-status='accepted']");
+    // Time for the first to be read and sent.
+    assert_eq!(desk.evaluate("(release(), new Promise((done) => setTimeout(() => done(sent), 200)))"), json!(1));
+    desk.see("#upload-status[data-status='accepted']");
+}

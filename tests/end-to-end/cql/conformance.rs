@@ -1,0 +1,57 @@
+//! The suite that the embedded engine passes, on CQL; and that migrating is safe.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use yima_harness::now;
+use yima_store::conformance::{Harness, Store, run};
+use yima_store::cql::{CqlOptions, CqlStore, Step, migrate};
+use yima_store::{Feed, WriterStore};
+
+use super::{cluster, open, options};
+
+/// One region; `reopen` leaves everything as a killed process would, and closes its streams as a writer beside it would after a while.
+struct Cql(CqlOptions);
+
+#[async_trait]
+impl Harness for Cql {
+    async fn open(&self) -> Arc<dyn Store> {
+        open(&self.0).await
+    }
+
+    async fn reopen(&self, store: Arc<dyn Store>) -> Arc<dyn Store> {
+        assert_eq!(Arc::strong_count(&store), 1);
+        drop(store);
+        let store = CqlStore::open(self.0.clone()).await.unwrap();
+        for stream in store.registry().await.unwrap().streams.into_iter().filter(|stream| stream.open) {
+            store.close_stream(stream.id).await.unwrap();
+        }
+        store
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cql_engine_conforms() {
+    let cluster = cluster();
+    run(&Cql(options(&cluster, "conformance", "xian"))).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrating_at_once_from_both_regions_is_safe_and_done_once() {
+    let cluster = cluster();
+    let all = ["xian", "chengdu", "xian", "chengdu"].map(|region| {
+        let options = options(&cluster, "migrated", region);
+        tokio::spawn(async move { migrate(&options, None, now()).await.unwrap() })
+    });
+    let mut applied = Vec::new();
+    for migrating in all {
+        let steps = migrating.await.unwrap();
+        applied.extend(steps.into_iter().filter(|step| matches!(step, Step::Applied(..) | Step::Registered)));
+    }
+    applied.sort_unstable_by_key(|step| format!("{step:?}"));
+    let [shared, of_chengdu, of_xian, Step::Registered, Step::Registered] = &applied[..] else { panic!("{applied:?}") };
+    let name = |step: &Step| if let Step::Applied(keyspace, ..) = step { keyspace.clone() } else { String::new() };
+    assert_eq!([shared, of_chengdu, of_xian].map(name), ["migrated", "migrated_chengdu", "migrated_xian"]);
+    let again = migrate(&options(&cluster, "migrated", "xian"), None, now()).await.unwrap();
+    assert_eq!(again, []);
+}

@@ -1,0 +1,43 @@
+//! Services apart, in two regions, under the checker.
+
+use std::time::Duration;
+
+use yima_harness::checker::{BOUND, Clients, Load, converge, options, people, settle};
+use yima_harness::{Region, Yima, now};
+use yima_schema::time::Time;
+
+use super::cluster;
+
+/// Two writers and two read nodes of a region, eight laboratories about 200 people, about 50 events each; a second region that takes events
+/// about the same people.
+#[test]
+fn two_regions_keep_every_promise() {
+    let cluster = cluster();
+    let base = options();
+    let xian = Region::new(&cluster, 1, "xian", "two_regions", base.clone());
+    let chengdu = Region::new(&cluster, 2, "chengdu", "two_regions", base);
+    let writers = [xian.writer(&[]), xian.writer(&[]), chengdu.writer(&[])];
+    let readers = [xian.reader(&[]), xian.reader(&[]), chengdu.reader(&[])];
+    let regions = [0, 0, 1];
+    let clients = Clients::new(
+        people(&readers[0], 200),
+        writers[0].agency_token("lab-7"),
+        writers.iter().zip(regions).map(|(writer, region)| (region, writer.writer_url())).collect(),
+        readers.iter().zip(regions).map(|(reader, region)| (region, reader.read_url())).collect(),
+        &["xian", "chengdu"],
+    );
+    let begun: Time = now();
+    let record = clients.run(Load { senders: 9, events_each: 5, batch: 50, readers: 4, pause: Duration::ZERO }, || ());
+    assert_eq!(record.acknowledged.len(), 9 * 5 * 200, "some were not acknowledged");
+    eprintln!(
+        "{} events acknowledged and {} answers in {:?}",
+        record.acknowledged.len(),
+        record.shown.len(),
+        now().since(begun)
+    );
+    let mut record = settle(&clients, record);
+    converge(&clients, &mut record, Duration::from_secs(60));
+    record.check(BOUND);
+    let nodes: Vec<&Yima> = writers.iter().chain(&readers).collect();
+    crate::dashboard::is_answered_by(&nodes);
+}

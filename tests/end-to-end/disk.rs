@@ -1,0 +1,119 @@
+//! A disk that fills up: no event is taken before a write fails, and when one does fail, nothing that was acknowledged is lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use yima_harness::{Options, Person, Reply, Tmpfs, Yima, new_person, until};
+use yima_schema::time::{HOUR, Time};
+
+use crate::refusals::bad_input::problem;
+
+const MIB: u64 = 1 << 20;
+/// For what is looked at once a second.
+const NOTICED: Duration = Duration::from_secs(30);
+
+fn start(mib: usize, min_free: u64) -> Option<(Arc<Tmpfs>, Yima)> {
+    let options = Options::default().unlimited();
+    let disk = Arc::new(Tmpfs::mount(&options.data_dir(), mib)?);
+    let options = options.on(&disk).env("YIMA_STORE__MIN_FREE_BYTES", min_free);
+    // What waits for the store is told so before the client goes.
+    Some((disk, Yima::start(options.env("YIMA_WRITER__HTTP__REQUEST_TIMEOUT_MS", 2_000))))
+}
+
+fn send(yima: &Yima, lab: &str, event: &Value) -> Reply {
+    yima.push(lab, "application/json", event.to_string().as_bytes())
+}
+
+fn ready(yima: &Yima) -> Value {
+    yima.http().get(&format!("{}/health/ready", yima.admin_url()), "").json(200)
+}
+
+/// That an answer is of now, not of before.
+#[track_caller]
+fn is_fresh(yima: &Yima, session: &str) {
+    let asked = yima_harness::now();
+    until("an answer of now", NOTICED, || {
+        yima.display_now(session).header("yima-as-of").parse::<Time>().is_ok_and(|as_of| as_of > asked)
+    });
+}
+
+#[test]
+fn with_little_room_events_are_refused_and_taken_again_later() {
+    let Some((disk, mut yima)) = start(200, 64 * MIB) else { return };
+    let (person, lab) = (new_person(), yima.agency_token("lab-7"));
+    assert_eq!(yima.event(&lab, &person.test("t-1", "negative", HOUR * 2)), "accepted");
+    let session = yima.session_of(&person);
+    assert!(yima.metric("data_dir_free_bytes", &[]) > 64.0 * MIB as f64);
+    assert_eq!(yima.metric("data_dir_total_bytes", &[]), 200.0 * MIB as f64);
+
+    disk.leave(48 * MIB);
+    let late = person.test("t-2", "positive", HOUR);
+    until("little room in the metrics", NOTICED, || yima.metric("data_dir_free_bytes", &[]) < 64.0 * MIB as f64);
+    until("little room in the health", NOTICED, || ready(&yima)["degraded"] == json!(["disk"]));
+    assert_eq!(yima.metric("data_dir_space_low", &[]), 1.0);
+    let refused = send(&yima, &lab, &late);
+    problem(&refused, 503, "no-room");
+    assert_eq!(refused.header("retry-after"), "30");
+    let rows = yima.rows(&lab, &[late.clone(), person.event("x", "nonsense", "", json!({}))]);
+    assert_eq!(rows[0]["problem"]["type"], "https://yima.dev/problems/no-room");
+    assert_eq!(rows[1]["problem"]["type"], "https://yima.dev/problems/invalid");
+    let counted = |status: &str| yima.metric("events_total", &[&format!("status=\"{status}\"")]);
+    assert_eq!(["accepted", "not_taken", "rejected"].map(counted), [1.0, 2.0, 1.0]);
+    is_fresh(&yima, &session);
+    assert_eq!(yima.shown(&session).0, "green");
+
+    disk.empty();
+    until("room again", NOTICED, || ready(&yima)["degraded"].is_null());
+    assert_eq!(yima.metric("data_dir_space_low", &[]), 0.0);
+    assert_eq!(yima.event(&lab, &late), "accepted", "it was taken when it was refused");
+    assert_eq!(yima.shown(&session).0, "red");
+    let log = yima.stderr();
+    assert!(log.contains("too little room") && log.contains("there is room"), "{log}");
+    assert_eq!(yima.stop().code(), Some(0), "{}", yima.stderr());
+}
+
+#[test]
+fn a_disk_that_is_full_loses_nothing_that_was_acknowledged() {
+    let Some((disk, mut yima)) = start(100, 0) else { return };
+    let lab = yima.agency_token("lab-7");
+    let mut acknowledged: Vec<(Person, Value)> = Vec::new();
+    let mut next = |yima: &Yima| {
+        let (person, n) = (new_person(), acknowledged.len());
+        let event = person.test(&format!("t-{n}"), "positive", HOUR);
+        let reply = send(yima, &lab, &event);
+        if reply.status == 200 {
+            acknowledged.push((person, event));
+        }
+        reply
+    };
+    for _ in 0..20 {
+        next(&yima).json(200);
+    }
+    disk.leave(0);
+    let failed = loop {
+        let reply = next(&yima);
+        if reply.status != 200 {
+            break reply;
+        }
+    };
+    problem(&failed, 503, "unavailable");
+    let session = yima.session_of(&acknowledged[0].0);
+    until("a failed write", NOTICED, || {
+        yima.metric("store_takes_writes", &[]) == 0.0 && yima.stderr().contains("a write failed")
+    });
+    assert_eq!(ready(&yima)["degraded"], json!(["store"]));
+    is_fresh(&yima, &session);
+    assert_eq!(yima.shown(&session).0, "red");
+
+    disk.empty();
+    let refused = send(&yima, &lab, &new_person().test("t-x", "positive", HOUR));
+    problem(&refused, 503, "unavailable");
+    yima.restart();
+    assert_eq!(yima.metric("store_takes_writes", &[]), 1.0);
+    for (person, event) in &acknowledged {
+        assert_eq!(yima.event(&lab, event), "duplicate", "{event} was acknowledged");
+        assert_eq!(yima.shown(&yima.session_of(person)).0, "red");
+    }
+    assert_eq!(yima.event(&lab, &new_person().test("t-y", "positive", HOUR)), "accepted");
+}

@@ -1,0 +1,132 @@
+//! What the services say of their API is so: its examples are taken, the answers have the shapes it gives, and no route is left out.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use yima_harness::{Reply, Yima};
+
+use crate::browser::chromium::{Screen, Window};
+use crate::shared;
+
+/// Person 0 of the demo.
+const CITIZEN: &str = "610102194001010017";
+
+fn description(yima: &Yima, base: &str) -> Value {
+    let reply = yima.http().get(&format!("{base}/openapi.json"), "");
+    let tag = [("if-none-match", reply.header("etag"))];
+    assert_eq!(yima.http().ask(&format!("{base}/openapi.json"), &tag).expect("a whole answer").status, 304);
+    let api = reply.json(200);
+    assert!(api["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")), "{}", api["openapi"]);
+    api
+}
+
+/// `(method, path, operation)` of each.
+fn operations(api: &Value) -> Vec<(String, String, Value)> {
+    let paths = api["paths"].as_object().expect("paths");
+    let of = |path: &String, item: &Value| -> Vec<_> {
+        let item = item.as_object().expect("operations");
+        item.iter().map(|(method, operation)| (method.to_uppercase(), path.clone(), operation.clone())).collect()
+    };
+    paths.iter().flat_map(|(path, item)| of(path, item)).collect()
+}
+
+/// The token that an operation asks for.
+fn token(yima: &Yima, operation: &Value) -> String {
+    let [scheme, tag] = [operation["security"][0].clone(), operation["tags"][0].clone()];
+    let scheme = scheme.as_object().and_then(|scheme| scheme.keys().next().cloned()).unwrap_or_default();
+    match (scheme.as_str(), tag.as_str().expect("a tag")) {
+        ("session", "citizen") => yima.citizen_session(CITIZEN),
+        ("session", "checkpoint") => yima.guard_session(),
+        ("identity_token", "sessions") => yima.token(&["citizen", CITIZEN]),
+        ("identity_token", "agency") => yima.agency_token("lab-7"),
+        ("", "offline") => String::new(),
+        other => panic!("nobody has a token for {other:?}"),
+    }
+}
+
+/// The answer is one that the operation describes.
+#[track_caller]
+fn assert_described(api: &Value, operation: &Value, reply: &Reply) {
+    let described = &operation["responses"][reply.status.to_string()]["content"];
+    let content_type = reply.header("content-type");
+    let schema = &described[content_type]["schema"];
+    assert!(schema.is_object(), "{} {content_type} is not described: {}", reply.status, reply.text());
+    let schema = json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "allOf": [schema],
+        "components": api["components"]});
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let lines = content_type == "application/x-ndjson";
+    let answers = if lines { reply.rows() } else { vec![reply.json(reply.status)] };
+    for answer in answers {
+        let faults: Vec<_> = validator.iter_errors(&answer).map(|fault| fault.to_string()).collect();
+        assert!(faults.is_empty(), "{faults:?} in {answer}");
+    }
+}
+
+#[test]
+fn examples_are_taken_and_answers_have_the_described_shape() {
+    let yima = shared();
+    let mut examples = 0;
+    for base in [yima.read_url(), yima.writer_url()] {
+        let api = description(&yima, &base);
+        for (method, path, operation) in operations(&api) {
+            let (url, token) = (format!("{base}{path}"), token(&yima, &operation));
+            if operation["responses"]["200"]["content"]["text/event-stream"].is_object() {
+                continue; // it has no end; `streams.rs` reads it
+            }
+            if method == "GET" {
+                assert_described(&api, &operation, &yima.http().get(&url, &token));
+                continue;
+            }
+            let Some(bodies) = operation["requestBody"]["content"].as_object() else {
+                assert_described(&api, &operation, &yima.http().post(&url, &token, "", b""));
+                continue;
+            };
+            for (content_type, body) in bodies {
+                let example = &body["example"];
+                let text = example.as_str().map_or_else(|| example.to_string(), str::to_owned);
+                let reply = yima.http().post(&url, &token, content_type, text.as_bytes());
+                assert_described(&api, &operation, &reply);
+                assert!(!reply.text().contains("rejected"), "{path} {content_type}: {}", reply.text());
+                examples += 1;
+            }
+            for content_type in ["application/json", "application/fhir+json"] {
+                let refused = yima.http().post(&url, "", content_type, b"{}");
+                let default = &operation["responses"]["default"]["content"];
+                assert!(default.get(refused.header("content-type")).is_some(), "problems are described");
+            }
+        }
+    }
+    assert_eq!(examples, 7, "each body has one");
+}
+
+#[test]
+fn every_documented_route_is_described_and_every_described_one_documented() {
+    let yima = shared();
+    let described: BTreeSet<_> = [yima.read_url(), yima.writer_url()]
+        .iter()
+        .flat_map(|base| operations(&description(&yima, base)))
+        .map(|(method, path, _)| format!("{method} {path}"))
+        .collect();
+    let documented: BTreeSet<_> = include_str!("../../docs/api.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .filter(|title| title.contains(" /v1/"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(described, documented);
+}
+
+#[test]
+fn the_page_is_in_the_binary_and_guarded() {
+    let yima = shared();
+    for base in [yima.read_url(), yima.writer_url()] {
+        for file in ["", "swagger-ui.css", "swagger-ui-bundle.js", "swagger-initializer.js"] {
+            let reply = yima.http().get(&format!("{base}/docs/{file}"), "");
+            assert_eq!(reply.status, 200, "{file}");
+            assert!(reply.header("content-security-policy").contains("default-src 'none'"), "{file}");
+        }
+        let window = Window::open(Screen { width: 1280, height: 800, phone: false }, &format!("{base}/docs/"));
+        window.see(".opblock-post");
+        assert_eq!(window.complaints(), Vec::<Value>::new(), "nothing that the policy forbids");
+    }
+}

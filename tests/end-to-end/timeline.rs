@@ -1,0 +1,50 @@
+//! Codes that change by themselves, all at one instant.
+
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+use yima_harness::{Options, Yima, new_person, now};
+
+const PEOPLE: usize = 100;
+/// From the events until the instant: long enough to look at everybody before.
+const AHEAD: Duration = Duration::from_secs(10);
+
+/// Looks that were answered from memory, and all of them.
+fn looks(yima: &Yima) -> (f64, f64) {
+    let count = |labels: &[&str]| yima.metric("cache_requests_total", labels);
+    (count(&["outcome=\"hit_memory\""]), count(&[]))
+}
+
+#[test]
+fn many_codes_change_at_one_instant_and_nothing_is_read() {
+    let yima = Yima::start(Options::default().unlimited());
+    let agency = yima.agency_token("health-bureau");
+    let people: Vec<_> = (0..PEOPLE).map(|_| new_person()).collect();
+    let sessions: Vec<String> = people.iter().map(|person| yima.session_of(person)).collect();
+    let until = now().plus(AHEAD);
+    let rows: Vec<_> = people
+        .iter()
+        .enumerate()
+        .map(|(n, person)| {
+            let data = json!({"colour": "yellow", "reason": "close_contact", "until": until.to_string()});
+            person.event(&format!("until-{n}"), "colour_assignment", &now().to_string(), data)
+        })
+        .collect();
+    assert!(yima.rows(&agency, &rows).iter().all(|row| row["status"] == "accepted"));
+    for session in &sessions {
+        assert_eq!(yima.shown(session).0, "yellow");
+    }
+    assert!(now() < until, "this machine is too slow to look at everybody before");
+    let (hits, all) = looks(&yima);
+    // Nothing is waited for but the instant.
+    thread::sleep(until.since(now()));
+    while now() < until {
+        thread::yield_now();
+    }
+    for session in &sessions {
+        let reply = yima.display_now(session);
+        assert_eq!(reply.json(200)["colour"]["code"], "green");
+    }
+    assert_eq!(looks(&yima), (hits + PEOPLE as f64, all + PEOPLE as f64));
+}

@@ -1,0 +1,31 @@
+//! What takes too long for every commit, under the checker: `soak kills [COUNT [SEED]]`, `soak hints [SECONDS]`, `soak restarts [PEOPLE
+//! [KILLS]]`, `soak updates [PEOPLE]`; see `tests/soak`.
+
+#[macro_use]
+extern crate yima_harness;
+
+mod hints;
+mod kills;
+mod restarts;
+mod services;
+mod updates;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some("kills") => kills::run(number(&arguments, 1, 300), number(&arguments, 2, rand::random())),
+        Some("hints") => hints::run(Duration::from_secs(number(&arguments, 1, 60))),
+        Some("restarts") => restarts::run(number(&arguments, 1, 1_000_000), number(&arguments, 2, 50)),
+        Some("updates") => updates::run(number(&arguments, 1, 100_000)),
+        Some(_) | None => {
+            panic!("kills [COUNT [SEED]], hints [SECONDS], restarts [PEOPLE [KILLS]] or updates [PEOPLE]")
+        }
+    }
+}
+
+fn number<N: FromStr>(arguments: &[String], at: usize, default: N) -> N {
+    arguments.get(at).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{text}: a number is expected")))
+}
