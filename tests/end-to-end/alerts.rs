@@ -36,7 +36,7 @@ fn they_ask_for_what_is_exported() {
     plain.event(&plain.agency_token("lab-7"), &person.test("t-1", "negative", HOUR));
     plain.display(&plain.session_of(&person));
     let options = Options::default();
-    let secure = Yima::start(CertificateFiles::make(options.directory(), 2099).on(options));
+    let secure = Yima::start(CertificateFiles::make(options.directory(), 2099).apply_to(options));
     let exported = &exported(&plain) | &exported(&secure);
     let missing: Vec<_> = names().difference(&exported).cloned().collect();
     assert_eq!(missing, ON_CQL, "asked for and not exported");

@@ -11,9 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::geteuid;
 use serde_json::Value;
-use yima_harness::{Options, Person, Reply, Yima, new_person, until};
+use yima_harness::{Options, Person, Reply, Yima, new_person, require_root, until};
 use yima_schema::derive::derive;
 use yima_schema::rules::Rules;
 use yima_schema::subject::{Document, DocumentType, PseudonymKey};
@@ -63,7 +62,7 @@ fn refused(output: &Output, says: &[&str]) {
 fn ask(yima: &Yima, session: &str, tag: &str) -> Reply {
     let bearer = format!("Bearer {session}");
     let headers = [("authorization", bearer.as_str()), ("if-none-match", tag)];
-    yima.http().ask(&format!("{}/v1/display", yima.read_url()), &headers).expect("a whole answer")
+    yima.http().get_with(&format!("{}/v1/display", yima.read_url()), &headers).expect("a whole answer")
 }
 
 /// All that is shown of somebody but the version.
@@ -212,12 +211,6 @@ fn a_backup_that_is_not_whole_restores_nothing() {
     refuses(&newer, &["format 2", "format 1"]);
 
     fs::create_dir(fresh.data_dir()).expect("a directory");
-    if geteuid().is_root() {
-        let owned_by = |uid| chown(fresh.data_dir(), Some(uid), None).expect("root may");
-        owned_by(12_345);
-        refused(&restore(&fresh, &file), &["sudo -u '#12345'"]);
-        owned_by(0);
-    }
     fs::create_dir(fresh.data_dir().join("lost+found")).expect("a directory");
     fs::write(fresh.data_dir().join("mine"), b"x").expect("a file");
     refused(&restore(&fresh, &file), &["not empty", "mine"]);
@@ -227,6 +220,20 @@ fn a_backup_that_is_not_whole_restores_nothing() {
     let running = Yima::start(fresh);
     refused(&restore(running.options(), &file), &["not empty"]);
     refused(&run(running.options().command().args(["--store", "cql", "backup"]).arg(&bad)), &["--store cql", "keys/"]);
+}
+
+#[test]
+fn as_root_a_restore_into_a_directory_of_another_user_names_the_command_to_use() {
+    require_root();
+    let (yima, fresh) = (Yima::start(Options::default()), Options::default());
+    let file = yima.options().directory().join("backup");
+    done(&backup(yima.options(), &file));
+    fs::create_dir(fresh.data_dir()).expect("a directory");
+    let owned_by = |uid| chown(fresh.data_dir(), Some(uid), None).expect("root may");
+    owned_by(12_345);
+    refused(&restore(&fresh, &file), &["sudo -u '#12345'"]);
+    owned_by(0);
+    done(&restore(&fresh, &file));
 }
 
 #[test]
@@ -306,7 +313,7 @@ fn a_backup_counts_when_its_receiver_has_it() {
 
 #[test]
 fn a_data_directory_too_deep_for_a_socket_is_backed_up_when_it_is_stopped() {
-    let options = Options::default().below("deep".repeat(30));
+    let options = Options::default().data_dir_name("deep".repeat(30));
     let mut yima = Yima::start(options.clone());
     let file = options.directory().join("backup");
     assert!(yima.stderr().contains("no backup can be made while this process runs"), "{}", yima.stderr());

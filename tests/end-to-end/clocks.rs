@@ -68,7 +68,7 @@ fn jumps_are_noticed_and_nothing_claims_what_has_not_come() {
     let (clock, yima) = start();
     let (person, lab) = (new_person(), yima.agency_token("lab-7"));
     yima.event(&lab, &person.test("t-1", "negative", HOUR * 3));
-    let (session, guard) = (yima.session_of(&person), yima.guard_session());
+    let (session, guard) = (yima.session_of(&person), yima.checkpoint_session());
     let code = yima.code(&session);
 
     // An hour ahead: codes of before are out of date, sessions go on, answers follow the clock.

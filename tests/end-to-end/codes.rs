@@ -34,7 +34,7 @@ fn session_of_someone_tested(yima: &Yima) -> String {
 fn a_code_dies_with_its_time_and_is_no_code_elsewhere() {
     let brief = Yima::start(Options::default().env("YIMA_READ_API__CODE_LIFETIME_S", 1));
     let session = session_of_someone_tested(&brief);
-    let (code, guard) = (brief.code(&session), brief.guard_session());
+    let (code, guard) = (brief.code(&session), brief.checkpoint_session());
     let begun = Instant::now();
     let last = loop {
         let scan = brief.scan(&guard, &code);
@@ -48,13 +48,13 @@ fn a_code_dies_with_its_time_and_is_no_code_elsewhere() {
     refuses(&last, "check", "expired");
 
     let yima = shared();
-    refuses(&yima.scan(&yima.guard_session(), &code), "check", "unknown_issuer");
+    refuses(&yima.scan(&yima.checkpoint_session(), &code), "check", "unknown_issuer");
 }
 
 #[test]
 fn a_code_that_is_not_genuine_says_nothing_about_anyone() {
     let yima = shared();
-    let (session, guard) = (session_of_someone_tested(&yima), yima.guard_session());
+    let (session, guard) = (session_of_someone_tested(&yima), yima.checkpoint_session());
     let code = yima.code(&session);
     assert_eq!(yima.scan(&guard, &code)["verdict"], "pass");
     assert_eq!(yima.scan(&guard, &format!("  {code}\n"))["verdict"], "pass", "scanners add white space");
@@ -83,7 +83,7 @@ fn a_code_that_is_not_genuine_says_nothing_about_anyone() {
 fn a_code_of_nobody_is_looked_into() {
     let yima = shared();
     let code = yima.code(&yima.session_of(&new_person()));
-    let scan = yima.scan(&yima.guard_session(), &code);
+    let scan = yima.scan(&yima.checkpoint_session(), &code);
     assert_eq!((&scan["verdict"], &scan["reason"]), (&json!("check"), &json!("nobody")));
     assert_eq!(scan["colour"]["code"], "none");
 }

@@ -13,12 +13,12 @@ const MIB: u64 = 1 << 20;
 /// For what is looked at once a second.
 const NOTICED: Duration = Duration::from_secs(30);
 
-fn start(mib: usize, min_free: u64) -> Option<(Arc<Tmpfs>, Yima)> {
+fn start(mib: usize, min_free: u64) -> (Arc<Tmpfs>, Yima) {
     let options = Options::default().unlimited();
-    let disk = Arc::new(Tmpfs::mount(&options.data_dir(), mib)?);
-    let options = options.on(&disk).env("YIMA_STORE__MIN_FREE_BYTES", min_free);
+    let disk = Arc::new(Tmpfs::mount(&options.data_dir(), mib));
+    let options = options.on_disk(&disk).env("YIMA_STORE__MIN_FREE_BYTES", min_free);
     // What waits for the store is told so before the client goes.
-    Some((disk, Yima::start(options.env("YIMA_WRITER__HTTP__REQUEST_TIMEOUT_MS", 2_000))))
+    (disk, Yima::start(options.env("YIMA_WRITER__HTTP__REQUEST_TIMEOUT_MS", 2_000)))
 }
 
 fn send(yima: &Yima, lab: &str, event: &Value) -> Reply {
@@ -39,15 +39,15 @@ fn is_fresh(yima: &Yima, session: &str) {
 }
 
 #[test]
-fn with_little_room_events_are_refused_and_taken_again_later() {
-    let Some((disk, mut yima)) = start(200, 64 * MIB) else { return };
+fn as_root_with_little_room_events_are_refused_and_taken_again_later() {
+    let (disk, mut yima) = start(200, 64 * MIB);
     let (person, lab) = (new_person(), yima.agency_token("lab-7"));
     assert_eq!(yima.event(&lab, &person.test("t-1", "negative", HOUR * 2)), "accepted");
     let session = yima.session_of(&person);
     assert!(yima.metric("data_dir_free_bytes", &[]) > 64.0 * MIB as f64);
     assert_eq!(yima.metric("data_dir_total_bytes", &[]), 200.0 * MIB as f64);
 
-    disk.leave(48 * MIB);
+    disk.fill_leaving(48 * MIB);
     let late = person.test("t-2", "positive", HOUR);
     until("little room in the metrics", NOTICED, || yima.metric("data_dir_free_bytes", &[]) < 64.0 * MIB as f64);
     until("little room in the health", NOTICED, || ready(&yima)["degraded"] == json!(["disk"]));
@@ -63,7 +63,7 @@ fn with_little_room_events_are_refused_and_taken_again_later() {
     is_fresh(&yima, &session);
     assert_eq!(yima.shown(&session).0, "green");
 
-    disk.empty();
+    disk.remove_filler();
     until("room again", NOTICED, || ready(&yima)["degraded"].is_null());
     assert_eq!(yima.metric("data_dir_space_low", &[]), 0.0);
     assert_eq!(yima.event(&lab, &late), "accepted", "it was taken when it was refused");
@@ -74,8 +74,8 @@ fn with_little_room_events_are_refused_and_taken_again_later() {
 }
 
 #[test]
-fn a_disk_that_is_full_loses_nothing_that_was_acknowledged() {
-    let Some((disk, mut yima)) = start(100, 0) else { return };
+fn as_root_a_disk_that_is_full_loses_nothing_that_was_acknowledged() {
+    let (disk, mut yima) = start(100, 0);
     let lab = yima.agency_token("lab-7");
     let mut acknowledged: Vec<(Person, Value)> = Vec::new();
     let mut next = |yima: &Yima| {
@@ -90,7 +90,7 @@ fn a_disk_that_is_full_loses_nothing_that_was_acknowledged() {
     for _ in 0..20 {
         next(&yima).json(200);
     }
-    disk.leave(0);
+    disk.fill_leaving(0);
     let failed = loop {
         let reply = next(&yima);
         if reply.status != 200 {
@@ -106,7 +106,7 @@ fn a_disk_that_is_full_loses_nothing_that_was_acknowledged() {
     is_fresh(&yima, &session);
     assert_eq!(yima.shown(&session).0, "red");
 
-    disk.empty();
+    disk.remove_filler();
     let refused = send(&yima, &lab, &new_person().test("t-x", "positive", HOUR));
     problem(&refused, 503, "unavailable");
     yima.restart();

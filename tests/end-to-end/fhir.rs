@@ -2,23 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use yima_harness::{Options, Yima};
+use yima_harness::{Options, Yima, real_data};
 use yima_schema::subject::DocumentType;
 use yima_schema::time::DAY;
 use yima_service::jwt::{Claims, Issuer, Scope};
 
 const FHIR: &str = "application/fhir+ndjson";
 const CVX: &str = "http://hl7.org/fhir/sid/cvx";
-
-/// `TEST_DATA_DIR`, else beside the workspace.
-fn real_data() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let directory = std::env::var_os("TEST_DATA_DIR").map_or_else(beside, PathBuf::from).join("fhir-r4");
-    directory.is_dir().then_some(directory)
-}
 
 fn resources(ndjson: &str) -> Vec<Value> {
     ndjson.lines().map(|line| serde_json::from_str(line).expect("a resource a line")).collect()
@@ -55,13 +47,8 @@ fn statuses(yima: &Yima, hospital: &str, ndjson: &str) -> HashMap<String, usize>
 }
 
 #[test]
-fn a_real_export_in_either_order_becomes_the_same_codes() {
-    let Some(directory) = real_data() else {
-        eprintln!(
-            "SKIPPED: no fhir-r4 in TEST_DATA_DIR nor in ../shared/data beside the workspace: real FHIR data is untested"
-        );
-        return;
-    };
+fn real_data_in_either_order_becomes_the_same_codes() {
+    let directory = real_data("fhir-r4");
     let [patients, immunizations] = ["Patient", "Immunization"]
         .map(|name| fs::read_to_string(directory.join(name).with_extension("ndjson")).expect("a file"));
     let (accepted, of_covid_19) =

@@ -15,7 +15,7 @@ fn shown(colour: &str, reason: &str) -> (String, String) {
 #[test]
 fn a_positive_test_stops_at_once_and_its_correction_frees_at_once() {
     let yima = shared();
-    let (person, lab, guard) = (new_person(), yima.agency_token("lab-7"), yima.guard_session());
+    let (person, lab, guard) = (new_person(), yima.agency_token("lab-7"), yima.checkpoint_session());
     let session = yima.session_of(&person);
     let identity = person.event("id-1", "identity", &ago(DAY), json!({ "name": "欧阳小明", "born": "1990-03-07" }));
     assert_eq!(yima.event(&lab, &identity), "accepted");
@@ -72,7 +72,7 @@ fn a_retraction_takes_back_the_agency_s_own_event_only() {
 #[test]
 fn an_assignment_ends_by_itself() {
     let yima = shared();
-    let (person, cdc, guard) = (new_person(), yima.agency_token("xian-cdc"), yima.guard_session());
+    let (person, cdc, guard) = (new_person(), yima.agency_token("xian-cdc"), yima.checkpoint_session());
     let session = yima.session_of(&person);
     let until = now().plus(Duration::from_secs(2)).to_string();
     let data = json!({ "colour": "yellow", "reason": "close_contact", "until": until });

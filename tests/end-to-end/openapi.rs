@@ -14,7 +14,7 @@ const CITIZEN: &str = "610102194001010017";
 fn description(yima: &Yima, base: &str) -> Value {
     let reply = yima.http().get(&format!("{base}/openapi.json"), "");
     let tag = [("if-none-match", reply.header("etag"))];
-    assert_eq!(yima.http().ask(&format!("{base}/openapi.json"), &tag).expect("a whole answer").status, 304);
+    assert_eq!(yima.http().get_with(&format!("{base}/openapi.json"), &tag).expect("a whole answer").status, 304);
     let api = reply.json(200);
     assert!(api["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")), "{}", api["openapi"]);
     api
@@ -36,7 +36,7 @@ fn token(yima: &Yima, operation: &Value) -> String {
     let scheme = scheme.as_object().and_then(|scheme| scheme.keys().next().cloned()).unwrap_or_default();
     match (scheme.as_str(), tag.as_str().expect("a tag")) {
         ("session", "citizen") => yima.citizen_session(CITIZEN),
-        ("session", "checkpoint") => yima.guard_session(),
+        ("session", "checkpoint") => yima.checkpoint_session(),
         ("identity_token", "sessions") => yima.token(&["citizen", CITIZEN]),
         ("identity_token", "agency") => yima.agency_token("lab-7"),
         ("", "offline") => String::new(),
@@ -117,7 +117,7 @@ fn every_documented_route_is_described_and_every_described_one_documented() {
 }
 
 #[test]
-fn the_page_is_in_the_binary_and_guarded() {
+fn a_browser_shows_the_page_from_the_binary_under_its_policy() {
     let yima = shared();
     for base in [yima.read_url(), yima.writer_url()] {
         for file in ["", "swagger-ui.css", "swagger-ui-bundle.js", "swagger-initializer.js"] {

@@ -8,9 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, getuid, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use yima_harness::{Options, Yima};
+use yima_harness::{Options, Yima, require_root};
 
 const UNITS: [&str; 4] = ["yima.service", "yima-backup.service", "yima-read-api.service", "yima-writer.service"];
 /// What `systemd-analyze security` may say at most, in tenths; it says 1.4. Without the settings in common it says 9.6.
@@ -52,11 +52,8 @@ fn dpkg(root: &Path, args: &[&str]) -> String {
 }
 
 #[test]
-fn it_installs_runs_and_leaves_the_keys() {
-    if !getuid().is_root() {
-        yima_harness::report!("only root can make users: the package is not installed");
-        return;
-    }
+fn as_root_it_installs_runs_and_leaves_the_keys() {
+    require_root(); // only root can make users
     let directory = TempDir::new().expect("a temporary directory");
     let root = directory.path();
     for made in ["etc", "var/lib/dpkg/info", "var/lib/dpkg/updates"] {

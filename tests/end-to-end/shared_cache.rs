@@ -21,7 +21,7 @@ impl Citizen {
         let bearer = format!("Bearer {}", self.session);
         let mut headers = vec![("authorization", bearer.as_str())];
         headers.extend(shown.map(|tag| ("if-none-match", tag)));
-        let reply = yima.http().ask(&format!("{}/v1/display", cache.url()), &headers).expect("a whole answer");
+        let reply = yima.http().get_with(&format!("{}/v1/display", cache.url()), &headers).expect("a whole answer");
         assert_ne!(reply.header("x-cache"), "HIT", "a display was kept");
         reply
     }
@@ -32,7 +32,7 @@ fn colour(reply: &Reply) -> Value {
 }
 
 fn get(yima: &Yima, cache: &SharedCache, path: &str, headers: &[(&str, &str)]) -> Reply {
-    yima.http().ask(&format!("{}{path}", cache.url()), headers).expect("a whole answer")
+    yima.http().get_with(&format!("{}{path}", cache.url()), headers).expect("a whole answer")
 }
 
 /// Answers of everybody's documents: the second is the cache's own.

@@ -8,13 +8,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use yima_harness::{NotStarted, Options, Yima, new_person};
+use yima_harness::{Options, StartError, Yima, new_person};
 use yima_schema::time::HOUR;
 
 /// That it ended by itself, as one that refuses to start, and said all of this.
 #[track_caller]
 pub fn refuses(options: &Options, says: &[&str]) {
-    let Err(NotStarted { exit, stderr }) = Yima::try_start(options.clone()) else { panic!("it started") };
+    let Err(StartError { exit, stderr }) = Yima::try_start(options.clone()) else { panic!("it started") };
     let exit = exit.expect("it ends by itself");
     assert_eq!(exit.code(), Some(3), "{exit}:\n{stderr}");
     assert!(says.iter().all(|words| stderr.contains(words)), "expected {says:?} in:\n{stderr}");
@@ -94,7 +94,7 @@ fn what_cannot_be_used_is_named() {
         Options::default().env("YIMA_READ_API__CACHE__MAX_LAGG_MS", 1).env("YIMA_WRITER__BODY_TIMEOUT_MS", "hunter2");
     refuses(&faulty, &["2 faults", "read_api.cache.max_lagg_ms", "writer.body_timeout_ms"]);
     assert!(!faulty.data_dir().exists(), "faults are found before anything is opened");
-    let Err(NotStarted { stderr, .. }) = Yima::try_start(faulty) else { panic!("it started") };
+    let Err(StartError { stderr, .. }) = Yima::try_start(faulty) else { panic!("it started") };
     assert!(!stderr.contains("hunter2"), "a value may be a secret: {stderr}");
 
     let yima = Yima::start(Options::default());

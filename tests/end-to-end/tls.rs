@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use yima_harness::{CertificateFiles, Options, Secure, Yima, new_person, until};
+use yima_harness::{CertificateFiles, Options, TlsConnection, Yima, new_person, until};
 use yima_schema::time::HOUR;
 
 use crate::start_stop::refuses;
@@ -18,7 +18,7 @@ const SOON: Duration = Duration::from_secs(30);
 fn with_tls(last_year: i32) -> (CertificateFiles, Options) {
     let options = Options::default();
     let files = CertificateFiles::make(options.directory(), last_year);
-    let options = files.on(options);
+    let options = files.apply_to(options);
     (files, options)
 }
 
@@ -28,49 +28,53 @@ fn a_journey_goes_on_while_the_certificate_is_replaced() {
     let yima = Yima::start(options.env("YIMA_READ_API__TLS__HSTS_S", 600));
     let (read, write) = (yima.read_url(), yima.writer_url());
     let first = files.certificate();
-    let connect = |url: &str| Secure::connect(url, &files.certificate(), &["h2", "http/1.1"]).expect("a handshake");
+    let connect =
+        |url: &str| TlsConnection::connect(url, &files.certificate(), &["h2", "http/1.1"]).expect("a handshake");
 
     let (mut agency, mut phone, mut gate) = (connect(&write), connect(&read), connect(&read));
     assert_eq!(phone.protocol(), Some(b"http/1.1".as_slice()));
     let (person, lab) = (new_person(), yima.agency_token("lab-7"));
     let event = person.test("t-1", "positive", HOUR).to_string();
-    let accepted = agency.ask("POST", "/v1/events", &lab, &event);
+    let accepted = agency.request("POST", "/v1/events", &lab, &event);
     assert_eq!(accepted.json(200)["status"], "accepted");
     assert_eq!(accepted.header("strict-transport-security"), "", "the writer's is not set");
-    let session = |connection: &mut Secure, token: &str| {
-        let reply = connection.ask("POST", "/v1/sessions", token, "");
+    let session = |connection: &mut TlsConnection, token: &str| {
+        let reply = connection.request("POST", "/v1/sessions", token, "");
         reply.json(200)["session"].as_str().expect("a session is a text").to_owned()
     };
     let citizen = session(&mut phone, &yima.token(&["citizen", &person.document]));
     let guard = session(&mut gate, &yima.token(&["checkpoint"]));
-    let shown = phone.ask("GET", "/v1/display", &citizen, "");
+    let shown = phone.request("GET", "/v1/display", &citizen, "");
     assert_eq!(shown.json(200)["colour"]["code"], "red");
     assert_eq!(shown.header("strict-transport-security"), "max-age=600");
-    let unrouted = phone.ask("GET", "/none", &citizen, "");
+    let unrouted = phone.request("GET", "/none", &citizen, "");
     assert_eq!((unrouted.status, unrouted.header("strict-transport-security")), (404, "max-age=600"));
-    let code = phone.ask("GET", "/v1/code", &citizen, "").json(200)["code"].clone();
-    assert_eq!(gate.ask("POST", "/v1/scan", &guard, &json!({ "code": code }).to_string()).json(200)["verdict"], "stop");
+    let code = phone.request("GET", "/v1/code", &citizen, "").json(200)["code"].clone();
+    assert_eq!(
+        gate.request("POST", "/v1/scan", &guard, &json!({ "code": code }).to_string()).json(200)["verdict"],
+        "stop"
+    );
     let left = |service: &str| yima.metric("tls_certificate_expires_seconds", &[service]) / 86_400.0;
     assert!(left(r#"service="read-api""#) > 20_000.0 && left(r#"service="writer""#) > 20_000.0);
 
     files.replace(LAST_YEAR - 60);
     let second = files.certificate();
     for url in [&read, &write] {
-        until("a new certificate", SOON, || Secure::connect(url, &second, &[]).is_ok());
-        assert!(Secure::connect(url, &first, &[]).is_err(), "the old one is not shown any more");
+        until("a new certificate", SOON, || TlsConnection::connect(url, &second, &[]).is_ok());
+        assert!(TlsConnection::connect(url, &first, &[]).is_err(), "the old one is not shown any more");
     }
     until("its end in the metrics", SOON, || left(r#"service="read-api""#) < 10_000.0);
-    assert_eq!(phone.ask("GET", "/v1/display", &citizen, "").status, 200, "a connection outlives its certificate");
+    assert_eq!(phone.request("GET", "/v1/display", &citizen, "").status, 200, "a connection outlives its certificate");
 
     // Half of a pair, and what is none: the second stays.
     std::fs::write(&files.key, "hunter2").expect("the directory can be written");
     until("a refusal", SOON, || yima.metric("tls_reloads_total", &[r#"outcome="refused""#]) >= 2.0);
-    assert!(Secure::connect(&read, &second, &[]).is_ok());
+    assert!(TlsConnection::connect(&read, &second, &[]).is_ok());
     let log = yima.stderr();
     assert!(log.contains("tls-key.pem: expected a private key (PEM)") && !log.contains("hunter2"), "{log}");
     assert_eq!(yima.metric("tls_reloads_total", &[r#"outcome="taken""#]), 2.0);
     assert!(!log.contains("PRIVATE KEY"), "{log}");
-    assert_eq!(phone.ask("GET", "/v1/display", &citizen, "").status, 200);
+    assert_eq!(phone.request("GET", "/v1/display", &citizen, "").status, 200);
 }
 
 #[test]
@@ -81,14 +85,14 @@ fn a_certificate_that_is_not_valid_now_does_not_replace_one_that_is() {
     let refused = || yima.metric("tls_reloads_total", &[r#"outcome="refused""#, r#"service="read-api""#]);
     files.replace(2021);
     until("a refusal", SOON, || refused() == 1.0);
-    assert!(Secure::connect(&read, &valid, &[]).is_ok() && yima.stderr().contains("is not valid now"));
+    assert!(TlsConnection::connect(&read, &valid, &[]).is_ok() && yima.stderr().contains("is not valid now"));
 
     // One of the future waits for its time.
     files.replace_in(Duration::from_secs(25), LAST_YEAR);
     let next = files.certificate();
     until("another refusal", SOON, || refused() == 2.0);
-    assert!(Secure::connect(&read, &valid, &[]).is_ok());
-    until("its time", SOON * 2, || Secure::connect(&read, &next, &[]).is_ok());
+    assert!(TlsConnection::connect(&read, &valid, &[]).is_ok());
+    until("its time", SOON * 2, || TlsConnection::connect(&read, &next, &[]).is_ok());
     assert_eq!(refused(), 2.0, "it was refused once, however often it was looked at");
 }
 
@@ -128,7 +132,7 @@ fn whoever_does_not_finish_a_handshake_is_cut_off_and_holds_nobody_up() {
         stream.set_read_timeout(Some(SOON)).expect("a timeout");
         stream
     };
-    let secure = |protocols: &[&str]| Secure::connect(&yima.read_url(), &files.certificate(), protocols);
+    let secure = |protocols: &[&str]| TlsConnection::connect(&yima.read_url(), &files.certificate(), protocols);
     let outcome = |name: &str| yima.metric("tls_handshakes_total", &[&format!("outcome=\"{name}\"")]);
 
     let begun = Instant::now();

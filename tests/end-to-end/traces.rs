@@ -4,7 +4,7 @@
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::json;
-use yima_harness::{Collected, Collector, Options, Person, Reply, Yima, ago, new_person};
+use yima_harness::{CollectedSpan, Collector, Options, Person, Reply, Yima, ago, new_person};
 use yima_schema::subject::{Document, DocumentType, PseudonymKey};
 use yima_schema::time::HOUR;
 
@@ -28,7 +28,7 @@ fn display(reader: &Yima, session: &str, trace: [u8; 16], sampled: bool) -> Repl
 
 /// The spans of a trace, once the request that its caller made is over: a span ends after all of its children.
 #[track_caller]
-fn whole(collector: &Collector, trace: [u8; 16]) -> Vec<Collected> {
+fn whole(collector: &Collector, trace: [u8; 16]) -> Vec<CollectedSpan> {
     collector.wait_for("end of the request", |spans| {
         let of_trace: Vec<_> = spans.iter().filter(|one| one.span.trace_id == trace).cloned().collect();
         of_trace.iter().any(|one| one.span.parent_span_id == CALLER).then_some(of_trace)
@@ -37,14 +37,14 @@ fn whole(collector: &Collector, trace: [u8; 16]) -> Vec<Collected> {
 
 /// The one span of that name.
 #[track_caller]
-fn named<'a>(spans: &'a [Collected], name: &str) -> &'a Collected {
+fn named<'a>(spans: &'a [CollectedSpan], name: &str) -> &'a CollectedSpan {
     let found: Vec<_> = spans.iter().filter(|one| one.span.name == name).collect();
     assert_eq!(found.len(), 1, "{name} among {spans:#?}");
     found[0]
 }
 
 /// The names of a span's children, in the order in which they began.
-fn children(spans: &[Collected], of: &Collected) -> Vec<String> {
+fn children(spans: &[CollectedSpan], of: &CollectedSpan) -> Vec<String> {
     let mut below: Vec<_> = spans.iter().filter(|one| one.span.parent_span_id == of.span.span_id).collect();
     below.sort_by_key(|one| one.span.start_time_unix_nano);
     below.iter().map(|one| one.span.name.clone()).collect()
@@ -110,7 +110,7 @@ fn event_is_followed(collector: &Collector, writer: &Yima, person: &Person, agen
 
     let published = &named(&spans, "publish changes").span;
     let applied = collector.wait_for("span of who applies the change", |spans| {
-        let is_linked = |one: &&Collected| {
+        let is_linked = |one: &&CollectedSpan| {
             one.span.links.iter().any(|link| link.trace_id == trace && link.span_id == published.span_id)
         };
         spans.iter().find(is_linked).cloned()
@@ -167,7 +167,7 @@ pub(crate) fn journey(collector: &Collector, options: &Options, writer: &Yima, r
     // What was not to be traced was before: it would have come by now.
     let spans = collector.spans();
     assert!(spans.iter().all(|one| one.span.trace_id != untraced));
-    let began_by_itself = |one: &&Collected| one.span.parent_span_id.is_empty() && one.span.links.is_empty();
+    let began_by_itself = |one: &&CollectedSpan| one.span.parent_span_id.is_empty() && one.span.links.is_empty();
     assert_eq!(spans.iter().filter(began_by_itself).count(), 0, "sample_rate is 0");
     nothing_private_came(collector, options, &person, &[&sessions[0], &sessions[1], &agency]);
 }
@@ -190,7 +190,7 @@ fn a_share_is_traced_whatever_strangers_ask_for() {
     let options = options(&collector).env("YIMA_TELEMETRY__TRUST_TRACEPARENT", "false");
     let yima = Yima::start(options.env("YIMA_TELEMETRY__SAMPLE_RATE", "0.5"));
     let session = yima.session_of(&new_person());
-    let displays = |spans: &[Collected]| spans.iter().filter(|one| one.span.name == "GET /v1/display").count();
+    let displays = |spans: &[CollectedSpan]| spans.iter().filter(|one| one.span.name == "GET /v1/display").count();
     let asked: [u8; 16] = rand::random();
     for n in 0..200 {
         display(&yima, &session, asked, n % 2 == 0);

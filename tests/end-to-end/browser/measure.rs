@@ -62,5 +62,5 @@ fn median(values: &mut [f64]) -> f64 {
 
 /// The size of a file as it is sent to who takes no compression.
 fn plain(yima: &Yima, origin: &str, path: &str) -> usize {
-    yima.http().ask(&format!("{origin}{path}"), &[]).expect("a whole answer").body.len()
+    yima.http().get_with(&format!("{origin}{path}"), &[]).expect("a whole answer").body.len()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use yima_harness::checker::{BOUND, Clients, Load, options, people, settle};
+use yima_harness::checker::{BOUND, Clients, Workload, options, people, quiesce};
 use yima_harness::{Cluster, ClusterOptions, Region, Yima, faketime};
 
 use super::cluster;
@@ -32,7 +32,8 @@ fn run(
         readers.iter().map(|reader| (0, reader.read_url())).collect(),
         &[&region.name],
     );
-    let record = clients.run(Load { senders: 2, events_each: 5, batch: 5, readers: 2, pause: Duration::ZERO }, || ());
+    let record =
+        clients.run(Workload { senders: 2, events_each: 5, batch: 5, readers: 2, pause: Duration::ZERO }, || ());
     // A service that is behind takes tokens for not yet valid; the other writer's rows are all taken.
     assert!(record.acknowledged.len() >= 5 * 20, "{} were acknowledged", record.acknowledged.len());
     (clients, record, writers.into_iter().chain(readers).collect())
@@ -52,7 +53,7 @@ fn services_whose_clocks_are_wrong_claim_nothing_that_is_not_so() {
         let (clients, record, _running) =
             if is_writer { run(&region, &env, &right) } else { run(&region, &right, &env) };
         if is_writer {
-            settle(&clients, record);
+            quiesce(&clients, record);
         } else {
             // A node whose clock is behind says that its answers are of ten minutes ago: true, and of no use to wait for.
             record.check(BOUND);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use yima_harness::checker::options;
-use yima_harness::{Person, Region, Stored, Yima, new_person};
+use yima_harness::{Person, Region, RegionStore, Yima, new_person};
 use yima_schema::time::HOUR;
 use yima_store::failpoint::POINTS;
 use yima_store::{Feed, MarkFeed};
@@ -21,7 +21,7 @@ struct Test {
     region: Region,
     other: Yima,
     reader: Yima,
-    stored: Stored,
+    stored: RegionStore,
     lab: String,
 }
 
@@ -29,14 +29,14 @@ impl Test {
     fn new(keyspace: &str) -> Self {
         let region = Region::new(&cluster(), 1, "xian", keyspace, options());
         let (other, reader) = (region.writer(&[]), region.reader(&[]));
-        let stored = Stored::open(&region);
+        let stored = RegionStore::open(&region);
         let lab = other.agency_token("lab-7");
         Self { region, other, reader, stored, lab }
     }
 
     /// How many events the store has of somebody, and how many their view was made from; of all, it has to be what derives from them.
     fn stored(&self, person: &Person) -> (usize, usize) {
-        let of = self.stored.of([person]).remove(0);
+        let of = self.stored.read([person]).remove(0);
         assert!(of.is_fold || of.folded < of.events.len(), "the view is not what derives from its events");
         (of.events.len(), of.folded)
     }

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use yima_harness::checker::{BOUND, Load, converge, options, settle};
-use yima_harness::{Cluster, ClusterOptions, Region, Stored, Yima, assert_same_folds, now, until};
+use yima_harness::checker::{BOUND, Workload, converge, options, quiesce};
+use yima_harness::{Cluster, ClusterOptions, Region, RegionStore, Yima, assert_same_folds, now, until};
 use yima_schema::time::Time;
 use yima_store::{MarkFeed, Source};
 
@@ -26,7 +26,7 @@ fn notices(writer: &Yima, other: &str) {
 }
 
 /// Waits until a region has followed the other to its end.
-fn follows(stored: &Stored, region: &Region, since: Time) {
+fn follows(stored: &RegionStore, region: &Region, since: Time) {
     let is_followed =
         |source: &Source| source.region == region.name || source.position == source.taken && source.as_of > since;
     let is_done = || stored.runtime.block_on(stored.store.sources()).unwrap().iter().all(is_followed);
@@ -42,11 +42,7 @@ fn count(line: &str, what: &str) -> u64 {
 /// Both regions take events about the same people, also while they cannot reach each other and when they can again. What has expired is
 /// noticed, is claimed by nobody, and is brought by reconciling.
 #[test]
-fn regions_that_were_cut_off_longer_than_marks_are_kept_are_reconciled() {
-    if !Cluster::can_be_cut() {
-        eprintln!("not root, or no `ip`: regions cannot be cut from each other here");
-        return;
-    }
+fn as_root_regions_that_were_cut_off_longer_than_marks_are_kept_are_reconciled() {
     let nodes = ClusterOptions::default().nodes([1, 1]).namespaces();
     let cluster = Arc::new(Cluster::start(nodes.jvm(format!("-Dcassandra.maxHintTTL={}", HINTS.as_secs()))));
     let base =
@@ -58,7 +54,7 @@ fn regions_that_were_cut_off_longer_than_marks_are_kept_are_reconciled() {
         clients(&[(0, &readers[0]), (1, &readers[1])], &[(0, &writers[0]), (1, &writers[1])], 40, &["xian", "chengdu"]);
     let mut moments = Vec::new();
     let record =
-        clients.run(Load { senders: 2, events_each: 1_000, batch: 20, readers: 2, pause: Duration::ZERO }, || {
+        clients.run(Workload { senders: 2, events_each: 1_000, batch: 20, readers: 2, pause: Duration::ZERO }, || {
             cluster.cut(2);
             moments.push(now());
             thread::sleep(FAILED_OVER + RETENTION); // not waiting for anything: so much is to be taken
@@ -73,15 +69,15 @@ fn regions_that_were_cut_off_longer_than_marks_are_kept_are_reconciled() {
     let failed = record.unknown.values().filter(|at| **at > healed_at).count();
     assert_eq!(failed, 0, "requests failed because the regions reach each other again");
     let regions = [&xian, &chengdu];
-    let stored = regions.map(Stored::open);
-    let mut record = settle(&clients, record);
+    let stored = regions.map(RegionStore::open);
+    let mut record = quiesce(&clients, record);
     // Also when all is followed that can be, nobody claims to have what has expired: that is held against every answer.
     let ended_at = now();
     stored.iter().zip(regions).for_each(|(stored, region)| follows(stored, region, ended_at));
-    record.add(clients.look(now().plus(REGIONS_SEEN), HEALED));
+    record.add(clients.poll_every_node(now().plus(REGIONS_SEEN), HEALED));
     record.check(BOUND);
     let people: Vec<_> = clients.people.iter().map(|(person, _)| person).collect();
-    let [here, there] = [0, 1].map(|n| stored[n].of(people.iter().copied()));
+    let [here, there] = [0, 1].map(|n| stored[n].read(people.iter().copied()));
     assert!(here.iter().zip(&there).any(|(here, there)| here.events != there.events), "nothing had to be reconciled");
     let reconcile = |region: &Region, args: &[&str]| region.options().print(&[&["reconcile"], args].concat()).remove(0);
     let first = reconcile(&xian, &[]);

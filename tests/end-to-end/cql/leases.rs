@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use scylla::client::session::Session;
 use serde_json::Value;
 use yima_harness::checker::{Acknowledged, options};
-use yima_harness::{Person, Region, Stored, Yima, assert_same_folds, new_person, now, until};
+use yima_harness::{Person, Region, RegionStore, Yima, assert_same_folds, new_person, now, until};
 use yima_schema::time::{DAY, Time};
 
 use super::cluster;
@@ -20,8 +20,8 @@ const FOLLOWED: Duration = Duration::from_secs(30);
 
 /// Two writers of chengdu, whose streams xian follows, and what has been sent to them.
 struct Test {
-    xian: Stored,
-    chengdu: Stored,
+    xian: RegionStore,
+    chengdu: RegionStore,
     sources: [Yima; 2],
     lab: String,
     session: Session,
@@ -51,8 +51,9 @@ impl Test {
     /// Waits until xian has folded everything.
     fn followed(&self) {
         let wanted = self.acknowledged.len();
-        let folded =
-            || -> usize { self.xian.of(self.people.iter().map(|(person, _)| person)).iter().map(|of| of.folded).sum() };
+        let folded = || -> usize {
+            self.xian.read(self.people.iter().map(|(person, _)| person)).iter().map(|of| of.folded).sum()
+        };
         until(&format!("{wanted} events folded"), FOLLOWED, || folded() >= wanted);
         assert_same_folds(&[&self.xian, &self.chengdu], &self.people, &self.acknowledged);
     }
@@ -103,7 +104,7 @@ fn a_stream_is_followed_by_one_writer_and_by_another_when_that_one_is_gone() {
     let chengdu = Region::new(&cluster, 2, "chengdu", "leases", base);
     let sources = [chengdu.writer(&[]), chengdu.writer(&[])];
     let mut first = xian.writer(&[]);
-    let (stored, of_chengdu) = (Stored::open(&xian), Stored::open(&chengdu));
+    let (stored, of_chengdu) = (RegionStore::open(&xian), RegionStore::open(&chengdu));
     let mut test = Test {
         session: stored.runtime.block_on(cluster.session(1)),
         lab: sources[0].agency_token("lab-7"),

@@ -78,7 +78,7 @@ fn with_everything_behind_it_dead_a_node_shows_what_was_true_and_says_when() {
     reader.restart();
     shows_everybody(&reader, stands_still);
     // A guard is told that nothing proves it.
-    let verdict = reader.scan(&reader.guard_session(), &reader.code(&sessions[0]));
+    let verdict = reader.scan(&reader.checkpoint_session(), &reader.code(&sessions[0]));
     assert_eq!((verdict["verdict"].as_str(), verdict["reason"].as_str()), (Some("check"), Some("unproved")));
 
     until(&reader, &sessions[0], |reply| reply.status == 503);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use yima_harness::checker::{BOUND, Clients, Load, converge, options, people, settle};
+use yima_harness::checker::{BOUND, Clients, Workload, converge, options, people, quiesce};
 use yima_harness::{Region, Yima, now};
 use yima_schema::time::Time;
 
@@ -27,7 +27,8 @@ fn two_regions_keep_every_promise() {
         &["xian", "chengdu"],
     );
     let begun: Time = now();
-    let record = clients.run(Load { senders: 9, events_each: 5, batch: 50, readers: 4, pause: Duration::ZERO }, || ());
+    let record =
+        clients.run(Workload { senders: 9, events_each: 5, batch: 50, readers: 4, pause: Duration::ZERO }, || ());
     assert_eq!(record.acknowledged.len(), 9 * 5 * 200, "some were not acknowledged");
     eprintln!(
         "{} events acknowledged and {} answers in {:?}",
@@ -35,7 +36,7 @@ fn two_regions_keep_every_promise() {
         record.shown.len(),
         now().since(begun)
     );
-    let mut record = settle(&clients, record);
+    let mut record = quiesce(&clients, record);
     converge(&clients, &mut record, Duration::from_secs(60));
     record.check(BOUND);
     let nodes: Vec<&Yima> = writers.iter().chain(&readers).collect();

@@ -123,7 +123,7 @@ fn foreign_and_expired(yima: &Yima, document: &str) -> Vec<String> {
 fn with_a_token_for_something_else_403() {
     let yima = shared();
     let person = new_person();
-    let (citizen, guard) = (yima.session_of(&person), yima.guard_session());
+    let (citizen, guard) = (yima.session_of(&person), yima.checkpoint_session());
     let [citizen_jwt, guard_jwt] = [yima.token(&["citizen", &person.document]), yima.token(&["checkpoint"])];
     for (method, route, token) in [
         ("POST", "/v1/scan", &citizen),

@@ -8,7 +8,7 @@ use crate::shared;
 #[test]
 fn another_content_type_is_415_and_a_large_scan_413() {
     let yima = shared();
-    let (guard, lab) = (yima.guard_session(), yima.agency_token("lab-7"));
+    let (guard, lab) = (yima.checkpoint_session(), yima.agency_token("lab-7"));
     for (url, token) in
         [(format!("{}/v1/scan", yima.read_url()), &guard), (format!("{}/v1/events", yima.writer_url()), &lab)]
     {
@@ -40,7 +40,7 @@ fn another_content_type_is_415_and_a_large_scan_413() {
 #[test]
 fn a_scan_that_is_no_request_is_400() {
     let yima = shared();
-    let guard = yima.guard_session();
+    let guard = yima.checkpoint_session();
     let deep = "[".repeat(200) + &"]".repeat(200);
     for (body, kind, pointer) in [
         (b"".as_slice(), "malformed", Some("")),
@@ -68,7 +68,7 @@ fn a_scan_that_is_no_request_is_400() {
 fn a_scan_is_an_object_and_no_list_of_its_fields() {
     let yima = shared();
     let url = format!("{}/v1/scan", yima.read_url());
-    let reply = yima.http().post(&url, &yima.guard_session(), "application/json", b"[\"YM1:SECRET\"]");
+    let reply = yima.http().post(&url, &yima.checkpoint_session(), "application/json", b"[\"YM1:SECRET\"]");
     assert_eq!(problem(&reply, 400, "invalid")["errors"][0]["pointer"], "");
 }
 

@@ -21,7 +21,7 @@ fn until_refused(most: usize, ask: impl Fn() -> Reply) -> (Reply, usize) {
 fn over_the_limit_429_says_when_to_come_back() {
     let yima = Yima::start(Options::default());
     let (mine, theirs) = (yima.session_of(&new_person()), yima.session_of(&new_person()));
-    let (guard, http, read) = (yima.guard_session(), Http::default(), yima.read_url());
+    let (guard, http, read) = (yima.checkpoint_session(), Http::default(), yima.read_url());
     let scan = || {
         http.post(&format!("{read}/v1/scan"), &guard, "application/json", json!({ "code": "x" }).to_string().as_bytes())
     };

@@ -1,4 +1,4 @@
-//! What a region has stored of people, held against its own events.
+//! The store of a region, and the check that its views are the folds of its events.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,28 +16,28 @@ use yima_store::{EventReader, VersionedView, ViewReader};
 use crate::checker::Acknowledged;
 use crate::{Person, Region};
 
-/// A region's store, opened beside its services.
-pub struct Stored {
+/// The store of a region, opened beside the region's services.
+pub struct RegionStore {
     /// The store.
     pub store: Arc<CqlStore>,
-    /// Where it is asked.
+    /// The runtime on which the store is called.
     pub runtime: Runtime,
     rules: Rules,
     key: PseudonymKey,
 }
 
-/// What is stored of somebody.
-pub struct OfOne {
-    /// The ids of the events.
+/// Everything that is stored of a subject.
+pub struct StoredSubject {
+    /// The ids of its events.
     pub events: BTreeSet<String>,
-    /// How many of them the view was made from.
+    /// Number of events that the view was derived from.
     pub folded: usize,
-    /// Whether the view is what derives from all of them; or there are none, and no view.
+    /// Whether the view derives from all events; without events, whether there is no view.
     pub is_fold: bool,
 }
 
-impl Stored {
-    /// Opens the store of a region whose options are of [`crate::checker::options`].
+impl RegionStore {
+    /// Opens the store of a region that was made with [`crate::checker::options`].
     ///
     /// # Panics
     /// When the database does not answer.
@@ -46,36 +46,36 @@ impl Stored {
         let runtime = runtime.expect("a runtime");
         let store = runtime.block_on(CqlStore::open(region.store_options())).expect("the database answers");
         let rules = fs::read_to_string(region.options().directory().join("rules.toml")).expect("the region's rules");
-        let rules = Rules::parse(&rules).expect("rules that its services take");
+        let rules = Rules::parse(&rules).expect("rules that its services accept");
         Self { store, runtime, rules, key: region.pseudonym_key() }
     }
 
-    /// By whom a region knows somebody.
+    /// The subject of a person in this region.
     ///
     /// # Panics
-    /// If the document's number is none.
+    /// When the document number is not valid.
     pub fn subject(&self, person: &Person) -> SubjectId {
         let document = Document::new(DocumentType::CnResidentId, &person.document);
         self.key.subject(&document.expect("people of tests have valid documents"))
     }
 
-    /// What is stored of people, in their order.
+    /// Reads the subjects of people, in their order.
     ///
     /// # Panics
-    /// When the database does not answer, or a view cannot be read.
-    pub fn of<'a>(&self, people: impl IntoIterator<Item = &'a Person>) -> Vec<OfOne> {
+    /// When the database does not answer, or a view cannot be decoded.
+    pub fn read<'a>(&self, people: impl IntoIterator<Item = &'a Person>) -> Vec<StoredSubject> {
         let subjects: Vec<SubjectId> = people.into_iter().map(|person| self.subject(person)).collect();
         let (views, events) = self.runtime.block_on(async {
-            // In this order, so that a view is never made from more than the events that are read.
+            // In this order, so that a view never derives from an event that is not read here.
             let views = self.store.lookup_many(&subjects).await.expect("the database answers");
             (views, self.store.events(&subjects).await.expect("the database answers"))
         });
-        events.into_iter().zip(views).map(|(events, view)| self.of_one(&events, view)).collect()
+        events.into_iter().zip(views).map(|(events, view)| self.subject_from(&events, view)).collect()
     }
 
-    fn of_one(&self, events: &[StoredEvent], view: Option<VersionedView>) -> OfOne {
+    fn subject_from(&self, events: &[StoredEvent], view: Option<VersionedView>) -> StoredSubject {
         let view = view.map(|found| View::decode(&found.view).expect("a view that this program wrote"));
-        OfOne {
+        StoredSubject {
             events: events.iter().map(|event| event.event.id.clone()).collect(),
             folded: view.as_ref().map_or(0, |view| view.events.count as usize),
             is_fold: view.map_or(events.is_empty(), |view| view == derive(events, &self.rules)),
@@ -83,22 +83,28 @@ impl Stored {
     }
 }
 
-/// Holds everybody's view in each region to be the fold of the same events, among which is all that was acknowledged.
+/// Checks that every subject's view is the fold of its events, that all regions have the same events, and that no
+/// acknowledged event is lost.
 ///
 /// # Panics
-/// With what does not hold.
-pub fn assert_same_folds(regions: &[&Stored], people: &[(Person, String)], acknowledged: &[Acknowledged]) {
+/// When a check fails.
+pub fn assert_same_folds(regions: &[&RegionStore], people: &[(Person, String)], acknowledged: &[Acknowledged]) {
     let mut first: Option<Vec<BTreeSet<String>>> = None;
     for region in regions {
-        let stored = region.of(people.iter().map(|(person, _)| person));
-        for (subject, of) in stored.iter().enumerate() {
-            assert!(of.is_fold, "subject {subject}: the view is of {} of {} events", of.folded, of.events.len());
+        let stored = region.read(people.iter().map(|(person, _)| person));
+        for (subject, found) in stored.iter().enumerate() {
+            assert!(
+                found.is_fold,
+                "subject {subject}: the view derives from {} of {} events",
+                found.folded,
+                found.events.len()
+            );
         }
         for event in acknowledged {
             let id = format!("t-{}", event.event);
             assert!(stored[event.subject].events.contains(&id), "{event:?} is lost");
         }
-        let ids: Vec<_> = stored.into_iter().map(|of| of.events).collect();
+        let ids: Vec<_> = stored.into_iter().map(|found| found.events).collect();
         let same = *first.get_or_insert_with(|| ids.clone()) == ids;
         assert!(same, "regions have different events");
     }
