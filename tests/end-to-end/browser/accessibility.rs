@@ -1,4 +1,5 @@
-//! The citizen's page for everybody: large type, zoom, strong contrast, no colours, paper; and what is left behind at the end.
+//! Accessibility of the citizen's page: large type, zoom, contrast, forced colours, print; and
+//! its state after signing out.
 
 use serde_json::{Value, json};
 use yima_harness::{Options, Yima};
@@ -6,11 +7,11 @@ use yima_harness::{Options, Yima};
 use super::chromium::{Screen, Window};
 use super::{DESK, PHONE, SMALL_PHONE, assert_fits, code, phone};
 
-/// A page of 390 pixels at 200 %, and one of 320 at 200 %.
+/// Pages of 390 and of 320 pixels, at 200 %.
 const ZOOMED: [Screen; 2] =
     [Screen { width: 195, height: 422, phone: true }, Screen { width: 160, height: 320, phone: true }];
 
-/// As somebody's system asks for it, or on paper.
+/// Emulates a medium (`print`) and the media features of a system's settings.
 fn emulate(window: &Window, media: &str, features: &[(&str, &str)]) {
     let features: Vec<Value> = features.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
     window.devtools("Emulation.setEmulatedMedia", json!({ "media": media, "features": features }));
@@ -23,7 +24,7 @@ fn style(window: &Window, css: &str, property: &str) -> String {
 }
 
 #[test]
-fn large_type_is_one_click_and_stays_until_signing_out() {
+fn large_type_takes_one_click_and_lasts_until_signing_out() {
     let yima = Yima::start(Options::default());
     let phone = phone(&yima, SMALL_PHONE, 1);
     code(&phone);
@@ -66,7 +67,7 @@ fn a_page_at_200_percent_shows_everything() {
 }
 
 #[test]
-fn a_colour_is_told_without_colours() {
+fn a_colour_is_recognizable_by_its_shape() {
     let yima = Yima::start(Options::default());
     for (person, colour, shape) in [(0, "green", "tick"), (1, "yellow", "triangle"), (2, "red", "octagon")] {
         let phone = phone(&yima, PHONE, person);
@@ -77,7 +78,7 @@ fn a_colour_is_told_without_colours() {
         assert!(ground.starts_with("linear-gradient") && !ground.contains("repeating"), "{ground}");
         phone.assert_accessible();
         emulate(&phone, "", &[("forced-colors", "active")]);
-        // The mark is drawn on its form in the other of the two colours that there are.
+        // Forced colours leave two: the shape's body has one, its mark the other.
         let [form, mark] = [("body", "fill"), ("mark", "stroke")]
             .map(|(part, property)| style(&phone, &format!("#colour .shape-{part}"), property));
         assert_ne!(form, mark);
@@ -91,7 +92,7 @@ fn a_colour_is_told_without_colours() {
 }
 
 #[test]
-fn on_paper_is_the_status_of_a_moment_and_no_code() {
+fn a_print_has_the_status_with_its_time_and_no_code() {
     let yima = Yima::start(Options::default());
     let desk = phone(&yima, DESK, 2);
     code(&desk);

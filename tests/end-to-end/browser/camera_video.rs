@@ -1,4 +1,4 @@
-//! What Chromium's camera sees in a test: a film of phones that show codes, written frame by frame as YUV4MPEG2.
+//! The input of Chromium's fake camera: a video of phones that show codes, written frame by frame as YUV4MPEG2.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -7,68 +7,68 @@ use std::path::{Path, PathBuf};
 use fast_qr::{ECL, QRBuilder, QRCode};
 use tempfile::TempDir;
 
-/// What the page asks a camera for.
+/// The resolution that the page requests from a camera.
 const WIDTH: u16 = 1280;
 const HEIGHT: u16 = 720;
 const FRAMES_A_SECOND: u32 = 5;
-/// Black and white of a code, of the 16 to 235 that such a film has.
+/// Luma of a code's black and white: the whole range that YUV4MPEG2 has.
 const FULL: (u8, u8) = (16, 235);
-/// Somebody's coat.
-const COAT: u8 = 110;
-/// Light modules around a code.
+/// Luma around the phone.
+const BACKGROUND: u8 = 110;
+/// Width of the light border around a code, in modules.
 const QUIET: f32 = 4.0;
-/// Each pixel is the mean of so many points across and down.
+/// Each pixel is the mean of this many points across and down.
 const POINTS: u8 = 3;
 
-/// A phone that is held before the camera.
+/// A phone before the camera.
 pub struct Scene {
     code: Option<QRCode>,
     turn: f32,
     size: f32,
     light: (u8, u8),
-    coat: u8,
+    background: u8,
 }
 
 impl Scene {
-    /// A code as the citizen's page shows it, upright, 8 frames of the picture's height.
+    /// A code as the citizen's page shows it: upright, 80 % of the picture's height.
     pub fn of(code: &str) -> Self {
         let code = QRBuilder::new(code).ecl(ECL::L).build().expect("a code fits into a QR code");
-        Self { code: Some(code), turn: 0.0, size: 0.8, light: FULL, coat: COAT }
+        Self { code: Some(code), turn: 0.0, size: 0.8, light: FULL, background: BACKGROUND }
     }
 
-    /// Nobody.
+    /// No phone.
     pub fn empty() -> Self {
-        Self { code: None, turn: 0.0, size: 0.8, light: FULL, coat: COAT }
+        Self { code: None, turn: 0.0, size: 0.8, light: FULL, background: BACKGROUND }
     }
 
-    /// Turned by so many degrees.
+    /// Rotates the code.
     pub fn turned(mut self, degrees: f32) -> Self {
         self.turn = degrees;
         self
     }
 
-    /// Of so much of the picture's height, its light border included.
+    /// Sets the code's share of the picture's height, its light border included.
     pub fn sized(mut self, share: f32) -> Self {
         self.size = share;
         self
     }
 
-    /// With black and white that bright.
+    /// Sets the luma of black and white.
     pub fn lit(mut self, black: u8, white: u8) -> Self {
         self.light = (black, white);
         self
     }
 
-    /// Before somebody in that colour.
-    pub fn before(mut self, coat: u8) -> Self {
-        self.coat = coat;
+    /// Sets the luma of the background.
+    pub fn background(mut self, luma: u8) -> Self {
+        self.background = luma;
         self
     }
 
     fn draw(&self) -> Vec<u8> {
         let (sin, cos) = self.turn.to_radians().sin_cos();
         let Some(code) = &self.code else {
-            return vec![self.coat; usize::from(WIDTH) * usize::from(HEIGHT)];
+            return vec![self.background; usize::from(WIDTH) * usize::from(HEIGHT)];
         };
         let modules = f32::from(u16::try_from(code.size).expect("at most 177"));
         let modules_a_pixel = (modules + 2.0 * QUIET) / (self.size * f32::from(HEIGHT));
@@ -83,7 +83,7 @@ impl Scene {
             } else if inside(column, QUIET) && inside(row, QUIET) {
                 self.light.1
             } else {
-                self.coat.min(self.light.1)
+                self.background.min(self.light.1)
             }
         };
         let points = u32::from(POINTS) * u32::from(POINTS);
@@ -99,24 +99,24 @@ impl Scene {
     }
 }
 
-/// A film of 5 frames a second, deleted when it is dropped.
-pub struct Film {
+/// A video of 5 frames a second; its file is deleted on drop.
+pub struct CameraVideo {
     directory: TempDir,
 }
 
-impl Film {
-    /// The scenes one after the other, each for so many frames; Chromium begins again at the end.
+impl CameraVideo {
+    /// The scenes one after another, each for its number of frames. Chromium plays them in a loop.
     pub fn of(scenes: &[(Scene, u32)]) -> Self {
-        let film = Self { directory: TempDir::new().expect("a temporary directory") };
-        write(&film.path(), scenes).expect("a film is written");
-        film
+        let video = Self { directory: TempDir::new().expect("a temporary directory") };
+        write(&video.path(), scenes).expect("the temporary directory can be written");
+        video
     }
 
     fn path(&self) -> PathBuf {
-        self.directory.path().join("film.y4m")
+        self.directory.path().join("camera.y4m")
     }
 
-    /// What makes Chromium's camera see it, and nobody be asked.
+    /// Chromium's arguments to play the video as its camera, without asking for permission.
     pub fn arguments(&self) -> Vec<String> {
         vec![
             "--use-fake-device-for-media-stream".to_owned(),
@@ -131,10 +131,10 @@ fn write(path: &Path, scenes: &[(Scene, u32)]) -> std::io::Result<()> {
     writeln!(file, "YUV4MPEG2 W{WIDTH} H{HEIGHT} F{FRAMES_A_SECOND}:1 Ip A1:1")?;
     let grey = vec![128; usize::from(WIDTH) * usize::from(HEIGHT) / 2];
     for (scene, frames) in scenes {
-        let brightness = scene.draw();
+        let luma = scene.draw();
         for _ in 0..*frames {
             file.write_all(b"FRAME\n")?;
-            file.write_all(&brightness)?;
+            file.write_all(&luma)?;
             file.write_all(&grey)?;
         }
     }
