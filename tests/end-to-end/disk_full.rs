@@ -1,4 +1,4 @@
-//! A disk that fills up: no event is taken before a write fails, and when one does fail, nothing that was acknowledged is lost.
+//! A disk that fills up: events are refused before a write fails; and when one fails, nothing acknowledged is lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,17 +7,17 @@ use serde_json::{Value, json};
 use yima_harness::{Options, Person, Reply, Tmpfs, Yima, new_person, until};
 use yima_schema::time::{HOUR, Time};
 
-use crate::refusals::bad_input::problem;
+use crate::refusals::problem;
 
 const MIB: u64 = 1 << 20;
-/// For what is looked at once a second.
-const NOTICED: Duration = Duration::from_secs(30);
+/// Time for a change to be detected; the process measures the disk once a second.
+const DETECTED: Duration = Duration::from_secs(30);
 
 fn start(mib: usize, min_free: u64) -> Option<(Arc<Tmpfs>, Yima)> {
     let options = Options::default().unlimited();
     let disk = Arc::new(Tmpfs::mount(&options.data_dir(), mib)?);
     let options = options.on(&disk).env("YIMA_STORE__MIN_FREE_BYTES", min_free);
-    // What waits for the store is told so before the client goes.
+    // A request that waits for the store gets its answer before the client's own timeout.
     Some((disk, Yima::start(options.env("YIMA_WRITER__HTTP__REQUEST_TIMEOUT_MS", 2_000))))
 }
 
@@ -29,17 +29,17 @@ fn ready(yima: &Yima) -> Value {
     yima.http().get(&format!("{}/health/ready", yima.admin_url()), "").json(200)
 }
 
-/// That an answer is of now, not of before.
+/// Waits for a display that is true of a moment after this call.
 #[track_caller]
-fn is_fresh(yima: &Yima, session: &str) {
-    let asked = yima_harness::now();
-    until("an answer of now", NOTICED, || {
-        yima.display_now(session).header("yima-as-of").parse::<Time>().is_ok_and(|as_of| as_of > asked)
+fn wait_for_fresh_display(yima: &Yima, session: &str) {
+    let since = yima_harness::now();
+    until("a fresh display", DETECTED, || {
+        yima.display_now(session).header("yima-as-of").parse::<Time>().is_ok_and(|as_of| as_of > since)
     });
 }
 
 #[test]
-fn with_little_room_events_are_refused_and_taken_again_later() {
+fn events_are_refused_while_disk_space_is_low_and_accepted_afterwards() {
     let Some((disk, mut yima)) = start(200, 64 * MIB) else { return };
     let (person, lab) = (new_person(), yima.agency_token("lab-7"));
     assert_eq!(yima.event(&lab, &person.test("t-1", "negative", HOUR * 2)), "accepted");
@@ -48,25 +48,25 @@ fn with_little_room_events_are_refused_and_taken_again_later() {
     assert_eq!(yima.metric("data_dir_total_bytes", &[]), 200.0 * MIB as f64);
 
     disk.leave(48 * MIB);
-    let late = person.test("t-2", "positive", HOUR);
-    until("little room in the metrics", NOTICED, || yima.metric("data_dir_free_bytes", &[]) < 64.0 * MIB as f64);
-    until("little room in the health", NOTICED, || ready(&yima)["degraded"] == json!(["disk"]));
+    let event = person.test("t-2", "positive", HOUR);
+    until("low disk space in the metrics", DETECTED, || yima.metric("data_dir_free_bytes", &[]) < 64.0 * MIB as f64);
+    until("low disk space in the readiness", DETECTED, || ready(&yima)["degraded"] == json!(["disk"]));
     assert_eq!(yima.metric("data_dir_space_low", &[]), 1.0);
-    let refused = send(&yima, &lab, &late);
+    let refused = send(&yima, &lab, &event);
     problem(&refused, 503, "no-room");
     assert_eq!(refused.header("retry-after"), "30");
-    let rows = yima.rows(&lab, &[late.clone(), person.event("x", "nonsense", "", json!({}))]);
+    let rows = yima.rows(&lab, &[event.clone(), person.event("x", "nonsense", "", json!({}))]);
     assert_eq!(rows[0]["problem"]["type"], "https://yima.dev/problems/no-room");
     assert_eq!(rows[1]["problem"]["type"], "https://yima.dev/problems/invalid");
     let counted = |status: &str| yima.metric("events_total", &[&format!("status=\"{status}\"")]);
     assert_eq!(["accepted", "not_taken", "rejected"].map(counted), [1.0, 2.0, 1.0]);
-    is_fresh(&yima, &session);
+    wait_for_fresh_display(&yima, &session);
     assert_eq!(yima.shown(&session).0, "green");
 
     disk.empty();
-    until("room again", NOTICED, || ready(&yima)["degraded"].is_null());
+    until("enough disk space", DETECTED, || ready(&yima)["degraded"].is_null());
     assert_eq!(yima.metric("data_dir_space_low", &[]), 0.0);
-    assert_eq!(yima.event(&lab, &late), "accepted", "it was taken when it was refused");
+    assert_eq!(yima.event(&lab, &event), "accepted", "the refused event was stored");
     assert_eq!(yima.shown(&session).0, "red");
     let log = yima.stderr();
     assert!(log.contains("too little room") && log.contains("there is room"), "{log}");
@@ -74,7 +74,7 @@ fn with_little_room_events_are_refused_and_taken_again_later() {
 }
 
 #[test]
-fn a_disk_that_is_full_loses_nothing_that_was_acknowledged() {
+fn a_full_disk_loses_nothing_acknowledged() {
     let Some((disk, mut yima)) = start(100, 0) else { return };
     let lab = yima.agency_token("lab-7");
     let mut acknowledged: Vec<(Person, Value)> = Vec::new();
@@ -99,11 +99,11 @@ fn a_disk_that_is_full_loses_nothing_that_was_acknowledged() {
     };
     problem(&failed, 503, "unavailable");
     let session = yima.session_of(&acknowledged[0].0);
-    until("a failed write", NOTICED, || {
+    until("a failed write", DETECTED, || {
         yima.metric("store_takes_writes", &[]) == 0.0 && yima.stderr().contains("a write failed")
     });
     assert_eq!(ready(&yima)["degraded"], json!(["store"]));
-    is_fresh(&yima, &session);
+    wait_for_fresh_display(&yima, &session);
     assert_eq!(yima.shown(&session).0, "red");
 
     disk.empty();

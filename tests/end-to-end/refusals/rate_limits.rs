@@ -1,15 +1,15 @@
-//! Rate limits as they are by default: who asks too often is told when to come back, and nobody else notices.
+//! Rate limits: a client over its limit gets 429 with the time to retry, and others are not affected.
 
 use serde_json::json;
 use yima_harness::{Http, Options, Reply, Yima, new_person};
 use yima_schema::time::HOUR;
 
-use crate::refusals::bad_input::problem;
+use super::problem;
 
-/// Asks until refused; returns the refusal and how often it was answered before.
-fn until_refused(most: usize, ask: impl Fn() -> Reply) -> (Reply, usize) {
+/// Repeats a request until it is refused; returns the refusal and the number of requests before it.
+fn until_refused(most: usize, request: impl Fn() -> Reply) -> (Reply, usize) {
     for answered in 0..most {
-        let reply = ask();
+        let reply = request();
         if reply.status != 200 {
             return (reply, answered);
         }
@@ -18,16 +18,16 @@ fn until_refused(most: usize, ask: impl Fn() -> Reply) -> (Reply, usize) {
 }
 
 #[test]
-fn over_the_limit_429_says_when_to_come_back() {
+fn a_session_over_its_default_limit_gets_429_with_retry_after() {
     let yima = Yima::start(Options::default());
-    let (mine, theirs) = (yima.session_of(&new_person()), yima.session_of(&new_person()));
+    let (session, other_session) = (yima.session_of(&new_person()), yima.session_of(&new_person()));
     let (guard, http, read) = (yima.guard_session(), Http::default(), yima.read_url());
     let scan = || {
         http.post(&format!("{read}/v1/scan"), &guard, "application/json", json!({ "code": "x" }).to_string().as_bytes())
     };
-    let display = || yima.display_now(&mine);
-    let code = || http.get(&format!("{read}/v1/code"), &mine);
-    // A slow machine earns some requests while it asks; far from as many as it asks for.
+    let display = || yima.display_now(&session);
+    let code = || http.get(&format!("{read}/v1/code"), &session);
+    // On a slow machine the limit refills a little between the requests.
     let refusals = [
         ("code", 6, 6, 10, until_refused(60, code)),
         ("display", 10, 100, 1, until_refused(2_000, display)),
@@ -39,8 +39,8 @@ fn over_the_limit_429_says_when_to_come_back() {
         let retry_after: u64 = reply.header("retry-after").parse().expect("Retry-After in seconds");
         assert!((1..=longest).contains(&retry_after), "{name}: {retry_after}");
     }
-    assert_eq!(yima.display_now(&theirs).status, 200, "the limit is each session's own");
-    assert_eq!(http.get(&format!("{read}/v1/code"), &theirs).status, 200);
+    assert_eq!(yima.display_now(&other_session).status, 200, "another session was limited");
+    assert_eq!(http.get(&format!("{read}/v1/code"), &other_session).status, 200);
     for (name, .., (reply, _)) in refusals {
         assert!(
             reply.header("ratelimit").starts_with(&format!("\"{name}\";r=0")),
@@ -52,12 +52,12 @@ fn over_the_limit_429_says_when_to_come_back() {
 }
 
 #[test]
-fn faulty_requests_are_limited_as_good_ones_are() {
+fn invalid_requests_count_against_the_quota_as_valid_ones_do() {
     let options =
         Options::default().env("YIMA_WRITER__EVENTS__REQUESTS", 5).env("YIMA_WRITER__EVENTS__WINDOW_S", 3_600);
     let yima = Yima::start(options);
     let [careless, busy] = ["lab-7", "lab-8"].map(|name| yima.agency_token(name));
-    let faulty = [
+    let requests = [
         ("application/json", "{", 400),
         ("application/x-ndjson", "", 400),
         ("text/csv", "id,kind\n1,2\n", 400),
@@ -65,11 +65,11 @@ fn faulty_requests_are_limited_as_good_ones_are() {
         ("text/plain", "", 415),
         ("application/json", "{", 429),
     ];
-    for (content_type, body, status) in faulty {
+    for (content_type, body, status) in requests {
         let reply = yima.push(&careless, content_type, body.as_bytes());
         assert_eq!(reply.status, status, "{content_type}: {}", reply.text());
     }
-    // More than there can ever be at once passes when nothing was used.
+    // A batch larger than the whole quota passes when none of the quota is used.
     let events: Vec<_> = (0..7).map(|n| new_person().test(&format!("t-{n}"), "negative", HOUR)).collect();
     assert!(yima.rows(&busy, &events).iter().all(|row| row["status"] == "accepted"));
     let refused = yima.push(&busy, "application/json", events[0].to_string().as_bytes());

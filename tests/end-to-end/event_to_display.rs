@@ -1,9 +1,9 @@
-//! What an agency says shows at once, on the phone and at the checkpoint. Nothing here waits: an accepted event is visible.
+//! An accepted event is visible at once, on the phone and at the checkpoint.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
-use yima_harness::{ago, new_person, now};
+use yima_harness::{ago, new_person, now, until};
 use yima_schema::time::{DAY, HOUR, Time};
 
 use crate::shared;
@@ -13,7 +13,7 @@ fn shown(colour: &str, reason: &str) -> (String, String) {
 }
 
 #[test]
-fn a_positive_test_stops_at_once_and_its_correction_frees_at_once() {
+fn a_positive_test_turns_red_at_once_and_its_correction_green_at_once() {
     let yima = shared();
     let (person, lab, guard) = (new_person(), yima.agency_token("lab-7"), yima.guard_session());
     let session = yima.session_of(&person);
@@ -40,7 +40,7 @@ fn a_positive_test_stops_at_once_and_its_correction_frees_at_once() {
     assert_eq!(red["colour"]["agency"], "lab-7");
     assert_eq!(red["tests"][0]["sampled_at"], positive["occurred_at"]);
     assert!(red["version"].as_u64() > green["version"].as_u64());
-    // The code that was green when it was made meets the live view.
+    // A code made while green is judged by the present view.
     let scan = yima.scan(&guard, &code);
     assert_eq!((&scan["verdict"], &scan["reason"]), (&json!("stop"), &json!("red")));
 
@@ -49,13 +49,13 @@ fn a_positive_test_stops_at_once_and_its_correction_frees_at_once() {
     assert_eq!(yima.event(&lab, &correction), "accepted");
     assert_eq!(yima.shown(&session), shown("green", "no_restriction"));
     assert_eq!(yima.scan(&guard, &code)["verdict"], "pass");
-    // The lower revision comes again, late: it changes nothing.
+    // The lower revision is sent again, late, and changes nothing.
     assert_eq!(yima.event(&lab, &positive), "duplicate");
     assert_eq!(yima.shown(&session), shown("green", "no_restriction"));
 }
 
 #[test]
-fn a_retraction_takes_back_the_agency_s_own_event_only() {
+fn a_retraction_removes_only_an_event_of_the_same_agency() {
     let yima = shared();
     let (person, lab, other) = (new_person(), yima.agency_token("lab-7"), yima.agency_token("lab-8"));
     let session = yima.session_of(&person);
@@ -70,26 +70,23 @@ fn a_retraction_takes_back_the_agency_s_own_event_only() {
 }
 
 #[test]
-fn an_assignment_ends_by_itself() {
+fn an_assigned_colour_ends_at_its_time() {
     let yima = shared();
     let (person, cdc, guard) = (new_person(), yima.agency_token("xian-cdc"), yima.guard_session());
     let session = yima.session_of(&person);
-    let until = now().plus(Duration::from_secs(2)).to_string();
-    let data = json!({ "colour": "yellow", "reason": "close_contact", "until": until });
+    let end = now().plus(Duration::from_secs(2)).to_string();
+    let data = json!({ "colour": "yellow", "reason": "close_contact", "until": end });
     yima.event(&cdc, &person.event("a-1", "colour_assignment", &ago(HOUR), data));
     let first = yima.display(&session);
     let body = first.json(200);
     assert_eq!(body["colour"]["code"], "yellow");
     assert_eq!((&body["colour"]["reason"], &body["colour"]["agency"]), (&json!("close_contact"), &json!("xian-cdc")));
-    assert_eq!((&body["colour"]["until"], &body["next_transition_at"]), (&json!(until), &json!(until)));
+    assert_eq!((&body["colour"]["until"], &body["next_transition_at"]), (&json!(end), &json!(end)));
     let scan = yima.scan(&guard, &yima.code(&session));
     assert_eq!((&scan["verdict"], &scan["reason"]), (&json!("check"), &json!("yellow")));
 
-    let begun = Instant::now();
-    while yima.shown(&session).0 == "yellow" {
-        assert!(begun.elapsed() < Duration::from_secs(20), "still yellow");
-    }
-    assert!(now().to_string() >= until, "yellow ended too early");
+    until("the end of yellow", Duration::from_secs(20), || yima.shown(&session).0 != "yellow");
+    assert!(now().to_string() >= end, "yellow ended too early");
     let last = yima.display(&session);
     assert_eq!(last.json(200)["colour"]["code"], "green");
     assert_eq!(last.json(200)["version"], body["version"], "time alone writes nothing");
@@ -97,12 +94,12 @@ fn an_assignment_ends_by_itself() {
 }
 
 #[test]
-fn of_whom_nothing_is_known_there_is_no_colour() {
+fn unknown_subject_has_no_colour() {
     let yima = shared();
     let person = new_person();
     let session = yima.session_of(&person);
     assert_eq!(yima.shown(&session), shown("none", "not_registered"));
-    // What was proved absent is not believed longer than it is true.
+    // The negative entry ends with the subject's first event.
     yima.event(&yima.agency_token("lab-7"), &person.test("t-1", "negative", HOUR));
     assert_eq!(yima.shown(&session), shown("green", "no_restriction"));
 }

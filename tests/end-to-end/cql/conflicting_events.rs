@@ -1,4 +1,4 @@
-//! Two writers, and two regions, that are told different things about one event at the same moment.
+//! Conflicts: two writers, or two regions, receive different contents of one event at the same moment.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,37 +31,38 @@ fn event(subject: SubjectId, result: TestOutcome) -> StoredEvent {
     StoredEvent::new(event, now())
 }
 
-/// A writer of a region, with its follower.
+/// A writer's folder, and the task that follows marks.
 async fn writer(store: &Arc<CqlStore>) -> (Arc<Folder>, tokio::task::JoinHandle<()>) {
     let folder = Arc::new(Folder::start(store.clone(), Arc::new(Rules::built_in())).await.unwrap());
     let follower = MarkFollower::new(store.clone(), folder.clone());
     (folder, tokio::spawn(follower.run()))
 }
 
-/// What a region's view of a subject is made of and says, once it is the fold of so many events.
-async fn settled(store: &CqlStore, subject: SubjectId, events: usize) -> View {
-    let begun = Instant::now();
+/// Waits until a subject's view in a region is the fold of this number of events; returns it.
+async fn wait_for_fold(store: &CqlStore, subject: SubjectId, events: usize) -> View {
+    let started = Instant::now();
     loop {
-        let kept = store.events(&[subject]).await.unwrap().remove(0);
+        let stored = store.events(&[subject]).await.unwrap().remove(0);
         let found = store.lookup(subject).await.unwrap();
         if let Some(view) = found.map(|found| View::decode(&found.view).unwrap())
-            && kept.len() == events
-            && view == derive(&kept, &Rules::built_in())
+            && stored.len() == events
+            && view == derive(&stored, &Rules::built_in())
         {
             return view;
         }
-        let waited = begun.elapsed();
+        // Unlike `until_async`, the failure shows the number of events.
+        let waited = started.elapsed();
         assert!(
             waited < Duration::from_secs(20),
             "after {waited:?}: {} of {events} events, or no fold of them",
-            kept.len()
+            stored.len()
         );
         tokio::task::yield_now().await;
     }
 }
 
-/// One positive and one negative result under one id, at once, at the two folders. Either one is refused, or both are kept, the view
-/// shows the more restrictive one, and says that there is a conflict.
+/// One positive and one negative result under one id, committed concurrently by two folders. Either one is refused; or
+/// both are kept, and the view has the more restrictive one and a conflict.
 async fn race(stores: [&Arc<CqlStore>; 2]) {
     let mut both_kept = 0;
     let folders = [writer(stores[0]).await, writer(stores[1]).await];
@@ -87,7 +88,7 @@ async fn race(stores: [&Arc<CqlStore>; 2]) {
         );
         both_kept += usize::from(accepted == 2);
         for store in stores {
-            let view = settled(store, subject, accepted).await;
+            let view = wait_for_fold(store, subject, accepted).await;
             let positive = outcomes[0] == Outcome::Accepted;
             assert_eq!(view.conflict, accepted == 2);
             assert_eq!(view.tests[0].result == TestOutcome::Positive, positive, "the more restrictive one counts");
@@ -101,7 +102,7 @@ async fn race(stores: [&Arc<CqlStore>; 2]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_contents_at_two_writers_at_once() {
+async fn a_conflict_at_two_writers_is_refused_or_shown() {
     let cluster = cluster();
     let options = options(&cluster, "racing_writers", "xian");
     let (one, other) = (open(&options).await, open(&options).await);
@@ -109,7 +110,7 @@ async fn two_contents_at_two_writers_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_contents_in_two_regions_at_once() {
+async fn a_conflict_in_two_regions_is_refused_or_shown() {
     let cluster = cluster();
     let xian = open(&options(&cluster, "racing_regions", "xian")).await;
     let chengdu = open(&options(&cluster, "racing_regions", "chengdu")).await;

@@ -1,4 +1,5 @@
-//! Events whose fields are at fault: each is refused, named by its pointer, and not repeated.
+//! Events with an invalid field, and bodies that are no event: refused with a pointer to the
+//! error; no value is repeated.
 
 use std::time::Duration;
 
@@ -6,10 +7,11 @@ use serde_json::{Value, json};
 use yima_harness::{Person, Yima, ago, new_person, now};
 use yima_schema::time::HOUR;
 
-use crate::refusals::bad_input::{is_unharmed, problem};
+use super::{assert_unharmed, problem};
 use crate::shared;
 
-fn base(person: &Person, kind: &str) -> Value {
+/// A valid event of this kind.
+fn valid(person: &Person, kind: &str) -> Value {
     let data = match kind {
         "identity" => json!({ "name": "张三" }),
         "vaccination" => json!({ "vaccine": "208", "dose": 1 }),
@@ -20,7 +22,7 @@ fn base(person: &Person, kind: &str) -> Value {
     person.event("t-1", kind, &ago(HOUR), data)
 }
 
-/// Puts a value where the pointer says, also where nothing is yet; `null` takes the field away.
+/// Sets or adds the field at a pointer; `null` removes it.
 fn put(event: &mut Value, pointer: &str, value: Value) {
     let (parent, field) = pointer.rsplit_once('/').expect("a pointer to a field");
     let parent = event.pointer_mut(parent).and_then(Value::as_object_mut).expect("an object");
@@ -32,11 +34,11 @@ fn put(event: &mut Value, pointer: &str, value: Value) {
 }
 
 #[track_caller]
-fn refused(yima: &Yima, lab: &str, event: &Value, pointer: &str) {
+fn assert_refused(yima: &Yima, lab: &str, event: &Value, pointer: &str) {
     let reply = yima.push(lab, "application/json", event.to_string().as_bytes());
     let problem = problem(&reply, 400, "invalid");
-    let errors = problem["errors"].as_array().expect("the fields at fault");
-    assert_eq!(errors.len(), 1, "one fault is one error: {problem}");
+    let errors = problem["errors"].as_array().expect("the invalid fields");
+    assert_eq!(errors.len(), 1, "one invalid field is one error: {problem}");
     assert_eq!(errors[0]["pointer"], pointer, "{event}");
     assert!(errors[0]["detail"].as_str().is_some_and(|text| text.len() > 5), "{problem}");
     let number = event["subject"]["document_number"].as_str().unwrap_or("-");
@@ -44,7 +46,7 @@ fn refused(yima: &Yima, lab: &str, event: &Value, pointer: &str) {
 }
 
 #[test]
-fn a_field_at_fault_is_named() {
+fn an_invalid_field_is_named_by_its_pointer() {
     let yima = shared();
     let (lab, person) = (yima.agency_token("lab-7"), new_person());
     let wrong_check = match person.document.split_at(17) {
@@ -53,7 +55,7 @@ fn a_field_at_fault_is_named() {
     };
     let future = now().plus(Duration::from_secs(360)).to_string();
     let long = "x".repeat(101);
-    let table = [
+    let invalid = [
         ("test_result", "/id", json!(null)),
         ("test_result", "/id", json!("")),
         ("test_result", "/id", json!("hunter2 hunter2")),
@@ -107,28 +109,28 @@ fn a_field_at_fault_is_named() {
         ("retraction", "/data/why", json!("mixed\nup")),
         ("retraction", "/data/why", json!("w".repeat(201))),
     ];
-    for (kind, pointer, value) in table {
-        let mut event = base(&person, kind);
+    for (kind, pointer, value) in invalid {
+        let mut event = valid(&person, kind);
         put(&mut event, pointer, value);
-        refused(&yima, &lab, &event, pointer);
+        assert_refused(&yima, &lab, &event, pointer);
     }
-    let mut released = base(&person, "colour_assignment");
+    let mut released = valid(&person, "colour_assignment");
     put(&mut released, "/data/reason", json!("released"));
-    refused(&yima, &lab, &released, "/data/colour");
-    // Nothing was kept of any of them, and each base is in order: what was refused was the one field.
+    assert_refused(&yima, &lab, &released, "/data/colour");
+    // No event was stored, and a valid one of each kind is accepted: the one field was the reason.
     assert_eq!(yima.shown(&yima.session_of(&person)).0, "none");
     for kind in ["identity", "vaccination", "colour_assignment", "retraction", "test_result"] {
-        assert_eq!(yima.event(&lab, &base(&new_person(), kind)), "accepted", "{kind}");
+        assert_eq!(yima.event(&lab, &valid(&new_person(), kind)), "accepted", "{kind}");
     }
-    is_unharmed(&yima, &person.document);
+    assert_unharmed(&yima, &person.document);
 }
 
 #[test]
-fn what_is_no_event_is_400() {
+fn a_body_that_is_no_event_is_400_with_one_error() {
     let yima = shared();
     let (lab, person) = (yima.agency_token("lab-7"), new_person());
     let deep = "[".repeat(200) + &"]".repeat(200);
-    let event = base(&person, "test_result").to_string();
+    let event = valid(&person, "test_result").to_string();
     let latin1 = [event.replace("positive", "").as_bytes(), b"\xe9"].concat();
     for (body, kind) in [
         (b"".as_slice(), "malformed"),
@@ -152,31 +154,21 @@ fn what_is_no_event_is_400() {
         let reply = yima.push(&lab, "application/json", body);
         let problem = problem(&reply, 400, kind);
         assert!(!problem.to_string().contains(&person.document) && !problem.to_string().contains("hunter2"));
+        let errors = problem["errors"].as_array().map_or(&[] as &[_], Vec::as_slice);
+        assert!(errors.len() == 1 && errors[0]["pointer"] == "", "{}: {problem}", String::from_utf8_lossy(body));
     }
     problem(&yima.push(&lab, "application/x-ndjson", b"\n\r\n \n"), 400, "malformed");
-    let mut large = base(&person, "test_result");
+    let mut large = valid(&person, "test_result");
     put(&mut large, "/data/x", json!("x".repeat(70_000)));
     problem(&yima.push(&lab, "application/json", large.to_string().as_bytes()), 413, "too-large");
     assert_eq!(yima.shown(&yima.session_of(&person)).0, "none");
-    is_unharmed(&yima, &person.document);
+    assert_unharmed(&yima, &person.document);
 }
 
 #[test]
-fn a_document_that_is_no_object_is_one_fault() {
+fn an_event_of_a_clock_4_minutes_ahead_is_accepted() {
     let yima = shared();
-    let lab = yima.agency_token("lab-7");
-    for body in ["{", "null", "[]", "\"hunter2\""] {
-        let problem = yima.push(&lab, "application/json", body.as_bytes()).json(400);
-        let errors = problem["errors"].as_array().map_or(&[] as &[_], Vec::as_slice);
-        assert!(errors.len() == 1 && errors[0]["pointer"] == "", "{body} is at fault as a whole: {problem}");
-    }
-}
-
-#[test]
-fn a_clock_that_is_a_little_ahead_is_no_fault() {
-    let yima = shared();
-    let event = base(&new_person(), "test_result");
-    let mut ahead = event;
+    let mut ahead = valid(&new_person(), "test_result");
     put(&mut ahead, "/occurred_at", json!(now().plus(Duration::from_secs(240)).to_string()));
     assert_eq!(yima.event(&yima.agency_token("lab-7"), &ahead), "accepted");
 }

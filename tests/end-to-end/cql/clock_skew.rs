@@ -1,4 +1,4 @@
-//! Clocks that are wrong by ten minutes, one at a time, under the checker.
+//! Clock skew of ten minutes, one process at a time, under the checker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,9 @@ use yima_harness::{Cluster, ClusterOptions, Region, Yima, faketime};
 
 use super::cluster;
 
-/// A wrong wall clock. The monotonic one, by which programs wait, stays as it is; Java waits for ever with the library's fix for it.
-fn wrong(offset: &'static str, library: &str) -> [(&'static str, String); 4] {
+/// The environment of a process with a skewed wall clock. The monotonic clock, by which programs wait, stays right;
+/// Java never wakes with the library's fix for it.
+fn skewed(offset: &'static str, library: &str) -> [(&'static str, String); 4] {
     [
         ("LD_PRELOAD", library.to_owned()),
         ("FAKETIME", offset.to_owned()),
@@ -33,39 +34,38 @@ fn run(
         &[&region.name],
     );
     let record = clients.run(Load { senders: 2, events_each: 5, batch: 5, readers: 2, pause: Duration::ZERO }, || ());
-    // A service that is behind takes tokens for not yet valid; the other writer's rows are all taken.
-    assert!(record.acknowledged.len() >= 5 * 20, "{} were acknowledged", record.acknowledged.len());
+    // A writer whose clock is behind finds tokens not yet valid; the other writer accepts all rows.
+    assert!(record.acknowledged.len() >= 5 * 20, "{} events were acknowledged", record.acknowledged.len());
     (clients, record, writers.into_iter().chain(readers).collect())
 }
 
 #[test]
-fn services_whose_clocks_are_wrong_claim_nothing_that_is_not_so() {
+fn services_with_skewed_clocks_keep_every_promise() {
     let cluster = cluster();
     let library = faketime();
     for (n, (offset, is_writer)) in
         [("+600", true), ("-600", true), ("+600", false), ("-600", false)].into_iter().enumerate()
     {
         let region = Region::new(&cluster, 1, "xian", &format!("clocks_{n}"), options());
-        let env = wrong(offset, &library);
+        let env = skewed(offset, &library);
         let env: Vec<(&str, &str)> = env.iter().map(|(k, v)| (*k, v.as_str())).collect();
-        let right = [];
-        let (clients, record, _running) =
-            if is_writer { run(&region, &env, &right) } else { run(&region, &right, &env) };
+        let (clients, record, _running) = if is_writer { run(&region, &env, &[]) } else { run(&region, &[], &env) };
         if is_writer {
             settle(&clients, record);
         } else {
-            // A node whose clock is behind says that its answers are of ten minutes ago: true, and of no use to wait for.
+            // A node whose clock is behind dates its answers ten minutes back: true, but waiting for a
+            // later `as_of` would not end.
             record.check(BOUND);
         }
     }
 }
 
 #[test]
-fn a_database_node_whose_clock_is_wrong_makes_no_answer_claim_more() {
+fn a_database_node_with_a_skewed_clock_breaks_no_promise() {
     let library = faketime();
     for offset in ["+600", "-600"] {
         let mut cluster = ClusterOptions::default();
-        for (variable, value) in wrong(offset, &library) {
+        for (variable, value) in skewed(offset, &library) {
             cluster = cluster.node_env(1, 1, variable, value);
         }
         let cluster = Arc::new(Cluster::start(cluster));

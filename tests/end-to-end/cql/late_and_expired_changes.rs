@@ -1,4 +1,4 @@
-//! What a read node makes of streams whose rows come late, or are gone.
+//! Changes that reach a stream late or out of order, or expire: a read node applies each or begins a new generation.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,9 @@ use yima_store::cql::{CqlOptions, CqlStore};
 use yima_store::{CompareAndSet, Feed, Published, ViewWrite, WriterStore};
 
 use super::{cluster, open, options};
+use crate::until_async;
 
-const EVERY: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 fn change(n: u64, version: u64) -> Change {
     let mut bytes = [0; 16];
@@ -28,15 +29,15 @@ fn change(n: u64, version: u64) -> Change {
 }
 
 async fn reader(store: &Arc<CqlStore>) -> (Arc<ViewCache>, Follower) {
-    let views = ViewCache::new(store.clone(), &CacheConfig::default(), None, now);
-    let follower = Follower::start(store.clone(), views.clone(), EVERY, now).await.unwrap();
-    (views, follower)
+    let cache = ViewCache::new(store.clone(), &CacheConfig::default(), None, now);
+    let follower = Follower::start(store.clone(), cache.clone(), POLL_INTERVAL, now).await.unwrap();
+    (cache, follower)
 }
 
-/// Rows around the edge of a partition (10,000 rows each) come to stand in any order, as when their writes take turns. Each is seen at the
-/// next poll, none is passed over, and no proof is begun anew.
+/// Changes around the edge of a log segment (10,000 rows) are written in random order, as by concurrent writes. The
+/// next poll applies each, skips none, and keeps the generation.
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_that_come_in_any_order_around_an_edge_are_all_seen() {
+async fn changes_out_of_order_around_a_segments_edge_are_all_applied() {
     let seed = std::env::var("YIMA_TEST_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().expect("a number"));
     eprintln!("YIMA_TEST_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
@@ -56,11 +57,11 @@ async fn rows_that_come_in_any_order_around_an_edge_are_all_seen() {
             session.query_unpaged(text, (change(*number, *number).encode(),)).await.unwrap();
         }
     };
-    // What was there before, of which only the last is looked at.
+    // The last change before the reader starts.
     write(&[from]).await;
-    let (views, mut follower) = reader(&store).await;
+    let (cache, mut follower) = reader(&store).await;
     follower.jump(stream, from);
-    let generation = views.generation();
+    let generation = cache.generation();
     while from < end {
         // Numbers in flight span up to 1,000.
         let span = random.random_range(1..=200).min(end - from);
@@ -70,27 +71,28 @@ async fn rows_that_come_in_any_order_around_an_edge_are_all_seen() {
             write(part).await;
             follower.poll().await.unwrap();
             for number in part {
-                let newest = views.newest(change(*number, 0).subject);
-                assert_eq!(newest, Version(*number), "row {number} was passed over, seed {seed}");
+                let newest = cache.newest(change(*number, 0).subject);
+                assert_eq!(newest, Version(*number), "change {number} was skipped, seed {seed}");
             }
         }
         from += span;
     }
-    assert_eq!(views.generation(), generation, "a proof was begun anew though nothing was missed");
+    assert_eq!(cache.generation(), generation, "a new generation began though no change was missed");
     assert_eq!(follower.position(stream), end);
 }
 
-/// The reader sleeps, a change is published, its row expires, nothing more happens. The reader must notice.
+/// A change is published and expires between two polls, and the stream has no further changes. The
+/// reader must detect the gap.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_expired_while_the_reader_slept_is_noticed_though_the_stream_is_idle() {
+async fn a_change_that_expired_between_polls_begins_a_new_generation() {
     let cluster = cluster();
     let retention = Duration::from_secs(2);
-    let options = CqlOptions { retention, beat_every: EVERY, ..options(&cluster, "idle", "xian") };
+    let options = CqlOptions { retention, beat_every: POLL_INTERVAL, ..options(&cluster, "idle", "xian") };
     let (writer, store) = (open(&options).await, open(&options).await);
     let stream = writer.open_stream().await.unwrap();
-    let (views, mut follower) = reader(&store).await;
+    let (cache, mut follower) = reader(&store).await;
     let change = change(1, Version::ABSENT.next(writer.epoch()).0);
-    let absent = views.get(change.subject, Version::ABSENT).await.unwrap();
+    let absent = cache.get(change.subject, Version::ABSENT).await.unwrap();
     assert!(absent.entry.is_absent());
 
     let write = ViewWrite {
@@ -101,25 +103,24 @@ async fn a_row_that_expired_while_the_reader_slept_is_noticed_though_the_stream_
     };
     assert_eq!(writer.compare_and_set(vec![write]).await.unwrap(), [CompareAndSet::Set]);
     assert_eq!(writer.publish(stream, vec![change.clone()], Vec::new()).await.unwrap(), Published::Open);
-    while !store.changes(stream, 0, 10).await.unwrap().is_empty() {
-        tokio::task::yield_now().await; // until it has expired, by the server's clock
-    }
-    let generation = views.generation();
+    let has_expired = async || store.changes(stream, 0, 10).await.unwrap().is_empty();
+    until_async("the change to expire, by the server's clock", Duration::from_secs(30), has_expired).await;
+    let generation = cache.generation();
     follower.poll().await.unwrap();
-    assert_ne!(views.generation(), generation, "what was missed was not noticed");
-    let answer = views.get(change.subject, Version::ABSENT).await.unwrap();
+    assert_ne!(cache.generation(), generation, "the gap was not detected");
+    let answer = cache.get(change.subject, Version::ABSENT).await.unwrap();
     assert_eq!(answer.entry.held.version, change.version);
 }
 
-/// A writer that is taken for dead while it lives: what it publishes afterwards in its old stream is never acknowledged there.
+/// The stream of a living writer is sealed: a later publication in it is not acknowledged.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_closed_stream_has_no_gaps_and_its_writer_notices() {
+async fn a_sealed_stream_has_no_gaps_and_refuses_its_writer() {
     let cluster = cluster();
     let options = options(&cluster, "closing", "xian");
     let (writer, other) = (open(&options).await, open(&options).await);
     let stream = writer.open_stream().await.unwrap();
     writer.publish(stream, vec![change(1, 1), change(2, 1)], Vec::new()).await.unwrap();
-    // As if number 5 was written and 3 and 4 were on their way when the writer died.
+    // Number 5 was written, and 3 and 4 were under way, when the stream is sealed.
     let session = cluster.session(1).await;
     let text = format!("INSERT INTO closing_xian.changes (stream, part, number, body) VALUES ({}, 0, 5, ?)", stream.0);
     session.query_unpaged(text, (change(5, 1).encode(),)).await.unwrap();
@@ -130,10 +131,10 @@ async fn a_closed_stream_has_no_gaps_and_its_writer_notices() {
     let state = other.registry().await.unwrap().streams.into_iter().find(|s| s.id == stream).unwrap();
     assert_eq!((state.last, state.open), (5, false));
     assert_eq!(writer.publish(stream, vec![change(6, 1)], Vec::new()).await.unwrap(), Published::Closed);
-    // A reader that begins before finds everything and then is done with it.
-    let (views, mut follower) = reader(&other).await;
+    // A reader from the start of the stream applies everything up to the end.
+    let (cache, mut follower) = reader(&other).await;
     follower.jump(stream, 0);
     follower.poll().await.unwrap();
-    assert_eq!(views.newest(change(5, 0).subject), Version(1));
+    assert_eq!(cache.newest(change(5, 0).subject), Version(1));
     assert_eq!(follower.position(stream), 5);
 }

@@ -1,18 +1,19 @@
-//! Nodes that die, and regions that are cut from each other, under the checker.
+//! Failure of a database node, and network partitions between regions, under the checker.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use yima_harness::checker::{BOUND, Clients, Load, Record, converge, options, people, settle};
+use yima_harness::checker::{Acknowledged, BOUND, Clients, Load, Record, converge, options, people, settle};
 use yima_harness::{Cluster, ClusterOptions, Region, Yima, now};
+use yima_schema::time::Time;
 
-/// How long the load goes on in each state: not waiting for anything, but how much of it there is.
-const A_WHILE: Duration = Duration::from_secs(4);
-/// A request that a dead node had is over after this: `request_timeout_ms` twice, and the writer's repetition.
+/// Length of each phase of the load: an amount of load, no wait.
+const PHASE: Duration = Duration::from_secs(4);
+/// A request to a dead node has ended after this: `request_timeout_ms` twice, and the writer's retry.
 pub const FAILED_OVER: Duration = Duration::from_secs(6);
-/// After a cut is healed, until every region has everything of the others.
+/// Time from the end of a partition until every region has all events of the others.
 pub const HEALED: Duration = Duration::from_secs(90);
 
 pub fn clients(readers: &[(usize, &Yima)], writers: &[(usize, &Yima)], subjects: usize, regions: &[&str]) -> Clients {
@@ -28,10 +29,10 @@ pub fn clients(readers: &[(usize, &Yima)], writers: &[(usize, &Yima)], subjects:
     )
 }
 
-/// One of three nodes is killed under load and comes back: requests go on after the driver has noticed, and what the node missed and is told
-/// late takes nothing back.
+/// One of three nodes is killed under load and started again. Requests succeed once the driver has failed over, and the
+/// writes that the node missed and receives late take no answer back.
 #[test]
-fn one_node_of_three_dies_and_comes_back() {
+fn requests_survive_the_loss_and_return_of_one_node_of_three() {
     let cluster = Arc::new(Cluster::start(ClusterOptions::default().nodes([3])));
     let region = Region::new(&cluster, 1, "xian", "of_three", options());
     let (writers, readers) = ([region.writer(&[]), region.writer(&[])], [region.reader(&[]), region.reader(&[])]);
@@ -39,19 +40,20 @@ fn one_node_of_three_dies_and_comes_back() {
     let mut moments = Vec::new();
     let record =
         clients.run(Load { senders: 4, events_each: 1_000, batch: 20, readers: 3, pause: Duration::ZERO }, || {
-            thread::sleep(A_WHILE);
+            thread::sleep(PHASE);
             moments.push(now());
             cluster.node(1, 2).kill9();
-            thread::sleep(FAILED_OVER + A_WHILE);
+            thread::sleep(FAILED_OVER + PHASE);
             moments.push(now());
             cluster.node(1, 2).start();
-            thread::sleep(A_WHILE);
+            thread::sleep(PHASE);
             clients.stop.store(true, Ordering::SeqCst);
         });
     let (killed_at, started_at) = (moments[0], moments[1]);
     let failed = |from, to| record.unknown.values().filter(|at| **at >= from && **at < to).count();
     eprintln!(
-        "{} events acknowledged; not acknowledged: {} while the node was noticed, {} afterwards without it, {} in all; {} answers refused",
+        "{} events acknowledged; not acknowledged: {} during failover, {} afterwards without the node, {} in all; \
+         {} answers refused",
         record.acknowledged.len(),
         failed(killed_at, killed_at.plus(FAILED_OVER)),
         failed(killed_at.plus(FAILED_OVER), started_at),
@@ -59,12 +61,13 @@ fn one_node_of_three_dies_and_comes_back() {
         record.refused
     );
     assert_eq!(failed(killed_at.plus(FAILED_OVER), started_at), 0, "with two of three nodes requests failed");
-    assert!(record.acknowledged.iter().any(|a| a.at > killed_at.plus(FAILED_OVER) && a.at < started_at));
+    let without_node = |event: &Acknowledged| event.at > killed_at.plus(FAILED_OVER) && event.at < started_at;
+    assert!(record.acknowledged.iter().any(without_node));
     settle(&clients, record);
 }
 
-/// Both regions take events about the same people while they cannot reach each other.
-fn cut(cluster: ClusterOptions, keyspace: &str) {
+/// Both regions accept events about the same subjects during a partition, and converge after it.
+fn partition(cluster: ClusterOptions, keyspace: &str) {
     if !Cluster::can_be_cut() {
         eprintln!("not root, or no `ip`: regions cannot be cut from each other here");
         return;
@@ -79,15 +82,15 @@ fn cut(cluster: ClusterOptions, keyspace: &str) {
     let mut moments = Vec::new();
     let record =
         clients.run(Load { senders: 4, events_each: 1_000, batch: 20, readers: 4, pause: Duration::ZERO }, || {
-            thread::sleep(A_WHILE);
+            thread::sleep(PHASE);
             cluster.cut(2);
             moments.push(now());
-            thread::sleep(FAILED_OVER + A_WHILE);
+            thread::sleep(FAILED_OVER + PHASE);
             moments.push(now());
             clients.stop.store(true, Ordering::SeqCst);
         });
     let (cut_at, ended_at) = (moments[0], moments[1]);
-    told_while_cut(&record, cut_at.plus(FAILED_OVER), ended_at);
+    assert_regions_independent(&record, cut_at.plus(FAILED_OVER), ended_at);
     let mut record = settle(&clients, record);
     cluster.heal(2);
     let healed_at = now();
@@ -100,30 +103,30 @@ fn cut(cluster: ClusterOptions, keyspace: &str) {
     record.check(BOUND);
 }
 
-/// That both regions went on, each true of its own, and that neither claimed to know the other.
-pub fn told_while_cut(record: &Record, from: yima_schema::time::Time, to: yima_schema::time::Time) {
+/// During the partition both regions acknowledged events and answered displays, and neither claimed to include
+/// the other's later events.
+pub fn assert_regions_independent(record: &Record, from: Time, to: Time) {
+    let is_during = |at: Time| at > from && at < to;
     for region in [0, 1] {
-        let acknowledged =
-            record.acknowledged.iter().filter(|a| a.region == region && a.at > from && a.at < to).count();
-        assert!(acknowledged > 0, "region {region} took nothing while it was cut off");
-        let mut shown =
-            record.shown.iter().filter(|s| s.region == region && s.asked_at > from && s.asked_at < to).peekable();
-        assert!(shown.peek().is_some(), "region {region} showed nothing while it was cut off");
+        let acknowledged = record.acknowledged.iter().filter(|a| a.region == region && is_during(a.at)).count();
+        assert!(acknowledged > 0, "region {region} acknowledged nothing during the partition");
+        let mut shown = record.shown.iter().filter(|s| s.region == region && is_during(s.asked_at)).peekable();
+        assert!(shown.peek().is_some(), "region {region} answered nothing during the partition");
         for one in shown {
             assert!(one.other_as_of.iter().all(|(_, as_of)| *as_of <= from), "{one:?}");
         }
     }
-    let failed = record.unknown.values().filter(|at| **at > from && **at < to).count();
-    assert_eq!(failed, 0, "requests failed because of another region");
+    let failed = record.unknown.values().filter(|at| is_during(**at)).count();
+    assert_eq!(failed, 0, "requests failed because the other region is out of reach");
 }
 
 #[test]
-fn regions_that_were_cut_off_converge_by_hints() {
-    cut(ClusterOptions::default(), "cut_hints");
+fn partitioned_regions_converge_by_hints() {
+    partition(ClusterOptions::default(), "cut_hints");
 }
 
-/// Longer than hints are kept: what is missing is noticed by the marks and fetched.
+/// Without hints, as in a partition that outlasts them: the marks name the missing events, which are fetched.
 #[test]
-fn regions_that_were_cut_off_longer_than_hints_are_kept_converge_by_marks() {
-    cut(ClusterOptions::default().setting("hinted_handoff_enabled", "false"), "cut_marks");
+fn partitioned_regions_without_hints_converge_by_marks() {
+    partition(ClusterOptions::default().setting("hinted_handoff_enabled", "false"), "cut_marks");
 }

@@ -1,66 +1,63 @@
-//! Codes at the checkpoint: whatever is scanned gets a verdict, a reason and an instruction.
+//! Scans at the checkpoint: every scanned text gets a verdict, a reason and an instruction.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use yima_harness::{Options, Yima, ago, new_person};
+use yima_harness::{Options, Yima, ago, new_person, until};
 use yima_schema::time::HOUR;
 
 use crate::shared;
 
-/// A refused code tells a verdict and why, and nothing about anyone.
-fn refuses(scan: &Value, verdict: &str, reason: &str) {
+/// The scan has this verdict and reason, an instruction, and nothing about a person.
+#[track_caller]
+fn assert_refused(scan: &Value, verdict: &str, reason: &str) {
     assert_eq!((&scan["verdict"], &scan["reason"]), (&json!(verdict), &json!(reason)));
     assert!(scan["instruction"].as_str().is_some_and(|text| text.ends_with('.')));
     assert_eq!((&scan["identity"], &scan["colour"], &scan["vaccination"]), (&Value::Null, &Value::Null, &Value::Null));
     assert_eq!(scan["tests"], json!([]));
 }
 
-/// The code with one bit of its CBOR turned, counted from the end.
-fn altered(code: &str, from_end: usize) -> String {
+/// The code with one bit of its CBOR flipped; the byte is counted from the end.
+fn with_flipped_bit(code: &str, from_end: usize) -> String {
     let mut cbor = base45::decode(code.strip_prefix("YM1:").expect("a code's prefix")).expect("Base45");
     let at = cbor.len() - 1 - from_end;
     cbor[at] ^= 1;
     format!("YM1:{}", base45::encode(cbor))
 }
 
-fn session_of_someone_tested(yima: &Yima) -> String {
+fn session_of_tested_person(yima: &Yima) -> String {
     let person = new_person();
     yima.event(&yima.agency_token("lab-7"), &person.test("t-1", "negative", HOUR));
     yima.session_of(&person)
 }
 
 #[test]
-fn a_code_dies_with_its_time_and_is_no_code_elsewhere() {
+fn a_code_expires_and_is_of_an_unknown_issuer_elsewhere() {
     let brief = Yima::start(Options::default().env("YIMA_READ_API__CODE_LIFETIME_S", 1));
-    let session = session_of_someone_tested(&brief);
+    let session = session_of_tested_person(&brief);
     let (code, guard) = (brief.code(&session), brief.guard_session());
-    let begun = Instant::now();
-    let last = loop {
-        let scan = brief.scan(&guard, &code);
-        if scan["reason"] != "green" {
-            break scan;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(5), "the code lives on");
-        // 50 scans a second are allowed.
-        std::thread::sleep(Duration::from_millis(25));
-    };
-    refuses(&last, "check", "expired");
+    let mut last = Value::Null;
+    // Polled fewer than 50 times a second, the limit of a checkpoint.
+    until("the code's end", Duration::from_secs(5), || {
+        last = brief.scan(&guard, &code);
+        last["reason"] != "green"
+    });
+    assert_refused(&last, "check", "expired");
 
     let yima = shared();
-    refuses(&yima.scan(&yima.guard_session(), &code), "check", "unknown_issuer");
+    assert_refused(&yima.scan(&yima.guard_session(), &code), "check", "unknown_issuer");
 }
 
 #[test]
-fn a_code_that_is_not_genuine_says_nothing_about_anyone() {
+fn a_forged_or_malformed_code_reveals_nothing() {
     let yima = shared();
-    let (session, guard) = (session_of_someone_tested(&yima), yima.guard_session());
+    let (session, guard) = (session_of_tested_person(&yima), yima.guard_session());
     let code = yima.code(&session);
     assert_eq!(yima.scan(&guard, &code)["verdict"], "pass");
     assert_eq!(yima.scan(&guard, &format!("  {code}\n"))["verdict"], "pass", "scanners add white space");
-    // The signature is the last 64 bytes; before it is what was signed.
+    // The signature is the last 64 bytes; the signed content precedes it.
     for at in [0, 63, 80] {
-        refuses(&yima.scan(&guard, &altered(&code, at)), "stop", "forged");
+        assert_refused(&yima.scan(&guard, &with_flipped_bit(&code, at)), "stop", "forged");
     }
     let (cut, long) = (&code[..code.len() / 2], format!("YM1:{}", "A".repeat(2_000)));
     for text in [
@@ -75,12 +72,12 @@ fn a_code_that_is_not_genuine_says_nothing_about_anyone() {
         cut,
         &long,
     ] {
-        refuses(&yima.scan(&guard, text), "check", "malformed");
+        assert_refused(&yima.scan(&guard, text), "check", "malformed");
     }
 }
 
 #[test]
-fn a_code_of_nobody_is_looked_into() {
+fn the_code_of_an_unknown_subject_gets_a_check() {
     let yima = shared();
     let code = yima.code(&yima.session_of(&new_person()));
     let scan = yima.scan(&yima.guard_session(), &code);
@@ -89,7 +86,7 @@ fn a_code_of_nobody_is_looked_into() {
 }
 
 #[test]
-fn a_checkpoint_s_policy_asks_for_a_test_of_so_many_hours() {
+fn a_checkpoints_policy_requires_a_test_within_its_hours() {
     let yima = shared();
     let lab = yima.agency_token("lab-7");
     let guard = |hours: &str| {

@@ -1,4 +1,4 @@
-//! Regions that are cut from each other for longer than anything is kept for the other one.
+//! A network partition between regions that outlasts the retention of marks and hints.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,39 +10,40 @@ use yima_harness::{Cluster, ClusterOptions, Region, Stored, Yima, assert_same_fo
 use yima_schema::time::Time;
 use yima_store::{MarkFeed, Source};
 
-use super::failures::{FAILED_OVER, HEALED, clients, told_while_cut};
+use super::failures_and_partitions::{FAILED_OVER, HEALED, assert_regions_independent, clients};
 
-/// How long marks stay, and hints count.
+/// Retention of marks.
 const RETENTION: Duration = Duration::from_secs(6);
+/// Lifetime of hints.
 const HINTS: Duration = Duration::from_secs(3);
-/// How long a read node remembers how far the other regions are followed, and a bit.
+/// A little longer than a read node caches how far the other regions are followed.
 const REGIONS_SEEN: Duration = Duration::from_millis(1_500);
 
-/// Waits until a writer says that marks of the other region expired before it could read them.
-fn notices(writer: &Yima, other: &str) {
+/// Waits until a writer reports that marks of the other region expired before it could read them.
+fn wait_for_missed_marks(writer: &Yima, other: &str) {
     let labels = [&*format!("region=\"{other}\""), "outcome=\"missed\""];
-    until(&format!("marks of {other} missed"), HEALED, || writer.metric("marks_total", &labels) > 0.0);
+    until(&format!("missed marks of {other}"), HEALED, || writer.metric("marks_total", &labels) > 0.0);
     assert!(writer.stderr().contains("marks expired before they were followed: run yima reconcile"));
 }
 
-/// Waits until a region has followed the other to its end.
-fn follows(stored: &Stored, region: &Region, since: Time) {
+/// Waits until a region has followed all streams of the other.
+fn wait_until_followed(stored: &Stored, region: &Region, since: Time) {
     let is_followed =
         |source: &Source| source.region == region.name || source.position == source.taken && source.as_of > since;
-    let is_done = || stored.runtime.block_on(stored.store.sources()).unwrap().iter().all(is_followed);
-    until(&format!("{} at the end of the other", region.name), HEALED, is_done);
+    let all_followed = || stored.runtime.block_on(stored.store.sources()).unwrap().iter().all(is_followed);
+    until(&format!("{} to follow the other region", region.name), HEALED, all_followed);
 }
 
-/// A count that `yima reconcile` prints.
-fn count(line: &str, what: &str) -> u64 {
-    let found = line.split(' ').find_map(|word| word.strip_prefix(what)?.strip_prefix('='));
-    found.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("no {what} in {line}"))
+/// A count in a line of `yima reconcile`.
+fn count(line: &str, name: &str) -> u64 {
+    let found = line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    found.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("no {name} in {line}"))
 }
 
-/// Both regions take events about the same people, also while they cannot reach each other and when they can again. What has expired is
-/// noticed, is claimed by nobody, and is brought by reconciling.
+/// Both regions accept events about the same subjects before, during and after the partition. Each reports expired
+/// marks, no answer claims to include their events, and reconciling brings those.
 #[test]
-fn regions_that_were_cut_off_longer_than_marks_are_kept_are_reconciled() {
+fn reconciling_mends_a_partition_longer_than_the_retention_of_marks() {
     if !Cluster::can_be_cut() {
         eprintln!("not root, or no `ip`: regions cannot be cut from each other here");
         return;
@@ -61,36 +62,40 @@ fn regions_that_were_cut_off_longer_than_marks_are_kept_are_reconciled() {
         clients.run(Load { senders: 2, events_each: 1_000, batch: 20, readers: 2, pause: Duration::ZERO }, || {
             cluster.cut(2);
             moments.push(now());
-            thread::sleep(FAILED_OVER + RETENTION); // not waiting for anything: so much is to be taken
+            thread::sleep(FAILED_OVER + RETENTION); // the length of the partition, no wait
             moments.push(now());
             cluster.heal(2);
-            notices(&writers[0], "chengdu");
-            notices(&writers[1], "xian");
+            wait_for_missed_marks(&writers[0], "chengdu");
+            wait_for_missed_marks(&writers[1], "xian");
             clients.stop.store(true, Ordering::SeqCst);
         });
     let (cut_at, healed_at) = (moments[0], moments[1]);
-    told_while_cut(&record, cut_at.plus(FAILED_OVER), healed_at);
+    assert_regions_independent(&record, cut_at.plus(FAILED_OVER), healed_at);
     let failed = record.unknown.values().filter(|at| **at > healed_at).count();
-    assert_eq!(failed, 0, "requests failed because the regions reach each other again");
+    assert_eq!(failed, 0, "requests failed after the partition was healed");
     let regions = [&xian, &chengdu];
     let stored = regions.map(Stored::open);
     let mut record = settle(&clients, record);
-    // Also when all is followed that can be, nobody claims to have what has expired: that is held against every answer.
+    // With everything followed that can be, still no answer claims to include an event whose mark expired:
+    // `check` tests every answer.
     let ended_at = now();
-    stored.iter().zip(regions).for_each(|(stored, region)| follows(stored, region, ended_at));
+    stored.iter().zip(regions).for_each(|(stored, region)| wait_until_followed(stored, region, ended_at));
     record.add(clients.look(now().plus(REGIONS_SEEN), HEALED));
     record.check(BOUND);
     let people: Vec<_> = clients.people.iter().map(|(person, _)| person).collect();
     let [here, there] = [0, 1].map(|n| stored[n].of(people.iter().copied()));
-    assert!(here.iter().zip(&there).any(|(here, there)| here.events != there.events), "nothing had to be reconciled");
+    assert!(
+        here.iter().zip(&there).any(|(here, there)| here.events != there.events),
+        "both regions have the same events already"
+    );
     let reconcile = |region: &Region, args: &[&str]| region.options().print(&[&["reconcile"], args].concat()).remove(0);
     let first = reconcile(&xian, &[]);
     assert!(count(&first, "events_fetched") > 0 && count(&first, "events_sent") > 0, "{first}");
     let second = reconcile(&chengdu, &[]);
     for region in regions {
-        let left = reconcile(region, &["--report"]);
-        let counts = ["views_behind", "events_fetched", "events_sent", "unreadable"].map(|what| count(&left, what));
-        assert_eq!(counts, [0; 4], "{}: {left}", region.name);
+        let report = reconcile(region, &["--report"]);
+        let counts = ["views_behind", "events_fetched", "events_sent", "unreadable"].map(|name| count(&report, name));
+        assert_eq!(counts, [0; 4], "{}: {report}", region.name);
     }
     converge(&clients, &mut record, HEALED);
     record.check(BOUND);

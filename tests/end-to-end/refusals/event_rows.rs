@@ -1,4 +1,5 @@
-//! Many events at once, and events that come twice, with another content, or from someone else.
+//! Rows of events: rejected among accepted ones, sent again, conflicting, of another agency, or of no
+//! interest; as NDJSON and as CSV.
 
 use serde_json::{Value, json};
 use yima_harness::{ago, new_person};
@@ -11,7 +12,7 @@ fn statuses(answers: &[Value]) -> Vec<&str> {
 }
 
 #[test]
-fn a_bad_row_blocks_no_good_one_and_says_what_is_wrong() {
+fn a_rejected_row_names_its_errors_and_blocks_no_other_row() {
     let yima = shared();
     let (lab, [one, two, three]) = (yima.agency_token("lab-7"), [(); 3].map(|()| new_person()));
     let mut misspelt = two.test("t-3", "negative", HOUR);
@@ -32,7 +33,7 @@ fn a_bad_row_blocks_no_good_one_and_says_what_is_wrong() {
     ];
     let answers = yima.push(&lab, "application/x-ndjson", rows.join("\r\n").as_bytes()).rows();
     let numbers: Vec<_> = answers.iter().map(|answer| answer["row"].as_u64().unwrap_or_default()).collect();
-    assert_eq!(numbers, [1, 2, 4, 5, 6, 7, 8, 9, 10], "rows are numbered as lines, empty ones answer nothing");
+    assert_eq!(numbers, [1, 2, 4, 5, 6, 7, 8, 9, 10], "rows are numbered by line, and empty ones have no answer");
     let expected =
         ["accepted", "rejected", "rejected", "rejected", "rejected", "accepted", "rejected", "rejected", "accepted"];
     assert_eq!(statuses(&answers), expected, "{answers:?}");
@@ -42,16 +43,16 @@ fn a_bad_row_blocks_no_good_one_and_says_what_is_wrong() {
     };
     assert_eq!(answers[1]["problem"]["type"], "https://yima.dev/problems/malformed");
     assert_eq!((&answers[2]["id"], pointers(2)), (&json!("t-3"), vec!["/data/resultt"]));
-    assert_eq!(pointers(3), ["/subject/document_number", "/data/result"], "every field at fault is named");
+    assert_eq!(pointers(3), ["/subject/document_number", "/data/result"], "every invalid field is named");
     assert_eq!(answers[7]["problem"]["type"], "https://yima.dev/problems/conflict", "the same id twice in one body");
-    assert!(!answers[3].to_string().contains("110105199001010000"), "what was sent is not repeated");
+    assert!(!answers[3].to_string().contains("110105199001010000"), "the sent value is repeated");
     for (person, colour) in [(one, "red"), (two, "green"), (three, "red")] {
         assert_eq!(yima.shown(&yima.session_of(&person)).0, colour);
     }
 }
 
 #[test]
-fn sending_again_changes_nothing() {
+fn an_event_sent_again_is_a_duplicate() {
     let yima = shared();
     let (lab, person) = (yima.agency_token("lab-7"), new_person());
     let events = [person.test("t-1", "negative", DAY), person.test("t-2", "positive", HOUR)];
@@ -60,14 +61,14 @@ fn sending_again_changes_nothing() {
     let before = yima.display(&session);
     assert_eq!(statuses(&yima.rows(&lab, &events)), ["duplicate", "duplicate"]);
     assert_eq!(yima.event(&lab, &events[0]), "duplicate");
-    // Field order and a revision of 0 that is written out are no other content.
+    // The order of the fields and an explicit revision of 0 do not change the content.
     let text = events[1].to_string().replacen('{', "{ \"revision\": 0, ", 1);
     assert_eq!(yima.push(&lab, "application/json", text.as_bytes()).json(200)["status"], "duplicate");
     assert_eq!(yima.display(&session).body, before.body);
 }
 
 #[test]
-fn another_content_under_the_same_id_and_revision_is_a_conflict() {
+fn different_content_under_the_same_id_and_revision_is_a_conflict() {
     let yima = shared();
     let (lab, person) = (yima.agency_token("lab-7"), new_person());
     let session = yima.session_of(&person);
@@ -80,12 +81,12 @@ fn another_content_under_the_same_id_and_revision_is_a_conflict() {
     assert_eq!(statuses(&rows), ["rejected", "accepted"]);
     assert_eq!((&rows[0]["problem"]["status"], &rows[0]["id"]), (&json!(409), &json!("t-1")));
     assert_eq!(yima.shown(&session).0, "red");
-    // Another agency's ids are its own.
+    // Each agency has its own ids.
     assert_eq!(yima.event(&yima.agency_token("lab-8"), &other), "accepted");
 }
 
 #[test]
-fn an_agency_writes_under_its_own_name_only() {
+fn an_event_in_another_agencys_name_is_refused() {
     let yima = shared();
     let (lab, person) = (yima.agency_token("lab-7"), new_person());
     let mut event = person.test("t-1", "positive", HOUR);
@@ -104,7 +105,7 @@ fn an_agency_writes_under_its_own_name_only() {
 }
 
 #[test]
-fn vaccines_against_anything_else_are_ignored() {
+fn vaccines_against_other_diseases_are_ignored() {
     let yima = shared();
     let (clinic, person) = (yima.agency_token("clinic-3"), new_person());
     let dose = |id: &str, vaccine: &str, days: u32| {
@@ -120,7 +121,7 @@ fn vaccines_against_anything_else_are_ignored() {
 }
 
 #[test]
-fn a_csv_file_is_taken_row_by_row_and_a_bad_header_as_a_whole() {
+fn csv_rows_are_rejected_one_by_one_and_an_invalid_header_as_a_whole() {
     let yima = shared();
     let (lab, [one, two]) = (yima.agency_token("lab-7"), [(); 2].map(|()| new_person()));
     let row = |id: &str, person: &yima_harness::Person, result: &str| {
@@ -139,11 +140,11 @@ fn a_csv_file_is_taken_row_by_row_and_a_bad_header_as_a_whole() {
     let answers = yima.push(&lab, "text/csv; charset=utf-8", file.as_bytes()).rows();
     assert_eq!(statuses(&answers), ["accepted", "rejected", "accepted", "accepted"], "{answers:?}");
     let numbers: Vec<_> = answers.iter().map(|answer| answer["row"].as_u64().unwrap_or_default()).collect();
-    assert_eq!(numbers, [2, 3, 5, 6], "as an editor numbers the lines");
+    assert_eq!(numbers, [2, 3, 5, 6], "rows are numbered by line");
     assert_eq!(answers[1]["problem"]["errors"][0]["pointer"], "/result", "the column is named");
     assert_eq!(yima.shown(&yima.session_of(&one)).0, "red");
     assert_eq!(yima.shown(&yima.session_of(&two)).0, "yellow");
-    // The same file as JSON would be the same events.
+    // Sent again, the row is the same event.
     assert_eq!(statuses(&yima.push(&lab, "text/csv", file.as_bytes()).rows())[0], "duplicate");
 
     let problem = yima.push(&lab, "text/csv", b"id,kind,who\r\n1,2,3\r\n").json(400);

@@ -1,4 +1,4 @@
-//! A backup of a region's keyspace that is put back.
+//! Restoring a backup of a region's keyspace.
 
 use std::fs;
 use std::path::Path;
@@ -19,12 +19,13 @@ use yima_writer::rebuild::rebuild;
 
 use super::full_scans::{commit, folder, quick, subject, views};
 use super::{open, options};
+use crate::until_async;
 
-/// For a reader to reach a node again that was away.
+/// Time for a reader to reach a restarted node.
 const REACHED: Duration = Duration::from_secs(30);
 
-/// People in the backup, those of them who have more events afterwards, and all.
-const OLD: u32 = 300;
+/// Subjects in the backup, those of them with events after it, and all.
+const IN_BACKUP: u32 = 300;
 const CHANGED: u32 = 100;
 const ALL: u32 = 310;
 
@@ -46,37 +47,38 @@ impl Reader {
         Self { cache, follower }
     }
 
-    /// Polls until the node answers.
-    async fn polls(&mut self) {
-        let begun = Instant::now();
-        while let Err(fault) = self.follower.poll().await {
-            assert!(begun.elapsed() < REACHED, "{fault}");
+    /// Polls until the node answers. Unlike `until_async`, the failure shows the last error.
+    async fn poll_until_reached(&mut self) {
+        let started = Instant::now();
+        while let Err(error) = self.follower.poll().await {
+            assert!(started.elapsed() < REACHED, "{error}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// The version of the view that somebody is shown; `None`: there is no answer.
-    async fn shows(&self, n: u32) -> Option<Version> {
+    /// The version of a subject's view in an answer; `None` without an answer.
+    async fn shown(&self, n: u32) -> Option<Version> {
         let answer = self.cache.get(subject(n), Version::ABSENT).await.ok()?;
         Some(answer.entry.held.version)
     }
 
-    /// The same, asked until there is an answer.
-    async fn shows_at_last(&self, n: u32) -> Version {
-        let begun = Instant::now();
-        loop {
-            if let Some(version) = self.shows(n).await {
-                return version;
-            }
-            assert!(begun.elapsed() < REACHED, "{n}: there is no answer");
-        }
+    /// The version in the first answer.
+    async fn wait_for_answer(&self, n: u32) -> Version {
+        let mut shown = None;
+        until_async(&format!("an answer about {n}"), REACHED, async || {
+            shown = self.shown(n).await;
+            shown.is_some()
+        })
+        .await;
+        shown.expect("set before the wait ended")
     }
 }
 
-/// The node is drained and the tables of the region's keyspace are copied; more events come; the tables are put back as they were. A reader that
-/// has gone on all the time takes nothing back, and after the rebuild it shows everybody as the events are.
+/// The node is drained and the tables of the region's keyspace are copied; more events are accepted; the copy is
+/// put back. A reader that runs all the while takes nothing back, and after the rebuild it shows every subject
+/// as derived from its events.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_region_whose_backup_was_restored_is_rebuilt_under_its_readers() {
+async fn a_restored_keyspace_is_rebuilt_under_its_readers() {
     let cluster = Cluster::start(ClusterOptions::default());
     let options = quick(options(&cluster, "restored", "xian"));
     let node = cluster.node(1, 1);
@@ -85,7 +87,7 @@ async fn a_region_whose_backup_was_restored_is_rebuilt_under_its_readers() {
     let store = open(&options).await;
     let mut reader = Reader::start(store.clone()).await;
     let writer = folder(&store, 1).await.unwrap();
-    commit(&writer, 0..OLD, "a").await;
+    commit(&writer, 0..IN_BACKUP, "a").await;
     writer.close().await.unwrap();
     let in_backup = views(&store, ALL).await;
     drop(store);
@@ -95,12 +97,12 @@ async fn a_region_whose_backup_was_restored_is_rebuilt_under_its_readers() {
 
     let store = CqlStore::open(options.clone()).await.unwrap();
     let writer = folder(&store, 1).await.unwrap();
-    commit(&writer, (0..CHANGED).chain(OLD..ALL), "b").await;
+    commit(&writer, (0..CHANGED).chain(IN_BACKUP..ALL), "b").await;
     writer.close().await.unwrap();
-    reader.polls().await;
+    reader.poll_until_reached().await;
     let mut shown = Vec::new();
     for n in 0..ALL {
-        shown.push(reader.shows_at_last(n).await);
+        shown.push(reader.wait_for_answer(n).await);
     }
     drop(store);
     node.stop();
@@ -110,17 +112,17 @@ async fn a_region_whose_backup_was_restored_is_rebuilt_under_its_readers() {
 
     let store = CqlStore::open(options.clone()).await.unwrap();
     assert_eq!(views(&store, ALL).await, in_backup, "the backup was not restored");
-    reader.polls().await;
+    reader.poll_until_reached().await;
     for n in 0..ALL {
-        let now = reader.shows(n).await;
-        assert!(now.is_none_or(|now| now == shown[n as usize]), "{n}: {now:?} after {:?}", shown[n as usize]);
+        let (version, before) = (reader.shown(n).await, shown[n as usize]);
+        assert!(version.is_none_or(|version| version == before), "{n}: {version:?} after {before:?}");
     }
     let generation = reader.cache.generation();
 
     let report = rebuild(&options, Arc::new(Rules::built_in()), None, |_| ()).await.unwrap();
     assert_eq!(report.subjects, u64::from(ALL));
-    reader.polls().await;
-    assert_ne!(reader.cache.generation(), generation, "a reader goes on as if nothing had happened");
+    reader.poll_until_reached().await;
+    assert_ne!(reader.cache.generation(), generation, "the reader kept its generation");
     let subjects: Vec<_> = (0..ALL).map(subject).collect();
     let events = store.events(&subjects).await.unwrap();
     let rebuilt = views(&store, ALL).await;
@@ -129,6 +131,6 @@ async fn a_region_whose_backup_was_restored_is_rebuilt_under_its_readers() {
         assert_eq!(events_of_view, derive(&events[n as usize], &Rules::built_in()).events, "{n}");
         assert!(version >= Version::floor(2));
         assert_eq!(events_of_view.count, if n < CHANGED { 2 } else { 1 }, "{n}");
-        assert_eq!(reader.shows_at_last(n).await, version, "{n}");
+        assert_eq!(reader.wait_for_answer(n).await, version, "{n}");
     }
 }
