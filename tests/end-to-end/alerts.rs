@@ -1,4 +1,4 @@
-//! Every alert asks for what there is, and has its section in the runbook.
+//! Every alert queries exported metrics and has its section in the runbook.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,43 +8,43 @@ use yima_schema::time::HOUR;
 
 use crate::dashboard::{exported, selected};
 
-/// What needs several regions, or a disk tier; on the embedded store there is neither.
+/// Metrics that need several regions or a disk tier; a node on the embedded store has neither.
 const ON_CQL: [&str; 3] = ["cache_audit_findings_total", "cache_region_lag_seconds", "marks_total"];
-/// What each section of the runbook says, in this order.
-const SAYS: [&str; 4] = ["\n**Means.** ", "\n**Look at.** ", "\n**Do.** ", "\n**Over when.** "];
+/// The parts of each section of the runbook, in this order.
+const PARTS: [&str; 4] = ["\n**Means.** ", "\n**Look at.** ", "\n**Do.** ", "\n**Over when.** "];
 
 fn read(file: &str) -> String {
     let path = format!("{}/../../{file}", env!("CARGO_MANIFEST_DIR"));
-    fs::read_to_string(&path).unwrap_or_else(|fault| panic!("{path}: {fault}"))
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// What stands behind a key, each on a line of its own.
+/// The values of a key in the alert rules, each on a line of its own.
 fn values(key: &str) -> Vec<String> {
     let rules = read("deploy/multi-region/alerts.yml");
     let lines = rules.lines().map(|line| line.trim_start_matches([' ', '-']));
     lines.filter_map(|line| line.strip_prefix(&format!("{key}: "))).map(str::to_owned).collect()
 }
 
-/// Metrics of ours that the alerts ask for. `up` is Prometheus' own.
-pub fn names() -> BTreeSet<String> {
+/// Metrics of yima that the alerts query. `up` is Prometheus' own.
+pub fn queried() -> BTreeSet<String> {
     values("expr").iter().flat_map(|query| selected(query)).filter(|name| name != "up").collect()
 }
 
 #[test]
-fn they_ask_for_what_is_exported() {
+fn alerts_query_only_exported_metrics() {
     let (plain, person) = (Yima::start(Options::default()), new_person());
     plain.event(&plain.agency_token("lab-7"), &person.test("t-1", "negative", HOUR));
     plain.display(&plain.session_of(&person));
     let options = Options::default();
-    let secure = Yima::start(CertificateFiles::make(options.directory(), 2099).on(options));
+    let secure = Yima::start(CertificateFiles::make(options.directory(), 2099).apply_to(options));
     let exported = &exported(&plain) | &exported(&secure);
-    let missing: Vec<_> = names().difference(&exported).cloned().collect();
-    assert_eq!(missing, ON_CQL, "asked for and not exported");
+    let missing: Vec<_> = queried().difference(&exported).cloned().collect();
+    assert_eq!(missing, ON_CQL, "queried and not exported");
     assert_eq!(plain.metric("process_ready", &[]), 1.0);
 }
 
 #[test]
-fn each_has_its_section_in_the_runbook_and_each_section_its_alert() {
+fn each_alert_has_a_runbook_section_and_each_section_an_alert() {
     let (alerts, links) = (values("alert"), values("runbook_url"));
     assert!(alerts.len() >= 10 && values("expr").len() == alerts.len() && values("summary").len() == alerts.len());
     let expected: Vec<String> = alerts.iter().map(|name| format!("docs/runbook.md#{}", name.to_lowercase())).collect();
@@ -54,7 +54,7 @@ fn each_has_its_section_in_the_runbook_and_each_section_its_alert() {
         runbook.split("\n## ").skip(1).filter_map(|section| section.split_once('\n')).collect();
     assert_eq!(sections.iter().map(|(title, _)| *title).collect::<Vec<_>>(), alerts);
     for (title, section) in sections {
-        let places: Vec<_> = SAYS.iter().map(|words| section.find(words)).collect();
+        let places: Vec<_> = PARTS.iter().map(|part| section.find(part)).collect();
         assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{title}: {places:?}");
     }
 }

@@ -1,12 +1,13 @@
-//! The pages in a real browser, against a real yima: what a citizen, a guard and an agency see, and what they do not.
+//! The pages in a real browser, against a running yima: what citizen, guard and agency see and what the browser keeps.
 
-mod access;
+mod accessibility;
 mod agency;
 mod camera;
+mod camera_video;
+mod chromedriver;
 pub(crate) mod chromium;
-mod film;
-mod live;
-mod measure;
+mod live_display;
+mod page_performance;
 mod sign_in;
 mod upload;
 
@@ -25,7 +26,7 @@ const DESK: Screen = Screen { width: 1280, height: 800, phone: false };
 
 const ENTER: &str = "\u{e007}";
 
-/// A citizen's phone, signed in as that demo person: 0 is green, 1 yellow, 2 red.
+/// A citizen's phone, signed in as this demo person: 0 is green, 1 yellow, 2 red.
 fn phone(yima: &Yima, screen: Screen, person: u32) -> Window {
     let phone = Window::open(screen, &yima.read_url());
     phone.click(&format!("button[data-person='{person}']"));
@@ -51,32 +52,35 @@ fn scan(desk: &Window, code: &str) {
     desk.type_into("#code-input", &format!("{code}{ENTER}"));
 }
 
-/// Nothing went wrong out of sight, and the page left nothing behind where others could find it.
+/// The console has no entries, the page requested plain paths of its own origin only, and stored no cookie and
+/// nothing in `localStorage`.
 #[track_caller]
 fn assert_clean(window: &Window, yima: &Yima) {
-    assert_eq!(window.complaints(), Vec::<serde_json::Value>::new());
+    assert_eq!(window.console(), Vec::<serde_json::Value>::new());
     let origin = yima.read_url();
-    let asked =
+    let requested =
         window.evaluate("[location.href, ...performance.getEntriesByType('resource').map(entry => entry.name)]");
-    let asked: Vec<String> = serde_json::from_value(asked).expect("a list of texts");
-    assert!(asked.len() > 4, "page, script, style, sign-in and data: {asked:?}");
-    for url in asked {
-        let path = url.strip_prefix(&origin).unwrap_or_else(|| panic!("asked elsewhere: {url}"));
-        assert!(!path.contains(['?', '#']), "more than a path: {url}");
+    let requested: Vec<String> = serde_json::from_value(requested).expect("a list of texts");
+    assert!(requested.len() > 4, "page, script, style, sign-in and data: {requested:?}");
+    for url in requested {
+        let path = url.strip_prefix(&origin).unwrap_or_else(|| panic!("a request to another origin: {url}"));
+        assert!(!path.contains(['?', '#']), "a URL with a query or fragment: {url}");
     }
     assert_eq!(window.evaluate("[document.cookie, localStorage.length]"), json!(["", 0]));
 }
 
-/// Once signed out there is nothing of anyone in the browser; the page's language says nothing about a person.
+/// The browser stores nothing about a person after signing out. The page's language is none of that.
 #[track_caller]
-fn assert_nothing_kept(window: &Window) {
-    let kept = "Promise.all([caches.keys(), indexedDB.databases()]).then(([caches, databases]) =>
-        [caches, databases, { ...localStorage }, Object.keys(sessionStorage).filter(key => key !== 'yima.lang'), document.cookie])";
-    assert_eq!(window.evaluate(kept), json!([[], [], {}, [], ""]));
+fn assert_storage_empty(window: &Window) {
+    let storage = "Promise.all([caches.keys(), indexedDB.databases()]).then(([caches, databases]) => {
+        const keys = Object.keys(sessionStorage).filter(key => key !== 'yima.lang');
+        return [caches, databases, { ...localStorage }, keys, document.cookie];
+    })";
+    assert_eq!(window.evaluate(storage), json!([[], [], {}, [], ""]));
 }
 
 #[test]
-fn a_citizen_shows_a_code_and_a_guard_lets_them_through() {
+fn a_green_code_passes_the_checkpoint() {
     let yima = Yima::start(Options::default());
     let phone = phone(&yima, PHONE, 0);
     phone.see("#colour[data-colour='green']");
@@ -95,7 +99,7 @@ fn a_citizen_shows_a_code_and_a_guard_lets_them_through() {
     desk.picture("checkpoint");
     desk.assert_accessible();
 
-    // As a scanner types it: into whatever has the focus.
+    // A scanner types into the focused element.
     scan(&desk, "no health code");
     desk.see("#verdict[data-verdict='check'][data-reason='malformed']");
     assert_eq!(desk.text("#person"), "");
@@ -107,7 +111,7 @@ fn a_citizen_shows_a_code_and_a_guard_lets_them_through() {
 }
 
 #[test]
-fn a_positive_test_turns_the_phone_red_by_itself_and_the_guard_stops_its_holder() {
+fn a_positive_test_turns_the_phone_red_without_a_reload_and_the_checkpoint_says_stop() {
     let yima = Yima::start(Options::default());
     let phone = Window::open(PHONE, &yima.read_url());
     phone.see("button[data-person='0']");
@@ -120,7 +124,7 @@ fn a_positive_test_turns_the_phone_red_by_itself_and_the_guard_stops_its_holder(
     assert_eq!(yima.event(&lab, &person.test("browser-1", "positive", HOUR)), "accepted");
     let accepted = Instant::now();
     phone.see("#colour[data-colour='red']");
-    // Past the test runner's capture: it is a figure to look at, not a bound.
+    // Written past the test runner's capture: a figure to read, not a bound.
     let _ = writeln!(std::io::stderr(), "accepted → red on the phone: {} ms", accepted.elapsed().as_millis());
 
     phone.click("#history summary");
@@ -136,7 +140,7 @@ fn a_positive_test_turns_the_phone_red_by_itself_and_the_guard_stops_its_holder(
     let desk = checkpoint(&yima);
     scan(&desk, &red);
     desk.see("#verdict[data-verdict='stop'][data-reason='red']");
-    // A picture of the green one does not help.
+    // A picture of the earlier, green code gets the same verdict.
     scan(&desk, "no health code");
     desk.see("#verdict[data-reason='malformed']");
     scan(&desk, &green);
@@ -149,7 +153,7 @@ fn a_positive_test_turns_the_phone_red_by_itself_and_the_guard_stops_its_holder(
 }
 
 #[test]
-fn a_guard_looks_up_somebody_without_a_phone() {
+fn a_guard_looks_up_a_document_number() {
     let yima = Yima::start(Options::default());
     let phone = Window::open(PHONE, &yima.read_url());
     phone.see("button[data-person='2']");
@@ -160,7 +164,7 @@ fn a_guard_looks_up_somebody_without_a_phone() {
     look_up(&number);
     desk.see("#verdict[data-verdict='stop'][data-reason='red']");
     assert!(desk.text("#person .who").contains('*'), "masked");
-    // The number is gone, and what a scanner types next does not land there.
+    // The field is empty, and the focus is where the next scan belongs.
     assert_eq!(
         desk.evaluate("[document.activeElement.id, document.getElementById('document-number').value]"),
         json!(["code-input", ""])
@@ -172,7 +176,7 @@ fn a_guard_looks_up_somebody_without_a_phone() {
     desk.see("#verdict[data-verdict='check'][data-reason='not_registered']");
     desk.picture("checkpoint-document");
     desk.assert_accessible();
-    // Their limit is not that of codes.
+    // Document lookups have a rate limit of their own, apart from codes.
     for _ in 0..10 {
         look_up(&number);
     }
@@ -180,16 +184,20 @@ fn a_guard_looks_up_somebody_without_a_phone() {
     desk.see("#countdown:not(:empty)");
     scan(&desk, "no health code");
     desk.see("#verdict[data-verdict='check'][data-reason='malformed']");
-    // Nobody finds them who takes the screen up later.
-    desk.evaluate("(Object.defineProperty(document, 'hidden', { value: true }), document.dispatchEvent(new Event('visibilitychange')))");
+    // A hidden page clears the person, so that whoever takes the screen up later does not see them.
+    desk.evaluate(
+        "(Object.defineProperty(document, 'hidden', { value: true }),
+            document.dispatchEvent(new Event('visibilitychange')))",
+    );
     desk.see("#verdict[data-verdict='idle'][data-reason='']");
-    let expected =
-        |c: &serde_json::Value| ["400 (Bad Request)", "429 (Too Many"].iter().any(|s| c.to_string().contains(s));
-    assert_eq!(desk.complaints().iter().filter(|c| !expected(c)).count(), 0);
+    let expected = |entry: &serde_json::Value| {
+        ["400 (Bad Request)", "429 (Too Many"].iter().any(|status| entry.to_string().contains(status))
+    };
+    assert_eq!(desk.console().iter().filter(|entry| !expected(entry)).count(), 0);
 }
 
 #[test]
-fn an_input_method_does_not_swallow_a_scanners_enter() {
+fn a_scanners_enter_counts_while_an_input_method_composes() {
     let yima = Yima::start(Options::default());
     let desk = checkpoint(&yima);
     let typed = |text: &str, key: &str| {
@@ -202,7 +210,7 @@ fn an_input_method_does_not_swallow_a_scanners_enter() {
             }})(document.getElementById('code-input'))"
         ))
     };
-    // A space ends a composition too, in the midst of a code.
+    // A space ends a composition too, in the middle of a code.
     assert_eq!(typed("ym1:0123456789abcdefgh", " "), json!("ym1:0123456789abcdefgh"));
     assert_eq!(typed("\u{ff39}m1:0123456789abcdefgh", "Enter"), json!(""));
     desk.see("#verdict[data-reason='malformed']");
@@ -229,14 +237,14 @@ fn a_small_phone_shows_everything_in_both_languages() {
     assert_clean(&phone, &yima);
 }
 
-/// Nothing has to be scrolled for sideways.
+/// The page fits the width of the screen.
 #[track_caller]
 fn assert_fits(window: &Window) {
     assert_eq!(window.evaluate("document.documentElement.scrollWidth <= innerWidth"), json!(true));
 }
 
 #[test]
-fn without_the_service_a_phone_says_so_and_takes_its_code_away() {
+fn a_phone_without_the_service_shows_a_banner_and_removes_its_expired_code() {
     let mut yima = Yima::start(Options::default().env("YIMA_READ_API__CODE_LIFETIME_S", 20));
     let phone = phone(&yima, PHONE, 0);
     let desk = checkpoint(&yima);
@@ -253,8 +261,8 @@ fn without_the_service_a_phone_says_so_and_takes_its_code_away() {
     phone.see("#banner:not([hidden])");
     phone.see("#code[data-live='false']");
     let light = "getComputedStyle(document.querySelector('#code .light')).animationPlayState";
-    assert_eq!(phone.evaluate(light), json!("paused"), "nothing moves that would look live");
-    assert_eq!(phone.text("#name"), name, "what was shown last stays");
+    assert_eq!(phone.evaluate(light), json!("paused"), "an animation makes the page look live");
+    assert_eq!(phone.text("#name"), name, "the last display stays");
     phone.picture("citizen-offline");
     phone.see("#code:not([data-code]) #qr:empty");
     phone.see("#code-note:not([hidden])");

@@ -1,4 +1,4 @@
-//! Killed at a random moment again and again: nothing that was acknowledged is lost, and what is kept fits together.
+//! `kill -9` at random moments, again and again: nothing acknowledged is lost, and the store stays consistent.
 
 use std::collections::HashMap;
 use std::fs;
@@ -24,7 +24,7 @@ const BATCH_THREADS: usize = 3;
 const SINGLE_THREADS: usize = 3;
 const PEOPLE_EACH: usize = 20;
 
-/// A thread's people, and what it was told about them: each event with its answer `accepted`.
+/// A thread's people, and their acknowledged events.
 struct Sender {
     people: Vec<Person>,
     acknowledged: Vec<Value>,
@@ -36,7 +36,7 @@ impl Sender {
         Self { people: (0..PEOPLE_EACH).map(|_| new_person()).collect(), acknowledged: Vec::new(), in_batches }
     }
 
-    /// A test of every person, each later than all tests before.
+    /// A test result of every person, each later than all before.
     fn events(&self, clock: &AtomicI64) -> Vec<Value> {
         let event = |person: &Person| {
             let n = clock.fetch_add(1, Ordering::Relaxed);
@@ -46,7 +46,7 @@ impl Sender {
         self.people.iter().map(event).collect()
     }
 
-    /// Sends until there is no answer any more.
+    /// Sends until a request gets no answer.
     fn send(&mut self, yima: &Remote, clock: &AtomicI64) {
         loop {
             let events = self.events(clock);
@@ -63,7 +63,7 @@ impl Sender {
     }
 }
 
-/// An instance that may be gone at any moment.
+/// An instance that may be killed at any moment.
 struct Remote {
     url: String,
     token: String,
@@ -71,7 +71,7 @@ struct Remote {
 }
 
 impl Remote {
-    /// The answers; `None` if there was no whole answer.
+    /// Sends rows; returns their answers, or `None` without a whole response.
     fn push(&self, rows: &[Value]) -> Option<Vec<Value>> {
         let body: String = rows.iter().map(|row| format!("{row}\n")).collect();
         self.http.push(&self.url, &self.token, "application/x-ndjson", body.as_bytes()).ok().map(|reply| reply.rows())
@@ -79,7 +79,7 @@ impl Remote {
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_and_what_is_kept_fits_together() {
+fn killing_loses_nothing_acknowledged_and_leaves_a_consistent_store() {
     let by_time = || SystemTime::UNIX_EPOCH.elapsed().map_or(1, |since| since.subsec_nanos().into());
     let seed = std::env::var("YIMA_TEST_SEED")
         .map_or_else(|_| by_time(), |seed| seed.parse().expect("YIMA_TEST_SEED: a number"));
@@ -109,21 +109,22 @@ fn nothing_acknowledged_is_lost_and_what_is_kept_fits_together() {
         yima.restart();
         for (sender, before) in senders.iter().zip(before) {
             let new = &sender.acknowledged[before..];
-            is_there(&yima, &lab, &sessions, new);
+            assert_kept(&yima, &lab, &sessions, new);
         }
     }
     let acknowledged: Vec<Value> = senders.into_iter().flat_map(|sender| sender.acknowledged).collect();
     eprintln!("{} events were acknowledged in {ROUNDS} rounds", acknowledged.len());
-    assert!(acknowledged.len() > 100, "this machine is too slow for this test to say anything");
+    assert!(acknowledged.len() > 100, "this machine is too slow for this test to be of use");
     for rows in acknowledged.chunks(1_000) {
         assert!(yima.rows(&lab, rows).iter().all(|answer| answer["status"] == "duplicate"));
     }
     assert_eq!(yima.stop().code(), Some(0), "{}", yima.stderr());
-    fits_together(&yima.data_dir(), &acknowledged);
+    assert_consistent(&yima.data_dir(), &acknowledged);
 }
 
-/// What was acknowledged is a duplicate, and the newest of each person shows: at most one later event of theirs can have been cut off.
-fn is_there(yima: &Yima, lab: &str, sessions: &HashMap<String, String>, acknowledged: &[Value]) {
+/// Every acknowledged event is a duplicate, and the newest of each person is displayed: at most one later event
+/// can have lost its answer.
+fn assert_kept(yima: &Yima, lab: &str, sessions: &HashMap<String, String>, acknowledged: &[Value]) {
     let document = |event: &Value| event["subject"]["document_number"].as_str().unwrap_or_default().to_owned();
     let newest: HashMap<String, &Value> = acknowledged.iter().map(|event| (document(event), event)).collect();
     for (document, event) in newest {
@@ -138,9 +139,10 @@ fn is_there(yima: &Yima, lab: &str, sessions: &HashMap<String, String>, acknowle
     }
 }
 
-/// Opens the store and holds it against itself and against what was acknowledged.
+/// Opens the store: no mark and no open stream is left, streams have no gaps, and each view is the newest change of its
+/// subject and the fold of its events, which include all acknowledged ones.
 #[tokio::main(flavor = "current_thread")]
-async fn fits_together(data_dir: &Path, acknowledged: &[Value]) {
+async fn assert_consistent(data_dir: &Path, acknowledged: &[Value]) {
     let secret = fs::read(data_dir.join("keys/pseudonym.key")).expect("the key").try_into().expect("32 bytes");
     let (key, rules) = (PseudonymKey::from_bytes(&secret), Rules::built_in());
     let store = EmbeddedStore::open(&data_dir.join("store"), EmbeddedOptions::new("local", key.fingerprint()))
@@ -172,13 +174,13 @@ async fn fits_together(data_dir: &Path, acknowledged: &[Value]) {
         let found = store.lookup(subject).await.expect("a lookup").expect("a view");
         let (view, stored) = (derive(&events, &rules), View::decode(&found.view).expect("a view"));
         assert_eq!(stored.events, view.events, "the view's digest is not that of its events");
-        assert!(found.view == view.encode(), "the view is not what derives from its events");
+        assert!(found.view == view.encode(), "the view does not derive from its events");
         assert!(published[&subject] == (found.version, found.view), "the newest change is not the view");
         for event in acknowledged {
             let is_this = |id: &str, at: Time| event["id"] == id && event["occurred_at"] == at.to_string();
             assert!(
                 events.iter().any(|e| is_this(&e.event.id, e.event.occurred_at)),
-                "{event} was acknowledged and is not there"
+                "{event} was acknowledged and is not stored"
             );
         }
     }

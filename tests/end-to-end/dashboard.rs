@@ -1,4 +1,4 @@
-//! The dashboard asks for what there is, and shows all that the cache tells.
+//! The dashboard queries exported metrics only, and shows every metric of the cache.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use yima_schema::time::HOUR;
 
 use crate::alerts;
 
-/// What needs several regions, or a disk tier; on the embedded store there is neither.
+/// Metrics that need several regions or a disk tier; a node on the embedded store has neither.
 const ON_CQL: [&str; 8] = [
     "cache_audit_findings_total",
     "cache_audit_rounds_total",
@@ -20,8 +20,8 @@ const ON_CQL: [&str; 8] = [
     "refold_subjects_total",
 ];
 
-/// What needs TLS on a public port, or the embedded store.
-const ELSEWHERE: [&str; 4] =
+/// Metrics that need TLS on a public port, or the embedded store.
+const NOT_IN_REGIONS: [&str; 4] =
     ["backup_as_of_seconds", "store_takes_writes", "tls_certificate_expires_seconds", "tls_reloads_total"];
 
 /// Every query of the dashboard.
@@ -36,7 +36,8 @@ fn queries() -> Vec<String> {
     queries
 }
 
-/// Metrics that a query names: what stands before a `{`. Each selector has one, so that all are of the nodes that were chosen.
+/// Metrics that a query selects: the names before `{`. Every metric has a selector, so that all are of
+/// the nodes that were chosen.
 pub fn selected(query: &str) -> Vec<String> {
     let name = |before: &str| -> String {
         let is_name = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
@@ -44,7 +45,7 @@ pub fn selected(query: &str) -> Vec<String> {
         reversed.chars().rev().collect()
     };
     let selected: Vec<String> = query.match_indices('{').map(|(at, _)| name(&query[..at])).collect();
-    // Without its selectors, a query has functions, labels and numbers only.
+    // A query without its selectors has functions, labels and numbers only.
     let rest: String = query.split('}').map(|part| part.split('{').next().unwrap_or_default()).collect();
     assert!(!selected.is_empty() && !selected.contains(&String::new()), "{query}");
     for suffix in ["_total", "_seconds", "_bytes", "_entries", "_ratio"] {
@@ -58,33 +59,34 @@ pub fn selected(query: &str) -> Vec<String> {
     selected
 }
 
-/// Metrics that a scrape brings, and what belongs to histograms by its own name.
+/// Names of the samples in a scrape; the series of a histogram each have their own.
 pub fn exported(yima: &Yima) -> BTreeSet<String> {
     let scrape = yima.http().send("GET", &format!("{}/metrics", yima.admin_url()), &[], None).expect("a whole answer");
     let lines = scrape.text().lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     lines.map(|line| line.split(['{', ' ']).next().unwrap_or_default().to_owned()).collect()
 }
 
-fn names() -> BTreeSet<String> {
+fn queried() -> BTreeSet<String> {
     queries().iter().flat_map(|query| selected(query)).collect()
 }
 
-/// Two regions tell all that it and the alerts ask for, but for what they have not.
-pub fn is_answered_by(nodes: &[&Yima]) {
+/// The nodes of two regions export every metric that dashboard and alerts query, except [`NOT_IN_REGIONS`].
+pub fn assert_answered_by(nodes: &[&Yima]) {
     let exported: BTreeSet<String> = nodes.iter().flat_map(|yima| exported(yima)).collect();
-    let asked = &names() | &alerts::names();
-    let missing: Vec<_> = asked.difference(&exported).filter(|name| !ELSEWHERE.contains(&name.as_str())).collect();
-    assert!(missing.is_empty(), "asked for and not exported: {missing:?}");
+    let queried = &queried() | &alerts::queried();
+    let missing: Vec<_> =
+        queried.difference(&exported).filter(|name| !NOT_IN_REGIONS.contains(&name.as_str())).collect();
+    assert!(missing.is_empty(), "queried and not exported: {missing:?}");
 }
 
 #[test]
-fn it_asks_for_what_is_exported_and_shows_all_that_the_cache_tells() {
+fn dashboard_queries_only_exported_metrics_and_shows_every_cache_metric() {
     let (yima, person) = (Yima::start(Options::default()), new_person());
     yima.event(&yima.agency_token("lab-7"), &person.test("t-1", "negative", HOUR));
     yima.display(&yima.session_of(&person));
-    let (shown, exported) = (names(), exported(&yima));
+    let (shown, exported) = (queried(), exported(&yima));
     let missing: Vec<_> = shown.difference(&exported).map(String::as_str).collect();
-    assert_eq!(missing, ON_CQL, "asked for and not exported");
+    assert_eq!(missing, ON_CQL, "queried and not exported");
     let unseen: Vec<_> = exported.difference(&shown).filter(|name| name.starts_with("cache_")).collect();
     assert!(unseen.is_empty(), "exported and not shown: {unseen:?}");
 }

@@ -1,11 +1,11 @@
-//! FHIR R4: a public synthetic population that nobody here wrote, and our own fixtures for what it lacks.
+//! FHIR R4 as NDJSON: a public synthetic population from outside this project, and fixtures
+//! for the cases that it lacks.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use yima_harness::{Options, Yima};
+use yima_harness::{Options, Yima, real_data};
 use yima_schema::subject::DocumentType;
 use yima_schema::time::DAY;
 use yima_service::jwt::{Claims, Issuer, Scope};
@@ -13,20 +13,13 @@ use yima_service::jwt::{Claims, Issuer, Scope};
 const FHIR: &str = "application/fhir+ndjson";
 const CVX: &str = "http://hl7.org/fhir/sid/cvx";
 
-/// `TEST_DATA_DIR`, else beside the workspace.
-fn real_data() -> Option<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let directory = std::env::var_os("TEST_DATA_DIR").map_or_else(beside, PathBuf::from).join("fhir-r4");
-    directory.is_dir().then_some(directory)
-}
-
 fn resources(ndjson: &str) -> Vec<Value> {
-    ndjson.lines().map(|line| serde_json::from_str(line).expect("a resource a line")).collect()
+    ndjson.lines().map(|line| serde_json::from_str(line).expect("one resource in each line")).collect()
 }
 
-/// What the phone of each of `hospital-1`'s patients shows.
+/// The display of each of these patients of `hospital-1`.
 pub(crate) fn displays<'a>(yima: &Yima, patients: impl IntoIterator<Item = &'a str>) -> HashMap<String, Value> {
-    // One process for each token would take most of the test's time.
+    // `yima token` for each of them would take most of the test's time.
     let key = fs::read(yima.data_dir().join("keys/demo-identity-provider.p8")).expect("a key of the data directory");
     let issuer = Issuer::from_pkcs8(&key, "yima-demo").expect("the demo's key");
     let display = |id: &str| {
@@ -55,13 +48,8 @@ fn statuses(yima: &Yima, hospital: &str, ndjson: &str) -> HashMap<String, usize>
 }
 
 #[test]
-fn a_real_export_in_either_order_becomes_the_same_codes() {
-    let Some(directory) = real_data() else {
-        eprintln!(
-            "SKIPPED: no fhir-r4 in TEST_DATA_DIR nor in ../shared/data beside the workspace: real FHIR data is untested"
-        );
-        return;
-    };
+fn real_data_an_export_gives_the_same_displays_in_either_order() {
+    let directory = real_data("fhir-r4");
     let [patients, immunizations] = ["Patient", "Immunization"]
         .map(|name| fs::read_to_string(directory.join(name).with_extension("ndjson")).expect("a file"));
     let (accepted, of_covid_19) =
@@ -82,7 +70,7 @@ fn a_real_export_in_either_order_becomes_the_same_codes() {
         displays(&yima, ids.iter().copied())
     });
 
-    // Counted here from the file, by another way than the product's.
+    // Counted from the file, by another algorithm than yima's.
     let mut doses: HashMap<String, HashSet<(String, String)>> = HashMap::new();
     for row in resources(&immunizations) {
         let codings = row["vaccineCode"]["coding"].as_array().cloned().unwrap_or_default();
@@ -101,10 +89,10 @@ fn a_real_export_in_either_order_becomes_the_same_codes() {
     assert_eq!((people.len(), doses.values().map(HashSet::len).sum::<usize>()), (120, 141));
     for patient in &people {
         let id = patient["id"].as_str().expect("an id");
-        let (display, mine) = (&first[id], doses.remove(id).unwrap_or_default());
-        let complete = mine.len() >= 2 || mine.iter().any(|(_, code)| code == "212");
+        let (display, doses) = (&first[id], doses.remove(id).unwrap_or_default());
+        let complete = doses.len() >= 2 || doses.iter().any(|(_, code)| code == "212");
         let shown = (&display["vaccination"]["doses"], &display["vaccination"]["complete"]);
-        assert_eq!(shown, (&json!(mine.len()), &json!(complete)), "{id}");
+        assert_eq!(shown, (&json!(doses.len()), &json!(complete)), "{id}");
         let deceased = patient.get("deceasedDateTime").is_some();
         let expected = if deceased { ("none", "deceased") } else { ("green", "no_restriction") };
         assert_eq!(
@@ -114,22 +102,22 @@ fn a_real_export_in_either_order_becomes_the_same_codes() {
         );
         let family = patient["name"][0]["family"].as_str().expect("a name");
         assert!(!display.to_string().contains(family), "names are masked");
-        let but_version = |display: &Value| {
+        let without_version = |display: &Value| {
             let mut display = display.clone();
             display["version"] = Value::Null;
             display
         };
-        assert_eq!(but_version(display), but_version(&second[id]), "{id}");
+        assert_eq!(without_version(display), without_version(&second[id]), "{id}");
     }
-    assert!(doses.is_empty(), "every dose is somebody's");
+    assert!(doses.is_empty(), "a dose of an unknown patient");
 }
 
 #[test]
-fn what_the_export_lacks() {
+fn fixture_resources_get_their_expected_answers_and_displays() {
     let yima = Yima::start(Options::default().unlimited());
     let hospital = yima.agency_token("hospital-1");
     let fixture = include_str!("fixtures/fhir.ndjson");
-    // Each line has, beside the resource, what should become of it.
+    // Each line has a resource and its expected answer.
     let (expected, rows): (Vec<Value>, Vec<Value>) =
         resources(fixture).iter().map(|line| (line["expect"].clone(), line["resource"].clone())).unzip();
     let body: String = rows.iter().map(|row| format!("{row}\n")).collect();
@@ -137,15 +125,15 @@ fn what_the_export_lacks() {
     assert_eq!(answers.len(), rows.len());
     for ((answer, expected), row) in answers.iter().zip(&expected).zip(&rows) {
         assert_eq!(answer["status"], expected["status"], "{row}: {answer}");
-        let says = |field: &str, found: &Value| {
+        let assert_contains = |field: &str, found: &Value| {
             let wanted = expected[field].as_str();
             assert!(
                 wanted.is_none_or(|wanted| found.as_str().is_some_and(|text| text.contains(wanted))),
                 "{row}: {answer}"
             );
         };
-        says("reason", &answer["reason"]);
-        says("pointer", &answer["problem"]["errors"][0]["pointer"]);
+        assert_contains("reason", &answer["reason"]);
+        assert_contains("pointer", &answer["problem"]["errors"][0]["pointer"]);
     }
     let shown = displays(&yima, ["dead", "partial", "mistaken", "several"]);
     let colour = |id: &str| (shown[id]["colour"]["code"].as_str(), shown[id]["colour"]["reason"].as_str());
@@ -154,12 +142,12 @@ fn what_the_export_lacks() {
     assert_eq!(colour("dead"), (Some("none"), Some("deceased")));
     assert_eq!(colour("partial"), (Some("green"), Some("no_restriction")));
     assert_eq!(vaccination("partial"), (Some(2), Some("2021-05-01T00:00:00Z")));
-    assert_eq!(vaccination("mistaken"), (Some(0), None), "entered in error: as if it had never been");
+    assert_eq!(vaccination("mistaken"), (Some(0), None), "an entry in error counts as never sent");
     assert_eq!(vaccination("several"), (Some(1), Some("2021-05-16T23:59:00Z")), "two reports of one day are one dose");
 }
 
 #[test]
-fn dates_begin_where_the_settings_say() {
+fn a_date_starts_at_midnight_of_the_configured_offset() {
     let yima = Yima::start(Options::default().env("YIMA_WRITER__FHIR_DATE_OFFSET_MINUTES", 480));
     let dose = json!({
         "resourceType": "Immunization", "id": "i-1", "status": "completed", "patient": {"reference": "Patient/dated"},

@@ -1,8 +1,8 @@
-//! The guides are true: their commands are run, one after the other, and print what the guide says. What the marks mean is said in
-//! docs/guides/README.md.
+//! The commands of each guide are run in order, and print what the guide shows.
+//! docs/guides/README.md explains the marks.
 
-mod answer;
 mod blocks;
+mod expected_output;
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -12,25 +12,25 @@ use yima_harness::{Options, Yima, free_ports};
 
 use blocks::Block;
 
-/// For a whole guide; each takes some seconds.
+/// Time for a whole guide; each takes a few seconds.
 const DEADLINE_S: &str = "120";
 
-/// Runs a guide with one bash in `directory`. `instead` is what stands here for what stands in the guide.
+/// Runs a guide with one bash in `directory`, after replacing texts of the guide: each by the second of its pair.
 #[track_caller]
-fn follow(name: &str, directory: &Path, instead: &[(&str, String)], by_hand: usize) {
+fn follow(name: &str, directory: &Path, replacements: &[(&str, String)], by_hand: usize) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guides").join(name);
     let guide = fs::read_to_string(path).expect("the guide is there");
-    let guide = instead.iter().fold(guide, |guide, (theirs, ours)| guide.replace(theirs, ours));
-    let (blocks, left_out) = blocks::read(&guide);
-    assert_eq!(left_out, by_hand, "{name}: blocks that nobody runs");
-    let answers = directory.join("answers");
-    fs::create_dir(&answers).expect("the temporary directory can be written");
-    let answer = |n: usize| answers.join(n.to_string());
+    let guide = replacements.iter().fold(guide, |guide, (text, replacement)| guide.replace(text, replacement));
+    let (blocks, skipped) = blocks::read(&guide);
+    assert_eq!(skipped, by_hand, "{name}: blocks that are not run");
+    let outputs = directory.join("outputs");
+    fs::create_dir(&outputs).expect("the temporary directory can be written");
+    let output = |n: usize| outputs.join(n.to_string());
 
-    // What a guide started and did not end goes with it.
+    // Processes that a guide started and did not end are ended with it.
     let mut script = "set -euo pipefail\ntrap '{ kill $(jobs -p) && wait; } >/dev/null 2>&1 || true' EXIT\n".to_owned();
     for (n, block) in blocks.iter().enumerate() {
-        script += &format!("exec >'{}' 2>&1\n{}\n", answer(n).display(), block.commands);
+        script += &format!("exec >'{}' 2>&1\n{}\n", output(n).display(), block.commands);
     }
     let path = directory.join("guide.sh");
     fs::write(&path, script).expect("the temporary directory can be written");
@@ -41,31 +41,31 @@ fn follow(name: &str, directory: &Path, instead: &[(&str, String)], by_hand: usi
             bash.env_remove(variable);
         }
     }
-    let said = File::create(directory.join("said")).expect("the temporary directory can be written");
-    let ended = bash.stderr(said).status().expect("timeout and bash are there");
+    let stderr = File::create(directory.join("stderr")).expect("the temporary directory can be written");
+    let status = bash.stderr(stderr).status().expect("timeout and bash are installed");
 
     for (n, Block { line, commands, expected }) in blocks.iter().enumerate() {
-        let Ok(printed) = fs::read_to_string(answer(n)) else { panic!("{name}:{line} was not reached: {ended}") };
-        let last = !answer(n + 1).exists();
-        assert!(ended.success() || !last, "{name}:{line}: {ended}\n{commands}\n--- printed\n{printed}");
-        let fault = answer::compare(expected.as_ref(), &printed);
-        assert!(fault.is_none(), "{name}:{line}: {}\n{commands}\n--- printed\n{printed}", fault.unwrap_or_default());
+        let Ok(printed) = fs::read_to_string(output(n)) else { panic!("{name}:{line} was not reached: {status}") };
+        let is_last = !output(n + 1).exists();
+        assert!(status.success() || !is_last, "{name}:{line}: {status}\n{commands}\n--- printed\n{printed}");
+        let difference = expected_output::compare(expected.as_ref(), &printed).unwrap_or_default();
+        assert!(difference.is_empty(), "{name}:{line}: {difference}\n{commands}\n--- printed\n{printed}");
     }
 }
 
-/// With a yima that runs as the guide says: as `./run` starts it, with the demo's people.
+/// Runs a guide against a running yima with the demo's people, as `./run` starts it.
 #[track_caller]
-fn follow_beside(name: &str) {
-    // Other tests keep the machine busy, and a busy node opens no streams.
+fn follow_with_yima(name: &str) {
+    // Other tests keep the machine busy, and a busy node opens no live displays.
     let yima = Yima::start(Options::default().env("YIMA_READ_API__LIVE_DISPLAYS__MAX_BUSY", 2));
     let address = |url: String| url.trim_start_matches("http://").to_owned();
-    let instead = [
+    let replacements = [
         ("127.0.0.1:8080", address(yima.read_url())),
         ("127.0.0.1:8081", address(yima.writer_url())),
         ("127.0.0.1:9090", address(yima.admin_url())),
         ("target/release/yima", program(yima.options())),
     ];
-    follow(name, yima.options().directory(), &instead, 0);
+    follow(name, yima.options().directory(), &replacements, 0);
 }
 
 fn program(options: &Options) -> String {
@@ -73,30 +73,30 @@ fn program(options: &Options) -> String {
 }
 
 #[test]
-fn citizen_app() {
-    follow_beside("citizen-app.md");
+fn the_guide_of_a_citizen_app_is_right() {
+    follow_with_yima("citizen-app.md");
 }
 
 #[test]
-fn gate() {
-    follow_beside("gate.md");
+fn the_guide_of_a_gate_is_right() {
+    follow_with_yima("gate.md");
 }
 
 #[test]
-fn laboratory() {
-    follow_beside("laboratory.md");
+fn the_guide_of_a_laboratory_is_right() {
+    follow_with_yima("laboratory.md");
 }
 
-/// It starts and stops yima itself.
+/// This guide starts and stops yima itself.
 #[test]
-fn operator() {
+fn the_guide_of_an_operator_is_right() {
     let options = Options::default();
     let [read, writer, admin] = free_ports().map(|port| format!("127.0.0.1:{port}"));
-    let instead = [
+    let replacements = [
         ("127.0.0.1:8080", read),
         ("127.0.0.1:8081", writer),
         ("127.0.0.1:9090", admin),
         ("target/release/yima", program(&options)),
     ];
-    follow("operator.md", options.directory(), &instead, 2);
+    follow("operator.md", options.directory(), &replacements, 2);
 }

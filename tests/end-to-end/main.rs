@@ -1,41 +1,42 @@
-//! End-to-end: yima as a process, seen through its ports only, except where the store is opened after it has stopped.
+//! End-to-end: yima as a process, tested through its ports only, except where a test opens its store.
 
 mod alerts;
 mod backup;
 mod browser;
 mod cache_tuning;
-mod clocks;
-mod cluster;
-mod codes;
-mod commands;
+mod clock_jumps;
+mod command_line;
 mod cql;
+mod cql_cluster;
 mod crash;
 mod dashboard;
-mod disk;
+mod disk_full;
 mod display;
+mod event_to_display;
 mod fhir;
 mod fhir_bundles;
 mod guides;
-mod journey;
 mod live_displays;
-mod load;
 mod openapi;
 mod package;
+mod read_after_write;
 mod refusals;
+mod scan_verdicts;
 mod shared_cache;
+mod stampede;
 mod start_stop;
-mod step;
 mod timeline;
 mod tls;
 mod traces;
 mod upgrade;
 
 use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
 
 use yima_harness::{Options, Yima};
 
-/// An instance for tests that leave each other alone: each has its own people, agencies' events and checkpoints. It is ended with its
-/// last user, since nothing would end what a `static` owns.
+/// An instance for tests that do not affect each other: each has its own people, events and checkpoints. It ends with
+/// its last user, since a `static` is never dropped.
 fn shared() -> Arc<Yima> {
     static SHARED: Mutex<Weak<Yima>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().expect("the shared instance started for the test before");
@@ -44,4 +45,13 @@ fn shared() -> Arc<Yima> {
         *shared = Arc::downgrade(&started);
         started
     })
+}
+
+/// The harness' `until` for a condition that is a future.
+async fn until_async(what: &str, within: Duration, mut is_so: impl AsyncFnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so().await {
+        assert!(started.elapsed() < within, "waited {within:?} for: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

@@ -1,4 +1,5 @@
-//! What the services say of their API is so: its examples are taken, the answers have the shapes it gives, and no route is left out.
+//! The services' OpenAPI descriptions: their examples are accepted, answers match the schemas, and
+//! every route is described.
 
 use std::collections::BTreeSet;
 
@@ -8,19 +9,19 @@ use yima_harness::{Reply, Yima};
 use crate::browser::chromium::{Screen, Window};
 use crate::shared;
 
-/// Person 0 of the demo.
+/// The document number of demo person 0.
 const CITIZEN: &str = "610102194001010017";
 
 fn description(yima: &Yima, base: &str) -> Value {
     let reply = yima.http().get(&format!("{base}/openapi.json"), "");
     let tag = [("if-none-match", reply.header("etag"))];
-    assert_eq!(yima.http().ask(&format!("{base}/openapi.json"), &tag).expect("a whole answer").status, 304);
+    assert_eq!(yima.http().get_with(&format!("{base}/openapi.json"), &tag).expect("a whole answer").status, 304);
     let api = reply.json(200);
     assert!(api["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")), "{}", api["openapi"]);
     api
 }
 
-/// `(method, path, operation)` of each.
+/// `(method, path, operation)` of each operation.
 fn operations(api: &Value) -> Vec<(String, String, Value)> {
     let paths = api["paths"].as_object().expect("paths");
     let of = |path: &String, item: &Value| -> Vec<_> {
@@ -30,21 +31,21 @@ fn operations(api: &Value) -> Vec<(String, String, Value)> {
     paths.iter().flat_map(|(path, item)| of(path, item)).collect()
 }
 
-/// The token that an operation asks for.
+/// A token for the security scheme of an operation.
 fn token(yima: &Yima, operation: &Value) -> String {
     let [scheme, tag] = [operation["security"][0].clone(), operation["tags"][0].clone()];
     let scheme = scheme.as_object().and_then(|scheme| scheme.keys().next().cloned()).unwrap_or_default();
     match (scheme.as_str(), tag.as_str().expect("a tag")) {
         ("session", "citizen") => yima.citizen_session(CITIZEN),
-        ("session", "checkpoint") => yima.guard_session(),
+        ("session", "checkpoint") => yima.checkpoint_session(),
         ("identity_token", "sessions") => yima.token(&["citizen", CITIZEN]),
         ("identity_token", "agency") => yima.agency_token("lab-7"),
         ("", "offline") => String::new(),
-        other => panic!("nobody has a token for {other:?}"),
+        other => panic!("no token is known for {other:?}"),
     }
 }
 
-/// The answer is one that the operation describes.
+/// The response has a status, content type and shape that the operation describes.
 #[track_caller]
 fn assert_described(api: &Value, operation: &Value, reply: &Reply) {
     let described = &operation["responses"][reply.status.to_string()]["content"];
@@ -57,13 +58,13 @@ fn assert_described(api: &Value, operation: &Value, reply: &Reply) {
     let lines = content_type == "application/x-ndjson";
     let answers = if lines { reply.rows() } else { vec![reply.json(reply.status)] };
     for answer in answers {
-        let faults: Vec<_> = validator.iter_errors(&answer).map(|fault| fault.to_string()).collect();
-        assert!(faults.is_empty(), "{faults:?} in {answer}");
+        let errors: Vec<_> = validator.iter_errors(&answer).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?} in {answer}");
     }
 }
 
 #[test]
-fn examples_are_taken_and_answers_have_the_described_shape() {
+fn examples_are_accepted_and_answers_match_the_schemas() {
     let yima = shared();
     let mut examples = 0;
     for base in [yima.read_url(), yima.writer_url()] {
@@ -71,7 +72,7 @@ fn examples_are_taken_and_answers_have_the_described_shape() {
         for (method, path, operation) in operations(&api) {
             let (url, token) = (format!("{base}{path}"), token(&yima, &operation));
             if operation["responses"]["200"]["content"]["text/event-stream"].is_object() {
-                continue; // it has no end; `streams.rs` reads it
+                continue; // a live display has no end; `live_displays.rs` reads it
             }
             if method == "GET" {
                 assert_described(&api, &operation, &yima.http().get(&url, &token));
@@ -96,11 +97,11 @@ fn examples_are_taken_and_answers_have_the_described_shape() {
             }
         }
     }
-    assert_eq!(examples, 7, "each body has one");
+    assert_eq!(examples, 7, "a body has no example");
 }
 
 #[test]
-fn every_documented_route_is_described_and_every_described_one_documented() {
+fn described_and_documented_routes_are_the_same() {
     let yima = shared();
     let described: BTreeSet<_> = [yima.read_url(), yima.writer_url()]
         .iter()
@@ -117,7 +118,7 @@ fn every_documented_route_is_described_and_every_described_one_documented() {
 }
 
 #[test]
-fn the_page_is_in_the_binary_and_guarded() {
+fn in_a_browser_the_api_page_is_in_the_binary_and_has_a_content_security_policy() {
     let yima = shared();
     for base in [yima.read_url(), yima.writer_url()] {
         for file in ["", "swagger-ui.css", "swagger-ui-bundle.js", "swagger-initializer.js"] {
@@ -127,6 +128,6 @@ fn the_page_is_in_the_binary_and_guarded() {
         }
         let window = Window::open(Screen { width: 1280, height: 800, phone: false }, &format!("{base}/docs/"));
         window.see(".opblock-post");
-        assert_eq!(window.complaints(), Vec::<Value>::new(), "nothing that the policy forbids");
+        assert_eq!(window.console(), Vec::<Value>::new(), "errors, or violations of the policy");
     }
 }

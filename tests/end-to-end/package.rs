@@ -1,4 +1,5 @@
-//! The Debian package: it installs, what it brings runs, and its units let the program do what it does and little else.
+//! The Debian package: it installs and removes, its program runs, and its units allow the program's
+//! system calls and few others.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,55 +9,53 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, getuid, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use yima_harness::{Options, Yima};
+use yima_harness::{Options, Yima, require_root};
 
 const UNITS: [&str; 4] = ["yima.service", "yima-backup.service", "yima-read-api.service", "yima-writer.service"];
-/// What `systemd-analyze security` may say at most, in tenths; it says 1.4. Without the settings in common it says 9.6.
+/// The highest exposure that `systemd-analyze security` may report, in tenths. It reports 1.4, and 9.6
+/// without the common settings.
 const EXPOSURE: &str = "15";
 const SOON: Duration = Duration::from_secs(60);
 
-/// What a command prints.
+/// The output of a command, both streams.
 #[track_caller]
 fn output(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|fault| panic!("{command:?}: {fault}"));
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?} ({}):\n{said}", output.status);
-    said
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} ({}):\n{printed}", output.status);
+    printed
 }
 
 fn deploy(file: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy")).join(file)
 }
 
-/// The package, made once: of the program that the tests start.
+/// The package of the program under test, built once.
 fn package() -> &'static Path {
-    static MADE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let (_, package) = MADE.get_or_init(|| {
+    static BUILT: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    let (_, package) = BUILT.get_or_init(|| {
         let directory = TempDir::new().expect("a temporary directory");
         let program = Options::default().command().get_program().to_owned();
-        let said = output(Command::new(deploy("package")).arg(program).arg(directory.path()));
-        let package = said.lines().find(|line| line.ends_with(".deb")).expect("its path").into();
+        let printed = output(Command::new(deploy("package")).arg(program).arg(directory.path()));
+        let package = printed.lines().find(|line| line.ends_with(".deb")).expect("its path").into();
         (directory, package)
     });
     package
 }
 
-/// dpkg on a directory in place of this machine.
+/// Runs dpkg on a root directory in place of this machine's.
 fn dpkg(root: &Path, args: &[&str]) -> String {
     let mut command = Command::new("dpkg");
-    // Its scripts know of another root by themselves, and what it depends on is on this machine.
+    // The package's scripts handle another root themselves, and its dependencies are on this machine.
     command.arg(format!("--root={}", root.display())).args(["--force-script-chrootless", "--force-depends"]);
     output(command.arg("--log=/dev/null").args(args))
 }
 
 #[test]
-fn it_installs_runs_and_leaves_the_keys() {
-    if !getuid().is_root() {
-        yima_harness::report!("only root can make users: the package is not installed");
-        return;
-    }
+fn as_root_the_package_installs_runs_and_keeps_the_keys_when_purged() {
+    require_root(); // only root can make users
     let directory = TempDir::new().expect("a temporary directory");
     let root = directory.path();
     for made in ["etc", "var/lib/dpkg/info", "var/lib/dpkg/updates"] {
@@ -70,7 +69,7 @@ fn it_installs_runs_and_leaves_the_keys() {
     let users = fs::read_to_string(root.join("etc/passwd")).expect("users");
     assert!(users.starts_with("yima:") && users.ends_with(":/var/lib/yima:/usr/sbin/nologin\n"), "{users}");
 
-    // As the unit says, but below the root and on ports that are free.
+    // Runs the unit's command, but below the root and on free ports.
     let unit = fs::read_to_string(root.join("usr/lib/systemd/system/yima.service")).expect("a unit");
     let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).expect("a command");
     let below = |word: &str| if word.starts_with('/') { format!("{}{word}", root.display()) } else { word.to_owned() };
@@ -88,40 +87,40 @@ fn it_installs_runs_and_leaves_the_keys() {
             .spawn()
             .expect("the packed program can be run"),
     );
-    let told = || {
+    let notification = || {
         let mut message = [0; 100];
-        let length = manager.recv(&mut message).expect("a word to the service manager");
+        let length = manager.recv(&mut message).expect("a notification to the service manager");
         String::from_utf8_lossy(&message[..length]).into_owned()
     };
-    assert_eq!(told(), "READY=1\n");
+    assert_eq!(notification(), "READY=1\n");
     kill_process(Pid::from_child(&started.0), Signal::TERM).expect("a child can be signalled");
-    assert_eq!(told(), "STOPPING=1\n");
-    assert_eq!(started.0.wait().expect("it ends").code(), Some(0));
+    assert_eq!(notification(), "STOPPING=1\n");
+    assert_eq!(started.0.wait().expect("a child ends").code(), Some(0));
 
     let key = root.join("var/lib/yima/keys/pseudonym.key");
     assert!(key.exists());
     dpkg(root, &["--remove", "yima"]);
     assert!(!root.join("usr/bin/yima").exists() && root.join("etc/yima/yima.toml").exists());
-    let said = dpkg(root, &["--purge", "yima"]);
-    assert!(said.contains("/var/lib/yima is kept"), "{said}");
+    let printed = dpkg(root, &["--purge", "yima"]);
+    assert!(printed.contains("/var/lib/yima is kept"), "{printed}");
     assert!(!root.join("etc/yima").exists() && key.exists());
 }
 
-/// Not left behind by a test that fails.
+/// A child that is killed on drop, so that a failing test leaves no process.
 struct Started(Child);
 
 impl Drop for Started {
     fn drop(&mut self) {
-        // Ended already is as good.
+        // Fails if the child has ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
 #[test]
-fn it_has_what_a_machine_needs_and_all_of_it_is_root_s() {
+fn the_package_has_its_files_and_root_owns_them() {
     let listed = output(Command::new("dpkg-deb").arg("--contents").arg(package()));
-    let wanted = [
+    let required = [
         "-rwxr-xr-x root/root ./usr/bin/yima",
         "-rw-r--r-- root/root ./etc/yima/yima.toml",
         "-rw-r--r-- root/root ./usr/lib/systemd/system/yima.service",
@@ -143,14 +142,14 @@ fn it_has_what_a_machine_needs_and_all_of_it_is_root_s() {
             format!("{} {} {}", words[0], words[1], words[5])
         })
         .collect();
-    for line in wanted {
+    for line in required {
         assert!(lines.contains(line), "{line} is not in\n{listed}");
     }
     let fields = output(Command::new("dpkg-deb").arg("--field").arg(package()));
     assert!(fields.contains("Package: yima\n") && fields.contains("Depends: libc6 (>= 2."), "{fields}");
 }
 
-/// The units in a directory, as they would run the program that the tests start.
+/// The units in a directory of their own, with the program under test.
 fn units() -> TempDir {
     let directory = TempDir::new().expect("a temporary directory");
     output(Command::new("cp").args(["-r", "--no-dereference"]).arg(deploy("systemd/.")).arg(directory.path()));
@@ -164,11 +163,11 @@ fn units() -> TempDir {
 }
 
 #[test]
-fn the_units_are_valid_and_shut_in() {
+fn the_units_are_valid_and_sandboxed() {
     let directory = units();
     let verify = |unit: &Path| {
-        let said = output(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(unit));
-        assert_eq!(said, "", "{}", unit.display());
+        let warnings = output(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(unit));
+        assert_eq!(warnings, "", "{}", unit.display());
     };
     verify(&directory.path().join("yima-backup.timer"));
     for unit in UNITS.map(|unit| directory.path().join(unit)) {
@@ -181,7 +180,7 @@ fn the_units_are_valid_and_shut_in() {
 }
 
 #[test]
-fn the_backup_s_unit_makes_one_and_keeps_the_last_24() {
+fn the_backup_unit_makes_a_backup_and_keeps_the_last_24() {
     let yima = Yima::start(Options::default());
     let backups = yima.options().directory().join("backups");
     fs::create_dir(&backups).expect("a directory");
@@ -192,21 +191,21 @@ fn the_backup_s_unit_makes_one_and_keeps_the_last_24() {
     let unit = fs::read_to_string(deploy("systemd/yima-backup.service")).expect("a unit");
     let program = yima.options().command().get_program().to_str().expect("a path in UTF-8").to_owned();
     let (data, to) = (yima.data_dir().display().to_string(), backups.display().to_string());
-    let here = [("/usr/bin/yima", program.as_str()), ("/var/lib/yima", &data), ("/var/backups/yima", &to)];
-    let here = here.into_iter().chain([(" --config /etc/yima/yima.toml", ""), ("$$", "$"), ("%%", "%")]);
-    let unit = here.fold(unit, |unit, (there, here)| unit.replace(there, here));
+    let paths = [("/usr/bin/yima", program.as_str()), ("/var/lib/yima", &data), ("/var/backups/yima", &to)];
+    let replacements = paths.into_iter().chain([(" --config /etc/yima/yima.toml", ""), ("$$", "$"), ("%%", "%")]);
+    let unit = replacements.fold(unit, |unit, (text, replacement)| unit.replace(text, replacement));
     for command in unit.lines().filter_map(|line| line.strip_prefix("ExecStart")?.split_once('=')) {
         output(Command::new("sh").args(["-c", command.1]));
     }
-    let mut left: Vec<PathBuf> =
-        fs::read_dir(&backups).expect("a directory").map(|e| e.expect("a file").path()).collect();
-    left.sort();
-    assert_eq!(left.len(), 24, "{left:?}");
-    assert!(left[0].ends_with("yima-20260101T070000Z"), "{left:?}");
-    assert!(fs::read(&left[23]).expect("a backup").starts_with(b"yimaback"), "{left:?}");
+    let mut kept: Vec<PathBuf> =
+        fs::read_dir(&backups).expect("a directory").map(|entry| entry.expect("a file").path()).collect();
+    kept.sort();
+    assert_eq!(kept.len(), 24, "{kept:?}");
+    assert!(kept[0].ends_with("yima-20260101T070000Z"), "{kept:?}");
+    assert!(fs::read(&kept[23]).expect("a backup").starts_with(b"yimaback"), "{kept:?}");
 }
 
-/// The calls of a set, and of those that it names.
+/// The system calls of a set and of the sets in it.
 fn calls(set: &str) -> BTreeSet<String> {
     let listed = output(Command::new("systemd-analyze").args(["syscall-filter", "--no-pager", set]));
     let words = listed.lines().map(str::trim).filter(|line| !line.starts_with('#') && *line != set);
@@ -214,7 +213,7 @@ fn calls(set: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn no_call_of_the_program_is_one_that_the_units_forbid() {
+fn the_units_allow_every_system_call_of_the_program() {
     let common = fs::read_to_string(deploy("systemd/yima-.service.d/10-common.conf")).expect("a unit");
     let mut allowed = calls("@default");
     for filter in common.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")) {
@@ -243,12 +242,12 @@ fn no_call_of_the_program_is_one_that_the_units_forbid() {
             .spawn()
             .expect("strace can be run"),
     );
-    manager.recv(&mut [0; 100]).expect("it is ready");
-    // strace ends with what it traces, and hands on no signal.
-    let child = fs::read_to_string(format!("/proc/{0}/task/{0}/children", traced.0.id())).expect("its child");
+    manager.recv(&mut [0; 100]).expect("the program is ready");
+    // strace ends with the traced program, and forwards no signal.
+    let child = fs::read_to_string(format!("/proc/{0}/task/{0}/children", traced.0.id())).expect("strace's children");
     let child = child.trim().parse().ok().and_then(Pid::from_raw).expect("one child");
-    kill_process(child, Signal::TERM).expect("it can be signalled");
-    traced.0.wait().expect("it ends");
+    kill_process(child, Signal::TERM).expect("a child can be signalled");
+    traced.0.wait().expect("a child ends");
 
     let trace = fs::read_to_string(trace).expect("a trace");
     let named = trace.lines().filter_map(|line| line.split_whitespace().nth(1)?.split_once('(')).map(|(name, _)| name);

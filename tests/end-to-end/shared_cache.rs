@@ -1,4 +1,4 @@
-//! A cache that many share, in front of yima: it keeps what is everybody's, and never what is somebody's.
+//! Shared HTTP caches in front of yima: they store public documents, and never a display.
 
 use std::thread;
 
@@ -17,12 +17,12 @@ impl Citizen {
         Self { session: yima.session_of(&person), person }
     }
 
-    fn display(&self, yima: &Yima, cache: &SharedCache, shown: Option<&str>) -> Reply {
+    fn display(&self, yima: &Yima, cache: &SharedCache, tag: Option<&str>) -> Reply {
         let bearer = format!("Bearer {}", self.session);
         let mut headers = vec![("authorization", bearer.as_str())];
-        headers.extend(shown.map(|tag| ("if-none-match", tag)));
-        let reply = yima.http().ask(&format!("{}/v1/display", cache.url()), &headers).expect("a whole answer");
-        assert_ne!(reply.header("x-cache"), "HIT", "a display was kept");
+        headers.extend(tag.map(|tag| ("if-none-match", tag)));
+        let reply = yima.http().get_with(&format!("{}/v1/display", cache.url()), &headers).expect("a whole answer");
+        assert_ne!(reply.header("x-cache"), "HIT", "a display was stored");
         reply
     }
 }
@@ -32,11 +32,11 @@ fn colour(reply: &Reply) -> Value {
 }
 
 fn get(yima: &Yima, cache: &SharedCache, path: &str, headers: &[(&str, &str)]) -> Reply {
-    yima.http().ask(&format!("{}{path}", cache.url()), headers).expect("a whole answer")
+    yima.http().get_with(&format!("{}{path}", cache.url()), headers).expect("a whole answer")
 }
 
-/// Answers of everybody's documents: the second is the cache's own.
-fn keeps_what_is_everybody_s(yima: &Yima, cache: &SharedCache) {
+/// The cache answers the second request of a public document itself.
+fn assert_stores_public_documents(yima: &Yima, cache: &SharedCache) {
     for path in ["/v1/keys", "/", "/checkpoint", "/assets/citizen.js"] {
         let (first, again) = (get(yima, cache, path, &[]), get(yima, cache, path, &[]));
         assert_eq!((first.status, first.header("x-cache")), (200, "MISS"), "{path}");
@@ -46,37 +46,37 @@ fn keeps_what_is_everybody_s(yima: &Yima, cache: &SharedCache) {
         assert_eq!((unchanged.status, unchanged.header("x-cache"), unchanged.body.len()), (304, "HIT", 0), "{path}");
     }
     assert_eq!(get(yima, cache, "/v1/nowhere", &[]).status, 404);
-    assert_ne!(get(yima, cache, "/v1/nowhere", &[]).header("x-cache"), "HIT", "a problem was kept");
+    assert_ne!(get(yima, cache, "/v1/nowhere", &[]).header("x-cache"), "HIT", "a problem was stored");
 }
 
-fn keeps_nobody_s(yima: &Yima, cache: &SharedCache) {
-    let (mine, theirs, lab) = (Citizen::new(yima), Citizen::new(yima), yima.agency_token("lab-7"));
-    yima.event(&lab, &mine.person.test("t-1", "negative", HOUR));
-    yima.event(&lab, &theirs.person.test("t-1", "positive", HOUR));
-    // From here on nobody has to wait for what was acknowledged.
-    yima.display(&mine.session);
-    yima.display(&theirs.session);
+fn assert_stores_no_display(yima: &Yima, cache: &SharedCache) {
+    let (green, red, lab) = (Citizen::new(yima), Citizen::new(yima), yima.agency_token("lab-7"));
+    yima.event(&lab, &green.person.test("t-1", "negative", HOUR));
+    yima.event(&lab, &red.person.test("t-1", "positive", HOUR));
+    // Waits until the node has followed both events.
+    yima.display(&green.session);
+    yima.display(&red.session);
     for _ in 0..3 {
-        let shown = (mine.display(yima, cache, None), theirs.display(yima, cache, None));
+        let shown = (green.display(yima, cache, None), red.display(yima, cache, None));
         assert_eq!((colour(&shown.0), colour(&shown.1)), ("green".into(), "red".into()));
     }
-    let first = mine.display(yima, cache, None);
-    let unchanged = mine.display(yima, cache, Some(first.header("etag")));
+    let first = green.display(yima, cache, None);
+    let unchanged = green.display(yima, cache, Some(first.header("etag")));
     assert_eq!((unchanged.status, unchanged.body.len(), unchanged.header("etag")), (304, 0, first.header("etag")));
-    assert_eq!(colour(&theirs.display(yima, cache, Some(first.header("etag")))), "red", "another's tag");
+    assert_eq!(colour(&red.display(yima, cache, Some(first.header("etag")))), "red", "another citizen's tag");
 
-    yima.event(&lab, &mine.person.test("t-2", "positive", HOUR));
-    yima.display(&mine.session);
-    for shown in [None, Some(first.header("etag"))] {
-        assert_eq!(colour(&mine.display(yima, cache, shown)), "red", "one's own superseded display");
+    yima.event(&lab, &green.person.test("t-2", "positive", HOUR));
+    yima.display(&green.session);
+    for tag in [None, Some(first.header("etag"))] {
+        assert_eq!(colour(&green.display(yima, cache, tag)), "red", "a superseded display of the same citizen");
     }
     let stranger = get(yima, cache, "/v1/display", &[]);
     assert_eq!((stranger.status, stranger.header("cache-control")), (401, "no-store"));
-    assert_eq!(mine.display(yima, cache, None).status, 200, "the refusal was kept");
+    assert_eq!(green.display(yima, cache, None).status, 200, "the refusal was stored");
 }
 
 #[test]
-fn a_shared_cache_keeps_what_is_everybody_s_and_nobody_s_display() {
+fn a_shared_cache_stores_public_documents_and_no_display() {
     let mut yima = Yima::start(Options::default().unlimited());
     let software = [Software::Varnish, Software::Nginx];
     let caches: Vec<SharedCache> = thread::scope(|scope| {
@@ -85,13 +85,13 @@ fn a_shared_cache_keeps_what_is_everybody_s_and_nobody_s_display() {
             let url = url.clone();
             scope.spawn(move || SharedCache::start(software, &url))
         };
-        software.map(start).into_iter().map(|started| started.join().expect("it started")).collect()
+        software.map(start).into_iter().map(|started| started.join().expect("a started cache")).collect()
     });
     for cache in &caches {
-        keeps_what_is_everybody_s(&yima, cache);
-        keeps_nobody_s(&yima, cache);
+        assert_stores_public_documents(&yima, cache);
+        assert_stores_no_display(&yima, cache);
     }
-    // With yima gone the one is still there, and nothing of the other.
+    // Without yima the cache still has the public documents, and no display.
     let citizen = Citizen::new(&yima);
     caches.iter().for_each(|cache| assert_eq!(citizen.display(&yima, cache, None).status, 200));
     yima.kill9();

@@ -1,4 +1,4 @@
-//! Starting on what is there, refusing to start on what is wrong, and stopping without dropping anything.
+//! Start on existing data, refusal to start, and stop without dropping a request.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -8,24 +8,24 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use yima_harness::{NotStarted, Options, Yima, new_person};
+use yima_harness::{Options, StartError, Yima, new_person, until};
 use yima_schema::time::HOUR;
 
-/// That it ended by itself, as one that refuses to start, and said all of this.
+/// yima refuses to start, with exit code 3 and all of these words.
 #[track_caller]
-pub fn refuses(options: &Options, says: &[&str]) {
-    let Err(NotStarted { exit, stderr }) = Yima::try_start(options.clone()) else { panic!("it started") };
-    let exit = exit.expect("it ends by itself");
+pub fn assert_refuses_start(options: &Options, words: &[&str]) {
+    let Err(StartError { exit, stderr }) = Yima::try_start(options.clone()) else { panic!("yima started") };
+    let exit = exit.expect("yima ends by itself");
     assert_eq!(exit.code(), Some(3), "{exit}:\n{stderr}");
-    assert!(says.iter().all(|words| stderr.contains(words)), "expected {says:?} in:\n{stderr}");
+    assert!(words.iter().all(|words| stderr.contains(words)), "expected {words:?} in:\n{stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
 }
 
 #[test]
-fn a_second_start_keeps_what_is_there() {
-    const LOADED: &str = "loaded the demo population";
+fn a_second_start_keeps_data_and_sessions_and_seeds_nothing() {
+    const SEEDED: &str = "loaded the demo population";
     let mut yima = Yima::start(Options::default().population(10));
-    assert!(yima.stderr().contains(LOADED));
+    assert!(yima.stderr().contains(SEEDED));
     let (person, lab) = (new_person(), yima.agency_token("lab-7"));
     let event = person.test("t-1", "positive", HOUR);
     assert_eq!(yima.event(&lab, &event), "accepted");
@@ -34,7 +34,7 @@ fn a_second_start_keeps_what_is_there() {
     assert_eq!(yima.stop().code(), Some(0));
 
     let yima = Yima::start(yima.options().clone().population(20));
-    assert!(!yima.stderr().contains(LOADED), "{}", yima.stderr());
+    assert!(!yima.stderr().contains(SEEDED), "{}", yima.stderr());
     let after = yima.display(&session);
     assert_eq!((after.status, &after.body, after.header("etag")), (200, &before.body, before.header("etag")));
     assert_eq!(yima.event(&lab, &event), "duplicate");
@@ -49,24 +49,25 @@ fn a_second_start_keeps_what_is_there() {
 }
 
 #[test]
-fn nothing_in_the_data_directory_is_anybody_else_s() {
-    fn walk(path: &Path, seen: &mut usize) {
-        let found = fs::symlink_metadata(path).expect("it is there");
-        assert_eq!(found.permissions().mode() & 0o077, 0, "{}", path.display());
-        *seen += 1;
-        if found.is_dir() {
-            fs::read_dir(path).expect("a directory").for_each(|entry| walk(&entry.expect("an entry").path(), seen));
+fn only_the_owner_may_access_the_data_directory() {
+    fn assert_private(path: &Path, count: &mut usize) {
+        let metadata = fs::symlink_metadata(path).expect("an existing path");
+        assert_eq!(metadata.permissions().mode() & 0o077, 0, "{}", path.display());
+        *count += 1;
+        if metadata.is_dir() {
+            let entries = fs::read_dir(path).expect("a directory");
+            entries.for_each(|entry| assert_private(&entry.expect("an entry").path(), count));
         }
     }
     let yima = Yima::start(Options::default());
     yima.event(&yima.agency_token("lab-7"), &new_person().test("t-1", "negative", HOUR));
-    let mut seen = 0;
-    walk(&yima.data_dir(), &mut seen);
-    assert!(seen > 10, "{seen}");
+    let mut count = 0;
+    assert_private(&yima.data_dir(), &mut count);
+    assert!(count > 10, "{count}");
 }
 
 #[test]
-fn without_the_right_pseudonym_key_it_refuses() {
+fn a_wrong_or_missing_pseudonym_key_refuses_the_start() {
     let mut yima = Yima::start(Options::default());
     let (person, lab) = (new_person(), yima.agency_token("lab-7"));
     yima.event(&lab, &person.test("t-1", "positive", HOUR));
@@ -76,12 +77,12 @@ fn without_the_right_pseudonym_key_it_refuses() {
     let right = fs::read(&key).expect("the key");
 
     fs::write(&key, [7; 32]).expect("the data directory can be written");
-    refuses(&options, &["pseudonym key"]);
+    assert_refuses_start(&options, &["pseudonym key"]);
     fs::write(&key, &right[..31]).expect("the data directory can be written");
-    refuses(&options, &["pseudonym.key", "32 bytes"]);
+    assert_refuses_start(&options, &["pseudonym.key", "32 bytes"]);
     fs::remove_file(&key).expect("the data directory can be written");
-    refuses(&options, &["pseudonym.key", "missing"]);
-    assert!(!key.exists(), "a key is never made for people who are there already");
+    assert_refuses_start(&options, &["pseudonym.key", "missing"]);
+    assert!(!key.exists(), "a key was made beside an existing store");
 
     fs::write(&key, right).expect("the data directory can be written");
     yima.restart();
@@ -89,26 +90,26 @@ fn without_the_right_pseudonym_key_it_refuses() {
 }
 
 #[test]
-fn what_cannot_be_used_is_named() {
-    let faulty =
+fn invalid_settings_and_a_locked_data_directory_are_named() {
+    let invalid =
         Options::default().env("YIMA_READ_API__CACHE__MAX_LAGG_MS", 1).env("YIMA_WRITER__BODY_TIMEOUT_MS", "hunter2");
-    refuses(&faulty, &["2 faults", "read_api.cache.max_lagg_ms", "writer.body_timeout_ms"]);
-    assert!(!faulty.data_dir().exists(), "faults are found before anything is opened");
-    let Err(NotStarted { stderr, .. }) = Yima::try_start(faulty) else { panic!("it started") };
+    assert_refuses_start(&invalid, &["2 faults", "read_api.cache.max_lagg_ms", "writer.body_timeout_ms"]);
+    assert!(!invalid.data_dir().exists(), "a file was opened before all settings were checked");
+    let Err(StartError { stderr, .. }) = Yima::try_start(invalid) else { panic!("yima started") };
     assert!(!stderr.contains("hunter2"), "a value may be a secret: {stderr}");
 
     let yima = Yima::start(Options::default());
-    refuses(yima.options(), &["another process"]);
+    assert_refuses_start(yima.options(), &["another process"]);
     let person = new_person();
-    assert_eq!(yima.shown(&yima.session_of(&person)).0, "none", "the one that had it goes on");
+    assert_eq!(yima.shown(&yima.session_of(&person)).0, "none", "the first process still serves");
 }
 
 #[test]
-fn too_few_open_files_are_warned_of_and_a_low_soft_limit_is_raised() {
+fn a_low_hard_limit_of_open_files_warns_and_a_low_soft_limit_is_raised() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("a bound port");
-    // It looks at its limits before it binds, and a taken port ends it.
-    let said = |limits: &str| {
+    // yima checks its limits before it binds, and a port in use ends it.
+    let stderr_with = |limits: &str| {
         let options = Options::default()
             .env("YIMA_ADMIN__LISTEN", address)
             .env("YIMA_READ_API__HTTP__MAX_CONNECTIONS", 80)
@@ -124,14 +125,14 @@ fn too_few_open_files_are_warned_of_and_a_low_soft_limit_is_raised() {
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let warning = "fewer files may be open than connections are allowed";
-    let few = said("ulimit -n 1099");
+    let few = stderr_with("ulimit -n 1099");
     assert!(few.contains(warning) && few.contains("admin.listen: cannot listen"), "{few}");
-    let raised = said("ulimit -Sn 500 && ulimit -Hn 1100");
+    let raised = stderr_with("ulimit -Sn 500 && ulimit -Hn 1100");
     assert!(!raised.contains(warning), "{raised}");
 }
 
 #[test]
-fn a_request_under_way_is_finished_before_the_end() {
+fn a_stop_finishes_a_request_under_way() {
     let mut yima = Yima::start(Options::default());
     let (person, lab) = (new_person(), yima.agency_token("lab-7"));
     let event = person.test("t-1", "positive", HOUR);
@@ -143,24 +144,23 @@ fn a_request_under_way_is_finished_before_the_end() {
     let head = format!(
         "POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {lab}\r\nContent-Type: application/json\r\n"
     );
-    // The interim answer shows that the handler reads: the request is under way.
-    write!(stream, "{head}Expect: 100-continue\r\nContent-Length: {length}\r\n\r\n").expect("the head is taken in");
+    // The interim response shows that the handler reads the body: the request is under way.
+    write!(stream, "{head}Expect: 100-continue\r\nContent-Length: {length}\r\n\r\n").expect("a sent head");
     let mut interim = [0; 25];
-    stream.read_exact(&mut interim).expect("an interim answer");
+    stream.read_exact(&mut interim).expect("an interim response");
     assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
-    stream.write_all(sent.as_bytes()).expect("the body is taken in");
+    stream.write_all(sent.as_bytes()).expect("a sent body");
 
-    let begun = Instant::now();
+    let terminated_at = Instant::now();
     yima.terminate();
-    while TcpStream::connect(&yima.writer_url()["http://".len()..]).is_ok() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "it goes on accepting");
-    }
-    stream.write_all(rest.as_bytes()).expect("the body is taken in");
+    let refuses_connections = || TcpStream::connect(&yima.writer_url()["http://".len()..]).is_err();
+    until("the end of accepting", Duration::from_secs(10), refuses_connections);
+    stream.write_all(rest.as_bytes()).expect("a sent body");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer, and the end of the connection");
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\"accepted\""), "{answer}");
     assert_eq!(yima.wait().code(), Some(0), "{}", yima.stderr());
-    assert!(begun.elapsed() < Duration::from_secs(15), "an idle connection held it up");
+    assert!(terminated_at.elapsed() < Duration::from_secs(15), "an idle connection delayed the stop");
     drop(idle);
 
     yima.restart();

@@ -1,4 +1,4 @@
-//! Codes that change by themselves, all at one instant.
+//! Timelines: many colours that change at one instant, without an event.
 
 use std::thread;
 use std::time::Duration;
@@ -7,17 +7,17 @@ use serde_json::json;
 use yima_harness::{Options, Yima, new_person, now};
 
 const PEOPLE: usize = 100;
-/// From the events until the instant: long enough to look at everybody before.
+/// Time from the events to the instant, in which every display is requested once.
 const AHEAD: Duration = Duration::from_secs(10);
 
-/// Looks that were answered from memory, and all of them.
-fn looks(yima: &Yima) -> (f64, f64) {
+/// Lookups answered from memory, and all lookups.
+fn lookups(yima: &Yima) -> (f64, f64) {
     let count = |labels: &[&str]| yima.metric("cache_requests_total", labels);
     (count(&["outcome=\"hit_memory\""]), count(&[]))
 }
 
 #[test]
-fn many_codes_change_at_one_instant_and_nothing_is_read() {
+fn many_colours_change_at_one_instant_without_a_load() {
     let yima = Yima::start(Options::default().unlimited());
     let agency = yima.agency_token("health-bureau");
     let people: Vec<_> = (0..PEOPLE).map(|_| new_person()).collect();
@@ -35,9 +35,9 @@ fn many_codes_change_at_one_instant_and_nothing_is_read() {
     for session in &sessions {
         assert_eq!(yima.shown(session).0, "yellow");
     }
-    assert!(now() < until, "this machine is too slow to look at everybody before");
-    let (hits, all) = looks(&yima);
-    // Nothing is waited for but the instant.
+    assert!(now() < until, "this machine is too slow to request every display before the instant");
+    let (hits, all) = lookups(&yima);
+    // A wait for the clock.
     thread::sleep(until.since(now()));
     while now() < until {
         thread::yield_now();
@@ -46,5 +46,5 @@ fn many_codes_change_at_one_instant_and_nothing_is_read() {
         let reply = yima.display_now(session);
         assert_eq!(reply.json(200)["colour"]["code"], "green");
     }
-    assert_eq!(looks(&yima), (hits + PEOPLE as f64, all + PEOPLE as f64));
+    assert_eq!(lookups(&yima), (hits + PEOPLE as f64, all + PEOPLE as f64));
 }

@@ -1,15 +1,16 @@
-//! Traces over processes: an event from the writer through store and feed to the read node, and a read from the request to the store.
+//! Traces across processes: an event from the writer through store and feed to the read node, and a
+//! read from request to store.
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::json;
-use yima_harness::{Collected, Collector, Options, Person, Reply, Yima, ago, new_person};
+use yima_harness::{CollectedSpan, Collector, Options, Person, Reply, Yima, ago, new_person};
 use yima_schema::subject::{Document, DocumentType, PseudonymKey};
 use yima_schema::time::HOUR;
 
 const CALLER: [u8; 8] = [0xca; 8];
-/// What a client may write beside its `traceparent`.
+/// A header that a client may send beside its `traceparent`.
 const STATE: (&str, &str) = ("tracestate", "phone=private-state");
 
 fn traceparent(trace: [u8; 16], sampled: bool) -> String {
@@ -26,9 +27,9 @@ fn display(reader: &Yima, session: &str, trace: [u8; 16], sampled: bool) -> Repl
     reply
 }
 
-/// The spans of a trace, once the request that its caller made is over: a span ends after all of its children.
+/// The spans of a trace, once the span of its request has ended: a span ends after all of its children.
 #[track_caller]
-fn whole(collector: &Collector, trace: [u8; 16]) -> Vec<Collected> {
+fn finished(collector: &Collector, trace: [u8; 16]) -> Vec<CollectedSpan> {
     collector.wait_for("end of the request", |spans| {
         let of_trace: Vec<_> = spans.iter().filter(|one| one.span.trace_id == trace).cloned().collect();
         of_trace.iter().any(|one| one.span.parent_span_id == CALLER).then_some(of_trace)
@@ -37,21 +38,21 @@ fn whole(collector: &Collector, trace: [u8; 16]) -> Vec<Collected> {
 
 /// The one span of that name.
 #[track_caller]
-fn named<'a>(spans: &'a [Collected], name: &str) -> &'a Collected {
+fn named<'a>(spans: &'a [CollectedSpan], name: &str) -> &'a CollectedSpan {
     let found: Vec<_> = spans.iter().filter(|one| one.span.name == name).collect();
     assert_eq!(found.len(), 1, "{name} among {spans:#?}");
     found[0]
 }
 
-/// The names of a span's children, in the order in which they began.
-fn children(spans: &[Collected], of: &Collected) -> Vec<String> {
-    let mut below: Vec<_> = spans.iter().filter(|one| one.span.parent_span_id == of.span.span_id).collect();
-    below.sort_by_key(|one| one.span.start_time_unix_nano);
-    below.iter().map(|one| one.span.name.clone()).collect()
+/// The names of a span's children, in the order of their start.
+fn children(spans: &[CollectedSpan], of: &CollectedSpan) -> Vec<String> {
+    let mut children: Vec<_> = spans.iter().filter(|one| one.span.parent_span_id == of.span.span_id).collect();
+    children.sort_by_key(|one| one.span.start_time_unix_nano);
+    children.iter().map(|one| one.span.name.clone()).collect()
 }
 
-/// Who runs, and what an event's steps ask of the store.
-pub(crate) struct Asked {
+/// The services, and the store's spans below each step of an event.
+pub(crate) struct ExpectedSpans {
     /// `service.name` of writer and read node.
     services: [&'static str; 2],
     system: &'static str,
@@ -62,7 +63,7 @@ pub(crate) struct Asked {
     publish: &'static [&'static str],
 }
 
-const FJALL: Asked = Asked {
+const FJALL: ExpectedSpans = ExpectedSpans {
     services: ["yima", "yima"],
     system: "fjall",
     append: &["append events"],
@@ -71,7 +72,7 @@ const FJALL: Asked = Asked {
     set: "compare_and_set views",
     publish: &["append changes"],
 };
-pub(crate) const CQL: Asked = Asked {
+pub(crate) const CQL: ExpectedSpans = ExpectedSpans {
     services: ["writer", "read-api"],
     system: "cassandra",
     append: &["SELECT events", "INSERT marks", "SELECT streams", "INSERT events"],
@@ -81,8 +82,8 @@ pub(crate) const CQL: Asked = Asked {
     publish: &["INSERT changes", "SELECT streams"],
 };
 
-/// Sends a traced event about `person` and follows it to the read node.
-fn event_is_followed(collector: &Collector, writer: &Yima, person: &Person, agency: &str, asked: &Asked) {
+/// Sends a traced event about `person`; its spans reach from the request to the read node.
+fn assert_event_traced(collector: &Collector, writer: &Yima, person: &Person, agency: &str, expected: &ExpectedSpans) {
     let trace: [u8; 16] = rand::random();
     let (bearer, parent) = (format!("Bearer {agency}"), traceparent(trace, true));
     let json = ("content-type", "application/json");
@@ -92,55 +93,61 @@ fn event_is_followed(collector: &Collector, writer: &Yima, person: &Person, agen
     let reply = writer.http().send("POST", &url, &headers, Some(event.as_bytes())).unwrap();
     assert_eq!(reply.json(200)["status"], "accepted");
 
-    let spans = whole(collector, trace);
+    let spans = finished(collector, trace);
     let request = named(&spans, "POST /v1/events");
     let status = request.attribute("http.response.status_code");
-    assert_eq!((request.service.as_str(), status.as_str()), (asked.services[0], "200"));
+    assert_eq!((request.service.as_str(), status.as_str()), (expected.services[0], "200"));
     let steps =
         ["read_rows", "append", "lookup_versions", "read_events", "derive", "compare_and_set", "publish changes"];
     assert_eq!(children(&spans, request), steps);
     let below = |step| children(&spans, named(&spans, step));
-    assert_eq!(below("append"), asked.append);
-    assert_eq!(below("lookup_versions"), [asked.lookup]);
-    assert_eq!(below("read_events"), [asked.events]);
-    assert_eq!(below("compare_and_set"), [asked.set]);
-    assert_eq!(below("publish changes"), asked.publish);
-    let set = named(&spans, asked.set);
-    assert_eq!((set.attribute("db.system.name").as_str(), set.span.kind()), (asked.system, SpanKind::Client));
+    assert_eq!(below("append"), expected.append);
+    assert_eq!(below("lookup_versions"), [expected.lookup]);
+    assert_eq!(below("read_events"), [expected.events]);
+    assert_eq!(below("compare_and_set"), [expected.set]);
+    assert_eq!(below("publish changes"), expected.publish);
+    let set = named(&spans, expected.set);
+    assert_eq!((set.attribute("db.system.name").as_str(), set.span.kind()), (expected.system, SpanKind::Client));
 
     let published = &named(&spans, "publish changes").span;
-    let applied = collector.wait_for("span of who applies the change", |spans| {
-        let is_linked = |one: &&Collected| {
+    let applied = collector.wait_for("span that applies the change", |spans| {
+        let is_linked = |one: &&CollectedSpan| {
             one.span.links.iter().any(|link| link.trace_id == trace && link.span_id == published.span_id)
         };
         spans.iter().find(is_linked).cloned()
     });
-    assert_eq!((applied.service.as_str(), applied.span.name.as_str()), (asked.services[1], "apply changes"));
+    assert_eq!((applied.service.as_str(), applied.span.name.as_str()), (expected.services[1], "apply changes"));
     assert!(applied.span.parent_span_id.is_empty() && applied.span.trace_id != trace, "a page may be of many requests");
 }
 
-/// What was sent holds nothing of the person, by any name, nor what was shown, nor a token.
-fn nothing_private_came(collector: &Collector, options: &Options, person: &Person, tokens: &[&str]) {
+/// The collector received no name, number or id of the person, no result, and no token.
+fn assert_nothing_private(collector: &Collector, options: &Options, person: &Person, tokens: &[&str]) {
     let key = PseudonymKey::from_bytes(&options.key("pseudonym.key"));
     let subject = key.subject(&Document::new(DocumentType::CnResidentId, &person.document).unwrap());
     let hex: String = subject.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let bytes = collector.bytes();
-    let came = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
-    assert!(came(b"/v1/events") && came(b"/v1/display"), "the search itself finds what is there");
+    let received = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
+    assert!(received(b"/v1/events") && received(b"/v1/display"), "the search does not find the routes");
     let texts = [&person.document, "private-event-id", "Private Name", "lab-7", "positive", &hex, "private-state"];
     for private in texts.iter().copied().chain(tokens.iter().copied()) {
-        assert!(!came(private.as_bytes()), "{private} was sent");
+        assert!(!received(private.as_bytes()), "{private} was sent");
     }
-    assert!(!came(subject.as_bytes()), "a subject id was sent");
+    assert!(!received(subject.as_bytes()), "a subject id was sent");
 }
 
-/// An event about somebody, then looks at them, and at somebody of whom no tier knows.
-pub(crate) fn journey(collector: &Collector, options: &Options, writer: &Yima, reader: &Yima, asked: &Asked) {
+/// Traces an event, displays of its subject, and displays of a subject that is in no tier.
+pub(crate) fn assert_traces(
+    collector: &Collector,
+    options: &Options,
+    writer: &Yima,
+    reader: &Yima,
+    expected: &ExpectedSpans,
+) {
     let [person, stranger] = [new_person(), new_person()];
     let identity = json!({ "name": "Private Name", "born": "1990-03-07" });
     let agency = writer.agency_token("lab-7");
     writer.event(&agency, &person.event("private-event-id-0", "identity", &ago(HOUR), identity));
-    event_is_followed(collector, writer, &person, &agency, asked);
+    assert_event_traced(collector, writer, &person, &agency, expected);
 
     let sessions = [&person, &stranger].map(|person| reader.session_of(person));
     let [untraced, known, traced, again] = [(); 4].map(|()| rand::random::<[u8; 16]>());
@@ -149,27 +156,27 @@ pub(crate) fn journey(collector: &Collector, options: &Options, writer: &Yima, r
     display(reader, &sessions[1], traced, true);
     display(reader, &sessions[1], again, true);
     assert_eq!(
-        children(&whole(collector, known), named(&whole(collector, known), "GET /v1/display")),
+        children(&finished(collector, known), named(&finished(collector, known), "GET /v1/display")),
         ["look_up_view"]
     );
-    let spans = whole(collector, traced);
+    let spans = finished(collector, traced);
     let request = named(&spans, "GET /v1/display");
     assert_eq!(request.attribute("cache.status"), "yima; fwd=miss; stored; detail=miss");
-    let look = named(&spans, "look_up_view");
-    assert_eq!((request.service.as_str(), look.attribute("cache.outcome").as_str()), (asked.services[1], "miss"));
-    assert_eq!(look.span.parent_span_id, request.span.span_id);
-    assert_eq!(children(&spans, look).last().map(String::as_str), Some(asked.lookup));
-    // From memory: no step at all.
-    let spans = whole(collector, again);
+    let lookup = named(&spans, "look_up_view");
+    assert_eq!((request.service.as_str(), lookup.attribute("cache.outcome").as_str()), (expected.services[1], "miss"));
+    assert_eq!(lookup.span.parent_span_id, request.span.span_id);
+    assert_eq!(children(&spans, lookup).last().map(String::as_str), Some(expected.lookup));
+    // A hit in memory has no child span.
+    let spans = finished(collector, again);
     assert!(named(&spans, "GET /v1/display").attribute("cache.status").starts_with("yima; hit"), "{spans:#?}");
     assert!(spans.iter().all(|one| one.span.name != "look_up_view"));
 
-    // What was not to be traced was before: it would have come by now.
+    // The unsampled request was the first: its spans would have arrived by now.
     let spans = collector.spans();
     assert!(spans.iter().all(|one| one.span.trace_id != untraced));
-    let began_by_itself = |one: &&Collected| one.span.parent_span_id.is_empty() && one.span.links.is_empty();
-    assert_eq!(spans.iter().filter(began_by_itself).count(), 0, "sample_rate is 0");
-    nothing_private_came(collector, options, &person, &[&sessions[0], &sessions[1], &agency]);
+    let is_root = |one: &&CollectedSpan| one.span.parent_span_id.is_empty() && one.span.links.is_empty();
+    assert_eq!(spans.iter().filter(is_root).count(), 0, "sample_rate is 0");
+    assert_nothing_private(collector, options, &person, &[&sessions[0], &sessions[1], &agency]);
 }
 
 fn options(collector: &Collector) -> Options {
@@ -178,28 +185,28 @@ fn options(collector: &Collector) -> Options {
 }
 
 #[test]
-fn an_event_and_a_read_can_be_followed_in_one_process() {
+fn an_event_and_a_read_are_traced_in_one_process() {
     let collector = Collector::start();
     let yima = Yima::start(options(&collector));
-    journey(&collector, yima.options(), &yima, &yima, &FJALL);
+    assert_traces(&collector, yima.options(), &yima, &yima, &FJALL);
 }
 
 #[test]
-fn a_share_is_traced_whatever_strangers_ask_for() {
+fn an_untrusted_traceparent_does_not_change_the_sampled_share() {
     let collector = Collector::start();
     let options = options(&collector).env("YIMA_TELEMETRY__TRUST_TRACEPARENT", "false");
     let yima = Yima::start(options.env("YIMA_TELEMETRY__SAMPLE_RATE", "0.5"));
     let session = yima.session_of(&new_person());
-    let displays = |spans: &[Collected]| spans.iter().filter(|one| one.span.name == "GET /v1/display").count();
-    let asked: [u8; 16] = rand::random();
+    let displays = |spans: &[CollectedSpan]| spans.iter().filter(|one| one.span.name == "GET /v1/display").count();
+    let untrusted: [u8; 16] = rand::random();
     for n in 0..200 {
-        display(&yima, &session, asked, n % 2 == 0);
+        display(&yima, &session, untrusted, n % 2 == 0);
     }
     // That all of 200 are traced, or fewer than 50, happens less often than once in 10^12.
     collector.wait_for("50 traced displays", |spans| (displays(spans) >= 50).then_some(()));
     let mut yima = yima;
     assert!(yima.stop().success());
     let spans = collector.spans();
-    assert!(displays(&spans) < 200, "those that chance did not choose");
-    assert!(spans.iter().all(|one| one.span.trace_id != asked), "a stranger's trace");
+    assert!(displays(&spans) < 200, "every display was sampled");
+    assert!(spans.iter().all(|one| one.span.trace_id != untrusted), "the client's trace id was used");
 }

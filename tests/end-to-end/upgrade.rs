@@ -1,4 +1,5 @@
-//! Data directories that earlier programs left. Each format's stays here for good: see `tests/end-to-end/fixtures/make-data-dir`.
+//! Data directories of earlier programs. The one of each format stays here for good: see
+//! `tests/end-to-end/fixtures/make-data-dir`.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +13,7 @@ fn lines(text: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_data_directory_of_format_1_is_opened_shown_and_written() {
+fn a_data_directory_of_format_1_is_opened_served_and_written() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let options = Options::default().unlimited();
     let mut tar = Command::new("tar");
@@ -30,7 +31,7 @@ fn a_data_directory_of_format_1_is_opened_shown_and_written() {
         assert!(body["identity"]["name"].is_string() && body["colour"]["code"] != "none", "{body}");
     }
 
-    // By id, revision and the hash of their content, which therefore has to stay what it was.
+    // Events are recognized by id, revision and the hash of their content, so that hash must never change.
     let events = lines(include_str!("fixtures/data-dir-1.ndjson"));
     let lab = yima.agency_token("lab-7");
     for answer in yima.rows(&lab, &events) {
@@ -43,7 +44,7 @@ fn a_data_directory_of_format_1_is_opened_shown_and_written() {
     yima.restart();
     assert_eq!(yima.shown(&yima.citizen_session(green)).0, "red");
 
-    // What it wrote is in a backup, and there after a restore.
+    // The new event is in a backup, and present after a restore.
     let (file, fresh) = (yima.options().directory().join("backup"), Options::default());
     yima.options().print(&["backup".as_ref(), file.as_os_str()]);
     fresh.print(&["restore".as_ref(), file.as_os_str()]);

@@ -1,4 +1,5 @@
--- Asks for one display after another, each with the session of another citizen; with `new`, each on a connection of its own.
+-- Requests one display after another, each with the session of another citizen; with `new`, each on a connection of its
+-- own.
 dofile("tests/benchmarks/scripts/requests.lua")
 
 function init(args)

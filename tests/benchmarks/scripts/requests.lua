@@ -1,5 +1,6 @@
--- What the scripts share: they fill `requests` once, so that building them costs the same (nearly nothing) whatever server answers; here they
--- are sent one after another, and the run's end is told: requests, microseconds, p50, p99, p99.9 in microseconds, failed.
+-- Shared by the scripts. They fill `requests` once, so that a request costs the load generator nearly nothing,
+-- whichever server answers. This file sends them one after another and prints the run's result: requests, microseconds,
+-- p50, p99, p99.9 in microseconds, failed.
 requests = {}
 local at = 0
 

@@ -1,4 +1,5 @@
--- Scans one code after another, each of another citizen, as one checkpoint. The first line has its session, the others a code each.
+-- Scans one code after another, each of another citizen, as one checkpoint. The first line is the checkpoint's session,
+-- every other line a code.
 dofile("tests/benchmarks/scripts/requests.lua")
 
 function init(args)

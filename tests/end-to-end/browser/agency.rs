@@ -1,11 +1,11 @@
-//! The agency's page: one result, tokens, and what is left in the browser.
+//! The agency's page: the form for one result, refused tokens, and what the browser keeps.
 
 use serde_json::json;
 use yima_harness::{Options, Yima, ago, new_person};
 use yima_schema::time::HOUR;
 
 use super::chromium::Window;
-use super::{DESK, ENTER, assert_nothing_kept};
+use super::{DESK, ENTER, assert_storage_empty};
 
 pub(super) fn signed_in(yima: &Yima) -> Window {
     let desk = Window::open(DESK, &yima.writer_url());
@@ -22,7 +22,7 @@ fn choose(desk: &Window, id: &str, value: &str) {
 }
 
 #[test]
-fn a_laboratory_sends_one_result_and_is_told_what_is_wrong_beside_the_field() {
+fn a_form_with_errors_shows_each_beside_its_field_and_a_corrected_one_is_accepted() {
     let yima = Yima::start(Options::default());
     let (desk, person) = (signed_in(&yima), new_person());
     desk.type_into("#document-number", "110105199001010000");
@@ -38,7 +38,8 @@ fn a_laboratory_sends_one_result_and_is_told_what_is_wrong_beside_the_field() {
     desk.type_into("#document-number", &person.document);
     choose(&desk, "result", "positive");
     desk.evaluate(&format!(
-        "document.getElementById('occurred-at').value = new Date(Date.parse('{}') - new Date().getTimezoneOffset() * 6e4).toISOString().slice(0, 16)",
+        "document.getElementById('occurred-at').value =
+            new Date(Date.parse('{}') - new Date().getTimezoneOffset() * 6e4).toISOString().slice(0, 16)",
         ago(HOUR)
     ));
     desk.click("#single button[type='submit']");
@@ -46,22 +47,22 @@ fn a_laboratory_sends_one_result_and_is_told_what_is_wrong_beside_the_field() {
     assert_eq!(
         desk.evaluate("document.getElementById('document-number').value"),
         json!(""),
-        "nobody stays in the form"
+        "the form keeps no document number"
     );
     assert_eq!(yima.shown(&yima.session_of(&person)).0, "red");
     desk.click("#sign-out");
     desk.see("#sign-in:not([hidden])");
-    assert_nothing_kept(&desk);
+    assert_storage_empty(&desk);
     assert_eq!(desk.text("#who"), "");
 }
 
 #[test]
-fn a_refused_result_stays_in_the_form_and_a_new_token_goes_on_with_it() {
+fn a_refused_result_stays_in_the_form_for_the_same_agencys_next_token() {
     let yima = Yima::start(Options::default());
     let desk = Window::open(DESK, &yima.writer_url());
     let sign_in = |token: &str| desk.type_into("#token", &format!("{token}{ENTER}"));
     let number = || desk.evaluate("document.getElementById('document-number').value");
-    // It may not send, and is told so; nothing that was typed is lost.
+    // A checkpoint's token may not send events. The page says so and keeps the typed text.
     sign_in(&yima.token(&["checkpoint"]));
     desk.type_into("#document-number", "1");
     desk.click("#single button[type='submit']");
@@ -72,15 +73,17 @@ fn a_refused_result_stays_in_the_form_and_a_new_token_goes_on_with_it() {
     sign_in(&yima.agency_token("lab-7"));
     assert_eq!(number(), json!(""));
     desk.type_into("#document-number", "2");
-    desk.evaluate("void (window.asks = fetch, window.fetch = async (path, init) => path === '/v1/events' ? new Response('', { status: 401 }) : asks(path, init))");
+    let refuse_events = "void (window.asks ??= fetch, window.fetch = async (path, init) =>
+        path === '/v1/events' ? new Response('', { status: 401 }) : asks(path, init))";
+    desk.evaluate(refuse_events);
     desk.click("#single button[type='submit']");
     desk.see("#sign-in:focus #notice:not(:empty)");
     desk.evaluate("void (window.fetch = asks)");
     sign_in(&yima.agency_token("lab-7"));
     desk.see("#single-card:not([hidden])");
     assert_eq!(number(), json!("2"));
-    // Another agency finds nothing of it.
-    desk.evaluate("void (window.fetch = async (path, init) => path === '/v1/events' ? new Response('', { status: 401 }) : asks(path, init))");
+    // Another agency finds an empty form.
+    desk.evaluate(refuse_events);
     desk.click("#single button[type='submit']");
     desk.see("#sign-in:not([hidden])");
     sign_in(&yima.agency_token("lab-8"));

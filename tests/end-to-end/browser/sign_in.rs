@@ -1,4 +1,4 @@
-//! Signing in where a real identity provider has taken the demo's place: by the token that it gave.
+//! Signing in with a real identity provider in place of the demo's: by its token.
 
 use std::fs;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use yima_schema::subject::DocumentType;
 use yima_service::jwt::{Claims, Issuer};
 
 use super::chromium::Window;
-use super::{DESK, ENTER, PHONE, assert_nothing_kept, code, scan};
+use super::{DESK, ENTER, PHONE, assert_storage_empty, code, scan};
 
 /// A city's identity provider.
-fn provider() -> Issuer {
+fn identity_provider() -> Issuer {
     Issuer::from_pkcs8(&Issuer::generate().expect("randomness").0, "city").expect("a key just made")
 }
 
-/// A yima that goes by its keys.
-fn served(provider: &Issuer) -> Yima {
+/// A yima that trusts this provider's keys.
+fn yima_of(provider: &Issuer) -> Yima {
     let options = Options::default();
     let keys = options.directory().join("jwks.json");
     fs::write(&keys, serde_json::to_string(&provider.jwks()).expect("public keys")).expect("a file");
@@ -27,8 +27,8 @@ fn served(provider: &Issuer) -> Yima {
 
 #[test]
 fn a_citizen_and_a_guard_sign_in_with_tokens_of_the_citys_identity_provider() {
-    let city = provider();
-    let yima = served(&city);
+    let city = identity_provider();
+    let yima = yima_of(&city);
     let person = new_person();
     let citizen = Claims {
         scope: "display".into(),
@@ -38,8 +38,8 @@ fn a_citizen_and_a_guard_sign_in_with_tokens_of_the_citys_identity_provider() {
     };
     let guard = Claims { scope: "scan".into(), checkpoint: Some("gate".into()), ..Claims::default() };
     let minute = Duration::from_secs(60);
-    let [citizen, stranger, guard] =
-        [(&city, &citizen), (&provider(), &guard), (&city, &guard)].map(|(of, claims)| of.issue(claims, minute));
+    let [citizen, stranger, guard] = [(&city, &citizen), (&identity_provider(), &guard), (&city, &guard)]
+        .map(|(of, claims)| of.issue(claims, minute));
     let sign_in = |window: &Window, token: &str| {
         window.see("#no-demo:not([hidden])");
         window.type_into("#token", &format!("{token}{ENTER}"));
@@ -64,12 +64,12 @@ fn a_citizen_and_a_guard_sign_in_with_tokens_of_the_citys_identity_provider() {
     scan(&desk, &code);
     desk.see("#verdict[data-verdict='check'][data-reason='nobody']");
     assert!(!desk.text("#person").contains("null"));
-    // Signed in still, without a token: it was exchanged.
+    // A reload stays signed in: the token was exchanged for a session.
     desk.reload();
     desk.see("#verdict[data-verdict='idle']");
     for window in [&phone, &desk] {
         window.click("#sign-out");
         window.see("#sign-in:focus #no-demo:not([hidden])");
-        assert_nothing_kept(window);
+        assert_storage_empty(window);
     }
 }

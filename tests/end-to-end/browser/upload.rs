@@ -1,4 +1,5 @@
-//! The agency's page sends a file: rows at fault, answers that do not fit, and tokens that end on the way.
+//! The agency's page uploads a file: rejected rows, answers that do not match the rows, and
+//! tokens that expire meanwhile.
 
 use std::fs;
 
@@ -8,10 +9,10 @@ use yima_schema::time::HOUR;
 
 use super::agency::signed_in;
 use super::chromium::Window;
-use super::{ENTER, assert_nothing_kept};
+use super::{ENTER, assert_storage_empty};
 
 #[test]
-fn a_file_is_sent_row_by_row_and_the_failed_rows_can_be_taken_back() {
+fn a_file_is_sent_row_by_row_and_the_rows_not_accepted_can_be_downloaded() {
     let yima = Yima::start(Options::default());
     let (desk, [one, two]) = (signed_in(&yima), [(); 2].map(|()| new_person()));
     let header = "id,kind,document_type,document_number,occurred_at,test,result,vaccine,why";
@@ -21,7 +22,7 @@ fn a_file_is_sent_row_by_row_and_the_failed_rows_can_be_taken_back() {
     let influenza = format!("influenza,vaccination,cn_resident_id,{},{},,,88,", two.document, ago(HOUR));
     let good = (0..1_500).map(|n| row(&format!("good-{n}"), &one.document, "negative", ""));
     let bad = row("bad", &two.document, "fine", "");
-    // A line break within quotes is part of a value; rows are counted as lines all the same.
+    // A line break within quotes is part of a value; rows are numbered by line all the same.
     let quoted = row("quoted", &two.document, "positive", "\"two\nlines\"");
     let last = row("last", &two.document, "positive", "");
     let lines: Vec<_> = [header.to_owned()]
@@ -36,23 +37,31 @@ fn a_file_is_sent_row_by_row_and_the_failed_rows_can_be_taken_back() {
     desk.see_xpath("//*[@id='upload-status'][@data-status='partly'][contains(., '3 rows not accepted')]");
     let counts = desk.evaluate("[...document.querySelectorAll('#counts dd')].map(n => n.textContent)");
     assert_eq!(counts, json!(["1501", "0", "1", "2"]));
-    let rows = desk.evaluate("[...document.querySelectorAll('#failed-rows tr')].map(row => [row.cells[0].textContent, row.cells[1].textContent, row.dataset.status])");
-    let at_fault = [["1502", "bad", "rejected"], ["1504", "quoted", "rejected"], ["1506", "influenza", "ignored"]];
-    assert_eq!(rows, json!(at_fault));
+    let rows = desk.evaluate(
+        "[...document.querySelectorAll('#failed-rows tr')]
+            .map(row => [row.cells[0].textContent, row.cells[1].textContent, row.dataset.status])",
+    );
+    let not_accepted = [["1502", "bad", "rejected"], ["1504", "quoted", "rejected"], ["1506", "influenza", "ignored"]];
+    assert_eq!(rows, json!(not_accepted));
     assert!(desk.text("#failed-rows tr[data-status='ignored']").contains("not a COVID-19 vaccine"), "with its reason");
     assert!(desk.text("#failed-rows").contains("/result"), "the column is named");
     desk.assert_accessible();
     desk.picture("agency");
     assert_eq!(yima.shown(&yima.session_of(&two)).0, "red");
 
-    desk.evaluate("URL.createObjectURL = (blob) => { blob.text().then((text) => { document.body.dataset.saved = text; }); return 'blob:'; }");
+    desk.evaluate(
+        "URL.createObjectURL = (blob) => {
+            blob.text().then((text) => { document.body.dataset.saved = text; });
+            return 'blob:';
+        }",
+    );
     desk.click("#download-rows");
     let saved = desk.attribute("body[data-saved]", "data-saved");
     assert_eq!(saved, format!("{header}\n{bad}\n{quoted}\n{influenza}\n"));
 }
 
 #[test]
-fn a_file_that_would_be_misread_is_not_sent_at_all() {
+fn a_file_that_would_be_misread_is_not_sent() {
     let yima = Yima::start(Options::default());
     let (desk, person) = (signed_in(&yima), new_person());
     let directory = tempfile::tempdir().expect("a directory");
@@ -65,7 +74,7 @@ fn a_file_that_would_be_misread_is_not_sent_at_all() {
     let file = |rows: &[Vec<u8>]| [std::slice::from_ref(&header), rows].concat().concat();
     // A Chinese spreadsheet's plain CSV.
     let gbk = file(&[[&row("a", "")[..], b"b,identity,,,,,,\xd5\xc5\xc8\xfd\r\n"].concat()]);
-    for (bytes, said) in [
+    for (bytes, problem) in [
         (b"hello\n".to_vec(), "is not understood"),
         (gbk, "not in UTF-8"),
         (file(&[row("a", ""), row("b", "2\" tube")]), "Line 3: a quotation mark is out of place"),
@@ -78,7 +87,7 @@ fn a_file_that_would_be_misread_is_not_sent_at_all() {
     ] {
         fs::write(&path, bytes).expect("a file");
         desk.type_into("#file", path.to_str().expect("a path in UTF-8"));
-        desk.see_xpath(&format!("//*[@id='upload-status'][@data-status='rejected'][contains(., '{said}')]"));
+        desk.see_xpath(&format!("//*[@id='upload-status'][@data-status='rejected'][contains(., '{problem}')]"));
     }
     let sent = "performance.getEntriesByType('resource').filter((entry) => entry.name.endsWith('/v1/events')).length";
     assert_eq!(desk.evaluate(sent), json!(0));
@@ -87,7 +96,7 @@ fn a_file_that_would_be_misread_is_not_sent_at_all() {
 
 const HEADER: &str = "id,kind,document_type,document_number,occurred_at,test,result";
 
-/// Chooses a file with so many rows, good ones of somebody new.
+/// Chooses a file with this number of valid rows about a new person.
 fn choose_rows(desk: &Window, rows: usize) {
     let (directory, person) = (tempfile::tempdir().expect("a directory"), new_person());
     let time = ago(HOUR);
@@ -95,12 +104,12 @@ fn choose_rows(desk: &Window, rows: usize) {
     let path = directory.path().join("rows.csv");
     fs::write(&path, format!("{HEADER}\n{}", (0..rows).map(row).collect::<String>())).expect("a file");
     desk.type_into("#file", path.to_str().expect("a path in UTF-8"));
-    // The browser reads it when the page asks.
+    // The file has to exist until the page has read it.
     desk.see("#upload-status:not(:empty)");
 }
 
-/// Puts an expression, of `init` and the number `n` of the request, in the place of answers to events.
-fn answers(desk: &Window, expression: &str) {
+/// Replaces the answers to events by an expression of `init` and the number `n` of the request.
+fn replace_answers(desk: &Window, expression: &str) {
     desk.evaluate(&format!(
         "void (window.asks ??= fetch, window.sent = 0, window.fetch = async (path, init) => {{
             if (path !== '/v1/events') return asks(path, init);
@@ -111,15 +120,18 @@ fn answers(desk: &Window, expression: &str) {
 }
 
 fn statuses(desk: &Window) -> serde_json::Value {
-    desk.evaluate("Object.entries(Object.groupBy(document.querySelectorAll('#failed-rows tr'), (row) => row.dataset.status)).map(([status, rows]) => [status, rows.length, rows[0].cells[0].textContent])")
+    desk.evaluate(
+        "Object.entries(Object.groupBy(document.querySelectorAll('#failed-rows tr'), (row) => row.dataset.status))
+            .map(([status, rows]) => [status, rows.length, rows[0].cells[0].textContent])",
+    )
 }
 
 #[test]
-fn answers_are_matched_by_their_row_or_not_at_all() {
+fn answers_are_matched_by_row_number_or_not_at_all() {
     let yima = Yima::start(Options::default());
     let desk = signed_in(&yima);
-    // In another order they are still those of the rows.
-    answers(
+    // The order of the answers does not matter.
+    replace_answers(
         &desk,
         "new Response((await (await asks(path, init)).text()).trimEnd().split('\\n').reverse().join('\\n'))",
     );
@@ -131,10 +143,11 @@ fn answers_are_matched_by_their_row_or_not_at_all() {
         "text + text.replaceAll('\"row\":', '\"row\":9')",
         "'<html>'",
     ] {
-        answers(
+        replace_answers(
             &desk,
             &format!(
-                "n === 1 ? asks(path, init) : asks(path, init).then((one) => one.text()).then((text) => new Response({unfit}))"
+                "n === 1 ? asks(path, init)
+                    : asks(path, init).then((one) => one.text()).then((text) => new Response({unfit}))"
             ),
         );
         choose_rows(&desk, 2_100);
@@ -149,27 +162,27 @@ fn answers_are_matched_by_their_row_or_not_at_all() {
 }
 
 #[test]
-fn a_refusal_of_a_balancer_ends_it_and_every_row_is_given_back() {
+fn a_balancers_refusal_ends_the_upload_and_every_row_can_be_downloaded() {
     let yima = Yima::start(Options::default());
     let desk = signed_in(&yima);
-    answers(&desk, "new Response('<html>', { status: n === 1 ? 502 : 413, headers: { 'retry-after': '0' } })");
+    replace_answers(&desk, "new Response('<html>', { status: n === 1 ? 502 : 413, headers: { 'retry-after': '0' } })");
     choose_rows(&desk, 200_000);
     desk.see_xpath("//*[@id='upload-status'][@data-status='rejected'][contains(., '413')]");
-    assert_eq!(desk.evaluate("sent"), json!(2), "only what passes is tried again");
-    // Of the first answer nobody knows whether it came after the rows were taken.
+    assert_eq!(desk.evaluate("sent"), json!(2), "only a transient refusal is retried");
+    // The 502 leaves unknown whether the rows were accepted.
     assert_eq!(statuses(&desk), json!([["not_known", 200, "2"]]));
     assert_eq!(desk.text("#more-failed"), "199800 more are in the download.");
-    answers(&desk, "new Response('<html>', { status: 413 })");
+    replace_answers(&desk, "new Response('<html>', { status: 413 })");
     choose_rows(&desk, 10);
     desk.see_xpath("//*[@id='failed-rows'][count(tr) = 10]");
     assert_eq!(statuses(&desk), json!([["not_sent", 10, "2"]]));
 }
 
 #[test]
-fn a_token_that_ends_on_the_way_leaves_the_report() {
+fn the_report_stays_when_the_token_expires_during_the_upload() {
     let yima = Yima::start(Options::default());
     let desk = signed_in(&yima);
-    answers(&desk, "n === 1 ? asks(path, init) : new Response('', { status: 401 })");
+    replace_answers(&desk, "n === 1 ? asks(path, init) : new Response('', { status: 401 })");
     choose_rows(&desk, 1_010);
     desk.see("#sign-in:not([hidden]) #notice:not(:empty)");
     desk.see("#upload #upload-status[data-status='rejected']");
@@ -182,14 +195,14 @@ fn a_token_that_ends_on_the_way_leaves_the_report() {
     desk.click("#sign-out");
     desk.see("#sign-in:focus");
     assert_eq!(statuses(&desk), json!([]));
-    assert_nothing_kept(&desk);
+    assert_storage_empty(&desk);
 }
 
 #[test]
-fn only_the_file_that_was_chosen_last_is_sent() {
+fn only_the_last_chosen_file_is_sent() {
     let yima = Yima::start(Options::default());
     let desk = signed_in(&yima);
-    answers(&desk, "asks(path, init)");
+    replace_answers(&desk, "asks(path, init)");
     desk.evaluate(
         "void (window.reads = File.prototype.arrayBuffer, File.prototype.arrayBuffer = function () {
             File.prototype.arrayBuffer = reads;
@@ -202,7 +215,7 @@ fn only_the_file_that_was_chosen_last_is_sent() {
     desk.type_into("#file", path.to_str().expect("a path in UTF-8"));
     choose_rows(&desk, 2);
     desk.see("#upload-status[data-status='accepted']");
-    // Time for the first to be read and sent.
+    // Gives the first file time to be read and sent, if it were.
     assert_eq!(desk.evaluate("(release(), new Promise((done) => setTimeout(() => done(sent), 200)))"), json!(1));
     desk.see("#upload-status[data-status='accepted']");
 }

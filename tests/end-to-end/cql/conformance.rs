@@ -1,4 +1,4 @@
-//! The suite that the embedded engine passes, on CQL; and that migrating is safe.
+//! The conformance suite of the store engines, on CQL; and concurrent migrations.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use yima_store::{Feed, WriterStore};
 
 use super::{cluster, open, options};
 
-/// One region; `reopen` leaves everything as a killed process would, and closes its streams as a writer beside it would after a while.
+/// One region. `reopen` leaves the store as a killed process would, then seals its streams as another
+/// writer would after a while.
 struct Cql(CqlOptions);
 
 #[async_trait]
@@ -37,15 +38,15 @@ async fn the_cql_engine_conforms() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn migrating_at_once_from_both_regions_is_safe_and_done_once() {
+async fn concurrent_migrations_from_both_regions_apply_each_step_once() {
     let cluster = cluster();
-    let all = ["xian", "chengdu", "xian", "chengdu"].map(|region| {
+    let migrations = ["xian", "chengdu", "xian", "chengdu"].map(|region| {
         let options = options(&cluster, "migrated", region);
         tokio::spawn(async move { migrate(&options, None, now()).await.unwrap() })
     });
     let mut applied = Vec::new();
-    for migrating in all {
-        let steps = migrating.await.unwrap();
+    for migration in migrations {
+        let steps = migration.await.unwrap();
         applied.extend(steps.into_iter().filter(|step| matches!(step, Step::Applied(..) | Step::Registered)));
     }
     applied.sort_unstable_by_key(|step| format!("{step:?}"));

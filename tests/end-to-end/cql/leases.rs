@@ -1,4 +1,4 @@
-//! Two writers of a region share the marks of another one's streams by leases.
+//! Leases: each stream of another region is followed by one of this region's writers.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -7,21 +7,21 @@ use std::time::{Duration, Instant};
 use scylla::client::session::Session;
 use serde_json::Value;
 use yima_harness::checker::{Acknowledged, options};
-use yima_harness::{Person, Region, Stored, Yima, assert_same_folds, new_person, now, until};
+use yima_harness::{Person, Region, RegionStore, Yima, assert_same_folds, new_person, now, until};
 use yima_schema::time::{DAY, Time};
 
 use super::cluster;
 
 const LEASE: Duration = Duration::from_secs(4);
-/// Beyond the lease's end, for a writer to look and the database to answer, on a busy machine.
-const LOOKED: Duration = Duration::from_secs(3);
-/// For what was sent to be followed.
+/// Time after the lease's end for a writer to notice and take it over, on a busy machine.
+const TAKEN_OVER: Duration = Duration::from_secs(3);
+/// Time for events to be folded in the other region.
 const FOLLOWED: Duration = Duration::from_secs(30);
 
-/// Two writers of chengdu, whose streams xian follows, and what has been sent to them.
+/// Two writers of chengdu, whose streams xian follows, and the events sent to them.
 struct Test {
-    xian: Stored,
-    chengdu: Stored,
+    xian: RegionStore,
+    chengdu: RegionStore,
     sources: [Yima; 2],
     lab: String,
     session: Session,
@@ -30,7 +30,7 @@ struct Test {
 }
 
 impl Test {
-    /// Sends an event of everybody to each of the two.
+    /// Sends an event of every person to each of the two writers.
     fn send(&mut self) {
         for source in &self.sources {
             let event = now().minus(DAY).as_millis() + self.acknowledged.len() as i64;
@@ -48,17 +48,18 @@ impl Test {
         }
     }
 
-    /// Waits until xian has folded everything.
-    fn followed(&self) {
-        let wanted = self.acknowledged.len();
-        let folded =
-            || -> usize { self.xian.of(self.people.iter().map(|(person, _)| person)).iter().map(|of| of.folded).sum() };
-        until(&format!("{wanted} events folded"), FOLLOWED, || folded() >= wanted);
+    /// Waits until xian has folded all acknowledged events.
+    fn wait_until_followed(&self) {
+        let all = self.acknowledged.len();
+        let folded = || -> usize {
+            self.xian.read(self.people.iter().map(|(person, _)| person)).iter().map(|of| of.folded).sum()
+        };
+        until(&format!("{all} events folded"), FOLLOWED, || folded() >= all);
         assert_same_folds(&[&self.xian, &self.chengdu], &self.people, &self.acknowledged);
     }
 
-    /// Who has the lease on each of chengdu's streams, if anybody has.
-    fn holders(&self) -> BTreeMap<String, Vec<u8>> {
+    /// The owner of the lease on each of chengdu's streams that has one.
+    fn owners(&self) -> BTreeMap<String, Vec<u8>> {
         let found =
             self.xian.runtime.block_on(self.session.query_unpaged("SELECT name, owner FROM leases_xian.leases", ()));
         let rows = found.unwrap().into_rows_result().unwrap();
@@ -68,80 +69,86 @@ impl Test {
             .collect()
     }
 
-    /// The one who has both; waits until somebody else has than `before`.
-    fn holder(&self, before: Option<&[u8]>) -> Vec<u8> {
-        let begun = Instant::now();
+    /// Waits until both leases have the same owner, and another one than `before`; returns it.
+    fn wait_for_owner(&self, before: Option<&[u8]>) -> Vec<u8> {
+        let started = Instant::now();
         loop {
-            let holders: Vec<Vec<u8>> = self.holders().into_values().collect();
-            if let [one, other] = &holders[..]
+            let owners: Vec<Vec<u8>> = self.owners().into_values().collect();
+            if let [one, other] = &owners[..]
                 && one == other
                 && Some(&one[..]) != before
             {
                 return one.clone();
             }
-            let waited = begun.elapsed();
+            // Unlike the harness' `until`, the failure shows the owners.
+            let waited = started.elapsed();
             assert!(
-                waited < LEASE + LOOKED,
-                "after {waited:?} the streams are followed by {holders:?}, before by {before:?}"
+                waited < LEASE + TAKEN_OVER,
+                "after {waited:?} the leases are owned by {owners:?}, before by {before:?}"
             );
             thread::sleep(Duration::from_millis(20));
         }
     }
 }
 
-/// Marks of chengdu that a writer has folded.
-fn folded(writer: &Yima) -> usize {
+/// Number of chengdu's marks that a writer has settled.
+fn marks_settled(writer: &Yima) -> usize {
     writer.metric("marks_total", &["region=\"chengdu\""]) as usize
 }
 
-/// The one who holds both streams is killed, and the next one paused until it has lost them; each time the other one follows within the lease.
+/// The owner of both leases is killed, and the next one paused until it has lost them. Each time another writer
+/// follows within the lease.
 #[test]
-fn a_stream_is_followed_by_one_writer_and_by_another_when_that_one_is_gone() {
+fn a_stream_is_followed_by_one_writer_and_by_another_after_its_loss() {
     let cluster = cluster();
     let base = options().env("YIMA_STORE__CQL__LEASE_MS", LEASE.as_millis());
     let xian = Region::new(&cluster, 1, "xian", "leases", base.clone());
     let chengdu = Region::new(&cluster, 2, "chengdu", "leases", base);
     let sources = [chengdu.writer(&[]), chengdu.writer(&[])];
     let mut first = xian.writer(&[]);
-    let (stored, of_chengdu) = (Stored::open(&xian), Stored::open(&chengdu));
+    let (xian_stored, chengdu_stored) = (RegionStore::open(&xian), RegionStore::open(&chengdu));
     let mut test = Test {
-        session: stored.runtime.block_on(cluster.session(1)),
+        session: xian_stored.runtime.block_on(cluster.session(1)),
         lab: sources[0].agency_token("lab-7"),
         people: (0..20).map(|_| (new_person(), String::new())).collect(),
         acknowledged: Vec::new(),
-        xian: stored,
-        chengdu: of_chengdu,
+        xian: xian_stored,
+        chengdu: chengdu_stored,
         sources,
     };
-    let held_by_first = test.holder(None);
+    let first_owner = test.wait_for_owner(None);
     let second = xian.writer(&[]);
     test.send();
-    test.followed();
-    // Longer than a lease: renewed, not passed on.
-    let begun = Instant::now();
-    while begun.elapsed() < LEASE {
+    test.wait_until_followed();
+    // For longer than a lease: the owner renews it.
+    let started = Instant::now();
+    while started.elapsed() < LEASE {
         test.send();
-        test.followed();
-        assert!(test.holders().values().all(|holder| *holder == held_by_first), "a lease was lost");
+        test.wait_until_followed();
+        assert!(test.owners().values().all(|owner| *owner == first_owner), "a lease was lost");
     }
-    assert_eq!((folded(&first), folded(&second)), (test.acknowledged.len(), 0), "a stream is followed by one");
+    assert_eq!(
+        (marks_settled(&first), marks_settled(&second)),
+        (test.acknowledged.len(), 0),
+        "two writers follow a stream"
+    );
 
     test.send();
     first.kill9();
     test.send();
-    let held_by_second = test.holder(Some(&held_by_first));
+    let second_owner = test.wait_for_owner(Some(&first_owner));
     test.send();
-    test.followed();
-    assert!(folded(&second) > 0);
+    test.wait_until_followed();
+    assert!(marks_settled(&second) > 0);
 
-    // Paused in the middle of it: when it goes on it does not know that it has lost the streams, and does what is being done already.
+    // Resumed, the paused writer does not know that it has lost the leases, and repeats folds of the new owner.
     let third = xian.writer(&[]);
     test.send();
     second.pause();
     test.send();
-    test.holder(Some(&held_by_second));
+    test.wait_for_owner(Some(&second_owner));
     second.resume();
     test.send();
-    test.followed();
-    assert!(folded(&third) > 0);
+    test.wait_until_followed();
+    assert!(marks_settled(&third) > 0);
 }

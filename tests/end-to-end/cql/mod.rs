@@ -1,37 +1,35 @@
-//! The CQL engine on a real cluster: two datacenters of one node, shared by tests that leave each other alone.
+//! The CQL engine on a real cluster: two datacenters of one node each, shared by tests that do not affect each other.
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
-mod clocks;
+mod cache_audit;
+mod clock_skew;
+mod conflicting_events;
 mod conformance;
 mod crashes;
 mod disk_space;
-
-mod expired;
-mod failures;
+mod expired_marks;
+mod failures_and_partitions;
 mod full_scans;
+mod keyspace_restore;
+mod late_and_expired_changes;
 mod leases;
 mod outage;
-mod racing;
-mod refusals;
 mod regions;
-mod restored;
-
-mod secured;
-mod streams;
+mod start_refusals;
+mod start_without_database;
+mod tls_and_login;
 mod traces;
-mod withheld;
-mod without_cluster;
 
 use std::sync::{Arc, Mutex, Weak};
 
-use yima_harness::{Cluster, ClusterOptions, now};
+use yima_harness::{Cluster, ClusterOptions, Options, now};
 use yima_store::cql::{CqlOptions, CqlStore, migrate};
 
-/// Ended with its last user, since nothing would end what a `static` owns.
+/// The shared cluster. It ends with its last user, since a `static` is never dropped.
 fn cluster() -> Arc<Cluster> {
     static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(|fault| fault.into_inner());
+    let mut shared = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     shared.upgrade().unwrap_or_else(|| {
         let started = Arc::new(Cluster::start(ClusterOptions::default().nodes([1, 1])));
         *shared = Arc::downgrade(&started);
@@ -39,7 +37,7 @@ fn cluster() -> Arc<Cluster> {
     })
 }
 
-/// How a store of a test's own is opened: region `xian` is in `dc1`, `chengdu` in `dc2`.
+/// The options of a test's own store: region `xian` is in `dc1`, `chengdu` in `dc2`.
 fn options(cluster: &Cluster, keyspace: &str, region: &str) -> CqlOptions {
     let datacenter = if region == "xian" { 1 } else { 2 };
     CqlOptions {
@@ -50,8 +48,15 @@ fn options(cluster: &Cluster, keyspace: &str, region: &str) -> CqlOptions {
     }
 }
 
-/// Makes the tables and opens them.
+/// Migrates the schema and opens the store.
 async fn open(options: &CqlOptions) -> Arc<CqlStore> {
-    migrate(options, None, now()).await.expect("the cluster takes the schema");
-    CqlStore::open(options.clone()).await.expect("the schema is there")
+    migrate(options, None, now()).await.expect("the cluster accepts the schema");
+    CqlStore::open(options.clone()).await.expect("a migrated schema")
+}
+
+/// Makes the keys of a data directory: `yima migrate` does so before it connects to a database.
+fn make_keys(options: &Options) {
+    let without_nodes = options.clone().env("YIMA_STORE__CQL__CONTACT_POINTS", "[]");
+    let migrated = without_nodes.command().arg("migrate").output().expect("yima can be run");
+    assert_eq!(migrated.status.code(), Some(3));
 }

@@ -1,4 +1,4 @@
-//! The read path alone: the database and the writer are dead, and the read node is killed and started in that state.
+//! The read path alone: database and writer are killed, and the read node is killed and restarted without them.
 
 use std::sync::Arc;
 use std::thread;
@@ -8,20 +8,21 @@ use yima_harness::checker::options;
 use yima_harness::{Cluster, ClusterOptions, Region, Reply, Yima, new_person};
 use yima_schema::time::Time;
 
-/// After this, what was shown is not shown any more.
+/// Age up to which a stale view is served.
 const MAX_STALE: Duration = Duration::from_secs(20);
-/// For what has to happen by itself.
+/// Time for an awaited answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Asks until the answer is as it has to become.
-fn until(reader: &Yima, session: &str, is_so: impl Fn(&Reply) -> bool) -> Reply {
-    let begun = Instant::now();
+/// Requests displays until one meets the condition; returns it. Unlike the harness' `until`, the
+/// failure shows the last answer.
+fn display_until(reader: &Yima, session: &str, is_awaited: impl Fn(&Reply) -> bool) -> Reply {
+    let started = Instant::now();
     loop {
         let reply = reader.display_now(session);
-        if is_so(&reply) {
+        if is_awaited(&reply) {
             return reply;
         }
-        assert!(begun.elapsed() < PATIENCE, "{} {}", reply.header("cache-status"), reply.text());
+        assert!(started.elapsed() < PATIENCE, "{} {}", reply.header("cache-status"), reply.text());
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -31,11 +32,11 @@ fn is_stale(reply: &Reply) -> bool {
 }
 
 fn as_of(reply: &Reply) -> Time {
-    reply.header("yima-as-of").parse().expect("every display says what it is true of")
+    reply.header("yima-as-of").parse().expect("every display has an as-of time")
 }
 
 #[test]
-fn with_everything_behind_it_dead_a_node_shows_what_was_true_and_says_when() {
+fn a_read_node_without_database_and_writer_serves_stale_views_with_their_time() {
     let cluster = Arc::new(Cluster::start(ClusterOptions::default().sync_commits()));
     let region = Region::new(&cluster, 1, "xian", "outage", options());
     let max_stale = MAX_STALE.as_secs().to_string();
@@ -52,45 +53,45 @@ fn with_everything_behind_it_dead_a_node_shows_what_was_true_and_says_when() {
     }
     let sessions: Vec<String> = people.iter().map(|person| reader.session_of(person)).collect();
     let is_fresh = |reply: &Reply| reply.status == 200 && !is_stale(reply) && as_of(reply) > writer.acknowledged_at();
-    let before: Vec<_> =
-        sessions.iter().map(|session| until(&reader, session, is_fresh).json(200)["colour"]["code"].clone()).collect();
+    let colour = |session: &String| display_until(&reader, session, is_fresh).json(200)["colour"]["code"].clone();
+    let before: Vec<_> = sessions.iter().map(colour).collect();
     assert_eq!((before[0].as_str(), before[1].as_str()), (Some("green"), Some("red")));
-    // Of whom it is known that nothing is known; during the outage that is not said.
+    // An unknown subject: its absence is proved now, and cannot be proved during the outage.
     let stranger = reader.session_of(&new_person());
     assert_eq!(reader.display_now(&stranger).json(200)["colour"]["code"], "none");
 
     writer.kill9();
     cluster.node(1, 1).kill9();
-    let stands_still = as_of(&until(&reader, &sessions[0], is_stale));
-    let shows_everybody = |reader: &Yima, at_most: Time| {
+    let last_as_of = as_of(&display_until(&reader, &sessions[0], is_stale));
+    let assert_shows_everybody = |reader: &Yima, at_most: Time| {
         for (session, colour) in sessions.iter().zip(&before) {
             let reply = reader.display_now(session);
             assert_eq!(reply.json(200)["colour"]["code"], *colour);
             assert!(is_stale(&reply) && as_of(&reply) <= at_most, "{:?}", reply.headers);
         }
-        // It was looked up last, and so is fresh for a moment longer.
-        let unknown = until(reader, &stranger, |reply| reply.status != 200);
+        // The absence was loaded last, and so stays fresh a moment longer.
+        let unknown = display_until(reader, &stranger, |reply| reply.status != 200);
         assert_eq!(unknown.json(503)["type"], "https://yima.dev/problems/unavailable");
         assert!(!unknown.header("retry-after").is_empty());
     };
-    shows_everybody(&reader, stands_still);
+    assert_shows_everybody(&reader, last_as_of);
     reader.kill9();
     reader.restart();
-    shows_everybody(&reader, stands_still);
-    // A guard is told that nothing proves it.
-    let verdict = reader.scan(&reader.guard_session(), &reader.code(&sessions[0]));
+    assert_shows_everybody(&reader, last_as_of);
+    // A scan says that the view is unproved.
+    let verdict = reader.scan(&reader.checkpoint_session(), &reader.code(&sessions[0]));
     assert_eq!((verdict["verdict"].as_str(), verdict["reason"].as_str()), (Some("check"), Some("unproved")));
 
-    until(&reader, &sessions[0], |reply| reply.status == 503);
-    // What it knows of its last complete poll after a crash may be a second old.
-    assert!(yima_harness::now().since(stands_still) + Duration::from_secs(1) >= MAX_STALE);
+    display_until(&reader, &sessions[0], |reply| reply.status == 503);
+    // After a crash, the saved time of the last complete poll may lack a second.
+    assert!(yima_harness::now().since(last_as_of) + Duration::from_secs(1) >= MAX_STALE);
 
     cluster.node(1, 1).start();
     for (session, colour) in sessions.iter().zip(&before) {
-        let reply = until(&reader, session, |reply| reply.status == 200 && !is_stale(reply));
+        let reply = display_until(&reader, session, |reply| reply.status == 200 && !is_stale(reply));
         assert_eq!(reply.json(200)["colour"]["code"], *colour);
-        assert!(as_of(&reply) > stands_still);
+        assert!(as_of(&reply) > last_as_of);
     }
     let loads = reader.metric("cache_requests_total", &["outcome=\"miss\""]);
-    assert_eq!(loads, 0.0, "what was replayed needs no look-up");
+    assert_eq!(loads, 0.0, "a view that the feed replayed was loaded");
 }

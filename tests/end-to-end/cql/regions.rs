@@ -1,15 +1,15 @@
-//! Services apart, in two regions, under the checker.
+//! Writers and read nodes as processes of their own, in two regions, under the checker.
 
 use std::time::Duration;
 
-use yima_harness::checker::{BOUND, Clients, Load, converge, options, people, settle};
+use yima_harness::checker::{BOUND, Clients, Workload, converge, options, people, quiesce};
 use yima_harness::{Region, Yima, now};
 use yima_schema::time::Time;
 
 use super::cluster;
 
-/// Two writers and two read nodes of a region, eight laboratories about 200 people, about 50 events each; a second region that takes events
-/// about the same people.
+/// Two writers and two read nodes in one region, one of each in a second region, and nine senders of events
+/// about the same 200 subjects.
 #[test]
 fn two_regions_keep_every_promise() {
     let cluster = cluster();
@@ -26,18 +26,19 @@ fn two_regions_keep_every_promise() {
         readers.iter().zip(regions).map(|(reader, region)| (region, reader.read_url())).collect(),
         &["xian", "chengdu"],
     );
-    let begun: Time = now();
-    let record = clients.run(Load { senders: 9, events_each: 5, batch: 50, readers: 4, pause: Duration::ZERO }, || ());
-    assert_eq!(record.acknowledged.len(), 9 * 5 * 200, "some were not acknowledged");
+    let started_at: Time = now();
+    let record =
+        clients.run(Workload { senders: 9, events_each: 5, batch: 50, readers: 4, pause: Duration::ZERO }, || ());
+    assert_eq!(record.acknowledged.len(), 9 * 5 * 200, "an event was not acknowledged");
     eprintln!(
         "{} events acknowledged and {} answers in {:?}",
         record.acknowledged.len(),
         record.shown.len(),
-        now().since(begun)
+        now().since(started_at)
     );
-    let mut record = settle(&clients, record);
+    let mut record = quiesce(&clients, record);
     converge(&clients, &mut record, Duration::from_secs(60));
     record.check(BOUND);
     let nodes: Vec<&Yima> = writers.iter().chain(&readers).collect();
-    crate::dashboard::is_answered_by(&nodes);
+    crate::dashboard::assert_answered_by(&nodes);
 }

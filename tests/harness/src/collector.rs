@@ -1,4 +1,4 @@
-//! A collector of OpenTelemetry's traces (OTLP over HTTP, protobuf) that keeps what it is sent.
+//! A collector of OpenTelemetry's traces (OTLP over HTTP, protobuf) that keeps every span it receives.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, TcpListener};
@@ -18,7 +18,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use tokio::runtime::Runtime;
 
-/// Longer than it takes any span to come; only a failing test waits for it.
+/// Longer than any span takes to arrive; only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running collector. It ends when it is dropped.
@@ -31,35 +31,35 @@ pub struct Collector {
 #[derive(Default)]
 struct Received {
     bytes: Vec<u8>,
-    spans: Vec<Collected>,
+    spans: Vec<CollectedSpan>,
 }
 
-/// A span that came.
+/// A span that the collector received.
 #[derive(Clone, Debug)]
-pub struct Collected {
-    /// `service.name` of who sent it.
+pub struct CollectedSpan {
+    /// `service.name` of its sender.
     pub service: String,
-    /// As it was sent.
+    /// The span as it was sent.
     pub span: Span,
 }
 
-impl Collected {
-    /// An attribute as text; empty if it has none of that name.
+impl CollectedSpan {
+    /// An attribute as text; empty if the span has none of this name.
     pub fn attribute(&self, name: &str) -> String {
         attribute(&self.span.attributes, name)
     }
 }
 
 impl Collector {
-    /// Starts one on a free port.
+    /// Starts a collector on a free port.
     ///
     /// # Panics
-    /// When there is no port or thread to be had.
+    /// When no port or thread is available.
     pub fn start() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a thread can be started");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        listener.set_nonblocking(true).expect("a socket can be set so");
+        listener.set_nonblocking(true).expect("a socket can be made non-blocking");
         let endpoint = format!("http://{}/v1/traces", listener.local_addr().expect("a bound port"));
         let received: Arc<(Mutex<Received>, Condvar)> = Arc::default();
         let sink = Arc::clone(&received);
@@ -69,7 +69,7 @@ impl Collector {
                 let sink = Arc::clone(&sink);
                 tokio::spawn(async move {
                     let service = service_fn(move |request| take(Arc::clone(&sink), request));
-                    // A client that goes away is no fault.
+                    // A client may close its connection at any time.
                     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
                 });
             }
@@ -77,7 +77,8 @@ impl Collector {
         Self { endpoint, received, _runtime: runtime }
     }
 
-    /// The settings of a process that sends here, as variables: soon, what callers ask for and of its own accord nothing.
+    /// The variables of a process that sends its spans here: without delay, and only those of requests that are traced
+    /// by their caller.
     pub fn env<'a>(&'a self, service: &'a str) -> [(&'static str, &'a str); 5] {
         [
             ("YIMA_TELEMETRY__OTLP_ENDPOINT", &self.endpoint),
@@ -88,35 +89,35 @@ impl Collector {
         ]
     }
 
-    /// Waits until `find` finds something among the spans that came.
+    /// Waits until `find` returns something for the received spans.
     ///
     /// # Panics
-    /// When it does not.
+    /// When it returns nothing within 30 s.
     #[track_caller]
-    pub fn wait_for<T>(&self, what: &str, find: impl Fn(&[Collected]) -> Option<T>) -> T {
-        let (mut received, begun) = (self.received(), Instant::now());
+    pub fn wait_for<T>(&self, what: &str, find: impl Fn(&[CollectedSpan]) -> Option<T>) -> T {
+        let (mut received, start) = (self.received(), Instant::now());
         loop {
             if let Some(found) = find(&received.spans) {
                 return found;
             }
-            let left = PATIENCE.saturating_sub(begun.elapsed());
+            let left = PATIENCE.saturating_sub(start.elapsed());
             assert!(!left.is_zero(), "no {what} among {:#?}", received.spans);
-            received = self.received.1.wait_timeout(received, left).expect("no panic while it was held").0;
+            received = self.received.1.wait_timeout(received, left).expect("no thread panicked with the lock").0;
         }
     }
 
-    /// The spans that came.
-    pub fn spans(&self) -> Vec<Collected> {
+    /// The received spans.
+    pub fn spans(&self) -> Vec<CollectedSpan> {
         self.received().spans.clone()
     }
 
-    /// Everything that came, as it came.
+    /// The bodies of all requests, as received.
     pub fn bytes(&self) -> Vec<u8> {
         self.received().bytes.clone()
     }
 
     fn received(&self) -> MutexGuard<'_, Received> {
-        self.received.0.lock().expect("no panic while it was held")
+        self.received.0.lock().expect("no thread panicked with the lock")
     }
 }
 
@@ -135,13 +136,13 @@ async fn take(
 
 fn keep((received, arrived): &(Mutex<Received>, Condvar), body: &[u8]) -> StatusCode {
     let Ok(request) = ExportTraceServiceRequest::decode(body) else { return StatusCode::BAD_REQUEST };
-    let mut received = received.lock().expect("no panic while it was held");
+    let mut received = received.lock().expect("no thread panicked with the lock");
     received.bytes.extend_from_slice(body);
     for of_process in request.resource_spans {
         let resource = of_process.resource.unwrap_or_default();
         let service = attribute(&resource.attributes, "service.name");
         let spans = of_process.scope_spans.into_iter().flat_map(|scope| scope.spans);
-        received.spans.extend(spans.map(|span| Collected { service: service.clone(), span }));
+        received.spans.extend(spans.map(|span| CollectedSpan { service: service.clone(), span }));
     }
     arrived.notify_all();
     StatusCode::OK

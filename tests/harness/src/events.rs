@@ -1,16 +1,16 @@
-//! A stream of server-sent events, read one by one.
+//! The server-sent events of a live display, read one by one.
 
 use std::io::{BufRead, BufReader, Lines};
 
 use serde_json::Value;
 use ureq::BodyReader;
 
-/// An open stream; dropping it closes its connection.
+/// An open live display; dropping it closes its connection.
 pub struct Events(Lines<BufReader<BodyReader<'static>>>);
 
-/// One event; fields that it has not are empty.
+/// One server-sent event; a missing field is empty.
 #[derive(Clone, Default, Debug)]
-pub struct ServerSent {
+pub struct ServerSentEvent {
     /// `event`.
     pub name: String,
     /// `id`.
@@ -26,30 +26,31 @@ impl Events {
 }
 
 impl Iterator for Events {
-    type Item = ServerSent;
+    type Item = ServerSentEvent;
 
-    /// `None`: the stream is over, or was cut off.
-    fn next(&mut self) -> Option<ServerSent> {
-        let mut event = ServerSent::default();
+    /// `None` when the connection has ended or was cut off.
+    fn next(&mut self) -> Option<ServerSentEvent> {
+        let mut event = ServerSentEvent::default();
         loop {
             let line = self.0.next()?.ok()?;
             match line.split_once(": ") {
                 Some(("event", name)) => name.clone_into(&mut event.name),
                 Some(("id", id)) => id.clone_into(&mut event.id),
                 Some(("data", data)) => data.clone_into(&mut event.data),
-                // `retry` is for those who come again; without a colon it is the end of an event.
+                // `retry`, which only a client that reconnects needs.
                 Some(_) => {}
+                // A blank line ends the event.
                 None => return Some(event),
             }
         }
     }
 }
 
-impl ServerSent {
+impl ServerSentEvent {
     /// The data as JSON.
     ///
     /// # Panics
-    /// When it is not.
+    /// When it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.data).expect("data in JSON")
     }

@@ -1,4 +1,4 @@
-//! A blocking client that treats every status as an answer, follows nothing and tries nothing again.
+//! A blocking HTTP client that returns every status as an answer, follows no redirect and retries nothing.
 
 use std::time::Duration;
 
@@ -11,7 +11,9 @@ use crate::Events;
 /// The client; a clone shares its connections.
 #[derive(Clone)]
 pub struct Http {
+    /// Keeps connections open.
     kept: Agent,
+    /// Opens a connection for each request.
     once: Agent,
 }
 
@@ -38,10 +40,10 @@ impl Default for Http {
 }
 
 impl Http {
-    /// Sends a request on a connection of its own; without a body for `None`.
+    /// Sends a request on a connection of its own.
     ///
     /// # Errors
-    /// There was no whole answer.
+    /// No whole answer arrived.
     pub fn send(
         &self,
         method: &str,
@@ -52,49 +54,49 @@ impl Http {
         run(&self.once, method, url, headers, body)
     }
 
-    /// `GET` with a token.
+    /// `GET` with a token, on a kept connection.
     ///
     /// # Panics
-    /// Without a whole answer.
+    /// When no whole answer arrives.
     pub fn get(&self, url: &str, token: &str) -> Reply {
         let bearer = format!("Bearer {token}");
         run(&self.kept, "GET", url, &[("authorization", &bearer)], None).expect("a whole answer to GET")
     }
 
-    /// `GET` on a connection that is kept.
+    /// `GET` with header fields, on a kept connection.
     ///
     /// # Errors
-    /// There was no whole answer.
-    pub fn ask(&self, url: &str, headers: &[(&str, &str)]) -> Result<Reply, ureq::Error> {
+    /// No whole answer arrived.
+    pub fn get_with(&self, url: &str, headers: &[(&str, &str)]) -> Result<Reply, ureq::Error> {
         run(&self.kept, "GET", url, headers, None)
     }
 
-    /// Asks for a stream of events, on a connection of its own.
+    /// Opens a live display, on a connection of its own.
     ///
     /// # Errors
-    /// The status of what was answered instead.
+    /// The status, when it is not 200.
     ///
     /// # Panics
-    /// Without an answer.
+    /// When no answer arrives.
     pub fn events(&self, url: &str, token: &str) -> Result<Events, u16> {
         let request = self.once.get(url).header("authorization", format!("Bearer {token}"));
         let answer = request.call().expect("an answer to GET");
         if answer.status() == 200 { Ok(Events::new(answer.into_body())) } else { Err(answer.status().as_u16()) }
     }
 
-    /// `POST` with a token, on a connection of its own: who refuses before reading the body closes the connection.
+    /// `POST` with a token, on a connection of its own: a server that refuses before reading the body closes it.
     ///
     /// # Panics
-    /// Without a whole answer.
+    /// When no whole answer arrives.
     pub fn post(&self, url: &str, token: &str, content_type: &str, body: &[u8]) -> Reply {
         run(&self.once, "POST", url, &headers(&format!("Bearer {token}"), content_type), Some(body))
             .expect("a whole answer to POST")
     }
 
-    /// The same on a connection that is kept for the next: for many bodies that are read before they are answered.
+    /// `POST` with a token, on a kept connection: for servers that read every body before they answer.
     ///
     /// # Errors
-    /// There was no whole answer.
+    /// No whole answer arrived.
     pub fn push(&self, url: &str, token: &str, content_type: &str, body: &[u8]) -> Result<Reply, ureq::Error> {
         run(&self.kept, "POST", url, &headers(&format!("Bearer {token}"), content_type), Some(body))
     }
@@ -125,7 +127,7 @@ fn run(
 }
 
 impl Reply {
-    /// A header field as text, empty if there is none.
+    /// A header field as text; empty if the answer has none of this name.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("header fields are visible ASCII"))
     }
@@ -141,7 +143,7 @@ impl Reply {
     /// The body as JSON, of an answer with this status.
     ///
     /// # Panics
-    /// With another status, or when the body is not JSON.
+    /// When the status is another, or the body is not JSON.
     #[track_caller]
     pub fn json(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
@@ -151,7 +153,7 @@ impl Reply {
     /// The rows of a 200 in NDJSON.
     ///
     /// # Panics
-    /// With another status, or when a line is not JSON.
+    /// When the status is another, or a line is not JSON.
     #[track_caller]
     pub fn rows(&self) -> Vec<Value> {
         assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.body));

@@ -1,6 +1,6 @@
-//! The harness of the end-to-end tests: yima as a process, a client, and people to send events about.
+//! The harness of the end-to-end tests, benchmarks and soaks: yima as a process, its clients, and what runs around it.
 
-/// A line on standard output.
+/// Prints a line on standard output.
 #[macro_export]
 macro_rules! report {
     ($($words:tt)*) => {{
@@ -18,24 +18,26 @@ mod http;
 mod options;
 mod people;
 mod region;
+mod region_store;
+mod requirements;
 pub mod samples;
 mod shared_cache;
-mod stored;
 mod tls;
 mod tmpfs;
 mod until;
 mod yima;
 
 pub use cluster::{Cluster, ClusterOptions, Node, resident_bytes};
-pub use collector::{Collected, Collector};
-pub use events::{Events, ServerSent};
+pub use collector::{CollectedSpan, Collector};
+pub use events::{Events, ServerSentEvent};
 pub use http::{Http, Reply};
-pub use options::{Options, faketime};
+pub use options::Options;
 pub use people::{Person, ago, new_person, now};
 pub use region::Region;
+pub use region_store::{RegionStore, StoredSubject, assert_same_folds};
+pub use requirements::{faketime, real_data, require_root};
 pub use shared_cache::{SharedCache, Software};
-pub use stored::{OfOne, Stored, assert_same_folds};
-pub use tls::{CertificateFiles, Secure};
+pub use tls::{CertificateFiles, TlsConnection};
 pub use tmpfs::Tmpfs;
 pub use until::until;
-pub use yima::{NotStarted, Yima, free_ports};
+pub use yima::{StartError, Yima, free_ports};

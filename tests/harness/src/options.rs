@@ -1,4 +1,4 @@
-//! How an instance is started, and the program's other commands on the same data.
+//! How an instance is started, and yima's other commands on the same data.
 
 use std::ffi::OsStr;
 use std::net::Ipv4Addr;
@@ -10,18 +10,18 @@ use tempfile::TempDir;
 
 use crate::{Cluster, Tmpfs};
 
-/// How to start an instance. A clone starts another one on the same data directory.
+/// How to start an instance. A clone starts another instance on the same data directory.
 #[derive(Clone)]
 pub struct Options {
     pub(crate) directory: Arc<TempDir>,
     pub(crate) population: u64,
     pub(crate) command_line: Vec<String>,
     env: Vec<(String, String)>,
-    /// The data directory within ours.
+    /// The name of the data directory below `directory`.
     data: String,
-    /// Where it runs and listens, if not on this machine's own network.
-    inside: Option<(Arc<Cluster>, usize)>,
-    /// Where its data directory is mounted.
+    /// The datacenter in whose network it runs; `None` for this machine's own.
+    datacenter: Option<(Arc<Cluster>, usize)>,
+    /// The file system of its data directory, if that has one of its own.
     disk: Option<Arc<Tmpfs>>,
 }
 
@@ -34,57 +34,58 @@ impl Default for Options {
             command_line: Vec::new(),
             env: Vec::new(),
             data: "data".to_owned(),
-            inside: None,
+            datacenter: None,
             disk: None,
         };
-        // An answer is true of the last poll's moment: more of them, so that tests wait less for a later one.
+        // An answer's as_of is the time of the last poll: with frequent polls tests wait less for a later one.
         options.env("YIMA_READ_API__CACHE__POLL_MS", 5)
     }
 }
 
 impl Options {
-    /// So many demo people. Default 10.
+    /// The number of demo people. Default 10.
     pub fn population(mut self, people: u64) -> Self {
         self.population = people;
         self
     }
 
-    /// What to run in place of everything on the embedded store: `["--store", "cql"]`, `["read-api"]`, `["writer"]`.
+    /// Arguments in place of none, which run everything on the embedded store: `["--store", "cql"]`, `["read-api"]`,
+    /// `["writer"]`.
     pub fn command_line(mut self, args: &[&str]) -> Self {
         self.command_line = args.iter().map(|arg| (*arg).to_owned()).collect();
         self
     }
 
-    /// Runs it in the network of a datacenter, if the cluster's have networks of their own.
-    pub fn inside(mut self, cluster: &Arc<Cluster>, datacenter: usize) -> Self {
-        self.inside = Some((Arc::clone(cluster), datacenter));
+    /// Runs the instance in the network of a datacenter, if the cluster's datacenters have networks of their own.
+    pub fn in_datacenter(mut self, cluster: &Arc<Cluster>, datacenter: usize) -> Self {
+        self.datacenter = Some((Arc::clone(cluster), datacenter));
         self
     }
 
-    /// Runs it where its data directory is a file system of its own.
-    pub fn on(mut self, disk: &Arc<Tmpfs>) -> Self {
+    /// Runs the instance where this file system is mounted on its data directory.
+    pub fn on_disk(mut self, disk: &Arc<Tmpfs>) -> Self {
         self.disk = Some(Arc::clone(disk));
         self
     }
 
-    /// The address that it listens on.
+    /// The address that the instance listens on.
     pub(crate) fn address(&self) -> Ipv4Addr {
-        self.inside.as_ref().map_or(Ipv4Addr::LOCALHOST, |(cluster, datacenter)| cluster.address(*datacenter))
+        self.datacenter.as_ref().map_or(Ipv4Addr::LOCALHOST, |(cluster, datacenter)| cluster.address(*datacenter))
     }
 
-    /// A setting by its variable, such as `YIMA_READ_API__CODE_LIFETIME_S`.
+    /// A setting by its environment variable, such as `YIMA_READ_API__CODE_LIFETIME_S`.
     pub fn env(mut self, variable: &str, value: impl ToString) -> Self {
         self.env.push((variable.to_owned(), value.to_string()));
         self
     }
 
-    /// A data directory of another name.
-    pub fn below(mut self, name: String) -> Self {
+    /// The name of the data directory. Default `data`.
+    pub fn data_dir_name(mut self, name: String) -> Self {
         self.data = name;
         self
     }
 
-    /// Rate limits that no test reaches. For tests that are about something else.
+    /// Rate limits that no test reaches, for tests of something else.
     pub fn unlimited(mut self) -> Self {
         for limit in [
             "READ_API__LIMITS__DISPLAY",
@@ -97,33 +98,33 @@ impl Options {
         self
     }
 
-    /// Gone with the last clone of these options and the last instance.
+    /// The temporary directory, deleted with the last clone of these options and the last instance.
     pub fn directory(&self) -> &std::path::Path {
         self.directory.path()
     }
 
-    /// Where the instance keeps everything. It goes with the last clone of these options and the last instance.
+    /// The data directory, deleted likewise.
     pub fn data_dir(&self) -> PathBuf {
         self.directory.path().join(&self.data)
     }
 
-    /// A secret of that name in the data directory.
+    /// The key of this name in the data directory.
     ///
     /// # Panics
-    /// Before the first start or migration has made it.
+    /// Before the first start or migration, which makes it.
     pub fn key(&self, name: &str) -> [u8; 32] {
         let path = self.data_dir().join("keys").join(name);
-        let key = std::fs::read(&path).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
+        let key = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         key.try_into().expect("32 bytes")
     }
 
-    /// `yima --data-dir …` without anything that the caller's environment would add.
+    /// The command `yima --data-dir …`, without the settings of the caller's environment.
     ///
     /// # Panics
     /// When yima is not built.
     pub fn command(&self) -> Command {
         let binary = binary();
-        let mut command = match (&self.inside, &self.disk) {
+        let mut command = match (&self.datacenter, &self.disk) {
             (Some((cluster, datacenter)), _) => cluster.command(*datacenter, binary.to_str().expect("a path in UTF-8")),
             (None, Some(disk)) => disk.command(&binary),
             (None, None) => Command::new(binary),
@@ -137,10 +138,10 @@ impl Options {
         command
     }
 
-    /// What a command of yima prints, line by line.
+    /// Runs a command of yima and returns the lines that it prints.
     ///
     /// # Panics
-    /// When it fails.
+    /// When the command fails.
     pub fn print(&self, args: &[impl AsRef<OsStr>]) -> Vec<String> {
         let output = self.command().args(args).output().expect("yima can be run");
         assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
@@ -148,26 +149,13 @@ impl Options {
     }
 }
 
-/// Debian's libfaketime, the one for programs with threads.
-///
-/// # Panics
-/// When it is not installed.
-pub fn faketime() -> String {
-    let found = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"]
-        .map(|dir| PathBuf::from(dir).join("faketime/libfaketimeMT.so.1"));
-    let found = found.iter().find(|path| path.exists()).expect("libfaketime: tests/run installs the package faketime");
-    found.display().to_string()
-}
-
-/// The program: `YIMA_BIN`, else what cargo built beside this test.
+/// The program: `YIMA_BIN`, else the one that cargo built beside this test.
 fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("YIMA_BIN") {
         return path.into();
     }
     let test = std::env::current_exe().expect("a running program has a path");
-    // Tests are in `deps` below the directory of programs.
+    // A test is in `deps` below the directory of programs.
     let found = test.ancestors().skip(1).take(2).map(|directory| directory.join("yima")).find(|path| path.is_file());
-    found.unwrap_or_else(|| {
-        panic!("there is no yima beside {}: run `cargo build -p yima`, or set YIMA_BIN", test.display())
-    })
+    found.unwrap_or_else(|| panic!("no yima beside {}: run `cargo build -p yima`, or set YIMA_BIN", test.display()))
 }

@@ -1,4 +1,4 @@
-//! People whom no other test knows, and events about them.
+//! People of one test each, and events about them.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use yima_schema::resident_id::check_character;
 use yima_schema::time::Time;
 
-/// Someone with a valid document number. The demo population lives elsewhere, so nobody is met twice.
+/// A person with a valid document number, of another district than the demo population: no two tests share a subject.
 #[derive(Clone, Debug)]
 pub struct Person {
-    /// A number of type `cn_resident_id`.
+    /// A document number of type `cn_resident_id`.
     pub document: String,
 }
 
-/// A person about whom nothing is known yet. Numbers come round after 23 million people.
+/// A person of whom no event is stored. Numbers repeat after 23 million people.
 ///
 /// # Panics
 /// Never.
@@ -27,18 +27,18 @@ pub fn new_person() -> Person {
     Person { document: format!("{digits}{}", char::from(check)) }
 }
 
-/// The present moment.
+/// The present time.
 pub fn now() -> Time {
     yima_service::clock::now()
 }
 
-/// A moment in the past, as events have it.
+/// A time in the past, as in an event.
 pub fn ago(by: Duration) -> String {
     now().minus(by).to_string()
 }
 
 impl Person {
-    /// An event about this person, revision 0. Change or add fields by index.
+    /// An event about this person, revision 0. Tests change or add fields by index.
     pub fn event(&self, id: &str, kind: &str, occurred_at: &str, data: Value) -> Value {
         json!({
             "id": id,
@@ -49,7 +49,7 @@ impl Person {
         })
     }
 
-    /// A nucleic-acid test of so long ago.
+    /// A nucleic-acid test, taken this long ago.
     pub fn test(&self, id: &str, result: &str, by: Duration) -> Value {
         self.event(id, "test_result", &ago(by), json!({ "test": "nucleic_acid", "result": result }))
     }

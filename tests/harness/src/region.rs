@@ -1,4 +1,4 @@
-//! A region's services as processes of their own, on a datacenter of a cluster.
+//! The services of a region as processes of their own, on a datacenter of a cluster.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use crate::{Cluster, Options, Yima};
 pub struct Region {
     /// Its name.
     pub name: String,
-    /// Its datacenter, from 1.
+    /// Its datacenter, counted from 1.
     pub datacenter: usize,
     keyspace: String,
     cluster: Arc<Cluster>,
@@ -22,7 +22,7 @@ pub struct Region {
 }
 
 impl Region {
-    /// Registers a region on a datacenter and makes its tables.
+    /// Registers a region on a datacenter and creates its tables.
     ///
     /// # Panics
     /// When `yima migrate` fails.
@@ -30,7 +30,7 @@ impl Region {
         let nodes: Vec<String> = cluster.contact_points(datacenter).iter().map(ToString::to_string).collect();
         let options = options
             .unlimited()
-            .inside(cluster, datacenter)
+            .in_datacenter(cluster, datacenter)
             .env("YIMA_REGION__NAME", name)
             .env("YIMA_STORE__CQL__CONTACT_POINTS", format!("{nodes:?}"))
             .env("YIMA_STORE__CQL__DATACENTER", datacenter_name(datacenter))
@@ -41,7 +41,7 @@ impl Region {
         Self { name: name.into(), datacenter, keyspace: keyspace.into(), cluster: Arc::clone(cluster), options }
     }
 
-    /// Starts a writer, with more settings or a fault by variables.
+    /// Starts a writer, with further variables: settings, or a failpoint.
     ///
     /// # Panics
     /// When it does not become ready.
@@ -49,13 +49,13 @@ impl Region {
         self.start("writer", env)
     }
 
-    /// Starts a read node.
+    /// Starts a read node, likewise.
     ///
     /// # Panics
     /// When it does not become ready.
     pub fn reader(&self, env: &[(&str, &str)]) -> Yima {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        // All of them share a data directory, and each has a disk of its own.
+        // Read nodes share a data directory, and each has a disk tier of its own.
         let cache = self.options.directory().join(format!("cache-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
         let disk = ("YIMA_READ_API__CACHE__DISK_PATH", cache.to_str().expect("a path in UTF-8"));
         self.start("read-api", &[env, &[disk]].concat())
@@ -66,10 +66,10 @@ impl Region {
         Yima::start(options.command_line(&[service]))
     }
 
-    /// How the region's services open the store.
+    /// The options by which the region's services open the store.
     ///
     /// # Panics
-    /// Before `yima migrate` has made the keys.
+    /// Before `yima migrate`, which makes the keys.
     pub fn store_options(&self) -> CqlOptions {
         CqlOptions {
             contact_points: self.cluster.contact_points(self.datacenter).iter().map(ToString::to_string).collect(),
@@ -79,16 +79,17 @@ impl Region {
         }
     }
 
-    /// The key by which it knows people.
+    /// The key that turns a document number into a subject.
     ///
     /// # Panics
-    /// Before `yima migrate` has made the keys.
+    /// Before `yima migrate`, which makes the keys.
     pub fn pseudonym_key(&self) -> PseudonymKey {
-        let key = std::fs::read(self.options.data_dir().join("keys/pseudonym.key")).expect("migrating made the keys");
+        let key =
+            std::fs::read(self.options.data_dir().join("keys/pseudonym.key")).expect("yima migrate makes the keys");
         PseudonymKey::from_bytes(&key.try_into().expect("32 bytes"))
     }
 
-    /// Where its services keep their keys.
+    /// The options of its services, whose data directory has the keys.
     pub fn options(&self) -> &Options {
         &self.options
     }

@@ -1,4 +1,4 @@
-//! A shared cache in front of an instance: Varnish or nginx, as Debian has them, set up by someone who was not careful.
+//! A shared cache in front of an instance: Debian's Varnish or nginx, with a careless configuration.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -13,19 +13,20 @@ use tempfile::TempDir;
 
 /// From starting the process to listening; Varnish compiles its configuration with a C compiler.
 const START_DEADLINE: Duration = Duration::from_secs(60);
-/// Whom a test that is root runs it as: `nobody`.
+/// The user `nobody`, as which a test that is root runs the cache.
 const NOBODY: u32 = 65_534;
 
-/// Which one.
+/// The software of a cache.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Software {
-    /// Looks everything up in its cache, also what has an `Authorization`, which it would not by itself.
+    /// Caches every GET, also with an `Authorization`, which Varnish by default does not.
     Varnish,
-    /// `proxy_cache` for everything, statuses that say nothing of themselves for ten minutes, and answers past their time when we are gone.
+    /// `proxy_cache` for everything: answers without a lifetime for ten minutes, and stale answers while the server is
+    /// down.
     Nginx,
 }
 
-/// A running cache, killed when dropped. Each answer has a header field `X-Cache`: `HIT`, or something else.
+/// A running cache, killed when dropped. The header field `X-Cache` of an answer from the cache is `HIT`.
 pub struct SharedCache {
     child: Child,
     port: u16,
@@ -33,10 +34,10 @@ pub struct SharedCache {
 }
 
 impl SharedCache {
-    /// Starts it in front of the HTTP server at `upstream`, an URL of this machine, and waits until it listens.
+    /// Starts a cache in front of the HTTP server at the URL `upstream` and waits until it listens.
     ///
     /// # Panics
-    /// When it does not.
+    /// When it ends, or does not listen in time.
     pub fn start(software: Software, upstream: &str) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let port = free_port();
@@ -51,27 +52,27 @@ impl SharedCache {
         let log = File::create(directory.path().join("log")).expect("the temporary directory can be written");
         let log_too = log.try_clone().expect("a second handle");
         command.current_dir(directory.path()).stdin(Stdio::null()).stdout(log).stderr(log_too);
-        let child = command.spawn().unwrap_or_else(|fault| panic!("{software:?} cannot be run: {fault}"));
+        let child = command.spawn().unwrap_or_else(|error| panic!("{software:?} cannot be run: {error}"));
         let mut started = Self { child, port, directory };
         started.wait_until_listening();
         started
     }
 
     fn wait_until_listening(&mut self) {
-        let begun = Instant::now();
-        // Until it listens it refuses connections: that is what is waited for.
+        let start = Instant::now();
+        // Connections are refused until it listens.
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
-            let ended = self.child.try_wait().expect("a child can be asked");
-            assert!(ended.is_none() && begun.elapsed() < START_DEADLINE, "{ended:?}\n{}", self.log());
+            let ended = self.child.try_wait().expect("a child's status can be read");
+            assert!(ended.is_none() && start.elapsed() < START_DEADLINE, "{ended:?}\n{}", self.log());
             thread::sleep(Duration::from_millis(10));
         }
     }
 
     fn log(&self) -> String {
-        fs::read_to_string(self.directory.path().join("log")).unwrap_or_else(|fault| format!("(no log: {fault})"))
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_else(|error| format!("(no log: {error})"))
     }
 
-    /// Where it listens.
+    /// The URL on which it listens.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -79,7 +80,7 @@ impl SharedCache {
 
 impl Drop for SharedCache {
     fn drop(&mut self) {
-        // Varnish's child ends when its parent is gone; ended already is as good.
+        // Varnish's child ends with its parent. Either may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
@@ -116,7 +117,7 @@ fn nginx(directory: &Path, port: u16, upstream: &str) -> Command {
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|what| format!("{what}_temp_path {d}/{what};\n"))
         .concat();
-    // With `proxy_cache` nginx keeps conditions to itself, unless it is told to pass them on.
+    // With `proxy_cache` nginx does not pass on conditions, unless the configuration says so.
     let config = format!(
         "daemon off; master_process off; pid {d}/pid; error_log stderr;
         events {{}}

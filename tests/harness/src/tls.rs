@@ -1,4 +1,4 @@
-//! Certificates for the public ports, and a client that trusts one of them and keeps its connection.
+//! Certificates for the public ports, and a connection that trusts one of them alone.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -19,17 +19,17 @@ use crate::{Options, Reply};
 /// Since 1970.
 const Y2020: Duration = Duration::from_secs(1_577_836_800);
 
-/// The two files of a port.
+/// Certificate and key of a port, as files.
 #[derive(Clone)]
 pub struct CertificateFiles {
-    /// The chain.
+    /// The certificate chain.
     pub cert: PathBuf,
     /// The key.
     pub key: PathBuf,
 }
 
 impl CertificateFiles {
-    /// Makes them, valid from 2020 to the end of `last_year`, for 127.0.0.1.
+    /// Makes a certificate for 127.0.0.1, valid from 2020 to the end of `last_year`.
     ///
     /// # Panics
     /// When the directory cannot be written.
@@ -39,7 +39,7 @@ impl CertificateFiles {
         files
     }
 
-    /// Puts others in their place.
+    /// Replaces the files by a new certificate and key.
     ///
     /// # Panics
     /// When the directory cannot be written.
@@ -47,7 +47,7 @@ impl CertificateFiles {
         self.replace_from(Y2020, last_year);
     }
 
-    /// Puts others in their place, which are valid only after that time.
+    /// Replaces the files by a certificate that becomes valid after `wait`.
     ///
     /// # Panics
     /// When the directory cannot be written.
@@ -56,18 +56,18 @@ impl CertificateFiles {
         self.replace_from(now + wait, last_year);
     }
 
-    fn replace_from(&self, begins: Duration, last_year: i32) {
+    fn replace_from(&self, valid_from: Duration, last_year: i32) {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).expect("an address can be certified");
-        params.not_before = date_time_ymd(1970, 1, 1) + begins;
+        params.not_before = date_time_ymd(1970, 1, 1) + valid_from;
         params.not_after = date_time_ymd(last_year, 12, 31);
         let cert = params.self_signed(&key).expect("a certificate");
         fs::write(&self.cert, cert.pem()).expect("the directory can be written");
         fs::write(&self.key, key.serialize_pem()).expect("the directory can be written");
     }
 
-    /// Both public ports by these files.
-    pub fn on(&self, mut options: Options) -> Options {
+    /// Sets these files for both public ports.
+    pub fn apply_to(&self, mut options: Options) -> Options {
         for section in ["READ_API", "WRITER"] {
             options = options
                 .env(&format!("YIMA_{section}__TLS__CERT_FILE"), self.cert.display())
@@ -76,18 +76,18 @@ impl CertificateFiles {
         options
     }
 
-    /// The certificate that is in the file now.
+    /// The certificate that the file has now.
     ///
     /// # Panics
-    /// When there is none.
+    /// When the file has none.
     pub fn certificate(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_file(&self.cert).expect("a certificate")
     }
 
-    /// What a client needs that trusts it alone, as it is now.
+    /// The configuration of a client that trusts the present certificate alone.
     ///
     /// # Panics
-    /// When it cannot be trusted at all.
+    /// When the certificate cannot be parsed.
     pub fn client(&self, protocols: &[&str]) -> Arc<ClientConfig> {
         Arc::new(trusting(self.certificate(), protocols))
     }
@@ -106,16 +106,16 @@ fn trusting(certificate: CertificateDer<'static>, protocols: &[&str]) -> ClientC
 }
 
 /// A connection over TLS, for one request after another.
-pub struct Secure(StreamOwned<ClientConnection, TcpStream>);
+pub struct TlsConnection(StreamOwned<ClientConnection, TcpStream>);
 
-impl Secure {
-    /// Connects to a URL of ours and trusts nothing but that certificate. Offers `protocols`, if any (ALPN).
+impl TlsConnection {
+    /// Connects to an instance's URL and trusts this certificate alone. Offers `protocols`, if any (ALPN).
     ///
     /// # Errors
     /// The handshake fails.
     ///
     /// # Panics
-    /// When the certificate cannot be trusted at all, or nobody listens.
+    /// When the certificate cannot be parsed, or the connection is refused.
     pub fn connect(url: &str, trusted: &CertificateDer<'static>, protocols: &[&str]) -> io::Result<Self> {
         let config = trusting(trusted.clone(), protocols);
         let address = url.rsplit('/').next().unwrap_or_default();
@@ -130,19 +130,19 @@ impl Secure {
         Ok(Self(stream))
     }
 
-    /// What the other side agreed to speak.
+    /// The protocol that the server chose (ALPN).
     pub fn protocol(&self) -> Option<&[u8]> {
         self.0.conn.alpn_protocol()
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for the answer.
     ///
     /// # Panics
-    /// Without a whole answer.
-    pub fn ask(&mut self, method: &str, path: &str, token: &str, body: &str) -> Reply {
+    /// When no whole answer arrives.
+    pub fn request(&mut self, method: &str, path: &str, token: &str, body: &str) -> Reply {
         let (length, json) = (body.len(), "Content-Type: application/json");
         let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{json}\r\n");
-        write!(self.0, "{head}Content-Length: {length}\r\n\r\n{body}").expect("the request is taken in");
+        write!(self.0, "{head}Content-Length: {length}\r\n\r\n{body}").expect("the connection accepts the request");
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];

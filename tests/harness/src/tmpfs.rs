@@ -1,51 +1,49 @@
-//! A file system of a given size in a mount namespace of its own, to fill up.
+//! A small file system in a mount namespace of its own, for tests that fill it up.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// Mounted on a directory, for those who run in its namespace. It is gone when this is dropped, and with it what was kept there.
+use crate::require_root;
+
+/// A file system that is mounted for the programs in its namespace, until this value is dropped.
 pub struct Tmpfs {
     keeper: Child,
     path: PathBuf,
 }
 
 impl Tmpfs {
-    /// Mounts one of so many MiB on a directory that it makes; `None`, said loudly, where this user may not.
+    /// Makes a directory and mounts a file system of so many MiB on it.
     ///
     /// # Panics
-    /// When root may not, or the directory cannot be made.
-    pub fn mount(path: &Path, mib: usize) -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            // Not through `eprintln`, which a test that passes does not show.
-            let _ = writeln!(std::io::stderr(), "== SKIPPED: mounting a small file system takes root");
-            return None;
-        }
+    /// When this process is not root, or cannot mount it.
+    pub fn mount(path: &Path, mib: usize) -> Self {
+        require_root();
         fs::create_dir_all(path).expect("a directory");
-        // It lives as long as its standard input: as long as the test, however that ends.
+        // The keeper ends with its standard input, so with the test, even when that is killed.
         let script = "mount -t tmpfs -o size=\"$1\" tmpfs \"$2\" && echo mounted && read -r _";
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh", &format!("{mib}m")]).arg(path);
         let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("unshare of util-linux");
-        let mut said = String::new();
-        BufReader::new(keeper.stdout.take().expect("a pipe")).read_line(&mut said).expect("a line");
-        assert_eq!(said, "mounted\n", "a file system could not be mounted");
-        Some(Self { keeper, path: path.to_owned() })
+        let mut output = String::new();
+        BufReader::new(keeper.stdout.take().expect("a pipe")).read_line(&mut output).expect("a line");
+        assert_eq!(output, "mounted\n", "the file system was not mounted");
+        Self { keeper, path: path.to_owned() }
     }
 
-    /// Runs a program where this is mounted.
+    /// A command that runs a program in the namespace.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--mount=/proc/{}/ns/mnt", self.keeper.id())).arg(program);
         command
     }
 
-    /// Leaves so many bytes free, about.
+    /// Fills the file system until about this many bytes are free.
     ///
     /// # Panics
     /// When the filler cannot be written.
-    pub fn leave(&self, bytes: u64) {
+    pub fn fill_leaving(&self, bytes: u64) {
         let filler = self.filler();
         let mut file = File::options().append(true).create(true).open(&filler).expect("a file");
         loop {
@@ -55,16 +53,16 @@ impl Tmpfs {
                 return;
             }
             let piece = usize::try_from((free - bytes).min(1 << 20)).expect("at most a MiB");
-            file.write_all(&vec![1; piece]).expect("there is room for what is free");
+            file.write_all(&vec![1; piece]).expect("the file system has free space");
         }
     }
 
-    /// Makes room again.
+    /// Frees the space that [`Self::fill_leaving`] took.
     ///
     /// # Panics
-    /// Before [`Self::leave`].
-    pub fn empty(&self) {
-        fs::remove_file(self.filler()).expect("there is a filler");
+    /// Before [`Self::fill_leaving`].
+    pub fn remove_filler(&self) {
+        fs::remove_file(self.filler()).expect("a filler was written");
     }
 
     fn filler(&self) -> PathBuf {
@@ -75,7 +73,7 @@ impl Tmpfs {
 
 impl Drop for Tmpfs {
     fn drop(&mut self) {
-        // Gone already is as good.
+        // It may have ended already.
         let _ = self.keeper.kill();
         let _ = self.keeper.wait();
     }

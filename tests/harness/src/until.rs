@@ -1,17 +1,17 @@
-//! Waiting for what comes to be so.
+//! Waiting for a condition.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Asks until it is so.
+/// Waits until the condition holds, checking it every 20 ms.
 ///
 /// # Panics
-/// When it is not `within` that time; `what` says what was waited for.
+/// When it does not hold `within` this time; `what` names the condition.
 #[track_caller]
 pub fn until(what: &str, within: Duration, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
+    let start = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < within, "waited {within:?} for: {what}");
+        assert!(start.elapsed() < within, "waited {within:?} for: {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }

@@ -1,4 +1,4 @@
-//! yima as a process of its own: started on free ports, watched until ready, ended by its id.
+//! yima as a process: started on free ports, awaited until ready, ended by its id.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
@@ -20,10 +20,10 @@ const STOP_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Why an instance did not become ready.
 #[derive(Debug)]
-pub struct NotStarted {
-    /// How it ended; `None` if it went on, not ready.
+pub struct StartError {
+    /// Its exit status; `None` if it was still running.
     pub exit: Option<ExitStatus>,
-    /// What it wrote to standard error.
+    /// Its standard error.
     pub stderr: String,
 }
 
@@ -32,10 +32,10 @@ pub struct Yima {
     options: Options,
     child: Child,
     log: PathBuf,
-    /// Of the read service, the writer, and the admin port; a service apart leaves the other's unused.
+    /// The ports of the read service, the writer, and administration; a single service does not use the other's.
     ports: [u16; 3],
     http: Http,
-    /// When the writer last answered a push, in milliseconds since the epoch.
+    /// When the last answer to a push arrived, in milliseconds since the epoch.
     acknowledged_at: AtomicI64,
 }
 
@@ -43,22 +43,22 @@ impl Yima {
     /// Starts yima and waits until it is ready.
     ///
     /// # Panics
-    /// When it does not become ready; says why.
+    /// When it does not become ready, with its standard error.
     pub fn start(options: Options) -> Self {
         match Self::try_start(options) {
             Ok(started) => started,
-            Err(NotStarted { exit, stderr }) => panic!("yima did not become ready ({exit:?}):\n{stderr}"),
+            Err(StartError { exit, stderr }) => panic!("yima did not become ready ({exit:?}):\n{stderr}"),
         }
     }
 
-    /// The same for tests of an instance that must refuse.
+    /// As [`Self::start`], for tests of an instance that must refuse to start.
     ///
     /// # Errors
-    /// It ended, or was not ready in time.
+    /// The process ended, or was not ready in time.
     ///
     /// # Panics
-    /// When the process cannot be started at all.
-    pub fn try_start(options: Options) -> Result<Self, NotStarted> {
+    /// When the process cannot be spawned.
+    pub fn try_start(options: Options) -> Result<Self, StartError> {
         let ports = free_ports();
         let mut command = options.command();
         for (variable, port) in ["YIMA_READ_API__BIND", "YIMA_WRITER__BIND", "YIMA_ADMIN__LISTEN"].iter().zip(ports) {
@@ -74,22 +74,22 @@ impl Yima {
         started.wait_until_ready().map(|()| started)
     }
 
-    fn wait_until_ready(&mut self) -> Result<(), NotStarted> {
-        let (url, begun) = (format!("{}/health/ready", self.admin_url()), Instant::now());
+    fn wait_until_ready(&mut self) -> Result<(), StartError> {
+        let (url, start) = (format!("{}/health/ready", self.admin_url()), Instant::now());
         loop {
-            let exit = self.child.try_wait().expect("a child can be asked");
-            // Until it listens it refuses connections: that is what is waited for.
+            let exit = self.child.try_wait().expect("a child's status can be read");
+            // Connections are refused until it listens.
             if exit.is_none() && self.http.send("GET", &url, &[], None).is_ok_and(|reply| reply.status == 200) {
                 return Ok(());
             }
-            if exit.is_some() || begun.elapsed() > START_DEADLINE {
-                return Err(NotStarted { exit, stderr: self.stderr() });
+            if exit.is_some() || start.elapsed() > START_DEADLINE {
+                return Err(StartError { exit, stderr: self.stderr() });
             }
             thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// Ends it at once, as a crash would (SIGKILL).
+    /// Kills it, as a crash would (SIGKILL).
     ///
     /// # Panics
     /// When the system refuses.
@@ -98,21 +98,21 @@ impl Yima {
         self.child.wait().expect("a killed child ends");
     }
 
-    /// Waits until it has been paused (SIGSTOP), by itself or by others.
+    /// Waits until it is paused (SIGSTOP), by a failpoint of its own or by the test.
     ///
     /// # Panics
-    /// When that does not happen.
+    /// When it is not paused in time.
     pub fn wait_until_paused(&self) {
-        let (status, begun) = (format!("/proc/{}/stat", self.child.id()), Instant::now());
-        // The third field, behind the name in parentheses.
+        let (status, start) = (format!("/proc/{}/stat", self.child.id()), Instant::now());
+        // The state is the third field, behind the name in parentheses.
         let paused = |stat: &str| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'));
         while !fs::read_to_string(&status).is_ok_and(|stat| paused(&stat)) {
-            assert!(begun.elapsed() < START_DEADLINE, "it was not paused:\n{}", self.stderr());
+            assert!(start.elapsed() < START_DEADLINE, "yima was not paused in time:\n{}", self.stderr());
             thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Pauses it (SIGSTOP): it keeps its connections and answers nobody.
+    /// Pauses it (SIGSTOP): it keeps its connections and sends no answer.
     ///
     /// # Panics
     /// When the system refuses.
@@ -120,7 +120,7 @@ impl Yima {
         kill_process(Pid::from_child(&self.child), Signal::STOP).expect("a child can be signalled");
     }
 
-    /// Lets it go on after a pause (SIGCONT).
+    /// Resumes it after a pause (SIGCONT).
     ///
     /// # Panics
     /// When the system refuses.
@@ -128,7 +128,7 @@ impl Yima {
         kill_process(Pid::from_child(&self.child), Signal::CONT).expect("a child can be signalled");
     }
 
-    /// Asks it to stop, without waiting (SIGTERM).
+    /// Sends SIGTERM, without waiting.
     ///
     /// # Panics
     /// When the system refuses.
@@ -139,19 +139,19 @@ impl Yima {
     /// Waits for its end after [`Self::terminate`].
     ///
     /// # Panics
-    /// When it goes on beyond the deadline.
+    /// When it does not end in time.
     pub fn wait(&mut self) -> ExitStatus {
-        let begun = Instant::now();
+        let start = Instant::now();
         loop {
-            if let Some(exit) = self.child.try_wait().expect("a child can be asked") {
+            if let Some(exit) = self.child.try_wait().expect("a child's status can be read") {
                 return exit;
             }
-            assert!(begun.elapsed() < STOP_DEADLINE, "yima did not stop in time:\n{}", self.stderr());
+            assert!(start.elapsed() < STOP_DEADLINE, "yima did not stop in time:\n{}", self.stderr());
             thread::sleep(Duration::from_millis(5));
         }
     }
 
-    /// Asks it to stop and waits.
+    /// Sends SIGTERM and waits for its end.
     ///
     /// # Panics
     /// See [`Self::wait`].
@@ -160,71 +160,71 @@ impl Yima {
         self.wait()
     }
 
-    /// Starts it again on the same data, on other ports. Kills it first if it runs.
+    /// Kills it if it is running, and starts it on the same data, on other ports.
     ///
     /// # Panics
     /// See [`Self::start`].
     pub fn restart(&mut self) {
-        // A child that has ended already is no fault.
+        // It may have ended already.
         let _ = self.child.kill();
         self.child.wait().expect("a killed child ends");
         *self = Self::start(self.options.clone());
     }
 
-    /// What it wrote to standard error since its start.
+    /// Its standard error since its start.
     pub fn stderr(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_else(|fault| format!("(no log: {fault})"))
+        fs::read_to_string(&self.log).unwrap_or_else(|error| format!("(no log: {error})"))
     }
 
-    /// What it was started with.
+    /// The options it was started with.
     pub fn options(&self) -> &Options {
         &self.options
     }
 
-    /// Where it keeps everything.
+    /// Its data directory.
     pub fn data_dir(&self) -> PathBuf {
         self.options.data_dir()
     }
 
-    /// Notes that the writer has answered.
+    /// Records that the writer has answered.
     pub(crate) fn acknowledge(&self) {
         self.acknowledged_at.fetch_max(now().as_millis(), Ordering::SeqCst);
     }
 
-    /// When the writer last answered a push.
+    /// When the last answer to a push arrived.
     pub fn acknowledged_at(&self) -> Time {
         Time::from_millis(self.acknowledged_at.load(Ordering::SeqCst))
     }
 
-    /// The client.
+    /// The HTTP client of this instance.
     pub fn http(&self) -> &Http {
         &self.http
     }
 
-    /// The read service.
+    /// The URL of the read service.
     pub fn read_url(&self) -> String {
         self.url(0)
     }
 
-    /// The writer.
+    /// The URL of the writer.
     pub fn writer_url(&self) -> String {
         self.url(1)
     }
 
-    /// Health and metrics.
+    /// The URL of health and metrics.
     pub fn admin_url(&self) -> String {
         self.url(2)
     }
 
-    /// The sum of a metric's samples that have all these labels, written `name="value"`; 0 if there is none.
+    /// The sum of a metric's samples that have all these labels, written `name="value"`; 0 without a sample.
     ///
     /// # Panics
-    /// When a sample is no number.
+    /// When a sample is not a number.
     pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         let reply = self.http.get(&format!("{}/metrics", self.admin_url()), "");
         let samples = reply.text().lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '));
-        let theirs = samples.filter(|(of, _)| of.is_empty() || of.starts_with('{'));
-        let labelled = theirs.filter(|(of, _)| labels.iter().all(|label| of.contains(label)));
+        let of_metric = samples.filter(|(found, _)| found.is_empty() || found.starts_with('{'));
+        let labelled = of_metric.filter(|(found, _)| labels.iter().all(|label| found.contains(label)));
         labelled.map(|(_, value)| value.parse::<f64>().expect("a number")).sum()
     }
 
@@ -232,18 +232,18 @@ impl Yima {
         format!("http://{}:{}", self.options.address(), self.ports[port])
     }
 
-    /// What `yima token` prints.
+    /// The token that `yima token` prints with these arguments.
     ///
     /// # Panics
-    /// When it fails.
-    pub fn token(&self, whose: &[&str]) -> String {
-        self.options.print(&[&["token"], whose].concat()).remove(0)
+    /// When the command fails.
+    pub fn token(&self, arguments: &[&str]) -> String {
+        self.options.print(&[&["token"], arguments].concat()).remove(0)
     }
 }
 
 impl Drop for Yima {
     fn drop(&mut self) {
-        // Ended already is as good.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
@@ -252,12 +252,12 @@ impl Drop for Yima {
     }
 }
 
-/// Three ports that are free now: of the read service, the writer, and the admin port. Someone else could take one before yima does; nobody
-/// here asks for ports in that moment (the client keeps its connections), and if it happens yima says which address it could not have and the
-/// test fails: it does not go wrong silently.
+/// Three free ports: for the read service, the writer, and administration. Another process could bind one before yima
+/// does; tests open no ports at that time (the client keeps its connections), and if it happens yima names the address
+/// and the test fails: no error stays silent.
 ///
 /// # Panics
-/// When there are none.
+/// When no port is free.
 pub fn free_ports() -> [u16; 3] {
     let listeners = [(); 3].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
     listeners.map(|listener| listener.local_addr().expect("a bound port").port())

@@ -1,4 +1,4 @@
-//! Services that are killed, or paused for longer than it takes to be held dead, one after the other at random moments.
+//! Services are killed, or paused for longer than `dead_after`, one after the other at random moments.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use yima_harness::checker::{Acknowledged, BOUND, Load, converge, options, settle};
-use yima_harness::{Cluster, ClusterOptions, Person, Region, Stored, assert_same_folds};
+use yima_harness::checker::{Acknowledged, BOUND, Workload, converge, options, quiesce};
+use yima_harness::{Cluster, ClusterOptions, Person, Region, RegionStore, assert_same_folds};
 
 use crate::services::Services;
 
-/// Kills before everything is held against the promises.
+/// Kills before the promises are checked.
 const BATCH: usize = 25;
 /// People of a batch.
 const PEOPLE: usize = 40;
-/// For every region to have everything of the others, on a busy machine.
+/// For every region to follow the others to the end, on a busy machine.
 const CONVERGED: Duration = Duration::from_secs(90);
-/// A pause is so long and up to two seconds more: `dead_after` of the options.
+/// `dead_after` of the options. A pause is this long and up to two seconds more.
 const DEAD_AFTER: Duration = Duration::from_secs(2);
 
 /// Kills `count` times. The same seed chooses the same services, moments and ways.
@@ -29,22 +29,22 @@ pub(crate) fn run(count: usize, seed: u64) {
     let xian = Region::new(&cluster, 1, "xian", "soak", base.clone());
     let chengdu = Region::new(&cluster, 2, "chengdu", "soak", base);
     let mut services = Services::start(&[(&xian, 2, 2), (&chengdu, 2, 1)]);
-    let stored = [&xian, &chengdu].map(Stored::open);
-    let (mut random, begun) = (StdRng::seed_from_u64(seed), Instant::now());
+    let stored = [&xian, &chengdu].map(RegionStore::open);
+    let (mut random, start) = (StdRng::seed_from_u64(seed), Instant::now());
     let mut all = Run::default();
     while all.killed + all.paused < count {
         let rounds = BATCH.min(count - all.killed - all.paused);
         all.batch(&mut services, rounds, &mut random, &stored);
-        report!("{:.0} s: {}", begun.elapsed().as_secs_f64(), all.figures());
+        report!("{:.0} s: {}", start.elapsed().as_secs_f64(), all.figures());
     }
     assert_same_folds(&[&stored[0], &stored[1]], &all.people, &all.acknowledged);
     report!(
-        "every view is the fold of all that was acknowledged about {} people, and the same in both regions",
+        "every view is the fold of all acknowledged events about {} people, and the same in both regions",
         all.people.len()
     );
 }
 
-/// What has been done.
+/// The totals of all batches.
 #[derive(Default)]
 struct Run {
     killed: usize,
@@ -57,10 +57,11 @@ struct Run {
 }
 
 impl Run {
-    fn batch(&mut self, services: &mut Services, rounds: usize, random: &mut StdRng, stored: &[Stored; 2]) {
+    fn batch(&mut self, services: &mut Services, rounds: usize, random: &mut StdRng, stored: &[RegionStore; 2]) {
         let clients = services.clients(PEOPLE);
-        let load = Load { senders: 4, events_each: 1_000, batch: 10, readers: 2, pause: Duration::from_millis(200) };
-        let record = clients.run(load, || {
+        let workload =
+            Workload { senders: 4, events_each: 1_000, batch: 10, readers: 2, pause: Duration::from_millis(200) };
+        let record = clients.run(workload, || {
             for _ in 0..rounds {
                 let (n, millis) = (random.random_range(0..services.count()), random.random_range(0..2_000));
                 thread::sleep(Duration::from_millis(millis)); // the random moment
@@ -76,22 +77,23 @@ impl Run {
             }
             clients.stop.store(true, Ordering::SeqCst);
         });
-        let mut record = settle(&clients, record);
+        let mut record = quiesce(&clients, record);
         converge(&clients, &mut record, CONVERGED);
         record.check(BOUND);
         self.answers += record.shown.len();
         self.refused += record.refused;
         self.unknown += record.unknown.len();
         assert_same_folds(&[&stored[0], &stored[1]], &clients.people, &record.acknowledged);
-        let before = self.people.len();
-        let theirs = record.acknowledged.iter().map(|event| Acknowledged { subject: before + event.subject, ..*event });
-        self.acknowledged.extend(theirs);
+        let first = self.people.len();
+        let renumbered =
+            record.acknowledged.iter().map(|event| Acknowledged { subject: first + event.subject, ..*event });
+        self.acknowledged.extend(renumbered);
         self.people.extend(clients.people);
     }
 
     fn figures(&self) -> String {
         format!(
-            "{} killed, {} paused; {} events acknowledged, {} without an answer; {} answers hold, {} refused",
+            "{} killed, {} paused; {} events acknowledged, {} without an answer; {} answers checked, {} refused",
             self.killed,
             self.paused,
             self.acknowledged.len(),

@@ -1,5 +1,4 @@
-//! What takes too long for every commit, under the checker: `soak kills [COUNT [SEED]]`, `soak hints [SECONDS]`, `soak restarts [PEOPLE
-//! [KILLS]]`, `soak updates [PEOPLE]`; see `tests/soak`.
+//! Runs under the checker that take too long for every commit: see `tests/soak`.
 
 #[macro_use]
 extern crate yima_harness;
@@ -21,11 +20,11 @@ fn main() {
         Some("restarts") => restarts::run(number(&arguments, 1, 1_000_000), number(&arguments, 2, 50)),
         Some("updates") => updates::run(number(&arguments, 1, 100_000)),
         Some(_) | None => {
-            panic!("kills [COUNT [SEED]], hints [SECONDS], restarts [PEOPLE [KILLS]] or updates [PEOPLE]")
+            panic!("expected kills [COUNT [SEED]], hints [SECONDS], restarts [PEOPLE [KILLS]] or updates [PEOPLE]")
         }
     }
 }
 
 fn number<N: FromStr>(arguments: &[String], at: usize, default: N) -> N {
-    arguments.get(at).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{text}: a number is expected")))
+    arguments.get(at).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{text}: expected a number")))
 }

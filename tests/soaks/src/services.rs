@@ -1,4 +1,4 @@
-//! The services of a run, each with its place among the clients' nodes.
+//! The services of a run, in the order of the clients' nodes.
 
 use yima_harness::checker::{Clients, people};
 use yima_harness::{Region, Yima};
@@ -11,7 +11,7 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Starts so many writers and read nodes of each region.
+    /// Starts this many writers and read nodes of each region.
     pub(crate) fn start(regions: &[(&Region, usize, usize)]) -> Self {
         let each = |service: fn(&Region) -> Yima, counts: Vec<usize>| -> Vec<(usize, Yima)> {
             let numbered = regions.iter().zip(counts).enumerate();
@@ -24,7 +24,7 @@ impl Services {
         }
     }
 
-    /// Clients with people nobody knows yet.
+    /// Clients with people of whom no event is stored.
     pub(crate) fn clients(&self, subjects: usize) -> Clients {
         let urls = |services: &[(usize, Yima)], url: fn(&Yima) -> String| {
             services.iter().map(|(region, service)| (*region, url(service))).collect()
@@ -39,17 +39,17 @@ impl Services {
         )
     }
 
-    /// How many there are.
+    /// Number of services.
     pub(crate) fn count(&self) -> usize {
         self.writers.len() + self.readers.len()
     }
 
-    /// One of them, writers first.
+    /// A service by its number, writers first.
     pub(crate) fn get(&self, n: usize) -> &Yima {
-        &self.writers.iter().chain(&self.readers).nth(n).expect("fewer than there are").1
+        &self.writers.iter().chain(&self.readers).nth(n).expect("a number below the count").1
     }
 
-    /// Kills one, starts it again, and tells the clients where.
+    /// Kills and restarts a service, and gives the clients its new URL.
     pub(crate) fn restart(&mut self, n: usize, clients: &Clients) {
         let writers = self.writers.len();
         if n < writers {

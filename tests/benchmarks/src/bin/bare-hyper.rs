@@ -1,4 +1,5 @@
-//! The rival of the display benchmark: hyper alone, answering every request with the same bytes. `bare-hyper PORT BODY_BYTES HEADER_BYTES`.
+//! The rival of the display benchmark: hyper alone, which answers every request with the same bytes:
+//! `bare-hyper PORT BODY_BYTES HEADER_BYTES`.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -33,7 +34,7 @@ async fn main() {
                 response.headers_mut().insert("x-padding", padding.clone());
                 async move { Ok::<_, Infallible>(response) }
             });
-            // A client that goes away is no fault.
+            // A client may close its connection at any time.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }

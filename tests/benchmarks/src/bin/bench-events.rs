@@ -1,5 +1,6 @@
-//! The benchmark of the writer, in rounds: durable events per second through NDJSON beside the same rows appended to a bare store, and how
-//! long after `accepted` a display shows it. Then load time and memory. `bench-events [ROUNDS]`.
+//! The benchmark of the writer: `bench-events [ROUNDS]`. In rounds, durable events per second through NDJSON beside the
+//! same rows appended to a bare store; then the time from `accepted` until a display shows the event; then time and
+//! memory of a first start.
 
 #[macro_use]
 extern crate yima_harness;
@@ -8,15 +9,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use yima_harness::samples::{negative, subject};
+use yima_harness::samples::{negative_test, subject};
 use yima_harness::{Options, Yima, ago, new_person};
 use yima_schema::event::StoredEvent;
 use yima_store::WriterStore;
 use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
 
 const CLIENTS: usize = 4;
-/// Rows of one upload, and uploads of each client in a round.
+/// Rows of one upload.
 const ROWS: usize = 5_000;
+/// Uploads of each client in a round.
 const UPLOADS: usize = 2;
 const ROUND_ROWS: usize = CLIENTS * ROWS * UPLOADS;
 
@@ -37,15 +39,15 @@ fn main() {
     visible(&yima);
     drop(yima);
     for people in [100_000, 1_000_000] {
-        load(people);
+        first_start(people);
     }
 }
 
-/// Events per second of `CLIENTS` uploading at once; every one is answered `accepted`.
+/// Events per second of `CLIENTS` that upload at once; every event is `accepted`.
 fn through_ndjson(yima: &Yima, round: usize) -> f64 {
     let uploads: Vec<Vec<Vec<u8>>> = (0..CLIENTS).map(|_| (0..UPLOADS).map(|_| upload(round)).collect()).collect();
     let tokens: Vec<String> = (0..CLIENTS).map(|n| yima.agency_token(&format!("lab-{n}"))).collect();
-    let began = Instant::now();
+    let start = Instant::now();
     std::thread::scope(|scope| {
         for (uploads, token) in uploads.iter().zip(&tokens) {
             scope.spawn(move || {
@@ -56,7 +58,7 @@ fn through_ndjson(yima: &Yima, round: usize) -> f64 {
             });
         }
     });
-    ROUND_ROWS as f64 / began.elapsed().as_secs_f64()
+    ROUND_ROWS as f64 / start.elapsed().as_secs_f64()
 }
 
 fn upload(round: usize) -> Vec<u8> {
@@ -64,13 +66,13 @@ fn upload(round: usize) -> Vec<u8> {
     rows.map(|row| format!("{row}\n")).collect::<String>().into_bytes()
 }
 
-/// Rows per second of the same number of rows, of the same shape, appended in batches of the writer's size by as many callers.
+/// Rows per second: as many rows of the same shape, appended in batches of the writer's size by as many callers.
 async fn into_a_bare_store() -> f64 {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let store = EmbeddedStore::open(dir.path(), EmbeddedOptions::new("bench", [0; 16])).expect("an empty directory");
     let batches = (0..CLIENTS).map(|client| (0..ROWS * UPLOADS / 2_000).map(|n| rows(client, n)).collect::<Vec<_>>());
     let batches: Vec<_> = batches.collect();
-    let began = Instant::now();
+    let start = Instant::now();
     let callers = batches.into_iter().map(|batches| {
         let store = Arc::clone(&store);
         tokio::spawn(async move {
@@ -82,18 +84,18 @@ async fn into_a_bare_store() -> f64 {
     for caller in callers.collect::<Vec<_>>() {
         caller.await.expect("callers do not panic");
     }
-    ROUND_ROWS as f64 / began.elapsed().as_secs_f64()
+    ROUND_ROWS as f64 / start.elapsed().as_secs_f64()
 }
 
 fn rows(client: usize, batch: usize) -> Vec<StoredEvent> {
     let row = |n: usize| {
-        let person = subject((client << 32 | batch << 16 | n) as u64);
-        negative(person, format!("lab-{client}"), format!("bench-{batch}-{n}"))
+        let subject = subject((client << 32 | batch << 16 | n) as u64);
+        negative_test(subject, format!("lab-{client}"), format!("bench-{batch}-{n}"))
     };
     (0..2_000).map(row).collect()
 }
 
-/// From sending an event to `accepted`, and from `accepted` to the first display that shows it.
+/// Measures from sending an event to `accepted`, and from `accepted` to the first display that shows it.
 fn visible(yima: &Yima) {
     let agency = yima.agency_token("lab-0");
     let (mut accepted, mut shown) = (Vec::new(), Vec::new());
@@ -125,11 +127,11 @@ fn newest_result(yima: &Yima, session: &str) -> Value {
     yima.display_now(session).json(200)["tests"][0]["result"].clone()
 }
 
-/// How long a first start takes, and what it leaves in memory.
-fn load(people: u64) {
-    let began = Instant::now();
+/// Measures time and memory of a first start.
+fn first_start(people: u64) {
+    let start = Instant::now();
     let yima = Yima::start(Options::default().population(people));
-    let seconds = began.elapsed().as_secs_f64();
+    let seconds = start.elapsed().as_secs_f64();
     let metrics = yima.http().get(&format!("{}/metrics", yima.admin_url()), "");
     let resident =
         metrics.text().lines().find_map(|l| l.strip_prefix("process_resident_memory_bytes ")).unwrap_or("?").to_owned();

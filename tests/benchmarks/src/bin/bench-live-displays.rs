@@ -1,5 +1,6 @@
-//! The benchmark of streams: `bench-streams [COUNT]`, 10,000 by default. What each takes in memory beside a connection that only asked once,
-//! both also over TLS, what all of them cost while nothing changes, and how long after an event is accepted its person's stream tells of it.
+//! The benchmark of live displays: `bench-live-displays [COUNT]`, 10,000 by default. The memory of each beside that of
+//! a connection after one display, both also over TLS; the cost of all while nothing changes; and the time from an
+//! event's acceptance until its live display receives the new display.
 
 #[macro_use]
 extern crate yima_harness;
@@ -17,12 +18,13 @@ use tokio_rustls::TlsConnector;
 use yima_harness::{CertificateFiles, Options, Person, Yima, new_person};
 use yima_schema::time::HOUR;
 
-/// People with a stream about whom there are events, and events about each.
+/// People whose live displays change.
 const CHANGING: usize = 100;
+/// Events about each of them.
 const EVENTS: usize = 5;
-/// From one connection to the next.
+/// From one new connection to the next.
 const APART: Duration = Duration::from_millis(1);
-/// For so long nothing changes.
+/// The time without a change.
 const IDLE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
@@ -32,24 +34,24 @@ fn main() -> ExitCode {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("up to its own maximum");
     if limit.maximum.is_some_and(|most| most < count as u64 + 200) {
-        report!("so many need `ulimit -Hn` above {}", count + 200);
+        report!("this many connections need `ulimit -Hn` above {}", count + 200);
         return ExitCode::FAILURE;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let connection = each(&runtime, count, "/v1/display", false);
-    report!("a connection that asked once: {connection:.0} bytes resident");
-    let stream = streams(&runtime, count);
-    report!("a stream: {stream:.0} bytes resident, {:.0} more than that", stream - connection);
+    report!("a connection after one display: {connection:.0} bytes resident");
+    let live = live_displays(&runtime, count);
+    report!("a live display: {live:.0} bytes resident, {:.0} more than that", live - connection);
     let connection = each(&runtime, count, "/v1/display", true);
-    report!("over TLS, a connection that asked once: {connection:.0} bytes resident");
-    let stream = each(&runtime, count, "/v1/display/events", true);
-    report!("over TLS, a stream: {stream:.0} bytes resident, {:.0} more than that", stream - connection);
+    report!("over TLS, a connection after one display: {connection:.0} bytes resident");
+    let live = each(&runtime, count, "/v1/display/events", true);
+    report!("over TLS, a live display: {live:.0} bytes resident, {:.0} more than that", live - connection);
     ExitCode::SUCCESS
 }
 
-/// Where clients connect to, and how.
+/// The server's address, and TLS if it is used.
 #[derive(Clone)]
-struct Door {
+struct Server {
     address: String,
     tls: Option<TlsConnector>,
 }
@@ -58,26 +60,26 @@ trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<W: AsyncRead + AsyncWrite + Unpin + Send> Wire for W {}
 
-/// An instance, and the sessions of so many people, each of whom is in memory already.
-fn start(runtime: &Runtime, count: usize, secure: bool) -> (Yima, Door, Vec<String>) {
+/// Starts an instance; returns the sessions of `count` people, whose views are in the memory tier already.
+fn start_instance(runtime: &Runtime, count: usize, secure: bool) -> (Yima, Server, Vec<String>) {
     let mut options = Options::default();
     let files = secure.then(|| CertificateFiles::make(options.directory(), 2099));
     if let Some(files) = &files {
-        options = files.on(options);
+        options = files.apply_to(options);
     }
     let options = options.population(count as u64).unlimited();
     let options =
         options.env("YIMA_READ_API__CACHE__POLL_MS", 200).env("YIMA_READ_API__LIVE_DISPLAYS__MAX_OPEN", count);
-    // What is measured is all of them, on a machine that the clients share.
+    // No live display is refused for utilization: the clients share this machine.
     let options = options.env("YIMA_READ_API__LIVE_DISPLAYS__MAX_BUSY", 2);
     let yima = Yima::start(options.env("YIMA_READ_API__HTTP__MAX_CONNECTIONS", count + 100));
     let sessions = yima.options().print(&["sessions", "--count", &count.to_string()]);
     let address = yima.read_url().trim_start_matches("http://").to_owned();
-    let door = Door { address, tls: files.map(|files| TlsConnector::from(files.client(&[]))) };
+    let server = Server { address, tls: files.map(|files| TlsConnector::from(files.client(&[]))) };
     for some in sessions.chunks(100) {
-        open(runtime, &door, "/v1/display", some);
+        open(runtime, &server, "/v1/display", some);
     }
-    (yima, door, sessions)
+    (yima, server, sessions)
 }
 
 fn resident(yima: &Yima) -> f64 {
@@ -86,54 +88,54 @@ fn resident(yima: &Yima) -> f64 {
 
 /// Resident bytes of a connection that stays open after its first answer.
 fn each(runtime: &Runtime, count: usize, path: &str, secure: bool) -> f64 {
-    let (yima, door, sessions) = start(runtime, count, secure);
+    let (yima, server, sessions) = start_instance(runtime, count, secure);
     let before = resident(&yima);
-    let open = open(runtime, &door, path, &sessions);
+    let open = open(runtime, &server, path, &sessions);
     (resident(&yima) - before) / open.len() as f64
 }
 
-/// Resident bytes of a stream; reports the other figures.
-fn streams(runtime: &Runtime, count: usize) -> f64 {
-    let (yima, door, mut sessions) = start(runtime, count, false);
+/// Resident bytes of a live display; reports the other figures.
+fn live_displays(runtime: &Runtime, count: usize) -> f64 {
+    let (yima, server, mut sessions) = start_instance(runtime, count, false);
     let people: Vec<Person> = (0..CHANGING).map(|_| new_person()).collect();
-    let theirs: Vec<String> = people.iter().map(|person| yima.session_of(person)).collect();
+    let changing_sessions: Vec<String> = people.iter().map(|person| yima.session_of(person)).collect();
     sessions.truncate(count - CHANGING);
-    let (before, began) = (resident(&yima), Instant::now());
-    let (told, tellings) = mpsc::channel();
-    for (sessions, changing) in [(&sessions, false), (&theirs, true)] {
-        for (n, stream) in open(runtime, &door, "/v1/display/events", sessions).into_iter().enumerate() {
-            runtime.spawn(read(stream, changing.then(|| (n, told.clone()))));
+    let (before, start) = (resident(&yima), Instant::now());
+    let (sender, received) = mpsc::channel();
+    for (sessions, changing) in [(&sessions, false), (&changing_sessions, true)] {
+        for (n, stream) in open(runtime, &server, "/v1/display/events", sessions).into_iter().enumerate() {
+            runtime.spawn(read(stream, changing.then(|| (n, sender.clone()))));
         }
     }
-    report!("{count} streams: open after {:.1} s", began.elapsed().as_secs_f64());
+    report!("{count} live displays: open after {:.1} s", start.elapsed().as_secs_f64());
     let cpu = || yima.metric("process_cpu_seconds_total", &[]);
-    let (used, began) = (cpu(), Instant::now());
+    let (used, start) = (cpu(), Instant::now());
     std::thread::sleep(IDLE);
-    let share = (cpu() - used) / began.elapsed().as_secs_f64();
+    let share = (cpu() - used) / start.elapsed().as_secs_f64();
     report!("nothing changes: {:.1} % of a core for all of them", share * 100.0);
     let bytes = (resident(&yima) - before) / count as f64;
-    changes(&yima, &people, &tellings);
+    changes(&yima, &people, &received);
     report!("{} still open", yima.metric("live_displays_open", &[]));
     bytes
 }
 
-/// Sends events, one after another, and waits for each to be told.
-fn changes(yima: &Yima, people: &[Person], tellings: &mpsc::Receiver<(usize, Instant)>) {
+/// Sends events one after another, and waits until the live display receives each.
+fn changes(yima: &Yima, people: &[Person], received: &mpsc::Receiver<(usize, Instant)>) {
     let lab = yima.agency_token("lab-7");
     let (mut from_sent, mut from_accepted) = (Vec::new(), Vec::new());
     for n in 0..EVENTS * people.len() {
-        let whose = n % people.len();
-        let event = people[whose].test(&format!("stream-{n}"), "negative", HOUR);
+        let person = n % people.len();
+        let event = people[person].test(&format!("live-{n}"), "negative", HOUR);
         let sent = Instant::now();
         assert_eq!(yima.event(&lab, &event), "accepted");
         let accepted = Instant::now();
-        let (told, at) = tellings.recv_timeout(Duration::from_secs(10)).expect("it is told");
-        assert_eq!(told, whose);
+        let (changed, at) = received.recv_timeout(Duration::from_secs(10)).expect("the live display receives it");
+        assert_eq!(changed, person);
         from_sent.push(at - sent);
-        // Before the agency's client has read its answer, more often than not.
+        // Often zero: the live display receives it before the agency's client has read its answer.
         from_accepted.push(at.saturating_duration_since(accepted));
     }
-    for (what, times) in [("sent → told", &mut from_sent), ("accepted → told", &mut from_accepted)] {
+    for (what, times) in [("sent → received", &mut from_sent), ("accepted → received", &mut from_accepted)] {
         times.sort();
         let [p50, p99, worst] =
             [50, 99, 100].map(|percent| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3);
@@ -141,15 +143,15 @@ fn changes(yima: &Yima, people: &[Person], tellings: &mpsc::Receiver<(usize, Ins
     }
 }
 
-/// A connection for each session, in their order, each answered.
-fn open(runtime: &Runtime, door: &Door, path: &str, sessions: &[String]) -> Vec<Box<dyn Wire>> {
+/// Opens a connection for each session, in their order; each has its first answer.
+fn open(runtime: &Runtime, server: &Server, path: &str, sessions: &[String]) -> Vec<Box<dyn Wire>> {
     runtime.block_on(async {
         let mut opening = Vec::with_capacity(sessions.len());
         let mut pace = tokio::time::interval(APART);
         for session in sessions {
             pace.tick().await;
             let request = format!("GET {path} HTTP/1.1\r\nHost: yima\r\nAuthorization: Bearer {session}\r\n\r\n");
-            opening.push(tokio::spawn(ask(door.clone(), request)));
+            opening.push(tokio::spawn(connect(server.clone(), request)));
         }
         let mut opened = Vec::with_capacity(sessions.len());
         for stream in opening {
@@ -159,34 +161,34 @@ fn open(runtime: &Runtime, door: &Door, path: &str, sessions: &[String]) -> Vec<
     })
 }
 
-/// Reads the first answer, or the first event.
-async fn ask(door: Door, request: String) -> Box<dyn Wire> {
-    let stream = TcpStream::connect(door.address).await.expect("it listens");
+/// Sends a request and reads the first answer, or the first event.
+async fn connect(server: Server, request: String) -> Box<dyn Wire> {
+    let stream = TcpStream::connect(server.address).await.expect("the server listens");
     let name = ServerName::try_from("127.0.0.1").expect("an address");
-    let mut stream: Box<dyn Wire> = match door.tls {
+    let mut stream: Box<dyn Wire> = match server.tls {
         Some(tls) => Box::new(tls.connect(name, stream).await.expect("a handshake")),
         None => Box::new(stream),
     };
-    stream.write_all(request.as_bytes()).await.expect("it reads");
+    stream.write_all(request.as_bytes()).await.expect("the server reads");
     let mut answer = Vec::new();
     while !answer.ends_with(b"}") && !answer.ends_with(b"\n\n\r\n") {
-        assert_ne!(stream.read_buf(&mut answer).await.expect("it answers"), 0, "an answer that breaks off");
+        assert_ne!(stream.read_buf(&mut answer).await.expect("the server answers"), 0, "the answer was cut off");
     }
     assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
     stream
 }
 
-/// Reads until the stream ends, and passes on when a display was told.
-async fn read(mut stream: Box<dyn Wire>, told: Option<(usize, mpsc::Sender<(usize, Instant)>)>) {
+/// Reads until the connection ends, and sends the time of each display.
+async fn read(mut stream: Box<dyn Wire>, sender: Option<(usize, mpsc::Sender<(usize, Instant)>)>) {
     let mut bytes = Vec::with_capacity(2_048);
     while stream.read_buf(&mut bytes).await.is_ok_and(|read| read > 0) {
         let at = Instant::now();
         let is_display = bytes.windows(14).any(|some| some == b"event: display");
-        if let Some((n, told)) = &told
+        if let Some((n, sender)) = &sender
             && is_display
         {
             // The measurement may be over.
-            let _ = told.send((*n, at));
+            let _ = sender.send((*n, at));
         }
         bytes.clear();
     }

@@ -1,5 +1,5 @@
-//! The disk tier beside foyer's hybrid cache with the same rows: `bench-tiers [ROWS]`. Each step is a process of its own, so that its memory
-//! and what it finds again can be seen: one fills and is killed, the next opens and reads.
+//! The disk tier beside foyer's hybrid cache with the same rows: `bench-tiers [ROWS]`. Each step is a process of its
+//! own, for its memory and for the crash: one fills the cache and aborts, the next opens and reads it.
 
 #[macro_use]
 extern crate yima_harness;
@@ -55,7 +55,7 @@ fn main() {
     }
 }
 
-/// Half of it compresses, as names and times do.
+/// A view of which half compresses, as names and times do.
 fn view(n: u64) -> Vec<u8> {
     let mut view = vec![b'y'; VIEW];
     let mut state = n;
@@ -66,8 +66,8 @@ fn view(n: u64) -> Vec<u8> {
     view
 }
 
-fn report(what: &str, rows: u64, began: Instant, path: &Path) {
-    let seconds = began.elapsed().as_secs_f64();
+fn report(what: &str, rows: u64, start: Instant, path: &Path) {
+    let seconds = start.elapsed().as_secs_f64();
     let memory = resident_megabytes();
     report!(
         "{what}: {seconds:.1} s ({:.0}/s), {:.0} bytes on disk a row, {memory:.0} MB resident",
@@ -76,38 +76,39 @@ fn report(what: &str, rows: u64, began: Instant, path: &Path) {
     );
 }
 
-/// Ends at once, as a crash would: nothing is flushed or closed.
-fn die() -> ! {
+/// Ends the process as a crash would: nothing is flushed or closed.
+fn crash() -> ! {
     std::process::abort()
 }
 
 fn disk(path: &Path) -> (Disk, Option<State>) {
     let identity = Identity { region: "bench".into(), pseudonyms: [0; 16] };
-    Disk::open(DiskOptions { path: path.join("cache"), max_bytes: u64::MAX, identity }).expect("nobody else has it")
+    Disk::open(DiskOptions { path: path.join("cache"), max_bytes: u64::MAX, identity })
+        .expect("no other process has it open")
 }
 
 fn fill_disk(rows: u64, path: &Path) {
     let (disk, _) = disk(path);
-    let began = Instant::now();
+    let start = Instant::now();
     for n in 0..rows {
-        let held = Provenance { version: Version(1), generation: Generation(0), loaded_at: Time::MIN };
-        disk.raise(subject(n), held, Some(&view(n))).expect("a disk with room");
+        let provenance = Provenance { version: Version(1), generation: Generation(0), loaded_at: Time::MIN };
+        disk.raise(subject(n), provenance, Some(&view(n))).expect("a disk with free space");
     }
     let state = State { epoch: 1, generations: Generations::default(), positions: [].into() };
-    disk.save(&state).expect("a disk with room");
-    report("disk tier, filled", rows, began, path);
-    die()
+    disk.save(&state).expect("a disk with free space");
+    report("disk tier, filled", rows, start, path);
+    crash()
 }
 
 async fn read_disk(rows: u64, path: &Path) {
-    let began = Instant::now();
+    let start = Instant::now();
     let disk = Arc::new(disk(path).0);
-    report("disk tier, opened after the crash", rows, began, path);
+    report("disk tier, opened after the crash", rows, start, path);
     read("disk tier", rows, move |n| {
         let disk = Arc::clone(&disk);
         async move {
-            let looked = tokio::task::spawn_blocking(move || disk.lookup(subject(n)).expect("a disk that can be read"));
-            looked.await.expect("no panic").is_some_and(|found| found.view.view == view(n))
+            let lookup = tokio::task::spawn_blocking(move || disk.lookup(subject(n)).expect("a disk that can be read"));
+            lookup.await.expect("no panic").is_some_and(|found| found.view.view == view(n))
         }
     })
     .await;
@@ -116,16 +117,16 @@ async fn read_disk(rows: u64, path: &Path) {
 async fn foyer(rows: u64, path: &Path) -> HybridCache<u64, Vec<u8>> {
     // Every entry takes 4 KiB.
     let device = FsDeviceBuilder::new(path).with_capacity(rows as usize * 4_096 * 5 / 4 + (64 << 20));
-    let engine = BlockEngineConfig::new(device.build().expect("a disk with room")).with_tombstone_log(true);
+    let engine = BlockEngineConfig::new(device.build().expect("a disk with free space")).with_tombstone_log(true);
     let cache = HybridCacheBuilder::new().with_policy(HybridCachePolicy::WriteOnInsertion).memory(8 << 20);
     let cache = cache.with_weighter(|_, view: &Vec<u8>| view.len()).storage().with_engine_config(engine);
     cache.build().await.expect("a cache")
 }
 
-/// At a pace at which few writes are dropped.
+/// Fills it at a pace at which few writes are dropped.
 async fn fill_foyer(rows: u64, path: &Path) {
     let cache = foyer(rows, path).await;
-    let began = Instant::now();
+    let start = Instant::now();
     let mut pace = tokio::time::interval(Duration::from_millis(10));
     for n in 0..rows {
         if n % 200 == 0 {
@@ -133,14 +134,14 @@ async fn fill_foyer(rows: u64, path: &Path) {
         }
         cache.insert(subject(n).fingerprint(), view(n));
     }
-    report("foyer, filled (paced at 20,000/s)", rows, began, path);
-    die()
+    report("foyer, filled (paced at 20,000/s)", rows, start, path);
+    crash()
 }
 
 async fn read_foyer(rows: u64, path: &Path) {
-    let began = Instant::now();
+    let start = Instant::now();
     let cache = foyer(rows, path).await;
-    report("foyer, opened after the crash", rows, began, path);
+    report("foyer, opened after the crash", rows, start, path);
     read("foyer", rows, move |n| {
         let cache = cache.clone();
         async move {
@@ -151,7 +152,7 @@ async fn read_foyer(rows: u64, path: &Path) {
     .await;
 }
 
-/// Reads rows at random, some at a time.
+/// Reads rows at random, with `READERS` at once.
 async fn read<R: Future<Output = bool> + Send + 'static>(
     what: &str,
     rows: u64,
@@ -164,9 +165,9 @@ async fn read<R: Future<Output = bool> + Send + 'static>(
             let (mut times, mut found) = (Vec::new(), 0u64);
             for n in 0..READS / READERS {
                 let row = (reader * READS + n).wrapping_mul(0x9e37_79b9_7f4a_7c15) % rows;
-                let began = Instant::now();
+                let start = Instant::now();
                 found += u64::from(one(row).await);
-                times.push(began.elapsed());
+                times.push(start.elapsed());
             }
             (times, found)
         });

@@ -1,4 +1,5 @@
-//! Clients of a run: laboratories that send and wait for the answer, and phones that ask one node after another.
+//! Clients of a run: laboratories that send events and wait for the answer, and phones that read displays from one node
+//! after another.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -9,44 +10,44 @@ use parking_lot::RwLock;
 use serde_json::{Value, json};
 use yima_schema::time::{DAY, Time};
 
-use super::{Acknowledged, Record, Shown};
+use super::{Acknowledged, Record, ShownDisplay};
 use crate::{Http, Person, now};
 
-/// Where a run's clients go, and as whom.
+/// The people, nodes and tokens of a run's clients.
 pub struct Clients {
-    /// The people, with a session that every read node takes.
+    /// The people, each with a session that every read node accepts.
     pub people: Vec<(Person, String)>,
     /// An agency's token.
     pub agency: String,
-    /// Writers: region and URL, which changes when one is started again.
+    /// Writers: region and URL, which changes with a restart.
     pub writers: Vec<(usize, RwLock<String>)>,
-    /// Read nodes, likewise.
+    /// Read nodes: region and URL, which changes with a restart.
     pub readers: Vec<(usize, RwLock<String>)>,
-    /// Names of the regions, by which answers tell how far they have followed them.
+    /// Names of the regions, as in an answer's `as_of` for other regions.
     pub regions: Vec<String>,
-    /// Events have moments of their own, from here on.
+    /// The time of the next event, in milliseconds: no two events have the same.
     pub clock: AtomicI64,
     /// Senders stop when this is set, and then readers.
     pub stop: AtomicBool,
 }
 
-/// How much of each.
+/// How many clients, and how much each sends.
 #[derive(Clone, Copy)]
-pub struct Load {
-    /// Laboratories, each with a writer.
+pub struct Workload {
+    /// Laboratories; each sends to one writer.
     pub senders: usize,
-    /// Events that a laboratory sends about each of its people in all.
+    /// Events that a laboratory sends about each person, in all.
     pub events_each: usize,
-    /// Events in one request.
+    /// Events of one request.
     pub batch: usize,
-    /// Phones' owners, each with all people, a region each.
+    /// Readers, each with a phone for every person, all in one region.
     pub readers: usize,
-    /// A laboratory sends its next request so long after the one before was answered; a phone asks after a twentieth of that.
+    /// From an answer to a laboratory's next request; a phone waits a twentieth of it.
     pub pause: Duration,
 }
 
 impl Clients {
-    /// For these people and nodes.
+    /// Clients for these people and nodes.
     pub fn new(
         people: Vec<(Person, String)>,
         agency: String,
@@ -61,22 +62,22 @@ impl Clients {
         Self { people, agency, writers, readers, regions, clock, stop: AtomicBool::new(false) }
     }
 
-    /// Sends and reads until everything is sent or [`Self::stop`] is set, while `meanwhile` goes on in the caller's thread; then every
-    /// node is asked about everybody once more. Returns what was recorded.
+    /// Sends and reads until every event is sent or [`Self::stop`] is set, while `meanwhile` runs on the caller's
+    /// thread.
     ///
     /// # Panics
-    /// If a client meets what none should.
-    pub fn run(&self, load: Load, meanwhile: impl FnOnce()) -> Record {
+    /// When a client gets an answer that no client should get.
+    pub fn run(&self, workload: Workload, meanwhile: impl FnOnce()) -> Record {
         let mut record = Record::default();
         let sent = AtomicBool::new(false);
         thread::scope(|scope| {
-            let senders: Vec<_> = (0..load.senders).map(|n| scope.spawn(move || self.send(n, load))).collect();
+            let senders: Vec<_> = (0..workload.senders).map(|n| scope.spawn(move || self.send(n, workload))).collect();
             let sent = &sent;
             let readers: Vec<_> =
-                (0..load.readers).map(|n| scope.spawn(move || self.read(n, sent, load.pause / 20))).collect();
-            let ends = Ends([&self.stop, sent]);
+                (0..workload.readers).map(|n| scope.spawn(move || self.read(n, sent, workload.pause / 20))).collect();
+            let stop_on_panic = StopOnPanic([&self.stop, sent]);
             meanwhile();
-            drop(ends);
+            drop(stop_on_panic);
             for sender in senders {
                 record.add(sender.join().expect("a sender that did not fail"));
             }
@@ -88,13 +89,13 @@ impl Clients {
         record
     }
 
-    /// Asks every node about everybody until each answer is true of a moment after `since`.
+    /// Reads the display of every subject on every node until each answer's `as_of` is later than `since`.
     ///
     /// # Panics
     /// When that takes longer than `within`.
-    pub fn look(&self, since: Time, within: Duration) -> Record {
+    pub fn poll_every_node(&self, since: Time, within: Duration) -> Record {
         let mut record = Record::default();
-        let begun = now();
+        let start = now();
         let http = Http::default();
         for (node, (region, _)) in self.readers.iter().enumerate() {
             for subject in 0..self.people.len() {
@@ -104,10 +105,10 @@ impl Clients {
                     if shown.is_some_and(|shown| shown.as_of > since) {
                         break;
                     }
-                    let waited = now().since(begun);
+                    let waited = now().since(start);
                     assert!(
                         waited < within,
-                        "node {node} has nothing true of {since} about subject {subject} after {waited:?}"
+                        "node {node} has no display of subject {subject} as of {since} after {waited:?}"
                     );
                     thread::sleep(Duration::from_millis(20));
                 }
@@ -116,14 +117,14 @@ impl Clients {
         record
     }
 
-    fn send(&self, n: usize, load: Load) -> Record {
+    fn send(&self, n: usize, workload: Workload) -> Record {
         let (region, url) = &self.writers[n % self.writers.len()];
         let http = Http::default();
         let mut record = Record::default();
-        for _ in 0..load.events_each {
-            // Each sender begins elsewhere, so that they meet about the same people at different moments.
+        for _ in 0..workload.events_each {
+            // Each sender starts at another subject, so that senders reach the same subject at different times.
             let subjects: Vec<usize> = (0..self.people.len()).map(|s| (s + n * 7) % self.people.len()).collect();
-            for batch in subjects.chunks(load.batch) {
+            for batch in subjects.chunks(workload.batch) {
                 if self.stop.load(Ordering::SeqCst) {
                     return record;
                 }
@@ -144,9 +145,9 @@ impl Clients {
                     }
                 }
                 if statuses.is_empty() {
-                    thread::sleep(Duration::from_millis(50)); // nobody there: as a client that was refused waits
+                    thread::sleep(Duration::from_millis(50)); // refused or unreachable: a client waits
                 }
-                thread::sleep(load.pause);
+                thread::sleep(workload.pause);
             }
         }
         record
@@ -179,7 +180,7 @@ impl Clients {
         record
     }
 
-    /// Asks once, as a phone does that knows what it was shown before; notes the answer.
+    /// Requests a display as a phone does, with the tag of the display it has; records the answer.
     fn display(
         &self,
         http: &Http,
@@ -188,14 +189,14 @@ impl Clients {
         region: usize,
         subject: usize,
         record: &mut Record,
-    ) -> Option<Shown> {
+    ) -> Option<ShownDisplay> {
         let bearer = format!("Bearer {}", self.people[subject].1);
         let mut headers = vec![("authorization", bearer.as_str())];
         if !phone.etag.is_empty() {
             headers.push(("if-none-match", &phone.etag));
         }
-        let asked_at = now();
-        let reply = http.ask(&format!("{}/v1/display", self.readers[node].1.read()), &headers).ok()?;
+        let requested_at = now();
+        let reply = http.get_with(&format!("{}/v1/display", self.readers[node].1.read()), &headers).ok()?;
         let answered_at = now();
         let events = match reply.status {
             200 => reply.json(200)["tests"].as_array().map(|tests| tests.iter().map(sampled_at).collect())?,
@@ -204,15 +205,24 @@ impl Clients {
                 record.refused += 1;
                 return None;
             }
-            other => panic!("an answer of {other}: {}", String::from_utf8_lossy(&reply.body)),
+            other => panic!("unexpected status {other}: {}", String::from_utf8_lossy(&reply.body)),
         };
         let etag = reply.header("etag").to_owned();
-        let as_of = reply.header("yima-as-of").parse().expect("an answer says what it is true of");
+        let as_of = reply.header("yima-as-of").parse().expect("an answer has an as_of");
         let other_as_of = self.regions_as_of(reply.header("yima-regions-as-of"));
         phone.etag = etag;
         phone.events.clone_from(&events);
-        let shown =
-            Shown { subject, region, node, session: phone.session, asked_at, answered_at, as_of, other_as_of, events };
+        let shown = ShownDisplay {
+            subject,
+            region,
+            node,
+            session: phone.session,
+            requested_at,
+            answered_at,
+            as_of,
+            other_as_of,
+            events,
+        };
         record.shown.push(shown.clone());
         Some(shown)
     }
@@ -228,13 +238,13 @@ impl Clients {
     }
 }
 
-/// Ends clients when the test that they are of fails, which then waits for them.
-struct Ends<'a>([&'a AtomicBool; 2]);
+/// Stops the clients when the test's own thread panics: the scope waits for them.
+struct StopOnPanic<'a>([&'a AtomicBool; 2]);
 
-impl Drop for Ends<'_> {
+impl Drop for StopOnPanic<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.iter().for_each(|end| end.store(true, Ordering::SeqCst));
+            self.0.iter().for_each(|stop| stop.store(true, Ordering::SeqCst));
         }
     }
 }
@@ -247,6 +257,6 @@ struct Phone {
 }
 
 fn sampled_at(test: &Value) -> i64 {
-    let at: Time = test["sampled_at"].as_str().unwrap_or_default().parse().expect("a moment");
+    let at: Time = test["sampled_at"].as_str().unwrap_or_default().parse().expect("a time");
     at.as_millis()
 }

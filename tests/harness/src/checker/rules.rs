@@ -1,11 +1,12 @@
-//! Rules by which a display tells every event it was made from.
+//! Rules under which a display tells every event that its view was derived from.
 
 use std::path::{Path, PathBuf};
 
-/// Writes a rules document there that shows every test a subject can have, and is otherwise the one that comes with yima.
+/// Writes a rules document into the directory that shows every test of a subject, and otherwise equals the built-in
+/// one.
 ///
 /// # Panics
-/// When it cannot be written.
+/// When the document cannot be written.
 pub fn show_everything(directory: &Path) -> PathBuf {
     let built_in = include_str!("../../../../schema/rules/default.toml");
     let rules = built_in.replacen("shown = 3", "shown = 2000", 1);

@@ -1,4 +1,4 @@
-//! Where the nodes of a cluster listen.
+//! The addresses on which the nodes of a cluster listen.
 
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -9,17 +9,18 @@ pub(super) const CQL_PORT: u16 = 9042;
 /// The port for other nodes.
 pub(super) const STORAGE_PORT: u16 = 7000;
 
-/// An address for each node, by datacenter.
+/// The address of each node, by datacenter.
 pub(super) struct Addresses {
     pub(super) nodes: Vec<Vec<Ipv4Addr>>,
-    /// Where each datacenter has a namespace.
+    /// The network namespaces of the datacenters, if they have some.
     pub(super) namespaces: Option<Namespaces>,
-    /// Listens at an address beside theirs for as long as the cluster is there: so two clusters, even of two processes, never take the same.
+    /// Listens beside the nodes for as long as the cluster exists: so no two clusters, even of two processes, claim the
+    /// same addresses.
     _claim: Option<TcpListener>,
 }
 
 impl Addresses {
-    /// `127.0.C.(10 d + n)` for node n of datacenter d, with the first C that is free; with namespaces `10.99.C.(10 d + n)`.
+    /// `127.0.C.(10 d + n)` for node n of datacenter d, with the first free C; with namespaces `10.99.C.(10 d + n)`.
     pub(super) fn claim(nodes: &[usize], with_namespaces: bool) -> Self {
         for c in 1..=254 {
             let Ok(claim) = TcpListener::bind((Ipv4Addr::new(127, 0, c, 1), STORAGE_PORT)) else { continue };
@@ -29,7 +30,7 @@ impl Addresses {
             let datacenters = nodes.iter().zip(1..);
             let nodes: Vec<Vec<Ipv4Addr>> =
                 datacenters.map(|(&nodes, d)| (1..=nodes).map(|n| address(d, n)).collect()).collect();
-            // A node may be left that outlived its cluster, or a service that listens everywhere.
+            // A node may have outlived its cluster, or a service may listen on every address.
             if with_namespaces || nodes.iter().flatten().all(|address| is_free(*address)) {
                 return Self { nodes, namespaces, _claim: Some(claim) };
             }
@@ -37,10 +38,10 @@ impl Addresses {
         panic!("ports {CQL_PORT} and {STORAGE_PORT} are in use on all of 127.0.0.0/16");
     }
 
-    /// `127.0.0.1`, `127.0.0.2`, …: where clients look by default.
+    /// `127.0.0.1`, `127.0.0.2`, …: clients' default.
     ///
     /// # Panics
-    /// When somebody listens there.
+    /// When one is in use.
     pub(super) fn well_known(nodes: &[usize]) -> Self {
         let mut last = 0;
         let mut next = || {
@@ -60,7 +61,7 @@ pub(super) fn address(network: [u8; 2], c: u8, d: usize, n: usize) -> Ipv4Addr {
     Ipv4Addr::new(network[0], network[1], c, u8::try_from(10 * d + n).expect("24 x 9 at most"))
 }
 
-/// Whether nobody listens there.
+/// Whether both ports of an address are free.
 pub(super) fn is_free(address: Ipv4Addr) -> bool {
     [CQL_PORT, STORAGE_PORT].iter().all(|port| TcpListener::bind((address, *port)).is_ok())
 }

@@ -1,4 +1,4 @@
-//! A cluster that stays when the command that started it has ended: `tests/cql-cluster`.
+//! A cluster that outlives the command that started it: `tests/cql-cluster`.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -16,17 +16,18 @@ fn directory() -> PathBuf {
     jars::target_dir().join("cql-cluster")
 }
 
-/// Runs a program in a session of its own: what ends this one's terminal does not end it.
+/// Runs a program in a session of its own, which does not end with this terminal.
 pub(super) fn detached(program: &str) -> Command {
     let mut command = Command::new("setsid");
     command.arg(program);
     command
 }
 
-/// Starts nodes on 127.0.0.1, 127.0.0.2, … which go on until [`down`]. Returns lines to show, or `None` if nodes run already.
+/// Starts nodes on 127.0.0.1, 127.0.0.2, … which run until [`down`]. Returns lines to show; `None` if nodes run
+/// already.
 ///
 /// # Panics
-/// When a node does not come up; none is left then.
+/// When a node does not come up; all are killed then.
 pub fn up(options: ClusterOptions) -> Option<Vec<String>> {
     if !running().is_empty() {
         return None;
@@ -39,7 +40,7 @@ pub fn up(options: ClusterOptions) -> Option<Vec<String>> {
     Some(status())
 }
 
-/// A line for each node that runs: datacenter and number, where it takes clients, process, memory.
+/// A line for each running node: datacenter and number, address for clients, process, memory.
 pub fn status() -> Vec<String> {
     let line = |(directory, pid): (PathBuf, u32)| {
         let name = directory.file_name().unwrap_or_default().to_string_lossy().replace('-', " node ");
@@ -49,7 +50,7 @@ pub fn status() -> Vec<String> {
     running().into_iter().map(line).collect()
 }
 
-/// Ends all nodes and deletes their data. Returns how many there were.
+/// Kills all nodes and deletes their data. Returns the number of nodes.
 ///
 /// # Panics
 /// When the system refuses.
@@ -61,7 +62,7 @@ pub fn down() -> usize {
         let _ = kill_process(pid, Signal::KILL);
     }
     for (directory, _) in &found {
-        // A process lets go of its ports last, when there is nothing left of it to ask.
+        // A process frees its ports last, when its id is gone.
         until("a killed node's ports free", Duration::from_secs(30), || is_free(address(directory)));
     }
     if directory().exists() {
@@ -70,14 +71,14 @@ pub fn down() -> usize {
     found.len()
 }
 
-/// Where the node of this directory listens.
+/// The address on which the node of this directory listens.
 fn address(directory: &Path) -> Ipv4Addr {
-    let yaml = fs::read_to_string(directory.join("cassandra.yaml")).expect("a node that runs has its settings");
+    let yaml = fs::read_to_string(directory.join("cassandra.yaml")).expect("a running node has its settings");
     let address = yaml.lines().find_map(|line| line.strip_prefix("rpc_address: "));
     address.and_then(|address| address.parse().ok()).expect("settings as this program writes them")
 }
 
-/// The directory and process of each node that runs, in order.
+/// The directory and process of each running node, in order.
 fn running() -> Vec<(PathBuf, u32)> {
     let Ok(entries) = fs::read_dir(directory()) else { return Vec::new() };
     let directories = entries.map(|entry| entry.expect("the target directory can be read").path());
@@ -91,7 +92,7 @@ fn running() -> Vec<(PathBuf, u32)> {
     found
 }
 
-/// Whether a process is the node of this directory: its id may have gone to another one since.
+/// Whether a process is the node of this directory: its id may belong to another process by now.
 fn is_node(pid: u32, directory: &Path) -> bool {
     let Ok(arguments) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
     let mut arguments = arguments.split(|byte| *byte == 0);

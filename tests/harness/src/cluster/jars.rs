@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// Cargo's directory for what is built: on a disk, and never in a commit.
+/// Cargo's target directory: on a disk, and never in a commit.
 pub(super) fn target_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the workspace is above its member").join("target")
 }
 
-/// Fetches the jars unless those of this `pom.xml` are there; returns their directory. Others who want them meanwhile wait.
+/// Fetches the jars unless those of this `pom.xml` are there; returns their directory. Concurrent callers wait.
 ///
 /// # Panics
 /// When Maven is missing or cannot fetch them.
@@ -20,7 +20,7 @@ pub fn fetch_cassandra() -> PathBuf {
     let wanted = fs::read(&pom).expect("the workspace can be read");
     let directory = target_dir().join("cassandra");
     fs::create_dir_all(&directory).expect("the target directory can be written");
-    // Until it is dropped.
+    // Held until it is dropped.
     let lock = File::create(directory.join("lock")).expect("the target directory can be written");
     lock.lock().expect("a file can be locked");
 
@@ -36,8 +36,8 @@ pub fn fetch_cassandra() -> PathBuf {
     let fetched = maven.stdin(Stdio::null()).output();
     let fetched =
         fetched.expect("Maven is needed to fetch Cassandra: install the package maven, or let tests/run do it");
-    let said = String::from_utf8_lossy(&fetched.stdout);
-    assert!(fetched.status.success(), "Maven could not fetch Cassandra ({}):\n{said}", fetched.status);
+    let output = String::from_utf8_lossy(&fetched.stdout);
+    assert!(fetched.status.success(), "Maven could not fetch Cassandra ({}):\n{output}", fetched.status);
 
     fs::write(unfinished.path().join("pom.xml"), wanted).expect("the target directory can be written");
     if jars.exists() {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::options::ClusterOptions;
 
-/// What Cassandra 5 reaches into, `--add-opens` and `--add-exports` of its own start script.
+/// The packages of the JDK that Cassandra 5 uses: `--add-opens` and `--add-exports` of its own start script.
 const OPENS: &[&str] = &[
     "java.base/java.io",
     "java.base/java.lang",
@@ -42,14 +42,15 @@ const EXPORTS: &[&str] = &[
     "jdk.unsupported/sun.misc",
 ];
 
-/// The class that is a node.
+/// The main class of a node.
 pub(super) const MAIN: &str = "org.apache.cassandra.service.CassandraDaemon";
 
-/// Runs a node whose files are in `directory`. `first` says that it has no data yet. Without JMX, so no port but those of the settings.
+/// The arguments of a node whose files are in `directory`; `first` when it has no data yet. Without JMX: it would take
+/// a port beside those of the settings.
 pub(super) fn arguments(java: &mut Command, jars: &Path, directory: &Path, options: &ClusterOptions, first: bool) {
     let home = directory.display();
     java.arg(format!("-Xmx{}", options.heap));
-    // With room for what every start loads: growing to it by collections would cost a sixth of the start.
+    // Room for everything that a start loads: growing to it by collections would cost a sixth of the start.
     java.args(["-Xms96M", "-XX:NewSize=40M", "-XX:MetaspaceSize=96M"]);
     java.args(["-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-XX:-UsePerfData"]);
     if options.quick_start {
@@ -67,9 +68,9 @@ pub(super) fn arguments(java: &mut Command, jars: &Path, directory: &Path, optio
         format!("-Dcassandra.config=file://{home}/cassandra.yaml"),
         format!("-Dcassandra-rackdc.properties=file://{home}/rackdc.properties"),
         format!("-Dcassandra.storagedir={home}"),
-        // How long a node looks for the first one: at its first start until that one is there too, afterwards not long.
+        // How long a node waits for the first node: at its own first start until that is up too, afterwards briefly.
         format!("-Dcassandra.ring_delay_ms={}", if first { 60_000 } else { 1_000 }),
-        // How often it tries to add the first user, and on a restart looks whether it is there, until the others it asks answer.
+        // How often it tries to add the first user or, on a restart, to find it, until the other replicas answer.
         format!("-Dcassandra.superuser_setup_delay_ms={}", if first { 100 } else { 10_000 }),
     ]);
     java.args([
@@ -79,7 +80,7 @@ pub(super) fn arguments(java: &mut Command, jars: &Path, directory: &Path, optio
         "-Djdk.attach.allowAttachSelf=true",
         "-Dio.netty.tryReflectionSetAccessible=true",
     ]);
-    // Of two that set the same the last counts.
+    // The last of two equal settings counts.
     java.args(&options.jvm);
     java.arg("-cp").arg(jars.join("*")).arg(MAIN);
 }

@@ -1,4 +1,4 @@
-//! A real CQL server for tests: Apache Cassandra, as many nodes in as many datacenters as wanted, each a process of its own.
+//! A real CQL database for tests: Apache Cassandra, any number of nodes and datacenters, each node a process.
 
 mod addresses;
 mod by_hand;
@@ -33,9 +33,9 @@ pub use node::{Node, resident_bytes};
 pub use options::ClusterOptions;
 pub use session::{PASSWORD, USER};
 
-/// For one node to come up on a busy machine; each other adds as much again.
+/// For one node to come up on a busy machine; each further node adds as much.
 const START_DEADLINE: Duration = Duration::from_secs(90);
-/// How much of each node's log is shown when a test fails.
+/// Lines of each node's log that a failing test prints.
 const LOG_LINES: usize = 40;
 
 /// Running nodes. Dropping it kills them and deletes their data.
@@ -43,7 +43,7 @@ pub struct Cluster {
     options: ClusterOptions,
     jars: PathBuf,
     members: Vec<Member>,
-    /// Not by hand: there the nodes outlive this.
+    /// False for `tests/cql-cluster`, whose nodes outlive this value.
     owned: bool,
     certificate: Option<PathBuf>,
     addresses: Addresses,
@@ -56,13 +56,13 @@ pub fn datacenter_name(datacenter: usize) -> String {
 }
 
 impl Cluster {
-    /// Starts all nodes and waits until each takes clients and holds all others to be up.
+    /// Starts all nodes and waits until each accepts clients and considers all others up.
     ///
     /// # Panics
     /// When Java or Maven is missing, or a node does not come up.
     pub fn start(options: ClusterOptions) -> Self {
         let addresses = Addresses::claim(&options.nodes, options.namespaces);
-        // Not in the system's directory for such things, which may be in memory.
+        // Not in the system's temporary directory, which may be in memory.
         let parent = jars::target_dir().join("cassandra");
         fs::create_dir_all(&parent).expect("the target directory can be written");
         let directory = TempDir::with_prefix_in("cluster-", parent).expect("the target directory can be written");
@@ -74,12 +74,9 @@ impl Cluster {
 
     fn prepare(options: ClusterOptions, addresses: Addresses, directory: &Path) -> Self {
         let jars = fetch_cassandra();
-        let each = addresses
-            .nodes
-            .iter()
-            .zip(1..)
-            .flat_map(|(nodes, d)| nodes.iter().zip(1..).map(move |(at, n)| (d, n, *at)));
-        let members: Vec<Member> = each
+        let datacenters = addresses.nodes.iter().zip(1..);
+        let nodes = datacenters.flat_map(|(nodes, d)| nodes.iter().zip(1..).map(move |(address, n)| (d, n, *address)));
+        let members: Vec<Member> = nodes
             .enumerate()
             .map(|(index, (d, n, address))| {
                 Member::new(index, d, n, address, directory.join(format!("{}-{n}", datacenter_name(d))))
@@ -97,13 +94,13 @@ impl Cluster {
         if self.options.passwords {
             self.create_user();
         }
-        self.wait_until_told(&self.members.iter().collect::<Vec<_>>(), session::LOGIN);
+        self.wait_until_topology_known(&self.members.iter().collect::<Vec<_>>(), session::LOGIN);
     }
 
     fn spawn(&self, member: &Member) {
         let first = member.is_new();
-        let known = if first { &self.members[..1] } else { &self.members };
-        let seeds: Vec<String> = known.iter().map(|seed| format!("{}:{STORAGE_PORT}", seed.address)).collect();
+        let seeds = if first { &self.members[..1] } else { &self.members };
+        let seeds: Vec<String> = seeds.iter().map(|seed| format!("{}:{STORAGE_PORT}", seed.address)).collect();
         settings::write(member, &self.options, &seeds.join(","));
         let mut command = if self.owned { self.command(member.datacenter, "java") } else { by_hand::detached("java") };
         for (_, _, variable, value) in
@@ -128,29 +125,30 @@ impl Cluster {
                     panic!("{member} ended ({exit}); the ends of all logs follow");
                 }
                 let mut others =
-                    self.running().filter(|other| other.index != member.index && self.joins(member, other));
-                member.accepts() && others.all(|other| member.sees(other) && other.sees(member))
+                    self.running().filter(|other| other.index != member.index && self.connects(member, other));
+                member.accepts() && others.all(|other| member.sees_up(other) && other.sees_up(member))
             })
         });
     }
 
-    fn joins(&self, one: &Member, other: &Member) -> bool {
+    /// Whether the network connects two nodes.
+    fn connects(&self, one: &Member, other: &Member) -> bool {
         let namespaces = self.addresses.namespaces.as_ref();
-        namespaces.is_none_or(|namespaces| namespaces.joins(one.datacenter, other.datacenter))
+        namespaces.is_none_or(|namespaces| namespaces.connects(one.datacenter, other.datacenter))
     }
 
-    fn wait_for(&self, what: &str, is_so: impl Fn() -> bool) {
-        until(what, START_DEADLINE * u32::try_from(self.members.len()).expect("a few nodes"), is_so);
+    fn wait_for(&self, what: &str, condition: impl Fn() -> bool) {
+        until(what, START_DEADLINE * u32::try_from(self.members.len()).expect("a few nodes"), condition);
     }
 
-    /// A node; both are counted from 1.
+    /// A node; datacenter and number are counted from 1.
     ///
     /// # Panics
-    /// When there is none.
+    /// When there is no such node.
     pub fn node(&self, datacenter: usize, number: usize) -> Node<'_> {
         let mut nodes = self.nodes();
         let found = nodes.find(|node| (node.member.datacenter, node.member.number) == (datacenter, number));
-        found.unwrap_or_else(|| panic!("there is no node {number} in {}", datacenter_name(datacenter)))
+        found.unwrap_or_else(|| panic!("no node {number} in {}", datacenter_name(datacenter)))
     }
 
     /// All nodes.
@@ -158,23 +156,18 @@ impl Cluster {
         self.members.iter().map(|member| Node { cluster: self, member })
     }
 
-    /// Where the nodes of a datacenter take clients.
+    /// The addresses on which the nodes of a datacenter accept clients.
     pub fn contact_points(&self, datacenter: usize) -> Vec<SocketAddr> {
         self.nodes().filter(|node| node.member.datacenter == datacenter).map(Node::address).collect()
     }
 
-    /// The certificate of all nodes, in PEM, which signed itself: trust just this one. `None` without TLS.
+    /// The certificate of all nodes, in PEM and self-signed: a client trusts it alone. `None` without TLS.
     pub fn certificate(&self) -> Option<&Path> {
         self.certificate.as_deref()
     }
 
-    /// Whether a cluster with [`ClusterOptions::namespaces`] is possible here: as root, and with `ip`.
-    pub fn can_be_cut() -> bool {
-        Namespaces::are_possible()
-    }
-
-    /// Loses all that a datacenter and the others send each other, without telling anyone, until [`Self::heal`]. Whoever is in none of them,
-    /// as the test is, goes on reaching all.
+    /// Drops every packet between a datacenter and the others, without an error to the sender, until [`Self::heal`].
+    /// The test, which is in none of them, still reaches all.
     ///
     /// # Panics
     /// Without [`ClusterOptions::namespaces`].
@@ -191,16 +184,17 @@ impl Cluster {
     }
 
     fn namespaces(&self) -> &Namespaces {
-        self.addresses.namespaces.as_ref().expect("ClusterOptions::namespaces: datacenters have some")
+        self.addresses.namespaces.as_ref().expect("a cluster with ClusterOptions::namespaces")
     }
 
-    /// A program that runs in a datacenter, with what it sends cut off as what the nodes send. The process that is started is the program's.
+    /// A command that runs a program in the network of a datacenter, so that [`Self::cut`] affects it as it does the
+    /// nodes. The spawned process is the program's own.
     pub fn command(&self, datacenter: usize, program: &str) -> Command {
         let namespaces = self.addresses.namespaces.as_ref();
         namespaces.map_or_else(|| Command::new(program), |namespaces| namespaces.command(datacenter, program))
     }
 
-    /// Where such a program listens to be reached from everywhere; without namespaces it is 127.0.0.1 in all datacenters.
+    /// The address on which such a program can be reached from everywhere; without namespaces 127.0.0.1.
     pub fn address(&self, datacenter: usize) -> Ipv4Addr {
         let namespaces = self.addresses.namespaces.as_ref();
         namespaces.map_or(Ipv4Addr::LOCALHOST, |namespaces| namespaces.region_address(datacenter))

@@ -1,7 +1,8 @@
 //! A network namespace for each datacenter, so that one can be cut off from the others.
 //!
-//! In namespace of datacenter d its region's address and its nodes' are on `lo`. It has two links: `wan` leads to the other datacenters,
-//! through a namespace that forwards between them, and `root` to the test. Cutting takes away the first: packets are lost, nobody is told.
+//! The namespace of a datacenter has the addresses of its region and its nodes on `lo`. It has two links: `wan` leads
+//! to the other datacenters, through a namespace that forwards between them, and `root` to the test. A cut takes down
+//! `wan`: packets are lost without an error to the sender.
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
@@ -11,47 +12,44 @@ use std::process::Command;
 use parking_lot::Mutex;
 
 use super::addresses::address;
+use crate::require_root;
 
 /// All namespaces of a cluster. Dropping it deletes them.
 pub(super) struct Namespaces {
     c: u8,
     nodes: Vec<usize>,
-    /// The datacenters that are.
+    /// The datacenters that are cut off.
     cut_off: Mutex<HashSet<usize>>,
 }
 
-/// The last of the test's address, and of that of the forwarding namespace.
+/// Last byte of the test's address.
 const ROOT: u8 = 1;
+/// Last byte of the forwarding namespace's address.
 const WAN: u8 = 2;
 
-/// Before the number of the cluster in each address.
+/// The first two bytes of every address; the third is the number of the cluster.
 pub(super) const NETWORK: [u8; 2] = [10, 99];
 
 impl Namespaces {
-    /// Whether this process may have some.
-    pub(super) fn are_possible() -> bool {
-        rustix::process::geteuid().is_root() && Command::new("ip").arg("-V").output().is_ok()
-    }
-
-    /// Makes them, with addresses that `c` tells from those of other clusters.
+    /// Creates the namespaces; `c` is the number of the cluster in their addresses.
     ///
     /// # Panics
-    /// When they cannot be made.
+    /// When this process is not root, or the system refuses.
     pub(super) fn new(c: u8, nodes: &[usize]) -> Self {
-        assert!(Self::are_possible(), "network namespaces take root, and `ip` of the package iproute2");
+        require_root();
         sweep();
-        let made = Self { c, nodes: nodes.to_vec(), cut_off: Mutex::default() };
-        let wan = made.wan();
+        let namespaces = Self { c, nodes: nodes.to_vec(), cut_off: Mutex::default() };
+        let wan = namespaces.wan();
         ip(&format!("netns add {wan}"));
         ip(&format!("-n {wan} link set lo up"));
         ip(&format!("-n {wan} address add 10.99.{c}.{WAN} dev lo"));
-        // While a datacenter is cut off: lost, where without a route the sender would be told.
+        // For packets to a datacenter that is cut off: without a route their sender would get an error.
         ip(&format!("-n {wan} route add blackhole 10.99.{c}.0/24"));
         run(inside(&wan, "sh").args(["-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"]));
         for datacenter in 1..=nodes.len() {
-            made.add(datacenter);
+            namespaces.add(datacenter);
         }
-        made
+        namespaces
     }
 
     fn add(&self, datacenter: usize) {
@@ -76,7 +74,7 @@ impl Namespaces {
         self.heal(datacenter);
     }
 
-    /// Lets a datacenter and the others reach each other, at first or again.
+    /// Connects a datacenter to the others.
     pub(super) fn heal(&self, datacenter: usize) {
         let wan = self.wan();
         self.cut_off.lock().remove(&datacenter);
@@ -86,25 +84,25 @@ impl Namespaces {
         }
     }
 
-    /// Loses all that a datacenter and the others send each other. The test goes on reaching all.
+    /// Drops every packet between a datacenter and the others.
     pub(super) fn cut(&self, datacenter: usize) {
         self.cut_off.lock().insert(datacenter);
         // Its routes go with the link.
         ip(&format!("-n {} link set dc{datacenter} down", self.wan()));
     }
 
-    /// Whether two datacenters, or two nodes of one, reach each other.
-    pub(super) fn joins(&self, one: usize, other: usize) -> bool {
+    /// Whether nodes of these two datacenters reach each other.
+    pub(super) fn connects(&self, one: usize, other: usize) -> bool {
         let cut_off = self.cut_off.lock();
         one == other || !(cut_off.contains(&one) || cut_off.contains(&other))
     }
 
-    /// A command that runs in a datacenter's namespace, in the process that is started.
+    /// A command that runs a program in a datacenter's namespace; the spawned process is the program's own.
     pub(super) fn command(&self, datacenter: usize, program: &str) -> Command {
         inside(&self.name(datacenter), program)
     }
 
-    /// For what else runs in a datacenter: node 0, as it were.
+    /// The address for programs of a datacenter that are no nodes: that of node 0.
     pub(super) fn region_address(&self, datacenter: usize) -> Ipv4Addr {
         address(NETWORK, self.c, datacenter, 0)
     }
@@ -127,25 +125,25 @@ impl Namespaces {
     }
 }
 
-/// Before the id of the process that made a namespace.
+/// Stands before the id of the process that made a namespace.
 const PREFIX: &str = "yima-";
 
 impl Drop for Namespaces {
     fn drop(&mut self) {
         for name in (1..=self.nodes.len()).map(|d| self.name(d)).chain([self.wan()]) {
-            // One that could not be made is not there.
+            // A namespace whose creation failed does not exist.
             let _ = Command::new("ip").args(["netns", "delete", &name]).output();
         }
     }
 }
 
-/// Deletes those of processes that were killed: their addresses may be wanted again.
+/// Deletes the namespaces of processes that were killed: their addresses may be needed.
 fn sweep() {
-    let listed = Command::new("ip").args(["netns", "list"]).output().expect("`ip` can be run");
+    let listed = Command::new("ip").args(["netns", "list"]).output().expect("`ip` of the package iproute2");
     for name in String::from_utf8_lossy(&listed.stdout).lines().filter_map(|line| line.split(' ').next()) {
         let maker = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
         if maker.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            // Another process may sweep too.
+            // Another process may have deleted it.
             let _ = Command::new("ip").args(["netns", "delete", name]).output();
         }
     }

@@ -1,4 +1,4 @@
-//! What a test does to one node.
+//! The operations of a test on one node.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ pub struct Node<'a> {
 }
 
 impl Node<'_> {
-    /// Starts it on the data it has, and waits until it is up. Nothing if it runs already.
+    /// Starts it on its data and waits until it is up; does nothing if it is running.
     ///
     /// # Panics
     /// See [`Self::wait_until_up`].
@@ -35,17 +35,17 @@ impl Node<'_> {
         self.wait_until_up();
     }
 
-    /// Waits until it takes clients, and it and each other running node that it can reach hold each other to be up and tell clients of each
-    /// other.
+    /// Waits until it accepts clients, and it and every running node that it can reach consider each other up and list
+    /// each other to clients.
     ///
     /// # Panics
-    /// When it ends, or that takes too long.
+    /// When it ends, or does not get there in time.
     pub fn wait_until_up(self) {
         self.cluster.wait_until_up(&[self.member]);
-        self.cluster.wait_until_told(&self.cluster.running().collect::<Vec<_>>(), LOGIN);
+        self.cluster.wait_until_topology_known(&self.cluster.running().collect::<Vec<_>>(), LOGIN);
     }
 
-    /// Ends it at once, as a crash would (SIGKILL).
+    /// Kills it, as a crash would (SIGKILL).
     ///
     /// # Panics
     /// When the system refuses.
@@ -53,24 +53,24 @@ impl Node<'_> {
         self.member.kill();
     }
 
-    /// Asks it to stop and waits (SIGTERM): others know at once, and it has no log to replay when it starts.
+    /// Stops it and waits (SIGTERM): the other nodes know at once, and its next start has no log to replay.
     ///
     /// # Panics
-    /// When it does not run, or goes on beyond the deadline.
+    /// When it is not running, or does not stop in time.
     pub fn stop(self) -> ExitStatus {
         assert!(self.member.pid().is_some(), "{} was not started", self.member);
         self.member.signal(Signal::TERM);
-        let begun = Instant::now();
+        let start = Instant::now();
         loop {
             if let Some(exit) = self.member.ended() {
                 return exit;
             }
-            assert!(begun.elapsed() < STOP_DEADLINE, "{} did not stop in time", self.member);
+            assert!(start.elapsed() < STOP_DEADLINE, "{} did not stop in time", self.member);
             thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// Stops its clock, as it were: it keeps its connections and answers nobody (SIGSTOP). Not waited for.
+    /// Pauses it (SIGSTOP): it keeps its connections and sends no answer. Returns at once.
     ///
     /// # Panics
     /// When the system refuses.
@@ -78,7 +78,7 @@ impl Node<'_> {
         self.member.signal(Signal::STOP);
     }
 
-    /// Lets it go on after [`Self::pause`] (SIGCONT).
+    /// Resumes it after [`Self::pause`] (SIGCONT).
     ///
     /// # Panics
     /// When the system refuses.
@@ -86,22 +86,23 @@ impl Node<'_> {
         self.member.signal(Signal::CONT);
     }
 
-    /// The directory of a keyspace, with one for each table. Complete when the node was stopped, which writes out what it has in memory.
+    /// The directory of a keyspace, with one for each table. Complete after [`Self::stop`], which flushes the
+    /// memtables.
     pub fn tables(self, keyspace: &str) -> PathBuf {
         self.member.directory.join("data").join(keyspace)
     }
 
-    /// Bytes of hints that it keeps for other nodes.
+    /// Bytes of the hints that it keeps for other nodes.
     ///
     /// # Panics
     /// Before its first start.
     pub fn hints_bytes(self) -> u64 {
         let files = fs::read_dir(self.member.directory.join("hints")).expect("a node makes its directories");
-        // One that has just been sent is gone.
+        // A file whose hints were just sent is gone.
         files.filter_map(|file| Some(file.ok()?.metadata().ok()?.len())).sum()
     }
 
-    /// Where it takes clients.
+    /// The address on which it accepts clients.
     pub fn address(self) -> SocketAddr {
         self.member.cql()
     }
@@ -111,18 +112,18 @@ impl Node<'_> {
         super::datacenter_name(self.member.datacenter)
     }
 
-    /// What it logged, over all its lives.
+    /// Its log, over all its starts.
     pub fn log(self) -> String {
         self.member.log_from(0)
     }
 
-    /// The memory that its process has now; `None` if there is none.
+    /// Resident memory of its process; `None` if that is not running.
     pub fn resident_bytes(self) -> Option<u64> {
         resident_bytes(self.member.pid()?)
     }
 }
 
-/// The memory that a process has now; `None` if there is no such process.
+/// Resident memory of a process; `None` if there is no such process.
 pub fn resident_bytes(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

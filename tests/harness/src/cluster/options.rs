@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-/// How to start a cluster. Each datacenter and each node in it is counted from 1.
+/// How to start a cluster. Datacenters, and the nodes of each, are counted from 1.
 #[derive(Clone, Debug)]
 pub struct ClusterOptions {
-    /// How many nodes each datacenter has.
+    /// The number of nodes of each datacenter.
     pub(super) nodes: Vec<usize>,
     pub(super) heap: String,
     pub(super) quick_start: bool,
-    /// Of `cassandra.yaml`, in YAML.
+    /// Settings of `cassandra.yaml`, their values in YAML.
     pub(super) settings: BTreeMap<String, String>,
     pub(super) jvm: Vec<String>,
     /// Datacenter, node, variable, value.
@@ -37,10 +37,10 @@ impl Default for ClusterOptions {
 }
 
 impl ClusterOptions {
-    /// So many nodes in `dc1`, `dc2`, …; at most 24 datacenters of at most 9.
+    /// The numbers of nodes in `dc1`, `dc2`, …: 1 to 24 datacenters of 1 to 9 nodes.
     ///
     /// # Panics
-    /// With more, or none.
+    /// With other numbers.
     pub fn nodes(mut self, nodes: impl Into<Vec<usize>>) -> Self {
         self.nodes = nodes.into();
         assert!((1..=24).contains(&self.nodes.len()), "a cluster has 1 to 24 datacenters");
@@ -48,32 +48,33 @@ impl ClusterOptions {
         self
     }
 
-    /// The most memory for the heap of each node, as `java -Xmx` takes it. Default `512M`: a process then takes 0.4 GB after its start, up
-    /// to 0.9 GB under load.
+    /// Maximum heap of each node, as `java -Xmx` takes it. Default `512M`: a process then has 0.4 GB after its start,
+    /// up to 0.9 GB under load.
     pub fn heap(mut self, most: &str) -> Self {
         most.clone_into(&mut self.heap);
         self
     }
 
-    /// For figures: a heap of 1 GB, and code compiled as well as Java can, which starts later and then runs about twice as fast.
+    /// For benchmarks: a heap of 1 GB and fully optimised code, which starts later and then runs about twice as fast.
     pub fn benchmark(mut self) -> Self {
         self.quick_start = false;
         self.heap("1G")
     }
 
-    /// A setting of `cassandra.yaml`, its value in YAML, such as `("max_hint_window", "10s")`. Replaces the harness's own.
+    /// A setting of `cassandra.yaml`, its value in YAML, such as `("max_hint_window", "10s")`, in place of the
+    /// harness's own.
     pub fn setting(mut self, key: &str, value: impl ToString) -> Self {
         self.settings.insert(key.to_owned(), value.to_string());
         self
     }
 
-    /// A write is on disk before it is answered. By default a node that is killed can lose what it answered in its last 0.1 s (a
-    /// replica elsewhere keeps it): for tests that kill every replica of something.
+    /// Syncs a write to disk before its acknowledgement, for tests that kill every replica of a row. By default a
+    /// killed node can lose the writes that it acknowledged in its last 0.1 s.
     pub fn sync_commits(self) -> Self {
         self.setting("commitlog_sync", "batch")
     }
 
-    /// An argument of each node's Java, such as `-Dcassandra.ring_delay_ms=500`. Replaces the harness's own.
+    /// An argument of each node's Java, such as `-Dcassandra.ring_delay_ms=500`, in place of the harness's own.
     pub fn jvm(mut self, argument: impl Into<String>) -> Self {
         self.jvm.push(argument.into());
         self
@@ -85,19 +86,19 @@ impl ClusterOptions {
         self
     }
 
-    /// Clients have to log in, as [`super::USER`] with [`super::PASSWORD`].
+    /// Clients must log in, as [`super::USER`] with [`super::PASSWORD`].
     pub fn passwords(mut self) -> Self {
         self.passwords = true;
         self
     }
 
-    /// Clients have to speak TLS; the server's certificate is [`super::Cluster::certificate`].
+    /// Clients must use TLS; the nodes' certificate is [`super::Cluster::certificate`].
     pub fn tls(mut self) -> Self {
         self.tls = true;
         self
     }
 
-    /// Each datacenter is in a network namespace of its own, for [`super::Cluster::cut`]. Takes root: see [`super::Cluster::can_be_cut`].
+    /// Puts each datacenter into a network namespace, for [`super::Cluster::cut`]. Needs root.
     pub fn namespaces(mut self) -> Self {
         self.namespaces = true;
         self

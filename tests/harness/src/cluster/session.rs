@@ -1,4 +1,4 @@
-//! A client of a cluster.
+//! Sessions of a client with a cluster.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,22 +15,22 @@ use scylla::cluster::ClusterState;
 use super::member::Member;
 use super::{Cluster, datacenter_name};
 
-/// Who may do everything where clients have to log in.
+/// A user with every permission, for clusters whose clients must log in.
 pub const USER: &str = "tests";
 /// The password of [`USER`].
 pub const PASSWORD: &str = "tests' password";
-/// A user and the password.
+/// User and password.
 pub(super) type Login = (&'static str, &'static str);
-/// As [`USER`].
+/// The login of [`USER`].
 pub(super) const LOGIN: Login = (USER, PASSWORD);
-/// As the user that Cassandra comes with.
+/// The login of the user that Cassandra creates.
 const FIRST_LOGIN: Login = ("cassandra", "cassandra");
 
 impl Cluster {
     /// Connects to the nodes of a datacenter, as [`USER`] and with TLS where the options say so.
     ///
     /// # Panics
-    /// When that fails.
+    /// When no node accepts the connection.
     pub async fn session(&self, datacenter: usize) -> Session {
         let builder = self.session_to(&self.contact_points(datacenter), datacenter, LOGIN);
         builder.build().await.expect("a session with a cluster that is up")
@@ -44,46 +44,47 @@ impl Cluster {
         if self.options.passwords { builder.user(user, password) } else { builder }
     }
 
-    /// What a client needs to trust the cluster; `None` without TLS.
+    /// The TLS configuration of a client that trusts the cluster alone; `None` without TLS.
     fn client_tls(&self) -> Option<Arc<ClientConfig>> {
         let certificate = CertificateDer::from_pem_file(self.certificate()?).expect("a certificate of this cluster");
         let mut trusted = RootCertStore::empty();
         trusted.add(certificate).expect("a certificate of this cluster");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let config = versions.expect("aws-lc has them").with_root_certificates(trusted).with_no_client_auth();
+        let config =
+            versions.expect("aws-lc has the default versions").with_root_certificates(trusted).with_no_client_auth();
         Some(Arc::new(config))
     }
 
-    /// Waits until each of these nodes tells its clients of every node that runs and that it can reach. It learns their datacenters later than
-    /// that they are up, and who makes a keyspace replicates it to those it is told of.
-    pub(super) fn wait_until_told(&self, members: &[&Member], login: Login) {
-        let is_told = |state: &ClusterState, of: &Member| {
+    /// Waits until each of these nodes lists to clients every running node that it can reach. It learns the datacenter
+    /// of a node later than that the node is up, and a new keyspace is replicated to the nodes on the list only.
+    pub(super) fn wait_until_topology_known(&self, members: &[&Member], login: Login) {
+        let lists = |state: &ClusterState, other: &Member| {
             let mut nodes = state.get_nodes_info().iter();
-            nodes.any(|node| node.address.ip() == of.address && node.datacenter.is_some())
+            nodes.any(|node| node.address.ip() == other.address && node.datacenter.is_some())
         };
         blocking(async || {
             for member in members {
-                let begun = Instant::now();
+                let start = Instant::now();
                 loop {
                     let builder = self.session_to(&[member.cql()], member.datacenter, login);
                     let session = builder.build().await.expect("a node that takes clients");
                     let state = session.get_cluster_state();
-                    if self.running().filter(|other| self.joins(member, other)).all(|other| is_told(&state, other)) {
+                    if self.running().filter(|other| self.connects(member, other)).all(|other| lists(&state, other)) {
                         break;
                     }
-                    assert!(begun.elapsed() < super::START_DEADLINE, "{member} does not tell of all others");
+                    assert!(start.elapsed() < super::START_DEADLINE, "{member} does not list every other node");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
         });
     }
 
-    /// Keeps who may log in on every node, so that one that is cut off can tell too, and adds [`USER`].
+    /// Replicates the logins to every node, so that a node that is cut off can check them too, and adds [`USER`].
     pub(super) fn create_user(&self) {
         self.wait_for_first_user();
-        // A datacenter that the node asked has not been told of is refused as a replica.
-        self.wait_until_told(&self.members.iter().collect::<Vec<_>>(), FIRST_LOGIN);
+        // A node refuses a datacenter that it does not list as a replica.
+        self.wait_until_topology_known(&self.members.iter().collect::<Vec<_>>(), FIRST_LOGIN);
         let replicas: Vec<String> = (self.options.nodes.iter().zip(1..))
             .map(|(nodes, d)| format!("'{}': {nodes}", datacenter_name(d)))
             .collect();
@@ -104,14 +105,14 @@ impl Cluster {
         });
     }
 
-    /// The user that Cassandra comes with is made a while after it takes clients.
+    /// Cassandra creates its first user a while after it accepts clients.
     fn wait_for_first_user(&self) {
         blocking(async || {
             for member in &self.members {
-                let begun = Instant::now();
+                let start = Instant::now();
                 let builder = self.session_to(&[member.cql()], member.datacenter, FIRST_LOGIN);
-                while let Err(fault) = builder.build().await {
-                    assert!(begun.elapsed() < super::START_DEADLINE, "nobody can log in at {member}: {fault}");
+                while let Err(error) = builder.build().await {
+                    assert!(start.elapsed() < super::START_DEADLINE, "{member} accepts no login: {error}");
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
             }
@@ -119,13 +120,13 @@ impl Cluster {
     }
 }
 
-/// Does something on a thread of its own: the caller's may be a runtime's.
+/// Runs work on a thread of its own: the caller's may be a runtime's worker.
 fn blocking<W: Future<Output = ()>>(work: impl FnOnce() -> W + Send) {
     thread::scope(|scope| {
         let done = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(work());
         });
-        done.join().expect("what is done with a cluster that is up");
+        done.join().expect("the work on the cluster did not panic");
     });
 }

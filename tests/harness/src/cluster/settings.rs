@@ -1,4 +1,4 @@
-//! The files a node reads at its start.
+//! The files that a node reads at its start.
 
 use std::fmt::Write;
 use std::fs;
@@ -8,7 +8,7 @@ use super::options::ClusterOptions;
 
 const TOKENS: usize = 8;
 
-/// What holds for every node of a test. Quick to start, and quick to send a node what it missed.
+/// Settings of every node. They make starts quick, and the delivery of hints.
 const COMMON: &[(&str, &str)] = &[
     ("cluster_name", "tests"),
     ("partitioner", "org.apache.cassandra.dht.Murmur3Partitioner"),
@@ -24,14 +24,14 @@ const COMMON: &[(&str, &str)] = &[
     ("max_hints_delivery_threads", "4"),
 ];
 
-/// Writes them into the node's directory. At its first start a node asks only the first node for the others, and waits for it; afterwards
-/// it asks all, and goes on without them.
+/// Writes the files into the node's directory. At its first start a node asks only the first node for the others, and
+/// waits for it; afterwards it asks all nodes and does not wait.
 pub(super) fn write(member: &Member, options: &ClusterOptions, seeds: &str) {
     let directory = member.directory.display();
     let (address, tokens) = (member.address.to_string(), tokens(member, &options.nodes));
     let mut settings = options.settings.clone();
     let mut set = |key: &str, value: &str| {
-        // Those of the options are there first.
+        // The options come first.
         settings.entry(key.to_owned()).or_insert_with(|| value.to_owned());
     };
     for (key, value) in COMMON {
@@ -73,7 +73,7 @@ pub(super) fn write(member: &Member, options: &ClusterOptions, seeds: &str) {
     }
     let mut yaml = String::new();
     for (key, value) in &settings {
-        writeln!(yaml, "{key}: {value}").expect("a String takes all");
+        writeln!(yaml, "{key}: {value}").expect("a String accepts every write");
     }
     let files = [
         ("cassandra.yaml", yaml),
@@ -85,13 +85,13 @@ pub(super) fn write(member: &Member, options: &ClusterOptions, seeds: &str) {
     }
 }
 
-/// The node's places on the ring: evenly spread in its datacenter, and nobody else's. Chosen by the nodes themselves they could be the same
-/// when all start at once.
+/// The node's tokens: spread evenly over its datacenter, and unique. Nodes that start at once could choose the same
+/// tokens themselves.
 fn tokens(member: &Member, nodes: &[usize]) -> String {
     let per_datacenter = TOKENS * nodes[member.datacenter - 1];
     let token = |k: usize| {
-        let place = (k * nodes[member.datacenter - 1] + member.number - 1) as i128;
-        i128::from(i64::MIN) + (place << 64) / per_datacenter as i128 + member.datacenter as i128
+        let position = (k * nodes[member.datacenter - 1] + member.number - 1) as i128;
+        i128::from(i64::MIN) + (position << 64) / per_datacenter as i128 + member.datacenter as i128
     };
     let tokens: Vec<String> = (0..TOKENS).map(|k| token(k).to_string()).collect();
     format!("'{}'", tokens.join(","))

@@ -1,4 +1,5 @@
-//! Events per second: the driver alone with the statements that one event takes, in their order, against the writer's fold.
+//! Events per second: the writer's fold beside the driver alone, which executes the statements of one event in their
+//! order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,33 +20,33 @@ use crate::figures::{Rate, Rounds, rate, report_medians};
 use crate::samples::{self, Encoded};
 
 const IN_FLIGHT: usize = 128;
-/// As uploads of NDJSON arrive.
+/// As many callers, and batches as large, as from uploads of NDJSON.
 pub(crate) const CALLERS: usize = 4;
 pub(crate) const BATCH: usize = 2_000;
 
-/// Compares, with so many events of each contestant in a round; returns subjects that have views now.
+/// Compares the contestants, with `count` events of each in a round; returns the subjects that have views now.
 pub(crate) async fn compare(options: &CqlOptions, rounds: usize, count: usize) -> Vec<SubjectId> {
-    let raw = Arc::new(Bare::open(options).await);
-    let store = CqlStore::open(options.clone()).await.expect("the schema is there");
+    let driver = Arc::new(DriverAlone::open(options).await);
+    let store = CqlStore::open(options.clone()).await.expect("the schema exists");
     let folder = Folder::start(store, Arc::new(Rules::built_in())).await.expect("a stream");
     let folder = Arc::new(folder);
-    let (mut bare, mut batches, mut singles) = <(Rounds, Rounds, Rounds)>::default();
+    let (mut alone, mut batches, mut singles) = <(Rounds, Rounds, Rounds)>::default();
     let mut subjects = Vec::new();
-    // One more, which counts for nothing: Java compiles what it has seen often.
+    // Round 0 is a warm-up, not counted: Java compiles its hot code.
     for round in 0..=rounds {
         let events = samples::events(count);
         subjects.extend(events.iter().map(|event| event.event.subject));
         let (mut a, mut b, mut c) = (None, None, None);
         let mut events = Some(events);
-        // Each goes first in turn.
+        // Contestants take turns at going first.
         for turn in 0..3 {
             match (round + turn) % 3 {
-                0 => a = Some(raw.events(samples::events(count)).await),
+                0 => a = Some(driver.events(samples::events(count)).await),
                 1 => b = Some(commit(&folder, events.take().expect("taken once"), BATCH, CALLERS).await),
                 _ => c = Some(commit(&folder, samples::events(count), 1, IN_FLIGHT).await),
             }
         }
-        let [a, b, c] = [a, b, c].map(|rate: Option<Rate>| rate.expect("each had its turn"));
+        let [a, b, c] = [a, b, c].map(|rate: Option<Rate>| rate.expect("each has its turn"));
         let name = if round == 0 { "warm-up".to_owned() } else { format!("round {round}") };
         report!(
             "{name}: driver {:.0} events/s, fold in batches {:.0}, one by one {:.0}",
@@ -54,7 +55,7 @@ pub(crate) async fn compare(options: &CqlOptions, rounds: usize, count: usize) -
             c.per_second
         );
         if round > 0 {
-            bare.add(a);
+            alone.add(a);
             batches.add(b);
             singles.add(c);
         }
@@ -62,7 +63,7 @@ pub(crate) async fn compare(options: &CqlOptions, rounds: usize, count: usize) -
     report_medians(
         "events",
         &[
-            (&format!("driver alone, {IN_FLIGHT} in flight"), &bare),
+            (&format!("driver alone, {IN_FLIGHT} in flight"), &alone),
             (&format!("fold, batches of {BATCH}, {CALLERS} callers (goal: ratio 0.5)"), &batches),
             (&format!("fold, one by one, {IN_FLIGHT} in flight"), &singles),
         ],
@@ -71,7 +72,7 @@ pub(crate) async fn compare(options: &CqlOptions, rounds: usize, count: usize) -
     subjects
 }
 
-/// Commits events in batches of one size.
+/// Commits events in batches of this size.
 pub(crate) async fn commit(folder: &Arc<Folder>, events: Vec<StoredEvent>, size: usize, callers: usize) -> Rate {
     let batches: Vec<_> = events.chunks(size).map(|batch| Mutex::new(batch.to_vec())).collect();
     let folder = Arc::clone(folder);
@@ -86,22 +87,22 @@ pub(crate) async fn commit(folder: &Arc<Folder>, events: Vec<StoredEvent>, size:
     .await
 }
 
-/// The driver alone.
-struct Bare {
-    raw: BenchDriver,
+/// The driver without the store.
+struct DriverAlone {
+    driver: BenchDriver,
     region: String,
     stream: i32,
     seconds_to_live: i32,
     number: AtomicU64,
-    /// Keeps the stream alive.
+    /// Keeps the stream open.
     _store: Arc<CqlStore>,
 }
 
-impl Bare {
+impl DriverAlone {
     async fn open(options: &CqlOptions) -> Self {
-        let store = CqlStore::open(options.clone()).await.expect("the schema is there");
+        let store = CqlStore::open(options.clone()).await.expect("the schema exists");
         Self {
-            raw: BenchDriver::open(options).await.expect("the schema is there"),
+            driver: BenchDriver::open(options).await.expect("the schema exists"),
             region: options.region.clone(),
             stream: store.open_stream().await.expect("a stream").0 as i32,
             seconds_to_live: options.retention.as_secs() as i32,
@@ -113,40 +114,40 @@ impl Bare {
     async fn events(self: &Arc<Self>, events: Vec<StoredEvent>) -> Rate {
         let rules = Rules::built_in();
         let encoded: Vec<_> = events.into_iter().map(|event| Encoded::new(event, &rules)).collect();
-        let (bare, encoded) = (Arc::clone(self), Arc::new(encoded));
+        let (alone, encoded) = (Arc::clone(self), Arc::new(encoded));
         rate(encoded.len(), 1, IN_FLIGHT, move |n| {
-            let (bare, encoded) = (Arc::clone(&bare), Arc::clone(&encoded));
-            async move { bare.event(&encoded[n]).await }
+            let (alone, encoded) = (Arc::clone(&alone), Arc::clone(&encoded));
+            async move { alone.event(&encoded[n]).await }
         })
         .await
     }
 
-    /// Everything that the fold of one event asks of the database. Nothing is decoded but whether the view was set.
+    /// Executes every statement of the fold of one event. Decodes nothing but whether the view was set.
     async fn event(&self, encoded: &Encoded) {
-        let (raw, number) = (&self.raw, self.number.fetch_add(1, Ordering::Relaxed));
+        let (driver, number) = (&self.driver, self.number.fetch_add(1, Ordering::Relaxed));
         let (part, number, ttl, stream) = (BenchDriver::part(number), number as i64, self.seconds_to_live, self.stream);
         let subject = &encoded.event.event.subject.as_bytes()[..];
         let (agency, id, revision, hash) = encoded.event.key();
         let (region, revision, hash) = (self.region.as_str(), revision as i64, &hash.0[..]);
-        self.read(&raw.event_keys, (subject, BenchDriver::READ_EVENTS)).await;
-        self.write(&raw.insert_mark, (region, stream, part, number, &encoded.mark, ttl)).await;
-        self.read(&raw.stream, (region, stream)).await;
-        self.write(&raw.insert_event, (subject, agency, id, revision, hash, &encoded.event_body)).await;
-        self.read(&raw.lookup, (subject,)).await;
-        self.read(&raw.events, (subject, BenchDriver::READ_EVENTS)).await;
-        let set = self.read(&raw.first_view, (subject, encoded.version, &encoded.view)).await;
+        self.read(&driver.event_keys, (subject, BenchDriver::READ_EVENTS)).await;
+        self.write(&driver.insert_mark, (region, stream, part, number, &encoded.mark, ttl)).await;
+        self.read(&driver.stream, (region, stream)).await;
+        self.write(&driver.insert_event, (subject, agency, id, revision, hash, &encoded.event_body)).await;
+        self.read(&driver.lookup, (subject,)).await;
+        self.read(&driver.events, (subject, BenchDriver::READ_EVENTS)).await;
+        let set = self.read(&driver.first_view, (subject, encoded.version, &encoded.view)).await;
         let set = set.first_row::<Row>().expect("an outcome").columns.swap_remove(0);
         assert_eq!(set, Some(CqlValue::Boolean(true)), "the view was not set");
-        self.write(&raw.insert_change, (stream, part, number, &encoded.change, ttl)).await;
-        self.read(&raw.stream, (region, stream)).await;
+        self.write(&driver.insert_change, (stream, part, number, &encoded.change, ttl)).await;
+        self.read(&driver.stream, (region, stream)).await;
     }
 
     async fn read(&self, statement: &PreparedStatement, values: impl SerializeRow) -> QueryRowsResult {
-        let found = self.raw.session.execute_unpaged(statement, values).await.expect("the database answers");
+        let found = self.driver.session.execute_unpaged(statement, values).await.expect("the database answers");
         found.into_rows_result().expect("rows")
     }
 
     async fn write(&self, statement: &PreparedStatement, values: impl SerializeRow) {
-        self.raw.session.execute_unpaged(statement, values).await.expect("the database answers");
+        self.driver.session.execute_unpaged(statement, values).await.expect("the database answers");
     }
 }

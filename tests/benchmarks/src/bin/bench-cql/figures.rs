@@ -7,23 +7,23 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-/// What came of doing something many times.
+/// The result of repeated work.
 #[derive(Clone, Copy)]
 pub(crate) struct Rate {
     pub(crate) per_second: f64,
-    /// Time on a processor that this process took for each: the client's part, without the server's.
+    /// Processor time of this process for each item: the client's, without the server's.
     pub(crate) cpu_us: f64,
 }
 
-/// Does something for each number below `count`, so many at a time, each in `things` things.
+/// Runs `work` for each number below `count`, `in_flight` at a time; each run counts as `items`.
 pub(crate) async fn rate<W: Future<Output = ()> + Send>(
     count: usize,
-    things: usize,
+    items: usize,
     in_flight: usize,
     work: impl Fn(usize) -> W + Send + Sync + 'static,
 ) -> Rate {
     let (work, next) = (Arc::new(work), Arc::new(AtomicUsize::new(0)));
-    let (began, cpu) = (Instant::now(), cpu());
+    let (start, cpu) = (Instant::now(), cpu());
     let mut tasks = JoinSet::new();
     for _ in 0..in_flight {
         let (work, next) = (Arc::clone(&work), Arc::clone(&next));
@@ -38,17 +38,14 @@ pub(crate) async fn rate<W: Future<Output = ()> + Send>(
         });
     }
     tasks.join_all().await;
-    let things = (count * things) as f64;
-    Rate {
-        per_second: things / began.elapsed().as_secs_f64(),
-        cpu_us: (self::cpu() - cpu).as_secs_f64() * 1e6 / things,
-    }
+    let items = (count * items) as f64;
+    Rate { per_second: items / start.elapsed().as_secs_f64(), cpu_us: (self::cpu() - cpu).as_secs_f64() * 1e6 / items }
 }
 
-/// Time on a processor that this process has had, in hundredths of a second.
+/// Processor time of this process, in steps of 10 ms.
 fn cpu() -> Duration {
     let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
-    // User and system time are the 14th and 15th; the 2nd, a name, ends with the only parenthesis.
+    // User and system time are fields 14 and 15; field 2, the name, ends with the last parenthesis.
     let fields = stat.rsplit(')').next().expect("a name in parentheses").split_whitespace().skip(11).take(2);
     Duration::from_millis(10) * fields.map(|ticks| ticks.parse::<u32>().expect("ticks")).sum::<u32>()
 }
@@ -62,30 +59,30 @@ impl Rounds {
         self.0.push(rate);
     }
 
-    /// Both figures' medians.
+    /// The median of each figure.
     pub(crate) fn median(&self) -> Rate {
         let of = |figure: fn(&Rate) -> f64| percentile(&mut self.0.iter().map(figure).collect::<Vec<_>>(), 50);
         Rate { per_second: of(|r| r.per_second), cpu_us: of(|r| r.cpu_us) }
     }
 }
 
-/// Prints each contestant's medians, all but the first with the ratio to the first.
+/// Prints each contestant's medians, and the ratio to the first.
 pub(crate) fn report_medians(what: &str, contestants: &[(&str, &Rounds)]) {
-    let raw = contestants[0].1.median().per_second;
+    let first = contestants[0].1.median().per_second;
     for (name, rounds) in contestants {
         let Rate { per_second, cpu_us } = rounds.median();
-        let ratio = per_second / raw;
+        let ratio = per_second / first;
         report!("{name}: {per_second:.0} {what}/s, {cpu_us:.0} µs of this process's CPU each, ratio {ratio:.2}");
     }
 }
 
-/// Sorts them.
+/// Sorts the values and returns a percentile.
 pub(crate) fn percentile(values: &mut [f64], percent: usize) -> f64 {
     values.sort_by(f64::total_cmp);
     values[(values.len() * percent / 100).min(values.len() - 1)]
 }
 
-/// Prints how long something took.
+/// Prints percentiles of durations.
 pub(crate) fn report_times(what: &str, mut ms: Vec<f64>) {
     let [p50, p99, worst] = [50, 99, 100].map(|percent| percentile(&mut ms, percent));
     report!("{what}: p50 {p50:.0} ms, p99 {p99:.0} ms, worst {worst:.0} ms of {}", ms.len());

@@ -1,4 +1,5 @@
-//! Look-ups of views per second: one statement executed by the driver alone, against the store, one by one and many in a call.
+//! Lookups of views per second: the store, one by one and many in a call, beside the driver alone, which executes the
+//! statement.
 
 use std::sync::Arc;
 
@@ -9,25 +10,26 @@ use yima_store::cql::{BenchDriver, CqlOptions, CqlStore};
 use crate::figures::{Rate, Rounds, rate, report_medians};
 
 const IN_FLIGHT: usize = 128;
-/// Subjects of one call, and calls at once.
+/// Subjects of one call.
 const MANY: usize = 500;
+/// Calls at once.
 const CALLERS: usize = 4;
 
-/// Compares, with so many look-ups of each contestant in a round, of these subjects, who all have views.
+/// Compares the contestants, with `count` lookups of each in a round; every subject has a view.
 pub(crate) async fn compare(options: &CqlOptions, rounds: usize, subjects: Vec<SubjectId>, count: usize) {
-    let raw = Arc::new(BenchDriver::open(options).await.expect("the schema is there"));
-    let store = CqlStore::open(options.clone()).await.expect("the schema is there");
+    let driver = Arc::new(BenchDriver::open(options).await.expect("the schema exists"));
+    let store = CqlStore::open(options.clone()).await.expect("the schema exists");
     let subjects: Arc<[SubjectId]> = subjects.into();
     let mut contestants = <[Rounds; 3]>::default();
-    // One more, which counts for nothing.
+    // Round 0 is a warm-up, not counted.
     for round in 0..=rounds {
         let mut rates = [0.0; 3];
-        // Each goes first in turn.
+        // Contestants take turns at going first.
         for turn in 0..3 {
             let contestant = (round + turn) % 3;
             let subjects = Arc::clone(&subjects);
             let rate = match contestant {
-                0 => alone(Arc::clone(&raw), subjects, count).await,
+                0 => alone(Arc::clone(&driver), subjects, count).await,
                 1 => one_by_one(Arc::clone(&store), subjects, count).await,
                 _ => many(Arc::clone(&store), subjects, count).await,
             };
@@ -38,24 +40,24 @@ pub(crate) async fn compare(options: &CqlOptions, rounds: usize, subjects: Vec<S
         }
         let name = if round == 0 { "warm-up".to_owned() } else { format!("round {round}") };
         let [x, y, z] = rates;
-        report!("{name}: driver {x:.0} look-ups/s, lookup {y:.0}, lookup_many {z:.0}");
+        report!("{name}: driver {x:.0} lookups/s, lookup {y:.0}, lookup_many {z:.0}");
     }
-    let [bare, single, many] = &contestants;
+    let [alone, single, many] = &contestants;
     report_medians(
-        "look-ups",
+        "lookups",
         &[
-            (&format!("driver alone, {IN_FLIGHT} in flight"), bare),
+            (&format!("driver alone, {IN_FLIGHT} in flight"), alone),
             (&format!("lookup, {IN_FLIGHT} in flight (goal: ratio 0.8)"), single),
             (&format!("lookup_many of {MANY}, {CALLERS} callers"), many),
         ],
     );
 }
 
-async fn alone(raw: Arc<BenchDriver>, subjects: Arc<[SubjectId]>, count: usize) -> Rate {
+async fn alone(driver: Arc<BenchDriver>, subjects: Arc<[SubjectId]>, count: usize) -> Rate {
     rate(count, 1, IN_FLIGHT, move |n| {
-        let (raw, subject) = (Arc::clone(&raw), subjects[n % subjects.len()]);
+        let (driver, subject) = (Arc::clone(&driver), subjects[n % subjects.len()]);
         async move {
-            let found = raw.session.execute_unpaged(&raw.lookup, (&subject.as_bytes()[..],)).await;
+            let found = driver.session.execute_unpaged(&driver.lookup, (&subject.as_bytes()[..],)).await;
             let rows = found.expect("the database answers").into_rows_result().expect("rows");
             rows.first_row::<(i64, Vec<u8>)>().expect("a view");
         }
@@ -76,9 +78,9 @@ async fn one_by_one(store: Arc<CqlStore>, subjects: Arc<[SubjectId]>, count: usi
 async fn many(store: Arc<CqlStore>, subjects: Arc<[SubjectId]>, count: usize) -> Rate {
     rate(count / MANY, MANY, CALLERS, move |n| {
         let store = Arc::clone(&store);
-        let asked: Vec<_> = (n * MANY..(n + 1) * MANY).map(|n| subjects[n % subjects.len()]).collect();
+        let subjects: Vec<_> = (n * MANY..(n + 1) * MANY).map(|n| subjects[n % subjects.len()]).collect();
         async move {
-            let found = store.lookup_many(&asked).await.expect("the database answers");
+            let found = store.lookup_many(&subjects).await.expect("the database answers");
             assert!(found.iter().all(Option::is_some));
         }
     })

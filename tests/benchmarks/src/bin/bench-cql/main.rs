@@ -1,5 +1,6 @@
-//! The benchmark of the CQL engine, on Apache Cassandra: beside the driver alone in interleaved rounds, then the services' memory, then
-//! two regions and what a read node costs. `bench-cql [ROUNDS [quick]]`. All shares this machine: only ratios, and times at a low rate, say something of another.
+//! The benchmark of the CQL engine on Apache Cassandra: beside the driver alone in interleaved rounds, then the
+//! services' memory, then two regions and the cost of a read node: `bench-cql [ROUNDS [quick]]`. Everything shares this
+//! machine: only ratios, and times at a low rate, carry over to another.
 
 #[macro_use]
 extern crate yima_harness;
@@ -27,7 +28,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let rounds: usize = arguments.next().map_or(5, |n| n.parse().expect("ROUNDS: a number"));
-    let quick = arguments.next().is_some_and(|word| word == "quick" || panic!("quick, not {word}"));
+    let quick = arguments.next().is_some_and(|word| word == "quick" || panic!("expected quick, not {word}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
 
     report!("-- one node");
@@ -51,13 +52,13 @@ fn main() {
     });
 }
 
-/// How a region's store is opened: `xian` is in `dc1`, `chengdu` in `dc2`.
+/// The options of a region's store: `xian` is in `dc1`, `chengdu` in `dc2`.
 fn options(cluster: &Cluster, region: &str) -> CqlOptions {
     let datacenter = datacenter(region);
     CqlOptions {
         contact_points: cluster.contact_points(datacenter).iter().map(ToString::to_string).collect(),
         datacenter: format!("dc{datacenter}"),
-        // The driver alone gives up when the fold would try again: neither has reason to before long.
+        // After a timeout the driver alone would fail where the fold retries: so long that neither times out.
         request_timeout: Duration::from_secs(20),
         ..CqlOptions::new(region, [7; 16])
     }

@@ -1,4 +1,4 @@
-//! The memory of a region's services, as processes of their own: after their start, and when events have gone through them.
+//! The memory of a region's services, as processes of their own: after their start, and after many events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use yima_harness::{Cluster, Options, Region, Yima, new_person};
 /// Events of one upload.
 const ROWS: usize = 5_000;
 
-/// Measures, with so many uploads.
+/// Measures with this many uploads.
 pub(crate) fn memory(cluster: &Arc<Cluster>, uploads: usize) {
-    // The default, which options of tests replace.
+    // The product's default, which the harness' options replace.
     let options = Options::default().env("YIMA_READ_API__CACHE__POLL_MS", 200);
     let region = Region::new(cluster, 1, "xian", "memory", options);
     let (writer, reader) = (region.writer(&[]), region.reader(&[]));

@@ -1,4 +1,4 @@
-//! What a read node that nobody asks anything costs the database: idle, and while changes are published in its region.
+//! The cost to the database of a read node without requests: idle, and while changes are published in its region.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,31 +9,32 @@ use yima_store::{Published, WriterStore};
 
 use crate::connections::Connections;
 use crate::regions::{Reader, Regions};
-use crate::samples;
+use crate::samples::{self, first_change};
 
-/// Changes per second, in so many publications.
+/// Changes per second.
 const CHANGES: usize = 1_000;
+/// Publications per second.
 const PUBLICATIONS: usize = 50;
 
-/// Measures both for so many seconds.
+/// Measures both, each for this many seconds.
 pub(crate) async fn cost(cluster: &Cluster, regions: &Regions, seconds: usize) {
     let (connections, reader) = Connections::of(cluster, Reader::start(cluster, "xian")).await;
-    // What it asks at its start is over.
+    // Its requests at the start are over by then.
     tokio::time::sleep(Duration::from_secs(1)).await;
     measure(&connections, "idle", async {
         tokio::time::sleep(Duration::from_secs(seconds as u64)).await;
         0
     })
     .await;
-    let bytes = samples::change(&samples::events(1)[0], &Rules::built_in()).encode().len();
+    let bytes = first_change(&samples::events(1)[0], &Rules::built_in()).encode().len();
     measure(&connections, &format!("while changes of {bytes} bytes are published"), publish(regions, seconds)).await;
     drop(reader);
 }
 
 async fn measure(connections: &Connections<'_>, when: &str, work: impl Future<Output = usize>) {
-    let (before, began) = (connections.traffic().await, Instant::now());
+    let (before, start) = (connections.traffic().await, Instant::now());
     let changes = work.await;
-    let (after, seconds) = (connections.traffic().await, began.elapsed().as_secs_f64());
+    let (after, seconds) = (connections.traffic().await, start.elapsed().as_secs_f64());
     let per_second = |before: u64, after: u64| (after - before) as f64 / seconds;
     report!(
         "a read node, {when} ({:.0}/s): {:.1} requests/s, {:.0} bytes/s received, {:.0} bytes/s sent, {} connections",
@@ -45,7 +46,7 @@ async fn measure(connections: &Connections<'_>, when: &str, work: impl Future<Ou
     );
 }
 
-/// Publishes in xian, at the pace; returns how many changes.
+/// Publishes changes in xian, evenly paced; returns their number.
 async fn publish(regions: &Regions, seconds: usize) -> usize {
     let (store, rules) = (&regions.xian.store, Arc::new(Rules::built_in()));
     let stream = store.open_stream().await.expect("a stream");
@@ -53,7 +54,7 @@ async fn publish(regions: &Regions, seconds: usize) -> usize {
     let publications = PUBLICATIONS * seconds;
     let mut pace = tokio::time::interval(Duration::from_secs(1) / PUBLICATIONS as u32);
     for _ in 0..publications {
-        let changes = samples::events(of_each).iter().map(|event| samples::change(event, &rules)).collect();
+        let changes = samples::events(of_each).iter().map(|event| first_change(event, &rules)).collect();
         pace.tick().await;
         let published = store.publish(stream, changes, Vec::new()).await.expect("the database answers");
         assert_eq!(published, Published::Open);

@@ -1,30 +1,28 @@
-//! Events of people of whom nothing is known yet, and what the driver alone is given of them.
+//! Events of new subjects, and the bytes of each for the driver alone.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use yima_harness::samples::{negative, subject};
+use yima_harness::samples::{change, negative_test, subject};
 use yima_schema::change::Change;
-use yima_schema::derive::derive;
 use yima_schema::event::StoredEvent;
 use yima_schema::mark::EventName;
 use yima_schema::rules::Rules;
 use yima_schema::view::Version;
 
-/// So many events, each of another subject, whom this process has not met.
+/// Events of one subject each; no two calls return the same subject.
 pub(crate) fn events(count: usize) -> Vec<StoredEvent> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let event = |n: u64| negative(subject(n), format!("lab-{}", n % 8), format!("bench-{n}"));
+    let event = |n: u64| negative_test(subject(n), format!("lab-{}", n % 8), format!("bench-{n}"));
     let first = NEXT.fetch_add(count as u64, Ordering::Relaxed);
     (first..first + count as u64).map(event).collect()
 }
 
-/// What an only event comes to.
-pub(crate) fn change(event: &StoredEvent, rules: &Rules) -> Change {
-    let view = derive(std::slice::from_ref(event), rules).encode();
-    Change { subject: event.event.subject, version: Version::ABSENT.next(0), view, traced: None }
+/// The first change of a subject with this event.
+pub(crate) fn first_change(event: &StoredEvent, rules: &Rules) -> Change {
+    change(event, Version::ABSENT.next(0), rules)
 }
 
-/// All bytes that are written of an event.
+/// Everything that the fold of an event writes.
 pub(crate) struct Encoded {
     pub(crate) event: StoredEvent,
     pub(crate) event_body: Vec<u8>,
@@ -36,7 +34,7 @@ pub(crate) struct Encoded {
 
 impl Encoded {
     pub(crate) fn new(event: StoredEvent, rules: &Rules) -> Self {
-        let change = change(&event, rules);
+        let change = first_change(&event, rules);
         Self {
             event_body: event.encode(),
             mark: EventName::of(&event).encode(),

@@ -1,0 +1,66 @@
+//! Weight of the pages, and time to first paint and to a code on a slow phone: `tests/bench pages`.
+
+use serde_json::{Value, json};
+use yima_harness::{Options, Yima, report};
+
+use super::PHONE;
+use super::chromium::Window;
+
+/// Page loads, each by a browser with an empty cache.
+const ROUNDS: usize = 7;
+/// Factor by which the phone is slower than this machine.
+const SLOWDOWN: u32 = 4;
+
+/// Runs before the page's own scripts: records when the code appears.
+const NOTE_CODE: &str = "new MutationObserver(() => {
+        if (document.querySelector('#code[data-code]')) window.codeAt ??= performance.now();
+    }).observe(document, { subtree: true, childList: true, attributes: true })";
+/// Paths of the page and its files, with their bytes as sent.
+const BYTES: &str = "[performance.getEntriesByType('navigation')[0],
+    ...performance.getEntriesByType('resource').filter((entry) => /\\/assets\\/|favicon/.test(entry.name))]
+    .map((entry) => [new URL(entry.name).pathname, entry.encodedBodySize])";
+
+#[test]
+#[ignore = "a measurement: tests/bench pages"]
+fn measure_pages() {
+    let yima = Yima::start(Options::default());
+    let (read, write) = (yima.read_url(), yima.writer_url());
+    for (page, origin, path) in [("citizen", &read, "/"), ("checkpoint", &read, "/checkpoint"), ("agency", &write, "/")]
+    {
+        let (mut paints, mut codes, mut files) = (Vec::new(), Vec::new(), Value::Null);
+        for _ in 0..ROUNDS {
+            let window = Window::open(PHONE, "about:blank");
+            window.devtools("Emulation.setCPUThrottlingRate", json!({ "rate": SLOWDOWN }));
+            window.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": NOTE_CODE }));
+            window.go_to(&format!("{origin}{path}"));
+            window.see("main:not([hidden])");
+            paints.push(window.wait_for_number("performance.getEntriesByName('first-contentful-paint')[0]?.startTime"));
+            files = window.evaluate(BYTES);
+            if page == "citizen" {
+                window.click("button[data-person='0']");
+                window.see("#code[data-code]");
+                // Signed in: the wait of a citizen who opens the page at a gate.
+                window.reload();
+                codes.push(window.wait_for_number("window.codeAt"));
+            }
+        }
+        let files: Vec<(String, u64)> = serde_json::from_value(files).expect("names and numbers");
+        let sent: u64 = files.iter().map(|(_, bytes)| bytes).sum();
+        let whole: usize = files.iter().map(|(path, _)| uncompressed(&yima, origin, path)).sum();
+        report!("{page}: {} files, {sent} bytes as sent to browsers, compressed; {whole} otherwise", files.len());
+        report!("{page}: first paint {:.0} ms at {SLOWDOWN}x slowdown, median of {ROUNDS}", median(&mut paints));
+        if page == "citizen" {
+            report!("{page}: a code on the screen {:.0} ms after it was opened, likewise", median(&mut codes));
+        }
+    }
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The size of a file as sent to a client that accepts no compression.
+fn uncompressed(yima: &Yima, origin: &str, path: &str) -> usize {
+    yima.http().get_with(&format!("{origin}{path}"), &[]).expect("a whole answer").body.len()
+}

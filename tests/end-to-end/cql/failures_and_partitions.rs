@@ -1,0 +1,128 @@
+//! Failure of a database node, and network partitions between regions, under the checker.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use yima_harness::checker::{Acknowledged, BOUND, Clients, Record, Workload, converge, options, people, quiesce};
+use yima_harness::{Cluster, ClusterOptions, Region, Yima, now};
+use yima_schema::time::Time;
+
+/// Length of each phase of the load: an amount of load, no wait.
+const PHASE: Duration = Duration::from_secs(4);
+/// A request to a dead node has ended after this: `request_timeout_ms` twice, and the writer's retry.
+pub const FAILED_OVER: Duration = Duration::from_secs(6);
+/// Time from the end of a partition until every region has all events of the others.
+pub const HEALED: Duration = Duration::from_secs(90);
+
+pub fn clients(readers: &[(usize, &Yima)], writers: &[(usize, &Yima)], subjects: usize, regions: &[&str]) -> Clients {
+    let urls = |nodes: &[(usize, &Yima)], url: fn(&Yima) -> String| {
+        nodes.iter().map(|(region, node)| (*region, url(node))).collect()
+    };
+    Clients::new(
+        people(readers[0].1, subjects),
+        writers[0].1.agency_token("lab-7"),
+        urls(writers, Yima::writer_url),
+        urls(readers, Yima::read_url),
+        regions,
+    )
+}
+
+/// One of three nodes is killed under load and started again. Requests succeed once the driver has failed over, and the
+/// writes that the node missed and receives late take no answer back.
+#[test]
+fn requests_survive_the_loss_and_return_of_one_node_of_three() {
+    let cluster = Arc::new(Cluster::start(ClusterOptions::default().nodes([3])));
+    let region = Region::new(&cluster, 1, "xian", "of_three", options());
+    let (writers, readers) = ([region.writer(&[]), region.writer(&[])], [region.reader(&[]), region.reader(&[])]);
+    let clients = clients(&[(0, &readers[0]), (0, &readers[1])], &[(0, &writers[0]), (0, &writers[1])], 40, &["xian"]);
+    let mut moments = Vec::new();
+    let record =
+        clients.run(Workload { senders: 4, events_each: 1_000, batch: 20, readers: 3, pause: Duration::ZERO }, || {
+            thread::sleep(PHASE);
+            moments.push(now());
+            cluster.node(1, 2).kill9();
+            thread::sleep(FAILED_OVER + PHASE);
+            moments.push(now());
+            cluster.node(1, 2).start();
+            thread::sleep(PHASE);
+            clients.stop.store(true, Ordering::SeqCst);
+        });
+    let (killed_at, started_at) = (moments[0], moments[1]);
+    let failed = |from, to| record.unknown.values().filter(|at| **at >= from && **at < to).count();
+    eprintln!(
+        "{} events acknowledged; not acknowledged: {} during failover, {} afterwards without the node, {} in all; \
+         {} answers refused",
+        record.acknowledged.len(),
+        failed(killed_at, killed_at.plus(FAILED_OVER)),
+        failed(killed_at.plus(FAILED_OVER), started_at),
+        record.unknown.len(),
+        record.refused
+    );
+    assert_eq!(failed(killed_at.plus(FAILED_OVER), started_at), 0, "with two of three nodes requests failed");
+    let without_node = |event: &Acknowledged| event.at > killed_at.plus(FAILED_OVER) && event.at < started_at;
+    assert!(record.acknowledged.iter().any(without_node));
+    quiesce(&clients, record);
+}
+
+/// Both regions accept events about the same subjects during a partition, and converge after it.
+fn partition(cluster: ClusterOptions, keyspace: &str) {
+    let cluster = Arc::new(Cluster::start(cluster.nodes([1, 1]).namespaces()));
+    let base = options();
+    let xian = Region::new(&cluster, 1, "xian", keyspace, base.clone());
+    let chengdu = Region::new(&cluster, 2, "chengdu", keyspace, base);
+    let (writers, readers) = ([xian.writer(&[]), chengdu.writer(&[])], [xian.reader(&[]), chengdu.reader(&[])]);
+    let clients =
+        clients(&[(0, &readers[0]), (1, &readers[1])], &[(0, &writers[0]), (1, &writers[1])], 40, &["xian", "chengdu"]);
+    let mut moments = Vec::new();
+    let record =
+        clients.run(Workload { senders: 4, events_each: 1_000, batch: 20, readers: 4, pause: Duration::ZERO }, || {
+            thread::sleep(PHASE);
+            cluster.cut(2);
+            moments.push(now());
+            thread::sleep(FAILED_OVER + PHASE);
+            moments.push(now());
+            clients.stop.store(true, Ordering::SeqCst);
+        });
+    let (cut_at, ended_at) = (moments[0], moments[1]);
+    assert_regions_independent(&record, cut_at.plus(FAILED_OVER), ended_at);
+    let mut record = quiesce(&clients, record);
+    cluster.heal(2);
+    let healed_at = now();
+    converge(&clients, &mut record, HEALED);
+    eprintln!(
+        "{} events acknowledged, converged {:?} after healing",
+        record.acknowledged.len(),
+        now().since(healed_at)
+    );
+    record.check(BOUND);
+}
+
+/// During the partition both regions acknowledged events and answered displays, and neither claimed to include
+/// the other's later events.
+pub fn assert_regions_independent(record: &Record, from: Time, to: Time) {
+    let is_during = |at: Time| at > from && at < to;
+    for region in [0, 1] {
+        let acknowledged = record.acknowledged.iter().filter(|a| a.region == region && is_during(a.at)).count();
+        assert!(acknowledged > 0, "region {region} acknowledged nothing during the partition");
+        let mut shown = record.shown.iter().filter(|s| s.region == region && is_during(s.requested_at)).peekable();
+        assert!(shown.peek().is_some(), "region {region} answered nothing during the partition");
+        for one in shown {
+            assert!(one.other_as_of.iter().all(|(_, as_of)| *as_of <= from), "{one:?}");
+        }
+    }
+    let failed = record.unknown.values().filter(|at| is_during(**at)).count();
+    assert_eq!(failed, 0, "requests failed because the other region is out of reach");
+}
+
+#[test]
+fn as_root_partitioned_regions_converge_by_hints() {
+    partition(ClusterOptions::default(), "cut_hints");
+}
+
+/// Without hints, as in a partition that outlasts them: the marks name the missing events, which are fetched.
+#[test]
+fn as_root_partitioned_regions_without_hints_converge_by_marks() {
+    partition(ClusterOptions::default().setting("hinted_handoff_enabled", "false"), "cut_marks");
+}
