@@ -59,7 +59,7 @@ pub fn token(options: &Options, whose: &Whose) -> Result<(), CommandError> {
         Whose::Checkpoint { name, require_test_within_h, look_up_documents } => {
             identity_provider::checkpoint(name, *require_test_within_h, *look_up_documents)
         }
-        Whose::Agency { name } if yima_schema::event::is_agency_name(name) => identity_provider::agency(name),
+        Whose::Agency { name } if yima_schema::agency::is_agency_name(name) => identity_provider::agency(name),
         Whose::Agency { .. } => {
             return Err(CommandError::Usage("NAME: expected 1 to 32 lower-case letters, digits and dashes".into()));
         }

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
-use crate::subject::sha256_16;
+use crate::digest::sha256_16;
 
 /// Bytes of a key id: the start of SHA-256 of the public key.
 const KEY_ID_BYTES: usize = 8;
