@@ -39,10 +39,12 @@ mod tests {
     use crate::subject::DocumentType;
 
     /// `as_str` and serde's text form agree, and postcard stores `numbers`.
-    fn check<T, const N: usize>(all: [T; N], as_str: fn(T) -> &'static str, parse: fn(&str) -> Option<T>, numbers: [u8; N])
-    where
-        T: Copy + PartialEq + Debug + Serialize + DeserializeOwned,
-    {
+    fn check<T: Copy + PartialEq + Debug + Serialize + DeserializeOwned, const N: usize>(
+        all: [T; N],
+        as_str: fn(T) -> &'static str,
+        parse: fn(&str) -> Option<T>,
+        numbers: [u8; N],
+    ) {
         for (variant, number) in all.into_iter().zip(numbers) {
             let name = as_str(variant);
             assert_eq!(parse(name), Some(variant));

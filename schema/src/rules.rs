@@ -93,10 +93,10 @@ pub enum RulesError {
     #[error("rules: {0}")]
     Unreadable(#[from] toml::de::Error),
     /// A reason gives a colour that no agency may give.
-    #[error("rules: assignment_reasons.{0}: expected one or more of {expected}", expected = names(Colour::is_assignable))]
+    #[error("rules: assignment_reasons.{0}: expected one or more of {of}", of = names(Colour::is_assignable))]
     Colours(String),
     /// A positive test gives a colour that is not a restriction.
-    #[error("rules: tests.{0}.colour: expected one of {expected}", expected = names(Colour::is_restriction))]
+    #[error("rules: tests.{0}.colour: expected one of {of}", of = names(Colour::is_restriction))]
     PositiveColour(&'static str),
 }
 

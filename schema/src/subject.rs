@@ -13,8 +13,8 @@ use crate::named::named_enum;
 use crate::resident_id;
 
 named_enum! {
-    /// The type of an identity document. The number is hashed into the subject id: never change one. `ALL` is the order in which error
-    /// messages list the types.
+    /// The type of an identity document. The number is hashed into the subject id: never change one. `ALL` is the order
+    /// in which error messages list the types.
     #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, ToSchema)]
     #[serde(rename_all = "snake_case")]
     #[repr(u8)]
@@ -57,7 +57,8 @@ pub struct Document {
 }
 
 impl Document {
-    /// Checks a number against its type and brings it into canonical form (trimmed, upper case; `local` keeps its case).
+    /// Checks a number against its type and brings it into canonical form (trimmed, upper case; `local` keeps its
+    /// case).
     ///
     /// # Errors
     /// The number does not fit its type.
@@ -118,7 +119,8 @@ impl fmt::Debug for Document {
     }
 }
 
-/// A subject's pseudonym: the first 16 bytes of HMAC-SHA-256(pseudonym key, document type ‖ canonical number). The partition key of all data.
+/// A subject's pseudonym: the first 16 bytes of HMAC-SHA-256(pseudonym key, document type ‖ canonical number). The
+/// partition key of all data.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SubjectId([u8; 16]);
 
@@ -146,8 +148,8 @@ impl fmt::Debug for SubjectId {
     }
 }
 
-/// The key that turns documents into subject ids. Without it no document finds its data again: created once, backed up, never changed; the
-/// store keeps its fingerprint.
+/// The key that turns documents into subject ids. Without it no document finds its data again: created once, backed up,
+/// never changed; the store keeps its fingerprint.
 #[derive(Clone)]
 pub struct PseudonymKey(hmac::Key);
 

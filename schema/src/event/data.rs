@@ -24,7 +24,8 @@ named_enum! {
     }
 }
 
-/// The data of an event, by its kind. The order of variants and fields is stored and hashed: append variants only, change none.
+/// The data of an event, by its kind. The order of variants and fields is stored and hashed: append variants only,
+/// change none.
 #[cfg_attr(test, derive(Debug))] // for counterexamples; redacted outside tests
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EventData {
@@ -60,7 +61,8 @@ pub enum EventData {
         /// The end of the assignment; `None`: until retracted.
         until: Option<Time>,
     },
-    /// Takes back an earlier event of the same agency and subject, in all its revisions. A retraction cannot itself be retracted.
+    /// Takes back an earlier event of the same agency and subject, in all its revisions. A retraction cannot itself be
+    /// retracted.
     Retraction {
         /// The id of the retracted event.
         event_id: String,

@@ -53,7 +53,8 @@ pub struct StoredEvent {
 }
 
 const FORMAT: u8 = 1;
-/// Part of the hashed bytes. It stays 1 even if the stored format changes: otherwise events sent again would be conflicts.
+/// Part of the hashed bytes. It stays 1 even if the stored format changes: otherwise events sent again would be
+/// conflicts.
 const HASHED_FORMAT: u8 = 1;
 
 impl StoredEvent {
