@@ -1,10 +1,13 @@
 //! Properties of `derive`, against an oracle that evaluates each event at one moment, without spans or segments.
 
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::strategy::Union;
 
 use super::derive;
-use crate::event::{Colour, Event, EventData, StoredEvent, TestKind, TestOutcome};
+use crate::event::{Colour, Event, EventData, EventKind, StoredEvent, TestKind, TestOutcome};
 use crate::rules::Rules;
 use crate::subject::SubjectId;
 use crate::time::{DAY, HOUR, Time};
@@ -45,24 +48,39 @@ fn assigned(colour: Colour, reason: &str, until: Option<u32>) -> EventData {
     EventData::ColourAssignment { colour, reason: reason.into(), until: until.map(at) }
 }
 
+/// Data of every kind, tests most often.
 fn any_data() -> impl Strategy<Value = EventData> {
-    let kind = prop_oneof![Just(TestKind::NucleicAcid), Just(TestKind::Antigen)];
-    let result = prop_oneof![
-        3 => Just(TestOutcome::Negative),
-        3 => Just(TestOutcome::Positive),
-        1 => Just(TestOutcome::Inconclusive),
-        1 => Just(TestOutcome::Invalid)
-    ];
-    let colour = prop_oneof![Just(Colour::Green), Just(Colour::Yellow), Just(Colour::Red)];
-    prop_oneof![
-        6 => (kind, result).prop_map(|(t, r)| test(t, r)),
-        2 => (colour, proptest::option::of(0..600u32)).prop_map(|(c, until)| assigned(c, "quarantine", until)),
-        1 => ("[a-c]", 0..4u8).prop_map(|(_, dose)| EventData::Vaccination { vaccine: "208".into(), dose: Some(dose) }),
-        1 => proptest::option::weighted(0.1, 0..600u32).prop_map(|died| EventData::Identity {
-            name: "张*".into(), born: None, deceased_at: died.map(at)
-        }),
-        1 => (0..8u32).prop_map(|n| EventData::Retraction { event_id: n.to_string(), why: "mistaken".into() }),
-    ]
+    Union::new_weighted(EventKind::ALL.map(weighted_data).to_vec())
+}
+
+fn weighted_data(kind: EventKind) -> (u32, BoxedStrategy<EventData>) {
+    match kind {
+        EventKind::TestResult => {
+            let result = prop_oneof![
+                2 => Just(TestOutcome::Negative),
+                2 => Just(TestOutcome::Positive),
+                4 => select(TestOutcome::ALL.to_vec()),
+            ];
+            (6, (select(TestKind::ALL.to_vec()), result).prop_map(|(t, r)| test(t, r)).boxed())
+        }
+        EventKind::ColourAssignment => {
+            let data = (select(Colour::ASSIGNABLE.to_vec()), option::of(0..600u32));
+            (2, data.prop_map(|(colour, until)| assigned(colour, "quarantine", until)).boxed())
+        }
+        EventKind::Vaccination => {
+            let dose = |dose| EventData::Vaccination { vaccine: "208".into(), dose: Some(dose) };
+            (1, (0..4u8).prop_map(dose).boxed())
+        }
+        EventKind::Identity => {
+            let identity =
+                |died: Option<u32>| EventData::Identity { name: "张*".into(), born: None, deceased_at: died.map(at) };
+            (1, option::weighted(0.1, 0..600u32).prop_map(identity).boxed())
+        }
+        EventKind::Retraction => {
+            let retraction = |n: u32| EventData::Retraction { event_id: n.to_string(), why: "mistaken".into() };
+            (1, (0..8u32).prop_map(retraction).boxed())
+        }
+    }
 }
 
 /// Few ids and revisions, so that corrections, conflicts and retractions collide.
