@@ -23,7 +23,7 @@ pub struct SealKeys {
 
 /// None of these keys sealed these bytes for this purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not sealed by a key of ours")]
+#[error("not sealed by a key of this deployment")]
 pub struct SealError;
 
 impl SealKeys {
