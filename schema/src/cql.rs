@@ -1,24 +1,24 @@
-//! The tables of the CQL store, as numbered migrations: `cql/shared` for the keyspace of all regions, `cql/region` for a region's own.
-//! A migration that has been released is never edited: what comes later gets the next number.
+//! The tables of the CQL store, as numbered migrations: `cql/shared` for the keyspace of all regions, `cql/region` for
+//! a region's own. A released migration is never edited: a later change gets the next number.
 
-/// One step of a keyspace's schema.
+/// One numbered step of a keyspace's schema.
 pub struct Migration {
     /// From 1, without gaps.
     pub number: u32,
-    /// What it brings, for whoever reads the list of those applied.
+    /// Name, as the list of applied migrations shows it.
     pub name: &'static str,
-    /// CQL with `{shared}` and `{region}` in the place of the keyspaces' names.
+    /// CQL with the placeholders `{shared}` and `{region}` for the keyspaces.
     pub text: &'static str,
 }
 
-/// Of the keyspace that all regions share.
+/// Migrations of the keyspace that all regions share.
 pub const SHARED: &[Migration] = &[Migration {
     number: 1,
     name: "events_and_registry",
     text: include_str!("../cql/shared/0001_events_and_registry.cql"),
 }];
 
-/// Of a region's own keyspace.
+/// Migrations of a region's own keyspace.
 pub const REGION: &[Migration] = &[Migration {
     number: 1,
     name: "views_and_changes",
@@ -26,7 +26,7 @@ pub const REGION: &[Migration] = &[Migration {
 }];
 
 impl Migration {
-    /// Its statements, one by one, for keyspaces of these names.
+    /// The single statements, with the keyspaces' names filled in.
     pub fn statements(&self, shared: &str, region: &str) -> Vec<String> {
         let lines = self.text.lines().filter(|line| !line.trim_start().starts_with("--"));
         let text: String = lines.flat_map(|line| [line, "\n"]).collect();

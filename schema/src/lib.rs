@@ -1,14 +1,17 @@
-//! What yima stores and sends: types, codecs, rules, code format, problem types. No I/O and no clock.
+//! The data that yima stores and sends: types, codecs, rules, code format, problem types. No I/O and no clock.
 
+pub mod agency;
 pub mod change;
 pub mod code;
 mod codec;
 pub mod cql;
 pub mod derive;
+mod digest;
 pub mod event;
 pub mod limits;
 pub mod mark;
 pub mod mask;
+mod named;
 pub mod problem;
 pub mod resident_id;
 pub mod rules;

@@ -1,16 +1,16 @@
-//! Limits that senders meet, in one place; each is named in `docs/api.md`.
+//! Limits on what clients send; `docs/api.md` names each.
 
 use std::time::Duration;
 
-/// Events that one subject can have.
+/// Most events of one subject.
 pub const MAX_EVENTS_PER_SUBJECT: usize = 2_000;
 /// Largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 10_000_000;
-/// Rows of one body.
+/// Most rows of one body.
 pub const MAX_ROWS: usize = 100_000;
 /// Longest single event, as JSON, in bytes.
 pub const MAX_EVENT_BYTES: usize = 65_536;
-/// How far a sender's clock may be ahead of ours.
+/// How far a sender's clock may be ahead of the server's.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 /// Longest event id, in characters.
 pub const MAX_EVENT_ID_CHARS: usize = 100;
@@ -20,5 +20,5 @@ pub const MAX_AGENCY_CHARS: usize = 32;
 pub const MAX_NAME_CHARS: usize = 200;
 /// Longest explanation of a retraction, in characters.
 pub const MAX_WHY_CHARS: usize = 200;
-/// Longest code that a scan looks at, in characters.
+/// Longest code that a scan reads, in characters.
 pub const MAX_CODE_CHARS: usize = 1_500;

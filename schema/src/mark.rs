@@ -1,4 +1,5 @@
-//! Marks: durable notes that a subject has an event, written before the event itself, by which whoever has to fold it learns of it.
+//! The body of a mark: the name of the event whose fold is still owed. Marks are the outbox: written before the event,
+//! settled once its fold is published.
 
 use std::fmt;
 
@@ -8,31 +9,31 @@ use crate::codec::{self, DecodeError};
 use crate::event::{ContentHash, StoredEvent};
 use crate::subject::SubjectId;
 
-/// Names one event: whose, and its key.
+/// Names one event: its subject and its key.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EventName {
-    /// Whom the event is about.
+    /// The subject of the event.
     pub subject: SubjectId,
-    /// The agency that says it.
+    /// The agency that sent the event.
     pub agency: String,
-    /// The agency's own id of it.
+    /// The agency's own id of the event.
     pub id: String,
-    /// Its revision.
+    /// The revision.
     pub revision: u64,
-    /// Its content.
+    /// The hash of its content.
     pub hash: ContentHash,
 }
 
 const FORMAT: u8 = 1;
 
 impl EventName {
-    /// The name of an event.
+    /// Names `event`.
     pub fn of(event: &StoredEvent) -> Self {
         let (agency, id, revision, hash) = event.key();
         Self { subject: event.event.subject, agency: agency.into(), id: id.into(), revision, hash }
     }
 
-    /// The body of its mark.
+    /// The body of the mark.
     pub fn encode(&self) -> Vec<u8> {
         codec::encode(FORMAT, self)
     }
@@ -40,7 +41,7 @@ impl EventName {
     /// Reads [`Self::encode`].
     ///
     /// # Errors
-    /// Bytes that are not a mark of a known format.
+    /// The bytes are not a mark of a known format.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         codec::decode("mark", FORMAT, bytes)
     }

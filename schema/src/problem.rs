@@ -1,4 +1,4 @@
-//! Problem types (RFC 9457): the one list of what can be wrong with a request, with status and title.
+//! Problem types (RFC 9457): the one list of the errors a client can get, each with status and title.
 
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaFormat, Type};
@@ -7,12 +7,12 @@ use utoipa::{PartialSchema, ToSchema};
 
 macro_rules! problem_types {
     ($($(#[doc = $doc:literal])+ $variant:ident = ($slug:literal, $status:literal, $title:literal),)+) => {
-        /// What is wrong with a request. `type` in a problem document is `https://yima.dev/problems/<slug>`.
+        /// Why a request failed. `type` in a problem document is `https://yima.dev/problems/<slug>`.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub enum ProblemType { $($(#[doc = $doc])+ $variant,)+ }
 
         impl ProblemType {
-            /// Every type, for documentation and tests.
+            /// Every type.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
             /// The last part of the type's URI.
@@ -34,86 +34,86 @@ macro_rules! problem_types {
 }
 
 problem_types! {
-    /// The body is not what its content type says: JSON that does not parse, invalid UTF-8, nesting too deep.
+    /// The body does not match its content type: JSON that does not parse, invalid UTF-8, nesting too deep.
     Malformed = ("malformed", 400, "The request body could not be read"),
-    /// A field is missing, unknown or has a value that it cannot have; `errors` names each.
-    Invalid = ("invalid", 400, "A field has a value that it cannot have"),
-    /// No token, or one that is not valid (any more).
+    /// A field is missing, unknown or has an invalid value; `errors` names each.
+    Invalid = ("invalid", 400, "A field has an invalid value"),
+    /// There is no token, or it is invalid or expired.
     Unauthenticated = ("unauthenticated", 401, "A valid token is needed"),
-    /// The token is valid but does not allow this.
+    /// The token is valid but does not allow this request.
     Forbidden = ("forbidden", 403, "The token does not allow this"),
     /// No such route.
-    NotFound = ("not-found", 404, "There is nothing here"),
-    /// The route exists, not for this method; see `Allow`.
+    NotFound = ("not-found", 404, "This route does not exist"),
+    /// The route exists, but not for this method; see `Allow`.
     MethodNotAllowed = ("method-not-allowed", 405, "This method is not allowed here"),
     /// The body did not arrive in time.
     Timeout = ("timeout", 408, "The request did not arrive in time"),
-    /// Another content under the same agency, event id and revision.
-    Conflict = ("conflict", 409, "This event id and revision already has another content"),
-    /// The subject has as many events as one can have.
+    /// An event with the same agency, id and revision but different content exists.
+    Conflict = ("conflict", 409, "An event with this id and revision but different content already exists"),
+    /// The subject has the maximum number of events.
     SubjectFull = ("subject-full", 409, "This subject has reached the limit of events"),
-    /// The body is over the limit.
+    /// The body exceeds the limit.
     TooLarge = ("too-large", 413, "The request body is too large"),
-    /// The content type is not one that the route takes.
-    UnsupportedMediaType = ("unsupported-media-type", 415, "This content type is not taken here"),
-    /// Over the rate limit; see `Retry-After`.
+    /// The route does not support the content type.
+    UnsupportedMediaType = ("unsupported-media-type", 415, "This content type is not supported here"),
+    /// The rate limit is exceeded; see `Retry-After`.
     TooManyRequests = ("too-many-requests", 429, "Too many requests"),
-    /// A fault of ours.
+    /// A defect of the service.
     Internal = ("internal", 500, "Something went wrong on our side"),
-    /// A view is known to be superseded and the new one cannot be read yet; see `Retry-After`.
-    BeingUpdated = ("being-updated", 503, "This is being updated"),
-    /// The store's disk has too little room for more events; see `Retry-After`.
-    NoRoom = ("no-room", 503, "There is no room for more"),
-    /// Overloaded, starting or stopping, or the store cannot be reached; see `Retry-After`.
+    /// The view is superseded and the new one cannot be read yet; see `Retry-After`.
+    BeingUpdated = ("being-updated", 503, "The answer is being updated"),
+    /// The store's disk has too little space for more events; see `Retry-After`.
+    NoRoom = ("no-room", 503, "There is too little disk space for more events"),
+    /// The service is overloaded, starting or stopping, or cannot reach the store; see `Retry-After`.
     Unavailable = ("unavailable", 503, "The service cannot answer now"),
 }
 
-/// A field at fault: where, and what was expected there.
+/// An invalid field and what was expected in it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct FieldError {
     /// JSON Pointer (RFC 6901) to the field; empty for the whole document.
     pub pointer: String,
-    /// What was expected, without repeating what was sent.
+    /// What was expected; never repeats what was sent.
     pub detail: String,
 }
 
 impl FieldError {
-    /// `pointer` is an RFC 6901 pointer; `detail` says what was expected.
+    /// The field at `pointer` (RFC 6901), and what was expected in it.
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), detail: detail.into() }
     }
 }
 
-/// A problem document, before it becomes a response or a row of an NDJSON answer.
+/// The content of a problem document: becomes a response or a row of an NDJSON answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
-    /// What is wrong.
+    /// The type.
     pub kind: ProblemType,
-    /// This occurrence in words, fit for the client; never an internal error.
+    /// This occurrence, in words for the client; never an internal error.
     pub detail: String,
-    /// The fields at fault, where there are any.
+    /// The invalid fields, if any.
     pub errors: Vec<FieldError>,
-    /// Seconds after which trying again makes sense (`Retry-After`).
+    /// Seconds after which a retry makes sense (`Retry-After`).
     pub retry_after_s: Option<u32>,
 }
 
 impl Problem {
-    /// A problem with a sentence about this occurrence.
+    /// A problem without fields and `Retry-After`.
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into(), errors: Vec::new(), retry_after_s: None }
     }
 
-    /// [`ProblemType::Invalid`] with the fields at fault.
+    /// [`ProblemType::Invalid`] with the invalid fields.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
             [one] if one.pointer.is_empty() => one.detail.clone(),
             [one] => format!("{}: {}", one.pointer, one.detail),
-            many => format!("{} fields are at fault", many.len()),
+            many => format!("{} fields have errors", many.len()),
         };
         Self { kind: ProblemType::Invalid, detail, errors, retry_after_s: None }
     }
 
-    /// The same with `Retry-After`.
+    /// Adds `Retry-After`.
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_s = Some(seconds);
         self
@@ -141,7 +141,7 @@ impl PartialSchema for Problem {
         let uri = text().format(Some(SchemaFormat::Custom("uri".into())));
         let errors = ArrayBuilder::new().items(Ref::from_schema_name("FieldError"));
         let problem = ObjectBuilder::new()
-            .property("type", uri.description(Some("What is wrong, one of a closed list")))
+            .property("type", uri.description(Some("The type of the problem, one of a closed list")))
             .property("title", text())
             .property("status", ObjectBuilder::new().schema_type(Type::Integer))
             .property("detail", text())

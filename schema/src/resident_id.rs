@@ -1,6 +1,6 @@
 //! Resident identity numbers of the People's Republic of China: GB 11643-1999, 18 characters.
 
-/// What is wrong with a resident identity number.
+/// Why a text is not a resident identity number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ResidentIdError {
     /// Not 17 digits followed by a digit or X.
@@ -24,7 +24,7 @@ pub fn check_character(digits: &[u8; 17]) -> u8 {
 /// Checks a number and returns it in canonical form (upper-case X).
 ///
 /// # Errors
-/// The first fault found: shape, then date of birth, then check character.
+/// The first error: shape, then date of birth, then check character.
 pub fn canonical(number: &str) -> Result<String, ResidentIdError> {
     let upper = number.trim().to_ascii_uppercase();
     let bytes: &[u8; 18] = upper.as_bytes().try_into().map_err(|_| ResidentIdError::Shape)?;
@@ -50,14 +50,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_standards_own_example_passes() {
+    fn the_examples_of_the_standard_are_valid() {
         // GB 11643-1999 annex: 11010519491231002X and 440524188001010014.
         assert_eq!(canonical("11010519491231002x").unwrap(), "11010519491231002X");
         assert_eq!(canonical("440524188001010014").unwrap(), "440524188001010014");
     }
 
     #[test]
-    fn each_fault_is_told_apart() {
+    fn each_kind_of_bad_number_has_its_error() {
         assert_eq!(canonical("110105194912310021"), Err(ResidentIdError::Checksum));
         assert_eq!(canonical("11010519491331002X"), Err(ResidentIdError::BirthDate));
         assert_eq!(canonical("11010519491231002"), Err(ResidentIdError::Shape));
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn every_single_digit_error_is_caught() {
+    fn every_single_digit_error_is_detected() {
         let good = b"440524188001010014";
         for at in 0..18 {
             for digit in b'0'..=b'9' {

@@ -8,59 +8,59 @@ use serde::Deserialize;
 use crate::event::{Colour, TestKind};
 use crate::time::{DAY, HOUR};
 
-/// A rules document. See `schema/rules/default.toml` for what each key means.
+/// A rules document. `schema/rules/default.toml` explains each key.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rules {
-    /// Raised with each change.
+    /// Raised with every change.
     pub version: u32,
-    /// What tests do.
+    /// The effect of tests.
     pub tests: TestRules,
-    /// What of the past a view keeps.
+    /// The part of the past that a view keeps.
     pub timeline: TimelineRules,
-    /// Reasons that an agency may give, each with its colours.
+    /// The closed list of reasons for an assignment, each with the colours it may give.
     pub assignment_reasons: BTreeMap<String, BTreeSet<Colour>>,
-    /// What counts as vaccinated.
+    /// The doses of a complete vaccination.
     pub vaccination: VaccinationRules,
 }
 
-/// What tests do.
+/// The effect of tests.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TestRules {
-    /// Results of each kind shown, newest first.
+    /// Number of results of each kind that a view shows, newest first.
     pub shown: usize,
-    /// What a positive nucleic-acid test does.
+    /// The effect of a positive nucleic-acid test.
     pub positive_nucleic_acid: PositiveRule,
-    /// What a positive antigen test does.
+    /// The effect of a positive antigen test.
     pub positive_antigen: PositiveRule,
 }
 
-/// What a positive test does.
+/// The effect of a positive test.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PositiveRule {
-    /// The colour that it gives.
+    /// The resulting colour.
     pub colour: Colour,
     lasts_h: u32,
-    /// Later negative nucleic-acid tests that end it early.
+    /// Number of later negative nucleic-acid tests that end it early.
     pub cleared_by_negatives: u32,
     negatives_apart_h: u32,
 }
 
 impl PositiveRule {
-    /// For how long it gives the colour.
+    /// How long the colour lasts.
     pub fn lasts(&self) -> Duration {
         HOUR * self.lasts_h
     }
 
-    /// How far apart the clearing negatives have to be.
+    /// The minimum interval between the negatives that end it.
     pub fn negatives_apart(&self) -> Duration {
         HOUR * self.negatives_apart_h
     }
 }
 
-/// What of the past a view keeps.
+/// The part of the past that a view keeps.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimelineRules {
@@ -68,13 +68,13 @@ pub struct TimelineRules {
 }
 
 impl TimelineRules {
-    /// Segments that ended so long before the newest event are left out.
+    /// Segments that ended longer than this before the subject's newest event are left out.
     pub fn history(&self) -> Duration {
         DAY * self.history_d
     }
 }
 
-/// What counts as vaccinated.
+/// The doses of a complete vaccination.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VaccinationRules {
@@ -93,10 +93,10 @@ pub enum RulesError {
     #[error("rules: {0}")]
     Unreadable(#[from] toml::de::Error),
     /// A reason gives a colour that no agency may give.
-    #[error("rules: assignment_reasons.{0}: expected one or more of green, yellow, red")]
+    #[error("rules: assignment_reasons.{0}: expected one or more of {of}", of = names(Colour::is_assignable))]
     Colours(String),
-    /// A positive test must give a restriction.
-    #[error("rules: tests.{0}.colour: expected yellow or red")]
+    /// A positive test gives a colour that is not a restriction.
+    #[error("rules: tests.{0}.colour: expected one of {of}", of = names(Colour::is_restriction))]
     PositiveColour(&'static str),
 }
 
@@ -112,11 +112,11 @@ impl Rules {
     /// Reads and checks a document.
     ///
     /// # Errors
-    /// The first fault, with its key.
+    /// The first error, with its key.
     pub fn parse(text: &str) -> Result<Self, RulesError> {
         let rules: Self = toml::from_str(text)?;
         for (reason, colours) in &rules.assignment_reasons {
-            if colours.is_empty() || colours.contains(&Colour::None) {
+            if colours.is_empty() || !colours.iter().all(|colour| colour.is_assignable()) {
                 return Err(RulesError::Colours(reason.clone()));
             }
         }
@@ -124,20 +124,25 @@ impl Rules {
             ("positive_nucleic_acid", &rules.tests.positive_nucleic_acid),
             ("positive_antigen", &rules.tests.positive_antigen),
         ] {
-            if !matches!(rule.colour, Colour::Yellow | Colour::Red) {
+            if !rule.colour.is_restriction() {
                 return Err(RulesError::PositiveColour(key));
             }
         }
         Ok(rules)
     }
 
-    /// What a positive test of that kind does.
+    /// The effect of a positive test of that kind.
     pub fn positive(&self, test: TestKind) -> &PositiveRule {
         match test {
             TestKind::NucleicAcid => &self.tests.positive_nucleic_acid,
             TestKind::Antigen => &self.tests.positive_antigen,
         }
     }
+}
+
+/// The names of the colours that `are`, for error messages.
+fn names(are: fn(Colour) -> bool) -> String {
+    Colour::ALL.into_iter().filter(|colour| are(*colour)).map(Colour::as_str).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -152,10 +157,11 @@ mod tests {
     }
 
     #[test]
-    fn faults_name_the_key() {
+    fn an_error_names_the_key() {
         let with = |from: &str, to: &str| Rules::parse(&include_str!("../rules/default.toml").replacen(from, to, 1));
         let message = |r: Result<Rules, RulesError>| r.unwrap_err().to_string();
-        assert!(message(with("[\"green\"]", "[\"none\"]")).contains("assignment_reasons.released"));
+        let none = message(with("[\"green\"]", "[\"none\"]"));
+        assert_eq!(none, "rules: assignment_reasons.released: expected one or more of green, yellow, red");
         assert!(message(with("colour = \"red\"", "colour = \"green\"")).contains("positive_nucleic_acid.colour"));
         assert!(message(with("shown = 3", "shwon = 3")).contains("shwon"));
     }

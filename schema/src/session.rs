@@ -1,31 +1,31 @@
-//! Session tokens: what a read node needs to know of a caller, sealed, so that the hot path never sees a JWT.
+//! Session tokens: the sealed facts that a read node needs about a caller, so that the hot path never verifies a JWT.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use crate::seal::{NotOurs, SealKeys};
+use crate::seal::{SealError, SealKeys};
 use crate::subject::SubjectId;
 use crate::time::Time;
 
-/// Longest session token that is looked at, in characters.
+/// Longest session token that is opened, in characters.
 pub const MAX_TOKEN_CHARS: usize = 256;
 
-/// Who holds a session.
+/// The holder of a session.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Holder {
-    /// A person who shows their own code.
+    /// A citizen, who shows their own code.
     Citizen {
-        /// Whose code.
+        /// The citizen's subject.
         subject: SubjectId,
     },
-    /// A checkpoint's staff.
+    /// The staff of a checkpoint.
     Checkpoint {
         /// The checkpoint's name: the unit of its rate limit.
         checkpoint: String,
-        /// The checkpoint's policy: a negative nucleic-acid test no older than so many hours; `None` asks for no test.
+        /// The checkpoint's policy: maximum age of a negative nucleic-acid test in hours; `None` requires no test.
         require_test_within_h: Option<u16>,
-        /// Whether people may be looked up by their identity document too, without a code.
+        /// Whether the checkpoint may also look subjects up by identity document, without a code.
         looks_up_documents: bool,
     },
 }
@@ -33,21 +33,22 @@ pub enum Holder {
 /// An opened session.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// Random; the unit of the citizen's rate limits.
+    /// Random; the key of the citizen's rate limits.
     pub id: u64,
-    /// When it ends.
+    /// When the session ends.
     pub expires_at: Time,
-    /// Whose it is.
+    /// The holder.
     pub holder: Holder,
 }
 
 impl Session {
-    /// The token that is sent as `Authorization: Bearer …`: base64url of the sealed, format-marked session.
+    /// The token, sent as `Authorization: Bearer …`: base64url of the sealed session with its format byte.
     ///
     /// # Panics
     /// Never: a session always encodes.
     pub fn seal(&self, keys: &SealKeys) -> String {
-        // A citizen's has not changed since format 1: whoever reads no other yet, as after a rollback, reads it.
+        // A citizen's session has not changed since format 1, so a program that only reads format 1 (after a rollback)
+        // still opens it.
         let format = match self.holder {
             Holder::Citizen { .. } => 1,
             Holder::Checkpoint { .. } => 2,
@@ -56,24 +57,24 @@ impl Session {
         URL_SAFE_NO_PAD.encode(keys.seal(&plain))
     }
 
-    /// Opens a token. Whether it has expired is the caller's question.
+    /// Opens a token. The caller checks whether it has expired.
     ///
     /// # Errors
     /// Too long, altered, or not sealed by these keys.
-    pub fn open(token: &str, keys: &SealKeys) -> Result<Self, NotOurs> {
-        // On the stack: the hot path allocates nothing here for a citizen.
+    pub fn open(token: &str, keys: &SealKeys) -> Result<Self, SealError> {
+        // On the stack: for a citizen, the hot path allocates nothing here.
         let mut buffer = [0; MAX_TOKEN_CHARS];
         if token.len() > MAX_TOKEN_CHARS {
-            return Err(NotOurs);
+            return Err(SealError);
         }
-        let len = URL_SAFE_NO_PAD.decode_slice(token, &mut buffer).map_err(|_| NotOurs)?;
+        let len = URL_SAFE_NO_PAD.decode_slice(token, &mut buffer).map_err(|_| SealError)?;
         match keys.open(&mut buffer[..len])? {
-            // A checkpoint's of format 1 ends before the right to look up documents: it has none.
+            // A checkpoint's session of format 1 ends before `looks_up_documents`, which is then false.
             [1, body @ ..] => postcard::from_bytes(body).or_else(|_| postcard::from_bytes(&[body, &[0]].concat())),
             [2, body @ ..] => postcard::from_bytes(body),
-            _ => return Err(NotOurs),
+            _ => return Err(SealError),
         }
-        .map_err(|_| NotOurs)
+        .map_err(|_| SealError)
     }
 }
 
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn round_trip_and_forgery() {
+    fn a_sealed_session_opens_and_a_forged_one_does_not() {
         let keys = SealKeys::new(&[[3; 32]], "session");
         let subject = SubjectId::from_bytes([5; 16]);
         let session = Session { id: 9, expires_at: Time::from_secs(100), holder: Holder::Citizen { subject } };
@@ -94,10 +95,10 @@ mod tests {
     }
 
     #[test]
-    fn sessions_of_format_1_are_opened_and_citizens_are_still_given_it() {
+    fn sessions_of_format_1_open_and_citizens_still_get_format_1() {
         let keys = SealKeys::new(&[[3; 32]], "session");
         let open = |plain: &[u8]| Session::open(&URL_SAFE_NO_PAD.encode(keys.seal(plain)), &keys);
-        // As the program wrote them that had no other format: id 9, to the second 100.
+        // As written by a program that knew only format 1: id 9, ends at second 100.
         let citizen = [&[1, 9, 0xc0, 0x9a, 0x0c, 0][..], &[5; 16]].concat();
         let checkpoint = [&[1, 9, 0xc0, 0x9a, 0x0c, 1, 6][..], b"gate-1", &[1, 48]].concat();
         let session = |holder| Session { id: 9, expires_at: Time::from_secs(100), holder };
@@ -110,7 +111,7 @@ mod tests {
         assert!(open(&citizen).unwrap() == of_citizen);
         assert!(open(&checkpoint).unwrap() == of_checkpoint);
         assert!(Session::open(&of_checkpoint.seal(&keys), &keys).unwrap() == of_checkpoint);
-        assert!(open(&[&[2], &checkpoint[1..]].concat()).is_err(), "format 2 says whether documents may be looked up");
+        assert!(open(&[&[2], &checkpoint[1..]].concat()).is_err(), "format 2 has looks_up_documents");
         assert!(open(&checkpoint[..9]).is_err());
 
         let mut sealed = URL_SAFE_NO_PAD.decode(of_citizen.seal(&keys)).unwrap();

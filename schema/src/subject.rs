@@ -1,69 +1,55 @@
-//! Who a code belongs to: identity documents, and the pseudonym they become.
+//! Subjects: identity documents and the pseudonyms derived from them.
 
 use std::fmt;
 
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::agency::is_agency_name;
+use crate::digest::first_16;
 use crate::mask::mask_number;
+use crate::named::named_enum;
 use crate::resident_id;
 
-/// The kinds of identity document that a subject can be known by. The discriminant is hashed into the subject id: never change one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[repr(u8)]
-pub enum DocumentType {
-    /// Resident identity card of the People's Republic of China (GB 11643).
-    CnResidentId = 1,
-    /// Passport: 5 to 20 letters and digits.
-    Passport = 2,
-    /// Travel permit of residents of Hong Kong, Macao (H or M and 8 digits) and Taiwan (8 digits).
-    HkMoTwPermit = 3,
-    /// An agency's own number: `agency/number`.
-    Local = 4,
-}
-
-impl DocumentType {
-    /// All types, in the order in which error messages list them.
-    pub const ALL: [Self; 4] = [Self::CnResidentId, Self::Passport, Self::HkMoTwPermit, Self::Local];
-
-    /// The name at the edge.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::CnResidentId => "cn_resident_id",
-            Self::Passport => "passport",
-            Self::HkMoTwPermit => "hk_mo_tw_permit",
-            Self::Local => "local",
-        }
-    }
-
-    /// The type of that name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|t| t.as_str() == name)
+named_enum! {
+    /// The type of an identity document. The number is hashed into the subject id: never change one. `ALL` is the order
+    /// in which error messages list the types.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, ToSchema)]
+    #[serde(rename_all = "snake_case")]
+    #[repr(u8)]
+    pub enum DocumentType {
+        /// Resident identity card of the People's Republic of China (GB 11643).
+        CnResidentId = 1 => "cn_resident_id",
+        /// Passport: 5 to 20 letters and digits.
+        Passport = 2 => "passport",
+        /// Travel permit of residents of Hong Kong, Macao (H or M and 8 digits) and Taiwan (8 digits).
+        HkMoTwPermit = 3 => "hk_mo_tw_permit",
+        /// An agency's own number: `agency/number`.
+        Local = 4 => "local",
     }
 }
 
-/// A document number is not one of its type. The message says what was expected and never repeats the number.
+/// A document number does not fit its type. The message says what was expected and never repeats the number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
     /// See [`resident_id::ResidentIdError`].
     #[error("not a resident identity number (GB 11643): {0}")]
     ResidentId(#[from] resident_id::ResidentIdError),
-    /// A passport number of another shape.
+    /// Not a passport number.
     #[error("expected a passport number: 5 to 20 letters and digits")]
     Passport,
-    /// A permit number of another shape.
+    /// Not a permit number.
     #[error("expected a permit number: H or M and 8 digits, or 8 digits")]
     Permit,
-    /// A local number of another shape.
+    /// Not a local number.
     #[error(
         "expected an agency's name, a slash and its own number of 1 to 64 letters, digits, dots, dashes or underscores"
     )]
     Local,
 }
 
-/// A checked identity document. Holds the raw number: it is made at the edge, turned into a [`SubjectId`] and dropped.
+/// A checked identity document with its raw number: made at the edge, turned into a [`SubjectId`] and dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Document {
     kind: DocumentType,
@@ -71,10 +57,11 @@ pub struct Document {
 }
 
 impl Document {
-    /// Checks a number against its type and brings it into canonical form (trimmed, upper case; `local` keeps its case).
+    /// Checks a number against its type and brings it into canonical form (trimmed, upper case; `local` keeps its
+    /// case).
     ///
     /// # Errors
-    /// What the number should have looked like.
+    /// The number does not fit its type.
     pub fn new(kind: DocumentType, number: &str) -> Result<Self, DocumentError> {
         let trimmed = number.trim();
         let upper = trimmed.to_ascii_uppercase();
@@ -93,7 +80,7 @@ impl Document {
                 let (agency, own) = trimmed.split_once('/').ok_or(DocumentError::Local)?;
                 let own_fits = (1..=64).contains(&own.len())
                     && own.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
-                let fits = crate::event::is_agency_name(agency) && own_fits;
+                let fits = is_agency_name(agency) && own_fits;
                 fits.then(|| trimmed.to_owned()).ok_or(DocumentError::Local)?
             }
         };
@@ -105,7 +92,7 @@ impl Document {
         self.kind
     }
 
-    /// The agency whose own number a `local` document is; `None` for every other type.
+    /// The agency that issued a `local` number; `None` for every other type.
     pub fn local_agency(&self) -> Option<&str> {
         match self.kind {
             DocumentType::Local => self.number.split_once('/').map(|(agency, _)| agency),
@@ -113,7 +100,7 @@ impl Document {
         }
     }
 
-    /// The number as pages and views show it.
+    /// The masked number, as pages and views show it.
     pub fn masked(&self) -> String {
         match self.kind {
             DocumentType::CnResidentId => mask_number(&self.number, 6, 4),
@@ -132,7 +119,8 @@ impl fmt::Debug for Document {
     }
 }
 
-/// A person's pseudonym: the first 16 bytes of HMAC-SHA-256(pseudonym key, document type ‖ canonical number). The partition key of all data.
+/// A subject's pseudonym: the first 16 bytes of HMAC-SHA-256(pseudonym key, document type ‖ canonical number). The
+/// partition key of all data.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SubjectId([u8; 16]);
 
@@ -160,8 +148,8 @@ impl fmt::Debug for SubjectId {
     }
 }
 
-/// The key that turns documents into subject ids. Losing or changing it loses everyone: created once, backed up, its
-/// fingerprint kept in the store.
+/// The key that turns documents into subject ids. Without it no document finds its data again: created once, backed up,
+/// never changed; the store keeps its fingerprint.
 #[derive(Clone)]
 pub struct PseudonymKey(hmac::Key);
 
@@ -171,7 +159,7 @@ impl PseudonymKey {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 
-    /// The pseudonym of a document's holder.
+    /// The pseudonym of the document's holder.
     pub fn subject(&self, document: &Document) -> SubjectId {
         let mut hmac = hmac::Context::with_key(&self.0);
         hmac.update(&[document.kind as u8]);
@@ -179,7 +167,7 @@ impl PseudonymKey {
         SubjectId(first_16(hmac.sign().as_ref()))
     }
 
-    /// Tells keys apart without telling the key: HMAC of a fixed text, 16 bytes.
+    /// Identifies the key without revealing it: HMAC of a fixed text, 16 bytes.
     pub fn fingerprint(&self) -> [u8; 16] {
         first_16(hmac::sign(&self.0, b"yima pseudonym key fingerprint").as_ref())
     }
@@ -191,23 +179,12 @@ impl fmt::Debug for PseudonymKey {
     }
 }
 
-/// The first 16 bytes of SHA-256 of `data`.
-pub(crate) fn sha256_16(data: &[u8]) -> [u8; 16] {
-    first_16(digest::digest(&digest::SHA256, data).as_ref())
-}
-
-fn first_16(bytes: &[u8]) -> [u8; 16] {
-    let mut out = [0; 16];
-    out.copy_from_slice(&bytes[..16]); // SHA-256 output is 32 bytes
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn one_person_however_the_number_is_written() {
+    fn every_spelling_of_a_number_is_one_subject() {
         let key = PseudonymKey::from_bytes(&[7; 32]);
         let a = Document::new(DocumentType::CnResidentId, "11010519491231002x").unwrap();
         let b = Document::new(DocumentType::CnResidentId, " 11010519491231002X ").unwrap();
@@ -216,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_number_of_two_types_is_two_people() {
+    fn one_number_of_two_types_is_two_subjects() {
         let key = PseudonymKey::from_bytes(&[7; 32]);
         let permit = Document::new(DocumentType::HkMoTwPermit, "H12345678").unwrap();
         let passport = Document::new(DocumentType::Passport, "H12345678").unwrap();
@@ -233,16 +210,16 @@ mod tests {
     }
 
     #[test]
-    fn nothing_personal_in_debug_or_errors() {
+    fn debug_and_errors_repeat_no_number() {
         let document = Document::new(DocumentType::Passport, "E12345678").unwrap();
         let subject = PseudonymKey::from_bytes(&[7; 32]).subject(&document);
         assert!(!format!("{document:?}{subject:?}").contains("123"));
-        let fault = Document::new(DocumentType::CnResidentId, "610102199003070015").unwrap_err();
-        assert!(!fault.to_string().contains("6101"));
+        let error = Document::new(DocumentType::CnResidentId, "610102199003070015").unwrap_err();
+        assert!(!error.to_string().contains("6101"));
     }
 
     #[test]
-    fn shapes_are_checked() {
+    fn a_number_that_does_not_fit_its_type_is_refused() {
         assert_eq!(Document::new(DocumentType::Passport, "E1"), Err(DocumentError::Passport));
         assert_eq!(Document::new(DocumentType::HkMoTwPermit, "X12345678"), Err(DocumentError::Permit));
         assert_eq!(Document::new(DocumentType::Local, "no-slash"), Err(DocumentError::Local));

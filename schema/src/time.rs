@@ -1,4 +1,4 @@
-//! Moments: milliseconds since 1970-01-01T00:00:00Z, RFC 3339 at the edge.
+//! Moments in time: milliseconds since 1970-01-01T00:00:00Z, RFC 3339 at the edge.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,8 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// A moment in milliseconds since the Unix epoch. Serialised as RFC 3339 UTC in text formats, as an integer in binary ones.
+/// A moment in milliseconds since the Unix epoch. Serialised as RFC 3339 UTC in text formats, as an integer in binary
+/// ones.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Time(i64);
 
@@ -60,7 +61,7 @@ impl Time {
         Self::from_millis(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// How long after `earlier` this is; zero if it is not.
+    /// The time elapsed since `earlier`; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -68,24 +69,24 @@ impl Time {
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `from_millis` clamps to what a `Timestamp` can hold, so this cannot fail.
+        // `from_millis` clamps to the range of `Timestamp`, so this cannot fail.
         let t = Timestamp::from_millisecond(self.0).unwrap_or(Timestamp::UNIX_EPOCH);
         if self.0.rem_euclid(1000) == 0 { write!(f, "{t:.0}") } else { write!(f, "{t:.3}") }
     }
 }
 
-/// Not an RFC 3339 moment with an offset.
+/// The text is no RFC 3339 time with an offset.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("expected a time as RFC 3339 writes it, with an offset, such as 2026-11-22T07:30:00Z")]
-pub struct NotATime;
+pub struct TimeError;
 
 impl FromStr for Time {
-    type Err = NotATime;
+    type Err = TimeError;
 
-    fn from_str(s: &str) -> Result<Self, NotATime> {
-        let t: Timestamp = s.parse().map_err(|_| NotATime)?;
+    fn from_str(s: &str) -> Result<Self, TimeError> {
+        let t: Timestamp = s.parse().map_err(|_| TimeError)?;
         let ms = t.as_millisecond();
-        if (Self::MIN.0..=Self::MAX.0).contains(&ms) { Ok(Self(ms)) } else { Err(NotATime) }
+        if (Self::MIN.0..=Self::MAX.0).contains(&ms) { Ok(Self(ms)) } else { Err(TimeError) }
     }
 }
 
@@ -120,13 +121,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_form_round_trips_and_needs_an_offset() {
+    fn the_text_form_round_trips_and_needs_an_offset() {
         for text in ["2026-11-22T07:30:00Z", "1951-02-20T13:15:54Z", "2026-11-22T07:30:00.250Z"] {
             assert_eq!(text.parse::<Time>().unwrap().to_string(), text);
         }
         assert_eq!("2020-05-16T05:15:06-04:00".parse::<Time>().unwrap().to_string(), "2020-05-16T09:15:06Z");
-        assert_eq!("2026-11-22T07:30:00".parse::<Time>(), Err(NotATime));
-        assert_eq!("yesterday".parse::<Time>(), Err(NotATime));
+        assert_eq!("2026-11-22T07:30:00".parse::<Time>(), Err(TimeError));
+        assert_eq!("yesterday".parse::<Time>(), Err(TimeError));
     }
 
     #[test]

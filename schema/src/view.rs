@@ -1,4 +1,4 @@
-//! Views: the precomputed answer about one subject, with a timeline that covers the future as far as it is known.
+//! Views: the precomputed answer about one subject, with a timeline that includes the known future.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::event::{Colour, ContentHash, TestKind, TestOutcome};
 use crate::subject::SubjectId;
 use crate::time::Time;
 
-/// A view's version in its region: raised by each compare-and-set, never compared between regions. 0 is "no view".
+/// A view's version in its region: raised by each compare-and-set, never compared between regions. 0 means "no view".
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Version(pub u64);
 
@@ -18,63 +18,64 @@ impl Version {
     /// The version of a subject without a view.
     pub const ABSENT: Self = Self(0);
 
-    /// The next version: above this one and not below the store's epoch, which is raised before any restore or rebuild.
+    /// The next version: greater than this one and at least the floor of the store's epoch, which is raised before any
+    /// restore or rebuild.
     pub fn next(self, epoch: u16) -> Self {
         Self((self.0 + 1).max(Self::floor(epoch).0))
     }
 
-    /// No view that is written in this epoch has a lower version.
+    /// The lowest version that can be written in this epoch.
     pub fn floor(epoch: u16) -> Self {
         Self(u64::from(epoch) << 48)
     }
 }
 
-/// Which events a view was made from, as a number and a digest that do not depend on their order.
+/// The set of events a view was derived from: a count and a digest, both independent of order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct EventSet {
-    /// How many.
+    /// Number of events.
     pub count: u32,
-    /// Sum of their content hashes modulo 2^128.
+    /// Sum of the content hashes modulo 2^128.
     pub digest: u128,
 }
 
 impl EventSet {
-    /// The set with one more event, which must not be in it yet.
+    /// The set with one more event, which must not be in the set yet.
     pub fn with(self, hash: ContentHash) -> Self {
         Self { count: self.count + 1, digest: self.digest.wrapping_add(u128::from_be_bytes(hash.0)) }
     }
 }
 
-/// A stretch of time with one colour; it lasts until the next one begins.
+/// A span of time with one colour; it lasts until the next segment begins.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
-    /// Its first moment.
+    /// The first moment.
     pub from: Time,
     /// The colour.
     pub colour: Colour,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// Who decided; `None` where nobody had to.
+    /// The agency that decided; `None` if no decision was needed.
     pub agency: Option<String>,
 }
 
 /// A test as the view shows it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestShown {
-    /// Which test.
+    /// The kind of test.
     pub test: TestKind,
-    /// Its result.
+    /// The result.
     pub result: TestOutcome,
     /// When the sample was taken.
     pub sampled_at: Time,
-    /// Who tested.
+    /// The agency that tested.
     pub agency: String,
 }
 
-/// COVID-19 vaccination in short.
+/// Summary of COVID-19 vaccinations.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Vaccination {
-    /// Distinct doses.
+    /// Number of distinct doses.
     pub doses: u8,
     /// Whether the course is complete.
     pub complete: bool,
@@ -82,12 +83,12 @@ pub struct Vaccination {
     pub last_at: Option<Time>,
 }
 
-/// The answer about one subject, derived from all of their events.
+/// The answer about one subject, derived from all of its events.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct View {
-    /// Whose it is, so that whoever reads it can see that it is what was asked for; `None` without any event.
+    /// The subject, so that a reader can check that it got the view it asked for; `None` without any event.
     pub subject: Option<SubjectId>,
-    /// The rules it was derived by.
+    /// Version of the rules it was derived by.
     pub rules_version: u32,
     /// The events it was derived from.
     pub events: EventSet,
@@ -95,36 +96,36 @@ pub struct View {
     pub document: Option<String>,
     /// Masked name; `None` without an identity event.
     pub name: Option<String>,
-    /// Newest results first.
+    /// Test results, newest first.
     pub tests: Vec<TestShown>,
-    /// Doses.
+    /// Vaccination.
     pub vaccination: Vaccination,
-    /// Colours by time, ascending, adjacent ones different.
+    /// Segments, ascending by time; neighbours differ.
     pub timeline: Vec<Segment>,
-    /// Two contents raced under one agency, id and revision: someone has to look.
+    /// Two different contents exist under one agency, id and revision: a human has to resolve that.
     pub conflict: bool,
 }
 
-/// A timeline's answer for one moment.
+/// The timeline's answer for one moment.
 #[derive(Clone, Copy)]
 pub struct ColourAt<'a> {
     /// The segment in force; `None` for a subject without events.
     pub segment: Option<&'a Segment>,
     /// Its position in the timeline.
     pub index: usize,
-    /// When the colour (not only its reason) changes, as far as is known.
+    /// When the colour (not only its reason) changes, as far as known.
     pub until: Option<Time>,
     /// When the next segment begins.
     pub next_transition_at: Option<Time>,
 }
 
 impl ColourAt<'_> {
-    /// The colour.
+    /// The colour in force.
     pub fn colour(&self) -> Colour {
         self.segment.map_or(Colour::None, |s| s.colour)
     }
 
-    /// Why.
+    /// The reason for it.
     pub fn reason(&self) -> &str {
         self.segment.map_or("not_registered", |s| &s.reason)
     }
@@ -133,7 +134,7 @@ impl ColourAt<'_> {
 const FORMAT: u8 = 1;
 
 impl View {
-    /// The colour at a moment. Before the first segment the first one counts: nothing earlier is kept.
+    /// The colour at `now`. Before the first segment the first one counts: nothing earlier is kept.
     pub fn colour_at(&self, now: Time) -> ColourAt<'_> {
         let index = self.timeline.partition_point(|s| s.from <= now).saturating_sub(1);
         let segment = self.timeline.get(index);
@@ -146,7 +147,7 @@ impl View {
         }
     }
 
-    /// The stored and published form.
+    /// The stored and published bytes.
     pub fn encode(&self) -> Bytes {
         codec::encode(FORMAT, self).into()
     }
@@ -154,7 +155,7 @@ impl View {
     /// Reads [`Self::encode`].
     ///
     /// # Errors
-    /// Bytes that are not a view of a known format.
+    /// The bytes are not a view of a known format.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         codec::decode("view", FORMAT, bytes)
     }

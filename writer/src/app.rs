@@ -53,7 +53,7 @@ impl App {
     pub(crate) fn agency(&self, headers: &axum::http::HeaderMap) -> Result<String, Problem> {
         let claims = self.identity_provider.verify(jwt::bearer(headers)?)?;
         claims.require(Scope::EventsWrite)?;
-        let agency = claims.agency.clone().filter(|name| yima_schema::event::is_agency_name(name));
+        let agency = claims.agency.clone().filter(|name| yima_schema::agency::is_agency_name(name));
         agency.ok_or_else(|| Problem::new(ProblemType::Forbidden, "The token has no valid claim `agency`"))
     }
 }

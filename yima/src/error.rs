@@ -1,6 +1,7 @@
-//! Why a command ends without having done what it was asked; each message says what to change.
+//! The one error of commands: why a command ended without its result. Each message says what to change.
 
 use std::fmt::Display;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use yima_read_api::cache::tuning::TuningError;
@@ -8,105 +9,130 @@ use yima_schema::rules::RulesError;
 use yima_schema::subject::DocumentError;
 use yima_service::config::ConfigErrors;
 use yima_service::http::TlsError;
+use yima_service::jwt::JwksError;
 use yima_service::telemetry::TelemetryError;
 use yima_store::StoreError;
+
+use crate::backup::BackupError;
 
 /// See the module.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// Settings at fault, all of them.
+    /// Invalid settings, all of them.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
     /// Telemetry cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
-    /// The file that `read_api.cache.tuning_file` names.
+    /// The file named by `read_api.cache.tuning_file` is invalid.
     #[error("read_api.cache.tuning_file: {0}")]
-    Modules(#[from] TuningError),
-    /// The rules cannot be used.
+    Tuning(#[from] TuningError),
+    /// The rules are invalid.
     #[error(transparent)]
     Rules(#[from] RulesError),
-    /// The store refuses.
+    /// The store failed or refused.
     #[error("store: {0}")]
     Store(#[from] StoreError),
-    /// Beside an existing store.
+    /// The pseudonym key is missing beside an existing store.
     #[error(
-        "the pseudonym key {0} is missing, but the store has people who are known by it: restore it from your backup, or choose another --data-dir"
+        "the pseudonym key {0} is missing, but the store has subjects derived from it: restore it from your backup, or choose another \
+         --data-dir"
     )]
     PseudonymKeyMissing(PathBuf),
-    /// Nothing in it may be believed.
+    /// The data directory holds an unfinished restore, so nothing in it is valid.
     #[error("{0}: a restore into it did not finish: run `yima restore` again, or choose another --data-dir")]
     RestoreUnfinished(PathBuf),
-    /// One service on the engine of one process.
+    /// A service apart on the embedded engine, which only one process can open.
     #[error(
-        "--store embedded: only one process can have it open, so it is for `yima` without a command; a service apart runs on --store cql"
+        "--store embedded: only one process can open the embedded store, so it is for `yima` without a command; a service apart runs on \
+         --store cql"
     )]
     EmbeddedApart,
-    /// Not made yet, or not copied here.
+    /// A key does not exist yet, or was not copied to this machine.
     #[error("{0} is missing: run `yima migrate` first, or copy keys/ from another node of yours")]
     KeyMissing(PathBuf),
-    /// A setting that does not fit another, or a value that cannot be meant.
+    /// A setting contradicts another one, or has a value out of range.
     #[error("{key}: {expected}")]
     Setting {
-        /// Which.
+        /// The key.
         key: &'static str,
-        /// What was expected.
+        /// The expected value.
         expected: String,
     },
     /// A file cannot be read or written.
     #[error("{path}: {why}")]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The system's message.
         why: String,
     },
-    /// A key file is not what it should be.
+    /// A key file is invalid.
     #[error("{path}: {why}; restore it from your backup")]
     Key {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What was expected.
+        /// The expected content.
         why: String,
     },
+    /// The keys of the demo identity provider cannot verify tokens.
+    #[error("the demo identity provider's key: {0}")]
+    DemoKeys(#[from] JwksError),
     /// An address cannot be bound.
     #[error("{setting}: cannot listen on {address}: {why}")]
     Bind {
-        /// The setting that names it.
+        /// The setting with the address.
         setting: &'static str,
         /// The address.
         address: std::net::SocketAddr,
-        /// The system's word.
+        /// The system's message.
         why: String,
     },
-    /// The files of a public port's TLS.
-    #[error("{section}.{fault}")]
+    /// The TLS files of a public port are invalid.
+    #[error("{section}.{error}")]
     Tls {
-        /// Whose settings name them.
+        /// The section that names the files.
         section: &'static str,
-        /// What is wrong.
-        fault: TlsError,
+        /// The invalid file.
+        error: TlsError,
     },
-    /// A document on the command line.
+    /// The document number on the command line is invalid.
     #[error("DOCUMENT: {0}")]
     Document(#[from] DocumentError),
-    /// Something else on the command line.
+    /// A backup was not written, or nothing was restored from one.
+    #[error("{outcome}: {error}")]
+    Backup {
+        /// What did not happen, and with which file.
+        outcome: String,
+        /// The reason.
+        error: BackupError,
+    },
+    /// The runtime cannot start.
+    #[error("the runtime cannot start: {0}")]
+    Runtime(#[source] io::Error),
+    /// Signals cannot be received.
+    #[error("signals cannot be received: {0}")]
+    Signals(#[source] io::Error),
+    /// A task of the start ended early.
+    #[error("{0} was interrupted")]
+    Interrupted(&'static str),
+    /// Any other error of the command line or its environment.
     #[error("{0}")]
     Usage(String),
 }
 
 impl CommandError {
-    /// A file that cannot be read or written.
+    /// A file cannot be read or written.
     pub fn file(path: &Path, why: &dyn Display) -> Self {
         Self::File { path: path.to_owned(), why: why.to_string() }
     }
 
-    /// A setting whose value cannot be used.
+    /// A setting has an invalid value.
     pub fn setting(key: &'static str, expected: impl Into<String>) -> Self {
         Self::Setting { key, expected: expected.into() }
     }
 
-    /// A key that cannot be used.
+    /// A key file is invalid.
     pub fn key(path: &Path, why: &dyn Display) -> Self {
         Self::Key { path: path.to_owned(), why: why.to_string() }
     }

@@ -1,4 +1,4 @@
-//! The keys of a data directory: made at first start, read ever after, readable by their owner only.
+//! The keys of a data directory: created at the first start, then only read; readable by their owner only.
 
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
@@ -21,22 +21,22 @@ const IDENTITY_PROVIDER: &str = "demo-identity-provider.p8";
 /// `iss` of the demo identity provider's tokens.
 pub const DEMO_ISSUER: &str = "yima-demo";
 
-/// Whether a file of that name is a key, and no hidden file of an editor's, nor what a crash left of one that was being made.
+/// Whether a file of that name is a key: neither an editor's hidden file, nor the part that a crash left of a new key.
 pub fn is_key(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.ends_with(".part") && !name.contains('/')
 }
 
-/// Where a data directory keeps its keys.
+/// The directory of the keys.
 pub struct KeyDir(PathBuf);
 
 impl KeyDir {
-    /// The keys of that data directory.
+    /// The keys of `data_dir`.
     pub fn of(data_dir: &Path) -> Self {
         Self(data_dir.join("keys"))
     }
 
-    /// Makes the keys that are missing. The pseudonym key of a store that has one already is never made anew: whoever is in the
-    /// store would be lost.
+    /// Creates the missing keys, except the pseudonym key of an existing store: with a new one no document would find
+    /// its subject.
     ///
     /// # Errors
     /// The pseudonym key is missing beside an existing store, or the directory cannot be written.
@@ -60,15 +60,15 @@ impl KeyDir {
     /// The key that turns documents into subjects.
     ///
     /// # Errors
-    /// Missing, or not 32 bytes.
+    /// The file is missing, or not 32 bytes long.
     pub fn pseudonyms(&self) -> Result<PseudonymKey, CommandError> {
         Ok(PseudonymKey::from_bytes(&self.secret(PSEUDONYM)?))
     }
 
-    /// The secret from which sessions, handles and entity tags derive their keys.
+    /// The secret from which the seal keys of sessions, handles and entity tags are derived.
     ///
     /// # Errors
-    /// Missing, or not 32 bytes.
+    /// The file is missing, or not 32 bytes long.
     pub fn seal(&self) -> Result<[u8; 32], CommandError> {
         self.secret(SEAL)
     }
@@ -76,28 +76,29 @@ impl KeyDir {
     /// The key that signs codes.
     ///
     /// # Errors
-    /// Missing, or not such a key.
+    /// The file is missing or no such key.
     pub fn issuer(&self) -> Result<IssuerKey, CommandError> {
         IssuerKey::from_pkcs8(&self.read(ISSUER)?).map_err(|e| CommandError::key(&self.0.join(ISSUER), &e))
     }
 
-    /// The demo identity provider.
+    /// The key of the demo identity provider.
     ///
     /// # Errors
-    /// Missing, or not such a key.
+    /// The file is missing or no such key.
     pub fn identity_provider(&self) -> Result<Issuer, CommandError> {
         let path = self.0.join(IDENTITY_PROVIDER);
         Issuer::from_pkcs8(&self.read(IDENTITY_PROVIDER)?, DEMO_ISSUER).map_err(|e| CommandError::key(&path, &e))
     }
 
-    /// The files of all keys.
+    /// The paths of all keys.
     ///
     /// # Errors
-    /// The directory cannot be read.
-    pub fn files(&self) -> Result<Vec<PathBuf>, CommandError> {
+    /// The directory cannot be read; the error names it.
+    pub fn files(&self) -> std::io::Result<Vec<PathBuf>> {
         let read =
             || -> std::io::Result<Vec<PathBuf>> { fs::read_dir(&self.0)?.map(|entry| Ok(entry?.path())).collect() };
-        let mut files = read().map_err(|e| CommandError::file(&self.0, &e))?;
+        let named = |e: std::io::Error| std::io::Error::new(e.kind(), format!("{}: {e}", self.0.display()));
+        let mut files = read().map_err(named)?;
         files.retain(|path| path.is_file() && path.file_name().and_then(OsStr::to_str).is_some_and(is_key));
         files.sort();
         Ok(files)
@@ -116,8 +117,8 @@ impl KeyDir {
         }
     }
 
-    /// Written beside and renamed, so that a crash leaves a whole key or none.
-    fn create_file(&self, name: &str, make: impl FnOnce() -> Vec<u8>) -> Result<(), CommandError> {
+    /// Writes a temporary file and renames it, so that a crash leaves a complete key or none.
+    fn create_file(&self, name: &str, content: impl FnOnce() -> Vec<u8>) -> Result<(), CommandError> {
         let path = self.0.join(name);
         if path.exists() {
             return Ok(());
@@ -125,7 +126,7 @@ impl KeyDir {
         let part = self.0.join(format!("{name}.part"));
         let written = || -> std::io::Result<()> {
             let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-            file.write_all(&make())?;
+            file.write_all(&content())?;
             file.sync_all()?;
             fs::rename(&part, &path)?;
             fs::File::open(&self.0)?.sync_all()
@@ -139,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_made_once_and_private() {
+    fn keys_are_created_once_and_private() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let keys = KeyDir::of(dir.path());

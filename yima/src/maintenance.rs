@@ -1,93 +1,66 @@
-//! `yima reconcile` and `yima rebuild`: what goes over everyone, on the CQL store.
+//! `yima reconcile` and `yima rebuild`: full scans over all subjects, on the CQL store.
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use clap::Args;
 use yima_schema::rules::Rules;
 use yima_service::clock::now;
 use yima_store::cql::{CqlOptions, CqlStore};
-use yima_writer::Rate;
 use yima_writer::rebuild::{self, rebuild};
 use yima_writer::reconcile::{self, reconcile};
 
+use crate::cli::{Engine, Options, Rebuild, Reconcile};
 use crate::config::{Config, Role};
 use crate::error::CommandError;
 use crate::keys::KeyDir;
-use crate::{Engine, Options};
 
-/// How long something may be on its way between regions.
+/// How long an event may be in transit between regions.
 const SETTLE: Duration = Duration::from_secs(2);
-/// How often progress is printed: on a terminal, and where lines are kept.
-const TELL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// Interval of progress lines on a terminal.
+const TERMINAL_EVERY: Duration = Duration::from_secs(1);
+/// Interval of progress lines in a file or journal.
+const LOG_EVERY: Duration = Duration::from_secs(30);
 
-/// Subjects per second.
-fn rate(text: &str) -> Result<Rate, String> {
-    text.parse().map(Rate).map_err(|_| "expected subjects per second, from 1".into())
-}
-
-/// Options of `yima reconcile`.
-#[derive(Args)]
-pub struct Reconcile {
-    /// Only count; change nothing.
-    #[arg(long)]
-    report: bool,
-    /// Subjects per second [default: as fast as the store goes].
-    #[arg(long, value_parser = rate)]
-    rate: Option<Rate>,
-    /// Begin anew, also if an earlier run was interrupted.
-    #[arg(long)]
-    restart: bool,
-}
-
-/// Options of `yima rebuild`.
-#[derive(Args)]
-pub struct Rebuild {
-    /// Subjects per second [default: as fast as the store goes].
-    #[arg(long, value_parser = rate)]
-    rate: Option<Rate>,
-}
-
-/// Reconciles and prints what was found.
+/// Reconciles this region with the others and prints the counts.
 ///
 /// # Errors
-/// Settings, keys, or the store's.
-pub fn reconcile_all(options: &Options, asked: &Reconcile) -> Result<(), CommandError> {
+/// Settings, keys or the store.
+pub fn reconcile_all(options: &Options, arguments: &Reconcile) -> Result<(), CommandError> {
     let (settings, rules) = settings(options)?;
     let how = reconcile::Options {
-        report: asked.report,
-        rate: asked.rate,
-        restart: asked.restart,
+        report: arguments.report,
+        rate: arguments.rate,
+        restart: arguments.restart,
         settle: SETTLE,
         clock: now,
     };
-    let tell = Tell::default();
+    let printer = ProgressPrinter::default();
     let report = block_on(async {
         let store = CqlStore::open(settings).await?;
-        let progress = |report: &reconcile::Report| tell.progress(|| reconciled(report));
+        let progress = |report: &reconcile::Report| printer.print(|| reconcile_line(report));
         Ok(reconcile(&store, rules, how, progress).await?)
     })?;
-    print(&reconciled(&report));
+    print_result(&reconcile_line(&report));
     Ok(())
 }
 
-/// Rebuilds the region and prints what was done.
+/// Rebuilds the region and prints the counts.
 ///
 /// # Errors
-/// Settings, keys, or the store's.
-pub fn rebuild_region(options: &Options, asked: &Rebuild) -> Result<(), CommandError> {
+/// Settings, keys or the store.
+pub fn rebuild_region(options: &Options, arguments: &Rebuild) -> Result<(), CommandError> {
     let (settings, rules) = settings(options)?;
-    let tell = Tell::default();
-    let progress = |report: &rebuild::Report| tell.progress(|| rebuilt(report));
-    let report = block_on(async { Ok(rebuild(&settings, rules, asked.rate, progress).await?) })?;
-    print(&rebuilt(&report));
+    let printer = ProgressPrinter::default();
+    let progress = |report: &rebuild::Report| printer.print(|| rebuild_line(report));
+    let report = block_on(async { Ok(rebuild(&settings, rules, arguments.rate, progress).await?) })?;
+    print_result(&rebuild_line(&report));
     Ok(())
 }
 
 fn settings(options: &Options) -> Result<(CqlOptions, Arc<Rules>), CommandError> {
     if matches!(options.store, Some(Engine::Embedded)) {
-        return Err(CommandError::Usage("--store embedded: this is for cql".into()));
+        return Err(CommandError::Usage("--store embedded: this command is for the CQL store".into()));
     }
     let config = Config::load(options.config.as_deref(), Role::Writer)?;
     let rules = Arc::new(config.rules()?);
@@ -96,11 +69,10 @@ fn settings(options: &Options) -> Result<(CqlOptions, Arc<Rules>), CommandError>
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|e| CommandError::Usage(format!("the runtime cannot start: {e}")))?.block_on(work)
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Runtime)?.block_on(work)
 }
 
-fn reconciled(report: &reconcile::Report) -> String {
+fn reconcile_line(report: &reconcile::Report) -> String {
     let reconcile::Report { subjects, behind, fetched, sent, unreadable, part } = report;
     format!(
         "{:.1} % subjects={subjects} views_behind={behind} events_fetched={fetched} events_sent={sent} unreadable={unreadable}",
@@ -108,26 +80,28 @@ fn reconciled(report: &reconcile::Report) -> String {
     )
 }
 
-fn rebuilt(report: &rebuild::Report) -> String {
+fn rebuild_line(report: &rebuild::Report) -> String {
     let rebuild::Report { subjects, unreadable, part } = report;
     format!("{:.1} % subjects={subjects} unreadable={unreadable}", part * 100.0)
 }
 
-/// Prints the result; nobody may be reading.
-fn print(line: &str) {
+/// Prints the result. A closed standard output is ignored.
+fn print_result(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// Prints progress, not more often than one wants to read it.
+/// Prints progress to standard error, at most once per interval.
 #[derive(Default)]
-struct Tell(Mutex<Option<Instant>>);
+struct ProgressPrinter {
+    printed_at: Mutex<Option<Instant>>,
+}
 
-impl Tell {
-    fn progress(&self, line: impl Fn() -> String) {
-        let every = if std::io::stderr().is_terminal() { TELL.0 } else { TELL.1 };
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_none_or(|last| last.elapsed() >= every) {
-            *last = Some(Instant::now());
+impl ProgressPrinter {
+    fn print(&self, line: impl Fn() -> String) {
+        let every = if std::io::stderr().is_terminal() { TERMINAL_EVERY } else { LOG_EVERY };
+        let mut printed_at = self.printed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if printed_at.is_none_or(|printed_at| printed_at.elapsed() >= every) {
+            *printed_at = Some(Instant::now());
             let _ = writeln!(std::io::stderr(), "{}", line());
         }
     }

@@ -1,15 +1,16 @@
-//! `yima token` and `yima sessions`: need the data directory's keys only, not the store, which a running process has locked.
+//! `yima token` and `yima sessions`. They need only the keys of the data directory, not the store, which a running
+//! process has locked.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use clap::Subcommand;
+use yima_schema::agency::is_agency_name;
 use yima_schema::seal::SealKeys;
 use yima_schema::session::{Holder, Session};
 use yima_schema::subject::{Document, DocumentType};
 use yima_service::clock;
 
-use crate::Options;
+use crate::cli::{Options, TokenHolder};
 use crate::config::{Config, Role};
 use crate::demo::identity_provider;
 use crate::demo::people::People;
@@ -17,58 +18,29 @@ use crate::demo::population::document;
 use crate::error::CommandError;
 use crate::keys::KeyDir;
 
-/// Whose token.
-#[derive(Subcommand)]
-pub enum Whose {
-    /// A citizen's.
-    Citizen {
-        /// The number of an identity document; another type than `cn_resident_id` goes before it with a colon, such as
-        /// `passport:E12345678` or `local:hospital-1/42`.
-        document: String,
-    },
-    /// A checkpoint's.
-    Checkpoint {
-        /// The checkpoint's name.
-        #[arg(long, default_value = "demo-gate")]
-        name: String,
-        /// Its policy: a negative nucleic-acid test no older than so many hours.
-        #[arg(long)]
-        require_test_within_h: Option<u16>,
-        /// May look people up by their identity document too.
-        #[arg(long)]
-        look_up_documents: bool,
-    },
-    /// An agency's.
-    Agency {
-        /// The agency's name.
-        name: String,
-    },
-}
-
 /// Prints a token.
 ///
 /// # Errors
-/// No keys yet, or what was asked for is not valid.
-pub fn token(options: &Options, whose: &Whose) -> Result<(), CommandError> {
-    let claims = match whose {
-        Whose::Citizen { document } => {
-            let (kind, number) = typed(document)?;
+/// A key is missing, or the document or name is invalid.
+pub fn token(options: &Options, holder: &TokenHolder) -> Result<(), CommandError> {
+    let claims = match holder {
+        TokenHolder::Citizen { document } => {
+            let (kind, number) = parse_document(document)?;
             Document::new(kind, number)?;
             identity_provider::citizen(kind, number)
         }
-        Whose::Checkpoint { name, require_test_within_h, look_up_documents } => {
+        TokenHolder::Checkpoint { name, require_test_within_h, look_up_documents } => {
             identity_provider::checkpoint(name, *require_test_within_h, *look_up_documents)
         }
-        Whose::Agency { name } if yima_schema::event::is_agency_name(name) => identity_provider::agency(name),
-        Whose::Agency { .. } => {
+        TokenHolder::Agency { name } if is_agency_name(name) => identity_provider::agency(name),
+        TokenHolder::Agency { .. } => {
             return Err(CommandError::Usage("NAME: expected 1 to 32 lower-case letters, digits and dashes".into()));
         }
     };
     let issuer = KeyDir::of(&options.data_dir).identity_provider()?;
     if Config::load(options.config.as_deref(), Role::Everything).is_ok_and(|config| config.is_real()) {
-        // The token goes to standard output. Nobody may be reading this.
-        let _ =
-            writeln!(std::io::stderr(), "identity_provider.keys_file is set: services with it do not take this token");
+        // The token goes to standard output. A closed standard error is ignored.
+        let _ = writeln!(std::io::stderr(), "identity_provider.keys_file is set: services with it refuse this token");
     }
     print(&mut std::iter::once(identity_provider::token(&issuer, &claims)))
 }
@@ -76,7 +48,7 @@ pub fn token(options: &Options, whose: &Whose) -> Result<(), CommandError> {
 /// Prints sessions of the first `count` demo citizens.
 ///
 /// # Errors
-/// No keys yet, or there are fewer people.
+/// A key is missing, or the demo population is smaller.
 pub fn sessions(options: &Options, count: u64) -> Result<(), CommandError> {
     let people = People::read(&options.data_dir)?.map_or(0, |people| people.population);
     if count > people {
@@ -92,7 +64,7 @@ pub fn sessions(options: &Options, count: u64) -> Result<(), CommandError> {
     }))
 }
 
-fn typed(document: &str) -> Result<(DocumentType, &str), CommandError> {
+fn parse_document(document: &str) -> Result<(DocumentType, &str), CommandError> {
     let Some((kind, number)) = document.split_once(':') else { return Ok((DocumentType::CnResidentId, document)) };
     let names = DocumentType::ALL.map(DocumentType::as_str).join(", ");
     let kind = DocumentType::parse(kind)
@@ -104,7 +76,7 @@ fn print(lines: &mut dyn Iterator<Item = String>) -> Result<(), CommandError> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     for line in lines {
         match writeln!(out, "{line}") {
-            // `yima sessions --count 100000 | head` is no fault.
+            // `yima sessions --count 100000 | head` closes the pipe early: no error.
             Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
             written => written.map_err(|e| CommandError::file(Path::new("standard output"), &e))?,
         }

@@ -1,4 +1,4 @@
-//! The CWT's claims: when, by whom, the sealed handle, and a minimal snapshot for scanners without a network.
+//! The claims of the CWT: times, issuer, the sealed handle, and a minimal snapshot for scanners without a network.
 
 use coset::cbor::Value;
 use coset::cwt::{ClaimName, ClaimsSet, ClaimsSetBuilder, Timestamp};
@@ -12,40 +12,40 @@ use crate::view::{TestShown, View};
 const HANDLE: i64 = -65537;
 const SNAPSHOT: i64 = -65538;
 
-/// What a code claims.
+/// The claims of a code.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// The region that issued it.
+    /// The region that issued the code.
     pub issuer: String,
-    /// When; whole seconds.
+    /// When the code was issued; whole seconds.
     pub issued_at: Time,
-    /// Until when it can be shown; whole seconds.
+    /// Until when the code can be shown; whole seconds.
     pub expires_at: Time,
     /// [`super::Handle`], sealed.
     pub handle: Vec<u8>,
-    /// What an offline scanner can show.
+    /// The part that an offline scanner can show.
     pub snapshot: Snapshot,
 }
 
-/// The least that a scanner needs when it cannot ask.
+/// The minimum that a scanner needs without a network.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The moment of which the rest is true; not always when the code was issued.
+    /// `as_of` of the view; it can be earlier than the time of issue.
     pub as_of: Time,
     /// The colour when the code was issued.
     pub colour: Colour,
-    /// The next change of colour that is already known.
+    /// The next known change of colour.
     pub next: Option<(Time, Colour)>,
     /// The newest nucleic-acid test.
     pub test: Option<(TestOutcome, Time)>,
-    /// Doses, and whether the course is complete.
+    /// Number of doses, and whether the course is complete.
     pub vaccination: (u8, bool),
     /// Masked name.
     pub name: Option<String>,
 }
 
 impl Snapshot {
-    /// The snapshot of a view that is true of `as_of`, at a moment.
+    /// The snapshot at `now` of a view with that `as_of`.
     pub fn of(view: &View, as_of: Time, now: Time) -> Self {
         let at = view.colour_at(now);
         let newest = |t: &&TestShown| t.test == TestKind::NucleicAcid;
@@ -64,9 +64,9 @@ impl Snapshot {
         let pair = |p: Option<(Value, Value)>| p.map_or(Value::Null, |(a, b)| Value::Array(vec![a, b]));
         Value::Array(vec![
             time(self.as_of),
-            Value::from(colour_number(self.colour)),
-            pair(self.next.map(|(t, c)| (time(t), Value::from(colour_number(c))))),
-            pair(self.test.map(|(r, t)| (Value::from(outcome_number(r)), time(t)))),
+            Value::from(self.colour.code_number()),
+            pair(self.next.map(|(t, c)| (time(t), Value::from(c.code_number())))),
+            pair(self.test.map(|(r, t)| (Value::from(r.code_number()), time(t)))),
             Value::from(self.vaccination.0),
             Value::Bool(self.vaccination.1),
             self.name.clone().map_or(Value::Null, Value::Text),
@@ -79,16 +79,8 @@ impl Snapshot {
         };
         let int = |v: &Value| v.as_integer().and_then(|i| i64::try_from(i).ok());
         let time = |v: &Value| int(v).map(Time::from_secs);
-        let colour_of = |v: &Value| {
-            let number = int(v)?;
-            [Colour::Green, Colour::Yellow, Colour::Red, Colour::None].into_iter().find(|c| colour_number(*c) == number)
-        };
-        let outcome = |v: &Value| {
-            let number = int(v)?;
-            [TestOutcome::Negative, TestOutcome::Invalid, TestOutcome::Inconclusive, TestOutcome::Positive]
-                .into_iter()
-                .find(|o| outcome_number(*o) == number)
-        };
+        let colour_of = |v: &Value| int(v).and_then(Colour::from_code_number);
+        let outcome = |v: &Value| int(v).and_then(TestOutcome::from_code_number);
         Some(Self {
             as_of: time(as_of)?,
             colour: colour_of(colour)?,
@@ -137,25 +129,5 @@ impl Claims {
             expires_at: seconds(&set.expiration_time)?,
             issuer: set.issuer?,
         })
-    }
-}
-
-/// The colour's number inside a code: never change one.
-fn colour_number(colour: Colour) -> i64 {
-    match colour {
-        Colour::Green => 0,
-        Colour::Yellow => 1,
-        Colour::Red => 2,
-        Colour::None => 3,
-    }
-}
-
-/// The result's number inside a code: never change one.
-fn outcome_number(outcome: TestOutcome) -> i64 {
-    match outcome {
-        TestOutcome::Negative => 0,
-        TestOutcome::Positive => 1,
-        TestOutcome::Inconclusive => 2,
-        TestOutcome::Invalid => 3,
     }
 }

@@ -1,4 +1,5 @@
-//! The handle inside a code: whose it is and what its phone has seen, sealed. A scanner without the key learns nothing from it.
+//! The sealed handle inside a code: its subject and the version its phone was shown. A scanner without the key learns
+//! nothing from it.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,23 +9,23 @@ use crate::subject::SubjectId;
 use crate::time::Time;
 use crate::view::Version;
 
-/// What a code says to the read nodes alone.
+/// The part of a code that only read nodes can open.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handle {
-    /// Whose code.
+    /// The subject of the code.
     pub subject: SubjectId,
-    /// The region that signed it: versions of two regions are not comparable.
+    /// The region that signed the code: versions of two regions are not comparable.
     pub region: String,
-    /// The view's version that the phone was shown: a node that knows only an older one must load.
+    /// The version that the phone was shown, the floor of a scan: a node that knows only an older one must load.
     pub version: Version,
-    /// When it was sealed.
+    /// When the handle was sealed.
     pub sealed_at: Time,
 }
 
 const FORMAT: u8 = 1;
 
 impl Handle {
-    /// Seals it.
+    /// Seals the handle.
     pub fn seal(&self, keys: &SealKeys) -> Vec<u8> {
         keys.seal(&codec::encode(FORMAT, self))
     }

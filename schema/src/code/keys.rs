@@ -1,4 +1,4 @@
-//! Keys of issuers: ES256 (ECDSA with P-256 and SHA-256).
+//! Issuers' keys: ES256 (ECDSA with P-256 and SHA-256).
 
 use std::fmt;
 
@@ -10,9 +10,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
-use crate::subject::sha256_16;
+use crate::digest::sha256_16;
 
-/// Bytes of a key id: the start of SHA-256 of the public key.
+/// Length of a key id: the first bytes of SHA-256 of the public key.
 const KEY_ID_BYTES: usize = 8;
 
 /// A key cannot be used.
@@ -35,7 +35,7 @@ pub struct VerifyingKey {
     point: Vec<u8>,
 }
 
-/// The issuers whose codes are taken.
+/// The issuers whose codes are accepted.
 #[derive(Default)]
 pub struct IssuerKeys(Vec<VerifyingKey>);
 
@@ -56,16 +56,16 @@ impl IssuerKey {
     /// A new key as PKCS#8 (DER).
     ///
     /// # Panics
-    /// When the system has no randomness to give.
+    /// The system's random source fails.
     pub fn generate() -> Vec<u8> {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("system random source");
         pair.to_pkcs8v1().expect("a generated key always encodes").as_ref().to_vec()
     }
 
-    /// From PKCS#8 (DER).
+    /// Reads PKCS#8 (DER).
     ///
     /// # Errors
-    /// Not such a key.
+    /// The bytes are not such a key.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self, IssuerKeyError> {
         let pair =
             EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map_err(|_| IssuerKeyError::NotP256)?;
@@ -73,12 +73,12 @@ impl IssuerKey {
         Ok(Self { pair, id })
     }
 
-    /// Its id.
+    /// The key's id.
     pub fn id(&self) -> &[u8] {
         &self.id
     }
 
-    /// Its public part.
+    /// The public part.
     pub fn verifying_key(&self) -> VerifyingKey {
         VerifyingKey { id: self.id, point: self.pair.public_key().as_ref().to_vec() }
     }
@@ -90,7 +90,7 @@ impl IssuerKey {
 }
 
 impl VerifyingKey {
-    /// `point`'s key under `id`'s name: what a forger would need.
+    /// The public key of `point` under the id of `id`: a forger's key.
     #[cfg(test)]
     pub(super) fn with_id_of(id: &IssuerKey, point: &IssuerKey) -> Self {
         Self { id: id.id, ..point.verifying_key() }
@@ -116,12 +116,12 @@ impl VerifyingKey {
 }
 
 impl IssuerKeys {
-    /// Takes codes of these keys.
+    /// Accepts codes signed by these keys.
     pub fn new(keys: Vec<VerifyingKey>) -> Self {
         Self(keys)
     }
 
-    /// The key of that id.
+    /// The key with that id.
     pub(super) fn find(&self, id: &[u8]) -> Option<&VerifyingKey> {
         self.0.iter().find(|key| key.id == id)
     }

@@ -1,7 +1,8 @@
 //! The code on the phone: `YM1:` and Base45 (RFC 9285) of a CBOR array, as one QR alphanumeric segment.
 //!
-//! The array holds the issuer's part, a COSE_Sign1 (RFC 9052) around a CWT (RFC 8392) signed with ES256; two more elements are reserved for
-//! the phone's part (the time and the phone's signature over it, by the key that the CWT's `cnf` claim names, RFC 8747).
+//! The array holds the issuer's part, a COSE_Sign1 (RFC 9052) around a CWT (RFC 8392) signed with ES256; two more
+//! elements are reserved for the phone's part (the time and the phone's signature over it, by the key that the CWT's
+//! `cnf` claim names, RFC 8747).
 
 mod claims;
 mod handle;
@@ -22,16 +23,16 @@ pub use keys::{IssuerKey, IssuerKeyError, IssuerKeys};
 
 const PREFIX: &str = "YM1:";
 
-/// Why a text is not a genuine code. Whether a genuine one is still current is the caller's question.
+/// Why a text is not a genuine code. The caller checks whether a genuine code is still current.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CodeError {
-    /// Not a yima code at all, or damaged in reading.
+    /// Not a yima code, or damaged in reading.
     #[error("not a yima code")]
     Malformed,
-    /// Signed, it says, by a key that is not known here.
+    /// The key id in the code names no known key.
     #[error("signed by an unknown key")]
     UnknownIssuer,
-    /// The signature is not that of the key it names.
+    /// The signature does not verify with the key that the code names.
     #[error("the signature is wrong")]
     Forged,
 }
@@ -52,13 +53,13 @@ pub fn sign(claims: &Claims, key: &IssuerKey) -> String {
 /// Reads a code and checks its issuer's signature.
 ///
 /// # Errors
-/// Not a code, an unknown issuer, or a wrong signature, in that order.
+/// Not a code, an unknown issuer, or a wrong signature, checked in that order.
 pub fn open(text: &str, keys: &IssuerKeys) -> Result<Claims, CodeError> {
     let malformed = |_| CodeError::Malformed;
     let text = text.trim();
     let body = text.strip_prefix(PREFIX).filter(|_| text.len() <= MAX_CODE_CHARS).ok_or(CodeError::Malformed)?;
     let cbor = base45::decode(body).map_err(|_| CodeError::Malformed)?;
-    // One element until phones sign: a code with more is not one of this version.
+    // One element until phones sign: a code with more belongs to a later version.
     let Value::Array(parts) = Value::from_slice(&cbor).map_err(malformed)? else { return Err(CodeError::Malformed) };
     let [Value::Bytes(issued)] = parts.as_slice() else { return Err(CodeError::Malformed) };
     let sign1 = CoseSign1::from_slice(issued).map_err(malformed)?;

@@ -35,7 +35,7 @@ fn issuer() -> IssuerKey {
 }
 
 #[test]
-fn a_genuine_code_opens_and_fits_a_small_qr() {
+fn a_genuine_code_opens_and_fits_a_qr_of_version_12() {
     let (key, seals) = (issuer(), SealKeys::new(&[[1; 32]], "handle"));
     let code = sign(&claims(&seals), &key);
     let keys = IssuerKeys::new(vec![key.verifying_key()]);
@@ -48,29 +48,29 @@ fn a_genuine_code_opens_and_fits_a_small_qr() {
 }
 
 #[test]
-fn faults_are_told_apart() {
+fn each_kind_of_bad_code_has_its_error() {
     let (key, other, seals) = (issuer(), issuer(), SealKeys::new(&[[1; 32]], "handle"));
     let keys = IssuerKeys::new(vec![key.verifying_key()]);
-    let fault = |text: &str| open(text, &keys).err();
-    assert_eq!(fault(&sign(&claims(&seals), &other)), Some(CodeError::UnknownIssuer));
-    // Signed by another key under the genuine key's id.
+    let error = |text: &str| open(text, &keys).err();
+    assert_eq!(error(&sign(&claims(&seals), &other)), Some(CodeError::UnknownIssuer));
+    // Signed by another key under the id of the genuine key.
     let imposter = IssuerKeys::new(vec![keys::VerifyingKey::with_id_of(&key, &other)]);
     assert_eq!(open(&sign(&claims(&seals), &key), &imposter).err(), Some(CodeError::Forged));
     for malformed in ["", "HELLO", "YM1:", "YM1:@@", "YM1:BB8", "HC1:6BF", &format!("YM1:{}", "A".repeat(5_000))] {
-        assert_eq!(fault(malformed), Some(CodeError::Malformed), "{malformed:.20}");
+        assert_eq!(error(malformed), Some(CodeError::Malformed), "{malformed:.20}");
     }
 }
 
 proptest! {
     #[test]
-    fn no_altered_code_opens(at in 4..500usize, by in 1..45u8) {
+    fn an_altered_code_never_opens(at in 4..500usize, by in 1..45u8) {
         const ALPHABET: &[u8; 45] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
         let (key, seals) = (issuer(), SealKeys::new(&[[1; 32]], "handle"));
         let keys = IssuerKeys::new(vec![key.verifying_key()]);
         let mut code = sign(&claims(&seals), &key).into_bytes();
         let at = 4 + at % (code.len() - 4);
-        let place = ALPHABET.iter().position(|c| *c == code[at]).unwrap();
-        code[at] = ALPHABET[(place + usize::from(by)) % 45];
+        let position = ALPHABET.iter().position(|c| *c == code[at]).unwrap();
+        code[at] = ALPHABET[(position + usize::from(by)) % 45];
         prop_assert!(open(std::str::from_utf8(&code).unwrap(), &keys).is_err());
     }
 

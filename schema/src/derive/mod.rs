@@ -1,5 +1,5 @@
-//! `derive(events, rules)`: the one place where events become a view. It has no clock, and neither the order, the repetition nor the
-//! batching of events can change its result.
+//! `derive(events, rules)`: the one place where events become a view. It has no clock, and its result does not depend
+//! on the order, repetition or batching of events.
 
 mod timeline;
 
@@ -14,7 +14,7 @@ use crate::rules::Rules;
 use crate::time::Time;
 use crate::view::{EventSet, TestShown, Vaccination, View};
 
-/// Derives the view of the subject whose events these are, all of them.
+/// Derives a subject's view from all of its events.
 pub fn derive(events: &[StoredEvent], rules: &Rules) -> View {
     let distinct: BTreeMap<_, &StoredEvent> = events.iter().map(|e| (e.key(), e)).collect();
     let set = distinct.values().fold(EventSet::default(), |set, e| set.with(e.hash));
@@ -32,8 +32,8 @@ pub fn derive(events: &[StoredEvent], rules: &Rules) -> View {
     }
 }
 
-/// The events that count: of each (agency, id) the highest revision, of two contents under it the more restrictive, less what is
-/// retracted. Also whether there were two contents.
+/// The effective events: of each (agency, id) the highest revision, of two contents of it the more restrictive one,
+/// without the retracted events. Also whether there were two contents.
 fn effective<'a>(distinct: &[&'a StoredEvent], rules: &Rules) -> (Vec<&'a Event>, bool) {
     let mut newest: BTreeMap<(&str, &str), Vec<&StoredEvent>> = BTreeMap::new();
     for stored in distinct {
@@ -41,7 +41,7 @@ fn effective<'a>(distinct: &[&'a StoredEvent], rules: &Rules) -> (Vec<&'a Event>
         if same_id.first().is_some_and(|other| other.event.revision < stored.event.revision) {
             same_id.clear();
         }
-        same_id.push(stored); // ascending by revision, so never lower than what is there
+        same_id.push(stored); // `distinct` ascends by revision, so this one is never lower than those before
     }
     let conflict = newest.values().any(|contents| contents.len() > 1);
     let standing: Vec<&Event> = newest
@@ -65,7 +65,8 @@ fn effective<'a>(distinct: &[&'a StoredEvent], rules: &Rules) -> (Vec<&'a Event>
     (standing.into_iter().filter(stands).collect(), conflict)
 }
 
-/// How much an event restricts: its colour, then for how long, then a result's own order. Least of all a retraction, which may free.
+/// How much an event restricts: by its colour, then its duration, then its test result. A retraction ranks lowest,
+/// since it may lift a restriction.
 fn restriction(event: &Event, rules: &Rules) -> (u8, Colour, Time, TestOutcome) {
     match &event.data {
         EventData::Retraction { .. } => (0, Colour::Green, Time::MIN, TestOutcome::Negative),
@@ -96,7 +97,7 @@ fn identity(effective: &[&Event]) -> Option<String> {
     identities.max().map(|(.., name)| name.clone())
 }
 
-/// The newest results of each kind of test, newest first over all.
+/// The newest results of each kind of test; all kinds together, newest first.
 fn tests_shown(effective: &[&Event], rules: &Rules) -> Vec<TestShown> {
     let mut tests: Vec<_> = effective
         .iter()
@@ -124,7 +125,7 @@ fn tests_shown(effective: &[&Event], rules: &Rules) -> Vec<TestShown> {
     tests.into_iter().map(show).collect()
 }
 
-/// Distinct doses: one a day, and one for each dose number, whoever reports them.
+/// Counts distinct doses: at most one a day and one for each dose number, whichever agency reports them.
 fn vaccination(effective: &[&Event], rules: &Rules) -> Vaccination {
     let mut given: Vec<_> = effective
         .iter()

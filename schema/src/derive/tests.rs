@@ -1,10 +1,13 @@
-//! Properties of `derive`, against an oracle that asks each event at one moment and knows nothing of spans or segments.
+//! Properties of `derive`, against an oracle that evaluates each event at one moment, without spans or segments.
 
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::strategy::Union;
 
 use super::derive;
-use crate::event::{Colour, Event, EventData, StoredEvent, TestKind, TestOutcome};
+use crate::event::{Colour, Event, EventData, EventKind, StoredEvent, TestKind, TestOutcome};
 use crate::rules::Rules;
 use crate::subject::SubjectId;
 use crate::time::{DAY, HOUR, Time};
@@ -45,43 +48,58 @@ fn assigned(colour: Colour, reason: &str, until: Option<u32>) -> EventData {
     EventData::ColourAssignment { colour, reason: reason.into(), until: until.map(at) }
 }
 
+/// Data of every kind, tests most often.
 fn any_data() -> impl Strategy<Value = EventData> {
-    let kind = prop_oneof![Just(TestKind::NucleicAcid), Just(TestKind::Antigen)];
-    let result = prop_oneof![
-        3 => Just(TestOutcome::Negative),
-        3 => Just(TestOutcome::Positive),
-        1 => Just(TestOutcome::Inconclusive),
-        1 => Just(TestOutcome::Invalid)
-    ];
-    let colour = prop_oneof![Just(Colour::Green), Just(Colour::Yellow), Just(Colour::Red)];
-    prop_oneof![
-        6 => (kind, result).prop_map(|(t, r)| test(t, r)),
-        2 => (colour, proptest::option::of(0..600u32)).prop_map(|(c, until)| assigned(c, "quarantine", until)),
-        1 => ("[a-c]", 0..4u8).prop_map(|(_, dose)| EventData::Vaccination { vaccine: "208".into(), dose: Some(dose) }),
-        1 => proptest::option::weighted(0.1, 0..600u32).prop_map(|died| EventData::Identity {
-            name: "张*".into(), born: None, deceased_at: died.map(at)
-        }),
-        1 => (0..8u32).prop_map(|n| EventData::Retraction { event_id: n.to_string(), why: "mistaken".into() }),
-    ]
+    Union::new_weighted(EventKind::ALL.map(weighted_data).to_vec())
 }
 
-/// Few ids and revisions, so that corrections, conflicts and retractions meet.
+fn weighted_data(kind: EventKind) -> (u32, BoxedStrategy<EventData>) {
+    match kind {
+        EventKind::TestResult => {
+            let result = prop_oneof![
+                2 => Just(TestOutcome::Negative),
+                2 => Just(TestOutcome::Positive),
+                4 => select(TestOutcome::ALL.to_vec()),
+            ];
+            (6, (select(TestKind::ALL.to_vec()), result).prop_map(|(t, r)| test(t, r)).boxed())
+        }
+        EventKind::ColourAssignment => {
+            let data = (select(Colour::ASSIGNABLE.to_vec()), option::of(0..600u32));
+            (2, data.prop_map(|(colour, until)| assigned(colour, "quarantine", until)).boxed())
+        }
+        EventKind::Vaccination => {
+            let dose = |dose| EventData::Vaccination { vaccine: "208".into(), dose: Some(dose) };
+            (1, (0..4u8).prop_map(dose).boxed())
+        }
+        EventKind::Identity => {
+            let identity =
+                |died: Option<u32>| EventData::Identity { name: "张*".into(), born: None, deceased_at: died.map(at) };
+            (1, option::weighted(0.1, 0..600u32).prop_map(identity).boxed())
+        }
+        EventKind::Retraction => {
+            let retraction = |n: u32| EventData::Retraction { event_id: n.to_string(), why: "mistaken".into() };
+            (1, (0..8u32).prop_map(retraction).boxed())
+        }
+    }
+}
+
+/// Few ids and revisions, so that corrections, conflicts and retractions collide.
 fn any_events() -> impl Strategy<Value = Vec<StoredEvent>> {
     let one = (0..8u32, 0..3u64, 0..400u32, any_data()).prop_map(|(id, rev, h, d)| event(&id.to_string(), rev, h, d));
     vec(one, 0..14)
 }
 
-/// The colour at `now`, from the events that count, by the words of the rules.
+/// The colour at `now`, from the effective events, by the text of the rules.
 fn oracle(events: &[StoredEvent], rules: &Rules, now: Time) -> Colour {
     let mut distinct: Vec<&StoredEvent> = events.iter().collect();
     distinct.sort_by_key(|e| e.key());
     distinct.dedup_by_key(|e| e.key());
-    let (counting, _) = super::effective(&distinct, rules);
+    let (effective, _) = super::effective(&distinct, rules);
     let negatives = |after: Time| {
         let later = move |e: &&&Event| e.data == negative() && e.occurred_at > after && e.occurred_at <= now;
-        counting.iter().filter(later).map(|e| e.occurred_at).collect::<Vec<_>>()
+        effective.iter().filter(later).map(|e| e.occurred_at).collect::<Vec<_>>()
     };
-    let asked = counting.iter().map(|e| match &e.data {
+    let colours = effective.iter().map(|e| match &e.data {
         EventData::TestResult { test: TestKind::NucleicAcid, result: TestOutcome::Positive } => {
             let later = negatives(e.occurred_at);
             let cleared = later.iter().any(|a| later.iter().any(|b| b.since(*a) >= DAY));
@@ -103,7 +121,7 @@ fn oracle(events: &[StoredEvent], rules: &Rules, now: Time) -> Colour {
         | EventData::Vaccination { .. }
         | EventData::Retraction { .. } => Colour::Green,
     });
-    asked.max().unwrap_or(Colour::Green)
+    colours.max().unwrap_or(Colour::Green)
 }
 
 fn colour(view: &View, hours: u32) -> Colour {
@@ -112,7 +130,9 @@ fn colour(view: &View, hours: u32) -> Colour {
 
 proptest! {
     #[test]
-    fn order_repetition_and_batches_do_not_matter(events in any_events(), seed in any::<u64>(), repeat in 0..14usize) {
+    fn order_and_repetition_of_events_do_not_change_the_view(
+        events in any_events(), seed in any::<u64>(), repeat in 0..14usize
+    ) {
         let rules = Rules::built_in();
         let mut shuffled = events.clone();
         shuffled.extend(events.iter().take(repeat).cloned());
@@ -124,13 +144,13 @@ proptest! {
     }
 
     #[test]
-    fn adding_an_event_loses_no_other(events in any_events(), more in any_events()) {
+    fn more_events_extend_the_event_set(events in any_events(), more in any_events()) {
         let rules = Rules::built_in();
         let mut all = events.clone();
         all.extend(more);
         let (before, after) = (derive(&events, &rules).events, derive(&all, &rules).events);
         prop_assert!(after.count >= before.count);
-        // Exactly the events that are new are added to the digest.
+        // The digest grows by exactly the new events.
         let known: std::collections::BTreeSet<_> = events.iter().map(StoredEvent::key).collect();
         let new: std::collections::BTreeMap<_, _> =
             all.iter().filter(|e| !known.contains(&e.key())).map(|e| (e.key(), e.hash)).collect();
@@ -138,7 +158,7 @@ proptest! {
     }
 
     #[test]
-    fn the_colour_at_a_time_is_the_oracles(events in any_events(), hours in 0..1200u32) {
+    fn the_colour_at_any_time_equals_the_oracles(events in any_events(), hours in 0..1200u32) {
         let rules = Rules::built_in();
         let view = derive(&events, &rules);
         if view.timeline.first().is_some_and(|s| s.from <= at(hours)) {
@@ -147,17 +167,17 @@ proptest! {
     }
 
     #[test]
-    fn what_is_left_out_of_the_past_is_over(events in any_events()) {
+    fn the_timeline_begins_no_later_than_the_newest_event(events in any_events()) {
         let view = derive(&events, &Rules::built_in());
         let newest = events.iter().map(|e| e.event.occurred_at).max();
         prop_assert!(view.timeline.is_sorted_by(|a, b| a.from < b.from));
-        let says_something = events.iter().any(|e| !matches!(e.event.data, EventData::Retraction { .. }));
-        prop_assert_eq!(!view.timeline.is_empty(), says_something);
+        let is_dated = events.iter().any(|e| !matches!(e.event.data, EventData::Retraction { .. }));
+        prop_assert_eq!(!view.timeline.is_empty(), is_dated);
         prop_assert!(view.timeline.first().is_none_or(|first| Some(first.from) <= newest));
     }
 
     #[test]
-    fn codecs_round_trip_and_never_panic(events in any_events(), noise in vec(any::<u8>(), 0..64)) {
+    fn codecs_round_trip_and_noise_never_panics(events in any_events(), noise in vec(any::<u8>(), 0..64)) {
         let view = derive(&events, &Rules::built_in());
         prop_assert!(View::decode(&view.encode()).as_ref() == Ok(&view));
         for stored in &events {
@@ -188,7 +208,7 @@ fn a_positive_is_red_for_a_week_or_until_two_negatives_a_day_apart() {
 }
 
 #[test]
-fn a_retraction_dates_nothing_and_says_nothing_by_itself() {
+fn a_retraction_begins_no_timeline_and_registers_no_subject() {
     let rules = Rules::built_in();
     let retraction = EventData::Retraction { event_id: "t".into(), why: "cancelled".into() };
     let timeless = {
@@ -198,37 +218,37 @@ fn a_retraction_dates_nothing_and_says_nothing_by_itself() {
     };
     let alone = derive(std::slice::from_ref(&timeless), &rules);
     assert_eq!((alone.colour_at(at(0)).reason(), alone.events.count), ("not_registered", 1));
-    let taken_back = derive(&[event("t", 0, 5, negative()), timeless], &rules);
-    assert_eq!(taken_back.timeline[0].from, at(5), "not 1970");
+    let retracted = derive(&[event("t", 0, 5, negative()), timeless], &rules);
+    assert_eq!(retracted.timeline[0].from, at(5), "not 1970");
 }
 
 #[test]
-fn a_correction_and_a_retraction_free_and_an_inconclusive_changes_nothing() {
+fn a_correction_or_retraction_lifts_a_restriction_and_an_inconclusive_test_changes_nothing() {
     let rules = Rules::built_in();
     let corrected = [event("p", 0, 0, positive()), event("p", 1, 0, negative())];
     assert_eq!(colour(&derive(&corrected, &rules), 1), Colour::Green);
-    let taken_back = [
+    let retracted = [
         event("p", 0, 0, positive()),
         event("r", 0, 1, EventData::Retraction { event_id: "p".into(), why: "mixed up".into() }),
     ];
-    assert_eq!(colour(&derive(&taken_back, &rules), 1), Colour::Green);
+    assert_eq!(colour(&derive(&retracted, &rules), 1), Colour::Green);
     let view = derive(&[event("i", 0, 0, test(TestKind::NucleicAcid, TestOutcome::Inconclusive))], &rules);
     assert_eq!((colour(&view, 1), view.tests.len()), (Colour::Green, 1));
 }
 
 #[test]
-fn two_contents_under_one_revision_count_as_the_more_restrictive_and_are_flagged() {
+fn of_two_contents_of_one_revision_the_more_restrictive_counts_and_conflict_is_set() {
     let raced = [event("p", 0, 0, positive()), event("p", 0, 0, negative())];
     let view = derive(&raced, &Rules::built_in());
     assert_eq!((colour(&view, 1), view.conflict, view.events.count), (Colour::Red, true, 2));
 }
 
 #[test]
-fn doses_are_distinct_and_one_of_a_single_dose_vaccine_is_complete() {
+fn a_dose_reported_twice_counts_once_and_a_single_dose_vaccine_completes_with_one() {
     let rules = Rules::built_in();
     let dose = |vaccine: &str, dose| EventData::Vaccination { vaccine: vaccine.into(), dose };
-    let twice_told = [event("a", 0, 1, dose("208", None)), event("b", 0, 2, dose("208", Some(1)))];
-    let view = derive(&twice_told, &rules).vaccination;
+    let reported_twice = [event("a", 0, 1, dose("208", None)), event("b", 0, 2, dose("208", Some(1)))];
+    let view = derive(&reported_twice, &rules).vaccination;
     assert_eq!((view.doses, view.complete), (1, false));
     let two = [event("a", 0, 0, dose("208", Some(1))), event("b", 0, 600, dose("207", Some(2)))];
     assert!(derive(&two, &rules).vaccination.complete);
@@ -237,7 +257,7 @@ fn doses_are_distinct_and_one_of_a_single_dose_vaccine_is_complete() {
 }
 
 #[test]
-fn until_is_when_the_colour_changes_and_the_deceased_have_none() {
+fn until_is_the_next_change_of_colour_and_a_deceased_subject_has_no_colour() {
     let rules = Rules::built_in();
     let events = [
         event("i", 0, 0, EventData::Identity { name: "张*".into(), born: None, deceased_at: None }),
@@ -256,7 +276,7 @@ fn until_is_when_the_colour_changes_and_the_deceased_have_none() {
 }
 
 #[test]
-fn a_full_subject_is_derived_in_bounded_time_and_space() {
+fn the_view_of_a_full_subject_is_small() {
     let rules = Rules::built_in();
     let data = |n: u32| if n.is_multiple_of(3) { positive() } else { negative() };
     let events: Vec<_> = (0..2_000).map(|n| event(&n.to_string(), 0, n, data(n))).collect();

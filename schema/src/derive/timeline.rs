@@ -1,4 +1,4 @@
-//! From events to colours by time: each event gives a colour for a span, the most restrictive one in force wins.
+//! The timeline: each event gives a colour for a span of time; of the spans in force the most restrictive wins.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,10 +8,10 @@ use crate::rules::{PositiveRule, Rules};
 use crate::time::Time;
 use crate::view::Segment;
 
-/// One event's say: a colour during `from..until`.
+/// The effect of one event: a colour during `from..until`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Span<'a> {
-    // The field order is the order of precedence: of two in force the greater one wins.
+    // The order of the fields is the order of precedence: of two spans in force the greater wins.
     colour: Colour,
     until: Time,
     from: Reverse<Time>,
@@ -19,12 +19,13 @@ struct Span<'a> {
     reason: &'a str,
 }
 
-/// The colours of a subject by time, without what ended long before the newest event. `all` bounds the past, `effective` decides. An
-/// identity's time may be a date of birth, so freedom from restriction is counted from it only where there is nothing else. A retraction's
-/// may be that of nothing at all, and it says nothing of somebody of whom there is nothing else.
+/// The segments of a subject, without those that ended long before the newest event. `all` bounds the past, `effective`
+/// decides the colours. An identity's time may be a date of birth, so the timeline begins with it only if there is no
+/// other event. A retraction's time may mean nothing, so the timeline never begins with it: a subject with only
+/// retractions has no timeline.
 pub(super) fn timeline(all: &[StoredEvent], effective: &[&Event], rules: &Rules) -> Vec<Segment> {
-    let told = all.iter().map(|e| &e.event).filter(|e| !matches!(e.data, EventData::Retraction { .. }));
-    let first = told.map(|e| (matches!(e.data, EventData::Identity { .. }), e.occurred_at)).min();
+    let dated = all.iter().map(|e| &e.event).filter(|e| !matches!(e.data, EventData::Retraction { .. }));
+    let first = dated.map(|e| (matches!(e.data, EventData::Identity { .. }), e.occurred_at)).min();
     let last = all.iter().map(|e| e.event.occurred_at).max();
     let (Some((_, first)), Some(last)) = (first, last) else { return Vec::new() };
     let kept_from = last.minus(rules.timeline.history());
@@ -36,7 +37,7 @@ pub(super) fn timeline(all: &[StoredEvent], effective: &[&Event], rules: &Rules)
         agency: None,
         reason: "no_restriction",
     });
-    // A sweep over time: at each edge spans begin and end, and of those in force the greatest wins.
+    // A sweep over time: spans begin and end at each edge, and the greatest of the spans in force wins.
     let mut edges: BTreeMap<Time, Vec<(bool, usize)>> = BTreeMap::new();
     for (n, span) in spans.iter().enumerate() {
         edges.entry(span.from.0).or_default().push((true, n));
@@ -53,10 +54,10 @@ pub(super) fn timeline(all: &[StoredEvent], effective: &[&Event], rules: &Rules)
             }
         }
         let Some((Span { colour, reason, agency, .. }, _)) = in_force.last() else { continue };
-        let goes_on = segments
+        let continues = segments
             .last()
             .is_some_and(|s| (s.colour, s.reason.as_str(), s.agency.as_deref()) == (*colour, reason, *agency));
-        if !goes_on {
+        if !continues {
             let (reason, agency) = ((*reason).to_owned(), agency.map(str::to_owned));
             segments.push(Segment { from: *from, colour: *colour, reason, agency });
         }
@@ -107,7 +108,7 @@ fn spans<'a>(effective: &[&'a Event], rules: &Rules) -> Vec<Span<'a>> {
     spans.filter(|s| s.from.0 < s.until).collect()
 }
 
-/// When a positive test stops counting: after its time, or at the negative that completes the row that clears it.
+/// When the effect of a positive test ends: at its expiry, or at the negative that completes the series that clears it.
 fn ends(sampled_at: Time, rule: &PositiveRule, negatives: &[Time]) -> Time {
     let expiry = sampled_at.plus(rule.lasts());
     let (mut counted, mut next_from) = (0, sampled_at);

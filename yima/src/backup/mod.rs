@@ -1,7 +1,7 @@
-//! `yima backup` and `yima restore`: everything of a data directory that a machine's loss would take, in one file.
+//! `yima backup` and `yima restore`: the whole data directory in one file, except what can be rebuilt.
 //!
-//! The process that has the store open hands the backup out over a socket in the data directory (`socket.rs`), so that it need not stop;
-//! if none runs, the command opens the store itself.
+//! A process that has the store open sends the backup over a socket in the data directory (`socket.rs`), so it keeps
+//! running. Without such a process the command opens the store itself.
 
 mod format;
 mod restore;
@@ -10,48 +10,52 @@ mod socket;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use yima_service::clock::now;
 use yima_store::embedded::EmbeddedStore;
 
+use crate::cli::{Engine, Options};
 use crate::config::{Config, Role};
 use crate::error::CommandError;
 use crate::keys::{KeyDir, is_key};
-use crate::{Engine, Options};
-use format::{BackupError, Block, Counts, Head, Reader, Writer};
+use format::{Block, Counts, Head, Reader, Writer};
 
+pub use format::BackupError;
 pub use restore::{restore, unfinished};
 pub use socket::serve;
 
-/// What stands for standard output or input.
+/// The file name that means standard output or input.
 const STANDARD: &str = "-";
-/// Kept beside the keys.
+/// The file of the demo population, kept beside the keys.
 const DEMO: &str = "demo.toml";
 
 /// Writes a backup of the data directory to `path`, or to standard output.
 ///
 /// # Errors
-/// The backup was not made, and there is no file of that name.
+/// The backup was not made, and no file of that name exists.
 pub fn backup(options: &Options, path: &Path) -> Result<(), CommandError> {
     embedded_only(options)?;
     if unfinished(&options.data_dir) {
         return Err(CommandError::RestoreUnfinished(options.data_dir.clone()));
     }
-    let made = if path.as_os_str() == STANDARD {
-        copy(options, io::stdout().lock(), |mut out| out.flush())
-            .map_err(|fault| fault.told("the backup was not made"))?
+    let (head, Counts { people, events }) = if path.as_os_str() == STANDARD {
+        let failed = |error| CommandError::Backup { outcome: "the backup was not made".into(), error };
+        copy(options, io::stdout().lock(), |mut out| out.flush(), failed)?
     } else {
         to_file(options, path)?
     };
-    let (head, Counts { people, events }) = made;
-    tell(&format!("backed up {people} people and {events} events: all that was acknowledged before {}", head.as_of));
+    print_result(&format!(
+        "backed up {people} people and {events} events: all that was acknowledged before {}",
+        head.as_of
+    ));
     Ok(())
 }
 
-/// Results go to standard error, since a backup may go to standard output. Nobody may be reading.
-fn tell(line: &str) {
+/// Prints to standard error, since a backup may go to standard output. A closed standard error is ignored.
+fn print_result(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
@@ -59,24 +63,25 @@ fn embedded_only(options: &Options) -> Result<(), CommandError> {
     match options.store {
         None | Some(Engine::Embedded) => Ok(()),
         Some(Engine::Cql) => Err(CommandError::Usage(
-            "--store cql: back up the database with its own tools, and keys/ of the data directory by a copy; then `yima rebuild` after the database was put back \
-             (docs/operations.md)"
+            "--store cql: back up the database with its own tools, and copy keys/ of the data directory; after restoring the database run \
+             `yima rebuild` (docs/operations.md)"
                 .into(),
         )),
     }
 }
 
-/// That we are the data directory's owner, if it is there: what another user, also root, makes in it could not be used by whoever it is for.
-fn as_owner(data_dir: &Path) -> Result<(), CommandError> {
-    let Ok(found) = fs::metadata(data_dir) else { return Ok(()) };
-    let (owner, path) = (found.uid(), data_dir.display());
+/// Refuses to run as another user than the owner of an existing data directory: the owner could not use files that
+/// another user, even root, creates in it.
+fn check_owner(data_dir: &Path) -> Result<(), CommandError> {
+    let Ok(metadata) = fs::metadata(data_dir) else { return Ok(()) };
+    let (owner, path) = (metadata.uid(), data_dir.display());
     if owner == rustix::process::geteuid().as_raw() {
         return Ok(());
     }
     Err(CommandError::Usage(format!("{path}: belongs to user {owner}: run this as that user, with sudo -u '#{owner}'")))
 }
 
-/// Under a name of its own until it is whole and on disk.
+/// Writes the backup to `path`: to a `.part` file until it is complete and on disk.
 fn to_file(options: &Options, path: &Path) -> Result<(Head, Counts), CommandError> {
     let exists = || CommandError::Usage(format!("{}: exists; name a file that does not", path.display()));
     if path.exists() {
@@ -85,76 +90,105 @@ fn to_file(options: &Options, path: &Path) -> Result<(Head, Counts), CommandErro
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);
-    let failed = |fault: BackupError| fault.told(&format!("{}: the backup was not made", path.display()));
+    let failed =
+        |error| CommandError::Backup { outcome: format!("{}: the backup was not made", path.display()), error };
     let busy = |_| CommandError::Usage(format!("{}: another backup is being written there", part.display()));
-    // One that was begun before and cut short, or what somebody else has put there. Held to the end, so that who finds it too is told.
+    // The part of an interrupted backup, or a file from elsewhere. Its lock is held to the end: a concurrent backup to
+    // it is refused.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let stale = OpenOptions::new().read(true).custom_flags(flags).open(&part).ok();
     stale.iter().try_for_each(File::try_lock).map_err(busy)?;
     match fs::remove_file(&part) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(CommandError::file(&part, &e)),
-        _gone => {}
+        Ok(()) | Err(_) => {}
     }
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part);
     let file = file.map_err(|e| CommandError::file(&part, &e))?;
     file.try_lock().map_err(busy)?;
-    let written = copy(options, BufWriter::with_capacity(1 << 20, &file), |mut out| {
+    let keep = |mut out: BufWriter<&File>| {
         out.flush()?;
         file.sync_all()?;
         fs::rename(&part, path)?;
         sync_parent(path)
-    });
-    written.inspect_err(|_| drop(fs::remove_file(&part))).map_err(failed)
+    };
+    let written = copy(options, BufWriter::with_capacity(1 << 20, &file), keep, failed);
+    written.inspect_err(|_| drop(fs::remove_file(&part)))
 }
 
-/// Copies a whole backup to `out`, from the process that has the store open, or made here, and has it kept.
+/// Writes a complete backup to `out`, received from the process that has the store open or exported here, then calls
+/// `keep`.
 fn copy<W: Write>(
     options: &Options,
-    mut out: W,
+    out: W,
     keep: impl FnOnce(W) -> io::Result<()>,
-) -> Result<(Head, Counts), BackupError> {
-    if let Some(stream) = socket::ask(&options.data_dir)? {
-        let made = check(&mut Tee { input: BufReader::with_capacity(1 << 20, &stream), out: &mut out })?;
-        keep(out)?;
-        socket::kept(&stream);
-        return Ok(made);
+    failed: impl Fn(BackupError) -> CommandError,
+) -> Result<(Head, Counts), CommandError> {
+    if let Some(stream) = socket::connect(&options.data_dir).map_err(|error| failed(error.into()))? {
+        return receive(&stream, out, keep).map_err(failed);
     }
     let config = Config::load(options.config.as_deref(), Role::Everything)?;
     let directory = options.data_dir.join("store");
     if !directory.is_dir() {
-        return Err(CommandError::Usage(format!("{}: there is no embedded store", options.data_dir.display())).into());
+        return Err(CommandError::Usage(format!("{}: there is no embedded store", options.data_dir.display())));
     }
-    as_owner(&options.data_dir)?;
+    check_owner(&options.data_dir)?;
     let settings = config.embedded(&KeyDir::of(&options.data_dir).pseudonyms()?);
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    let _within = runtime.enter();
-    let store = EmbeddedStore::open(&directory, settings)?;
-    let made = make(&store, &options.data_dir, &config.region.name, &mut out)?;
-    keep(out)?;
-    Ok(made)
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(CommandError::Runtime)?;
+    let _entered = runtime.enter();
+    let store = EmbeddedStore::open(&directory, settings).map_err(|error| failed(error.into()))?;
+    export_and_keep(&store, &options.data_dir, &config.region.name, out, keep).map_err(failed)
 }
 
-/// Whether a backup may have a file of that name: a key, or what the demo is made of.
-fn is_ours(name: &str) -> bool {
+/// Copies a backup from the process that has the store open, then confirms to it that the backup is kept.
+fn receive<W: Write>(
+    stream: &UnixStream,
+    mut out: W,
+    keep: impl FnOnce(W) -> io::Result<()>,
+) -> Result<(Head, Counts), BackupError> {
+    let content = check(&mut Tee { input: BufReader::with_capacity(1 << 20, stream), out: &mut out })?;
+    keep(out)?;
+    socket::confirm(stream);
+    Ok(content)
+}
+
+fn export_and_keep<W: Write>(
+    store: &EmbeddedStore,
+    data_dir: &Path,
+    region: &str,
+    mut out: W,
+    keep: impl FnOnce(W) -> io::Result<()>,
+) -> Result<(Head, Counts), BackupError> {
+    let content = export(store, data_dir, region, &mut out)?;
+    keep(out)?;
+    Ok(content)
+}
+
+/// Whether a backup may contain a file of that name: a key, or the file of the demo population.
+fn may_contain(name: &str) -> bool {
     name == DEMO || name.strip_prefix("keys/").is_some_and(is_key)
 }
 
-/// Reads a backup to its end.
+/// Reads a backup to its end and checks it.
 fn check(input: &mut impl Read) -> Result<(Head, Counts), BackupError> {
     let mut reader = Reader::new(input)?;
     let mut head = None;
     loop {
         match reader.next_block()? {
-            Block::Head(found) => head = Some(found),
-            Block::File(name, _) if !is_ours(&name) => return Err(BackupError::NotABackup),
+            Block::Head(block) => head = Some(block),
+            Block::File(name, _) if !may_contain(&name) => return Err(BackupError::NotABackup),
             Block::File(..) | Block::Rows(_) => {}
             Block::End(counts) => return Ok((head.ok_or(BackupError::NotABackup)?, counts)),
         }
     }
 }
 
-/// Writes a backup of an open store and of what lies beside it.
-fn make(store: &EmbeddedStore, data_dir: &Path, region: &str, out: impl Write) -> Result<(Head, Counts), BackupError> {
+/// Writes a backup of an open store, its keys and the demo population's file.
+fn export(
+    store: &EmbeddedStore,
+    data_dir: &Path,
+    region: &str,
+    out: impl Write,
+) -> Result<(Head, Counts), BackupError> {
     let head = Head { as_of: now(), region: region.to_owned(), program: env!("CARGO_PKG_VERSION").to_owned() };
     let mut writer = Writer::new(out, &head)?;
     let demo = data_dir.join(DEMO);
@@ -167,13 +201,13 @@ fn make(store: &EmbeddedStore, data_dir: &Path, region: &str, out: impl Write) -
     Ok((head, writer.finish()?))
 }
 
-/// So that a name that was given lasts.
+/// Makes a rename durable.
 fn sync_parent(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(parent)?.sync_all()
 }
 
-/// Copies what is read.
+/// Copies everything read from `input` to `out`.
 struct Tee<R, W> {
     input: R,
     out: W,

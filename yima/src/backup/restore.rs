@@ -1,8 +1,9 @@
-//! `yima restore`: a data directory from a backup.
+//! `yima restore`: creates a data directory from a backup.
 //!
-//! All is written to `restore.part` in the data directory, and moved to its place when the last checksum was right and all is on disk. As long
-//! as `restore.part` is there, nothing else uses the directory; it is removed last.
+//! Everything is written to `restore.part` in the data directory and moved to its place once the last checksum is right
+//! and all is on disk. While `restore.part` exists, nothing else uses the directory; it is removed last.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -12,70 +13,83 @@ use yima_store::embedded::{EmbeddedStore, SavedRow};
 use yima_store::failpoint;
 
 use super::format::{BackupError, Block, Counts, Head, Reader};
-use super::{DEMO, STANDARD, as_owner, embedded_only, is_ours, sync_parent, tell};
-use crate::Options;
+use super::{DEMO, STANDARD, check_owner, embedded_only, may_contain, print_result, sync_parent};
+use crate::cli::Options;
 use crate::error::CommandError;
 
 const PART: &str = "restore.part";
 const KEYS: &str = "keys";
 const STORE: &str = "store";
 
-/// Whether a restore into the data directory was begun and not finished.
+/// Whether a restore into the data directory was begun but not finished.
 pub fn unfinished(data_dir: &Path) -> bool {
     data_dir.join(PART).exists()
 }
 
-/// Makes the data directory, which must be new or empty, from a backup at `path` or on standard input.
+/// Creates the data directory, which must be new or empty, from a backup at `path` or on standard input.
 ///
 /// # Errors
-/// Nothing was restored, and the data directory is as it was.
+/// Nothing was restored, and the data directory is unchanged.
 pub fn restore(options: &Options, path: &Path) -> Result<(), CommandError> {
     embedded_only(options)?;
-    as_owner(&options.data_dir)?;
-    let restored = if path.as_os_str() == STANDARD {
-        into(&options.data_dir, io::stdin().lock())
+    check_owner(&options.data_dir)?;
+    let failed = |error| CommandError::Backup { outcome: format!("{}: nothing was restored", path.display()), error };
+    let (head, Counts { people, events }, epoch) = if path.as_os_str() == STANDARD {
+        into(&options.data_dir, io::stdin().lock(), failed)?
     } else {
         let file = File::open(path).map_err(|e| CommandError::file(path, &e))?;
-        into(&options.data_dir, file)
+        into(&options.data_dir, file, failed)?
     };
-    let (head, Counts { people, events }, epoch) =
-        restored.map_err(|fault| fault.told(&format!("{}: nothing was restored", path.display())))?;
-    tell(&format!(
+    print_result(&format!(
         "restored {people} people and {events} events of region {}, as of {}; epoch {epoch}\n\
-         WHAT WAS ACKNOWLEDGED AFTER {} IS NOT IN IT: let every agency send again what it sent since then. What is there already is \
+         WHAT WAS ACKNOWLEDGED AFTER {} IS NOT IN IT: let every agency send again what it sent since then. Events that exist already are \
          answered `duplicate`.",
         head.region, head.as_of, head.as_of
     ));
     Ok(())
 }
 
-fn into(data_dir: &Path, input: impl Read) -> Result<(Head, Counts, u16), BackupError> {
+/// The head of a restored backup, its counts, and the epoch of the new store.
+type Restored = (Head, Counts, u16);
+
+fn into(
+    data_dir: &Path,
+    input: impl Read,
+    failed: impl Fn(BackupError) -> CommandError,
+) -> Result<Restored, CommandError> {
     let is_new = !data_dir.exists();
-    DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
-    let done = fill(data_dir, input);
-    if done.is_err() && is_new {
-        // Not if there is anything in it after all.
+    let opened = DirBuilder::new().recursive(true).mode(0o700).create(data_dir).and_then(|()| File::open(data_dir));
+    let directory = opened.map_err(|error| failed(error.into()))?;
+    // Two restores at once would take each other for unfinished.
+    let locked = directory.try_lock();
+    locked.map_err(|_| CommandError::Usage("another restore into this directory is running".into()))?;
+    let restored = match remaining(data_dir) {
+        Ok(None) => fill(data_dir, &directory, input).map_err(failed),
+        Ok(Some(name)) => Err(CommandError::Usage(format!(
+            "the data directory is not empty ({} is there): choose another --data-dir, or move the content of this one away",
+            name.display()
+        ))),
+        Err(error) => Err(failed(error.into())),
+    };
+    if restored.is_err() && is_new {
+        // Fails, rightly, if the directory is not empty.
         let _ = fs::remove_dir(data_dir);
     }
-    done
+    restored
 }
 
-fn fill(data_dir: &Path, input: impl Read) -> Result<(Head, Counts, u16), BackupError> {
-    // Two at once would take each other for unfinished.
-    let directory = File::open(data_dir)?;
-    directory.try_lock().map_err(|_| CommandError::Usage("another restore into this directory is under way".into()))?;
+/// Removes an unfinished restore from the data directory and returns a file that remains in it.
+fn remaining(data_dir: &Path) -> io::Result<Option<OsString>> {
     if unfinished(data_dir) {
         remove(data_dir)?;
     }
     let names: Vec<_> = fs::read_dir(data_dir)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
-    // A file system's own, where the data directory is its root.
-    if let Some(found) = names.iter().find(|name| *name != "lost+found") {
-        return Err(CommandError::Usage(format!(
-            "the data directory is not empty ({} is there): choose another --data-dir, or move away what is in this one",
-            found.display()
-        ))
-        .into());
-    }
+    // A file system's root has that directory of its own.
+    Ok(names.into_iter().find(|name| name != "lost+found"))
+}
+
+/// Restores into the empty data directory; on an error the directory is empty again.
+fn fill(data_dir: &Path, directory: &File, input: impl Read) -> Result<Restored, BackupError> {
     let part = data_dir.join(PART);
     DirBuilder::new().mode(0o700).create(&part)?;
     directory.sync_all()?;
@@ -99,12 +113,12 @@ fn fill(data_dir: &Path, input: impl Read) -> Result<(Head, Counts, u16), Backup
     restored
 }
 
-/// Removes what an unfinished restore has left; the directory was empty when it began. The mark goes last.
+/// Removes the files of an unfinished restore, which began in an empty directory; `restore.part` goes last.
 fn remove(data_dir: &Path) -> io::Result<()> {
     for name in [KEYS, STORE, PART] {
         match fs::remove_dir_all(data_dir.join(name)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _gone => {}
+            Ok(()) | Err(_) => {}
         }
         if name == STORE {
             let _ = fs::remove_file(data_dir.join(DEMO));
@@ -113,8 +127,8 @@ fn remove(data_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes all that the backup has below `part`, and reads it to its end.
-fn write(part: &Path, input: impl Read) -> Result<(Head, Counts, u16), BackupError> {
+/// Reads the backup to its end and writes its content below `part`.
+fn write(part: &Path, input: impl Read) -> Result<Restored, BackupError> {
     let keys = part.join(KEYS);
     DirBuilder::new().mode(0o700).create(&keys)?;
     let mut blocks =
@@ -128,7 +142,7 @@ fn write(part: &Path, input: impl Read) -> Result<(Head, Counts, u16), BackupErr
             rows = match blocks.next_rows() {
                 Ok(Some(next)) => next.into_iter(),
                 Ok(None) => return None,
-                Err(fault) => return Some(Err(fault)),
+                Err(error) => return Some(Err(error)),
             };
         }
     });
@@ -150,7 +164,7 @@ struct Blocks<'a, R> {
 }
 
 impl<R: Read> Blocks<'_, R> {
-    /// Goes on to the next rows, and writes the files on the way; `None` at the end.
+    /// Reads up to the next rows and writes the files before them; `None` at the end.
     fn next_rows(&mut self) -> Result<Option<Vec<SavedRow>>, BackupError> {
         while self.end.is_none() {
             match self.reader.next_block()? {
@@ -164,7 +178,7 @@ impl<R: Read> Blocks<'_, R> {
     }
 
     fn write_file(&self, name: &str, content: &[u8]) -> Result<(), BackupError> {
-        if !is_ours(name) {
+        if !may_contain(name) {
             return Err(BackupError::NotABackup);
         }
         let path: PathBuf = self.part.join(name);

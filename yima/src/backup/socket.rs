@@ -1,14 +1,14 @@
-//! `backup.sock` in the data directory: whoever connects, being the process' own user or root, is sent a backup. There is no request; a byte comes back when the
-//! receiver has it whole and safe.
+//! `backup.sock` in the data directory: a client that connects as the process' own user or as root is sent a backup.
+//! There is no request; the client sends one byte back once it has the complete backup on disk.
 //!
-//! Not a route of the admin port: that asks for no token, and a backup has every key in it.
+//! Not a route of the admin port: that port requires no token, and a backup contains every key.
 
 use std::fs;
 use std::io::ErrorKind::{ConnectionRefused, InvalidInput, NotFound};
-use std::io::{BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,38 +16,39 @@ use tokio::net::UnixListener;
 use yima_service::lifecycle::Lifecycle;
 use yima_store::embedded::EmbeddedStore;
 
+use super::export;
 use super::format::{BackupError, Counts};
-use super::make;
 
 const SOCKET: &str = "backup.sock";
-/// A receiver that takes nothing for so long is given up, since the store keeps what a backup under way may still read.
-const STALLED: Duration = Duration::from_secs(60);
-/// For what a receiver does with the whole of it, which is to wait for its disk.
-const KEEPING: Duration = Duration::from_secs(600);
+/// A receiver that reads nothing for this long is dropped: the store cannot free old rows while a backup may still read
+/// them.
+const STALLED_AFTER: Duration = Duration::from_secs(60);
+/// How long a receiver may take to bring the complete backup to its disk.
+const CONFIRM_WITHIN: Duration = Duration::from_secs(600);
 
-/// The beginning of a backup, if a process has the store of that data directory open.
-pub(super) fn ask(data_dir: &Path) -> Result<Option<UnixStream>, BackupError> {
+/// Connects to the process that has the store of that data directory open; `None` if no process has.
+pub(super) fn connect(data_dir: &Path) -> io::Result<Option<UnixStream>> {
     match UnixStream::connect(data_dir.join(SOCKET)) {
         Ok(stream) => Ok(Some(stream)),
-        // What a process that was killed leaves behind refuses. On a path that is too long for a socket none listens; if one runs all the
-        // same, the store's lock says so.
-        Err(e) if [NotFound, ConnectionRefused, InvalidInput].contains(&e.kind()) => Ok(None),
-        Err(e) => Err(e.into()),
+        // The socket of a killed process refuses. Nothing listens on a path too long for a socket; if a process runs
+        // nevertheless, the store's lock reveals it.
+        Err(error) if [NotFound, ConnectionRefused, InvalidInput].contains(&error.kind()) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
-/// Says that the backup is kept. Nobody may be listening any more.
-pub(super) fn kept(mut stream: &UnixStream) {
+/// Confirms that the backup is kept. An error is ignored: the sender may be gone.
+pub(super) fn confirm(mut stream: &UnixStream) {
     let _ = stream.write_all(b".");
 }
 
-/// Hands out backups, one after the other, until the soft stop, which ends one that is under way. To be called by the process that has the
-/// store open.
+/// Sends backups, one after the other, until the soft stop, which also ends a running one. To be called by the process
+/// that has the store open.
 pub fn serve(store: &Arc<EmbeddedStore>, data_dir: &Path, region: &str, lifecycle: &Lifecycle) {
-    // None since the start.
+    // No backup since the start.
     metrics::gauge!("backup_as_of_seconds").set(0);
     let path = data_dir.join(SOCKET);
-    // What a process that was killed left behind; the store's lock says that there is no other.
+    // The socket of a killed process: the store's lock proves that no other process listens.
     let _ = fs::remove_file(&path);
     let listener = match UnixListener::bind(&path) {
         Ok(listener) => listener,
@@ -61,27 +62,27 @@ pub fn serve(store: &Arc<EmbeddedStore>, data_dir: &Path, region: &str, lifecycl
     let soft = lifecycle.soft().clone();
     lifecycle.spawn("backup", async move {
         while let Some(accepted) = soft.run_until_cancelled(listener.accept()).await {
-            let taken = accepted.and_then(|(stream, _)| {
-                let asked_by = stream.peer_cred()?.uid();
+            let client = accepted.and_then(|(stream, _)| {
+                let uid = stream.peer_cred()?.uid();
                 let stream = stream.into_std()?;
-                Ok((asked_by, stream.try_clone()?, stream))
+                Ok((uid, stream.try_clone()?, stream))
             });
-            let Ok((asked_by, ours, stream)) = taken else { continue };
+            let Ok((uid, to_shut_down, stream)) = client else { continue };
             let allowed = [0, rustix::process::geteuid().as_raw()];
-            if !allowed.contains(&asked_by) {
-                tracing::warn!(uid = asked_by, "a backup was asked for by another user, and refused");
+            if !allowed.contains(&uid) {
+                tracing::warn!(uid, "another user requested a backup; refused");
                 continue;
             }
             let backups = Arc::clone(&backups);
             let sent = tokio::task::spawn_blocking(move || backups.send(stream));
-            let ended = async {
+            let stopped = async {
                 soft.cancelled().await;
-                let _ = ours.shutdown(Shutdown::Both);
+                let _ = to_shut_down.shutdown(Shutdown::Both);
                 std::future::pending::<()>().await;
             };
             tokio::select! {
                 _logged = sent => {}
-                () = ended => {}
+                () = stopped => {}
             }
         }
         let _ = fs::remove_file(&path);
@@ -90,29 +91,30 @@ pub fn serve(store: &Arc<EmbeddedStore>, data_dir: &Path, region: &str, lifecycl
 
 struct Backups {
     store: Arc<EmbeddedStore>,
-    data_dir: std::path::PathBuf,
+    data_dir: PathBuf,
     region: String,
 }
 
 impl Backups {
     fn send(&self, stream: UnixStream) {
-        let begun = Instant::now();
+        let started = Instant::now();
         let send = || {
             stream.set_nonblocking(false)?;
-            stream.set_write_timeout(Some(STALLED))?;
-            let made = make(&self.store, &self.data_dir, &self.region, BufWriter::with_capacity(1 << 18, &stream))?;
+            stream.set_write_timeout(Some(STALLED_AFTER))?;
+            let content =
+                export(&self.store, &self.data_dir, &self.region, BufWriter::with_capacity(1 << 18, &stream))?;
             stream.shutdown(Shutdown::Write)?;
-            stream.set_read_timeout(Some(KEEPING))?;
+            stream.set_read_timeout(Some(CONFIRM_WITHIN))?;
             (&stream).read_exact(&mut [0])?;
-            Ok(made)
+            Ok(content)
         };
         let sent: Result<_, BackupError> = send();
         match sent {
             Ok((head, Counts { people, events })) => {
                 metrics::gauge!("backup_as_of_seconds").set(head.as_of.as_millis() as f64 / 1000.0);
-                tracing::info!(people, events, seconds = begun.elapsed().as_secs(), "a backup was handed out");
+                tracing::info!(people, events, seconds = started.elapsed().as_secs(), "a backup was sent");
             }
-            Err(fault) => tracing::warn!(%fault, "a backup was not handed out whole"),
+            Err(error) => tracing::warn!(%error, "a backup was not sent completely; its receiver discards it"),
         }
     }
 }

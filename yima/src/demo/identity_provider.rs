@@ -1,4 +1,4 @@
-//! The demo identity provider: gives tokens to whoever asks. It stands where a city's own sign-in would stand.
+//! The demo identity provider: issues tokens to anyone. It takes the place of a city's own sign-in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,22 +13,22 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use yima_schema::problem::{FieldError, Problem};
 use yima_schema::subject::{DocumentType, PseudonymKey};
-use yima_schema::time::{DAY, Time};
+use yima_schema::time::DAY;
 use yima_service::http::{ProblemResponse, body};
 use yima_service::jwt::{Claims, Issuer, Scope};
 use yima_service::rate_limit::{RateConfig, RateLimiter};
 
 use super::people::People;
-use super::population::{About, document_number, person};
+use super::population::{Profile, document_number, person};
 
-/// How long its tokens live.
+/// Lifetime of its tokens.
 const LIFETIME: Duration = DAY;
-/// Everybody together.
+/// Rate limit of all callers together.
 const TOKENS_PER_SECOND: u32 = 100;
-/// The agency that the writer's page signs in as.
+/// The agency of the writer's page.
 const DEMO_AGENCY: &str = "lab-7";
 
-/// Claims of a citizen with that document.
+/// Claims of the citizen with that document.
 pub fn citizen(kind: DocumentType, number: &str) -> Claims {
     Claims {
         scope: Scope::Display.as_str().into(),
@@ -52,7 +52,7 @@ pub fn agency(name: &str) -> Claims {
     Claims { scope: Scope::EventsWrite.as_str().into(), agency: Some(name.into()), ..Claims::default() }
 }
 
-/// A token with these claims.
+/// Issues a token with these claims.
 pub fn token(issuer: &Issuer, claims: &Claims) -> String {
     issuer.issue(claims, LIFETIME)
 }
@@ -93,38 +93,41 @@ enum AgencyTokenRequest {
 
 /// `GET /demo/people` and `POST /demo/token`, for the pages' sign-in buttons.
 pub fn router(issuer: Issuer, people: People, pseudonyms: &PseudonymKey, rules: &yima_schema::rules::Rules) -> Router {
-    let shown = (0..).zip(About::ALL).take_while(|(n, _)| *n < people.population).map(|(n, about)| {
+    let shown = (0..).zip(Profile::ALL).take_while(|(n, _)| *n < people.population).map(|(n, profile)| {
         let (_, events) = person(n, people.loaded_at, pseudonyms);
         Person {
             person: n as usize,
             name: yima_schema::derive::derive(&events, rules).name,
             document_type: DocumentType::CnResidentId,
             document_number: document_number(n),
-            about: about.as_str(),
+            about: profile.as_str(),
         }
     });
     let demo = Demo { issuer, people, shown: shown.collect(), limit: limit() };
-    Router::new().route("/demo/people", get(list)).route("/demo/token", post(give)).with_state(Arc::new(demo))
+    Router::new().route("/demo/people", get(list)).route("/demo/token", post(issue)).with_state(Arc::new(demo))
 }
 
 /// `GET /demo/agency` and `POST /demo/token` on the writer's port, for its page's sign-in button.
 pub fn agency_router(issuer: Issuer) -> Router {
     let demo = Agencies { issuer, limit: limit() };
     let name = async || uncached(Json(serde_json::json!({ "agency": DEMO_AGENCY })));
-    Router::new().route("/demo/agency", get(name)).route("/demo/token", post(give_to_agency)).with_state(Arc::new(demo))
+    Router::new()
+        .route("/demo/agency", get(name))
+        .route("/demo/token", post(issue_to_agency))
+        .with_state(Arc::new(demo))
 }
 
 fn limit() -> RateLimiter {
     RateLimiter::new("demo-token", &RateConfig::new(TOKENS_PER_SECOND, Duration::from_secs(1)))
 }
 
-async fn give_to_agency(State(demo): State<Arc<Agencies>>, request: Request) -> Result<Response, ProblemResponse> {
+async fn issue_to_agency(State(demo): State<Arc<Agencies>>, request: Request) -> Result<Response, ProblemResponse> {
     demo.limit.take(0, 1)?;
-    let AgencyTokenRequest::Agency {} = asked(request).await?;
+    let AgencyTokenRequest::Agency {} = read_request(request).await?;
     Ok(uncached(Json(serde_json::json!({ "token": token(&demo.issuer, &agency(DEMO_AGENCY)) }))))
 }
 
-async fn asked<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
+async fn read_request<T: DeserializeOwned>(request: Request) -> Result<T, Problem> {
     body::content_type(request.headers(), &["application/json"])?;
     body::object(&body::read_body(request.into_body(), 1_024, Duration::from_secs(5)).await?)
 }
@@ -133,9 +136,9 @@ async fn list(State(demo): State<Arc<Demo>>) -> Response {
     uncached(Json(serde_json::json!({ "people": demo.shown })))
 }
 
-async fn give(State(demo): State<Arc<Demo>>, request: Request) -> Result<Response, ProblemResponse> {
+async fn issue(State(demo): State<Arc<Demo>>, request: Request) -> Result<Response, ProblemResponse> {
     demo.limit.take(0, 1)?;
-    let claims = match asked(request).await? {
+    let claims = match read_request(request).await? {
         TokenRequest::Citizen { person } if person < demo.people.population => {
             citizen(DocumentType::CnResidentId, &document_number(person))
         }
@@ -152,9 +155,4 @@ fn uncached(body: impl IntoResponse) -> Response {
     let mut response = body.into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-/// When the population was loaded is part of who the people are; without one nobody is shown.
-pub fn nobody(now: Time) -> People {
-    People { population: 0, loaded_at: now }
 }

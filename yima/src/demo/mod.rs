@@ -1,4 +1,4 @@
-//! The demo: a synthetic population and an identity provider of its own. Nothing of it is needed in production.
+//! The demo: a synthetic population and an identity provider. Production needs neither.
 
 pub mod identity_provider;
 pub mod people;
@@ -8,10 +8,10 @@ pub mod seed;
 use people::People;
 use population::document_number;
 
-use crate::Options;
+use crate::cli::Options;
 use crate::config::Config;
 
-/// What to open, and three commands that work when pasted.
+/// The addresses of the pages, and three commands to paste.
 pub fn greeting(options: &Options, config: &Config, people: People) -> String {
     let url = |is_tls: bool, address| format!("{}://{address}", if is_tls { "https" } else { "http" });
     let read = url(config.read_api.tls.is_some(), config.read_api.bind);

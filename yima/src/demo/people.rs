@@ -1,4 +1,4 @@
-//! What a data directory remembers of its demo population, so that `token` and `sessions` need not open the store.
+//! The record of the demo population in the data directory, so that `token` and `sessions` need not open the store.
 
 use std::path::{Path, PathBuf};
 
@@ -11,21 +11,26 @@ use crate::error::CommandError;
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct People {
-    /// How many people were loaded.
+    /// Number of seeded people.
     pub population: u64,
-    /// When: their tests are that old.
+    /// When they were seeded: their events are dated before it.
     pub loaded_at: Time,
 }
 
 impl People {
+    /// No population.
+    pub fn none(now: Time) -> Self {
+        Self { population: 0, loaded_at: now }
+    }
+
     fn path(data_dir: &Path) -> PathBuf {
         data_dir.join("demo.toml")
     }
 
-    /// What was loaded; `None` if nothing was.
+    /// Reads the record; `None` if no population was seeded.
     ///
     /// # Errors
-    /// The file is there and cannot be read.
+    /// The file exists but cannot be read.
     pub fn read(data_dir: &Path) -> Result<Option<Self>, CommandError> {
         let path = Self::path(data_dir);
         let text = match std::fs::read_to_string(&path) {
@@ -35,7 +40,7 @@ impl People {
         toml::from_str(&text).map(Some).map_err(|e| CommandError::file(&path, &e))
     }
 
-    /// Remembers it.
+    /// Writes the record.
     ///
     /// # Errors
     /// The file cannot be written.

@@ -1,11 +1,11 @@
-//! A synthetic population: person `n` is always the same, with a valid number, and tests and decisions at plausible times before the
-//! moment of loading.
+//! A synthetic population: person `n` always has the same valid document number and the same events, dated before the
+//! moment of seeding.
 
 use std::time::Duration;
 
 use yima_schema::event::{Colour, Event, EventData, StoredEvent, TestKind, TestOutcome};
 use yima_schema::resident_id::check_character;
-use yima_schema::subject::{Document, DocumentType, PseudonymKey};
+use yima_schema::subject::{Document, DocumentType, PseudonymKey, SubjectId};
 use yima_schema::time::{DAY, HOUR, Time};
 
 /// The thirteen districts and counties of Xi'an (GB/T 2260).
@@ -15,17 +15,17 @@ const SURNAMES: [char; 24] = [
     '王', '李', '张', '刘', '陈', '杨', '赵', '黄', '周', '吴', '徐', '孙', '马', '朱', '胡', '郭', '何', '高', '林',
     '罗', '郑', '梁', '谢', '宋',
 ];
-/// Days of birth from 1940-01-01 on, and sequence numbers a day.
+/// Number of days of birth, from 1940-01-01 on, and of sequence numbers per day.
 const DAYS: u64 = 29_220;
 const SEQUENCES: u64 = 999;
-/// How many people there can be.
+/// Largest population.
 pub const MAX_PEOPLE: u64 = 13 * DAYS * SEQUENCES;
-/// Prime and no factor of `MAX_PEOPLE`: n ↦ n × this is one-to-one, and neighbours are strangers.
+/// A prime that does not divide `MAX_PEOPLE`: n ↦ n × this is one-to-one and scatters neighbouring n.
 const SCATTER: u64 = 179_424_691;
 
-/// What a person's record shows. The first few people are one of each, for whoever tries things out.
+/// The state of a person's record. The first people have one state each, for trying things out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum About {
+pub enum Profile {
     /// Green, tested lately, two doses.
     Green,
     /// Yellow as a close contact.
@@ -38,8 +38,8 @@ pub enum About {
     TestTooOld,
 }
 
-impl About {
-    /// One of each, in the order of the first people.
+impl Profile {
+    /// Every profile, in the order of the first people.
     pub const ALL: [Self; 5] = [Self::Green, Self::Yellow, Self::Red, Self::Unvaccinated, Self::TestTooOld];
 
     /// The name at the edge.
@@ -55,7 +55,7 @@ impl About {
 
     fn of(n: u64, dice: &mut Dice) -> Self {
         match (usize::try_from(n).ok().and_then(|n| Self::ALL.get(n)), dice.below(1_000)) {
-            (Some(one_of_each), _) => *one_of_each,
+            (Some(profile), _) => *profile,
             (None, 0..2) => Self::Red,
             (None, 2..8) => Self::Yellow,
             (None, 8..90) => Self::Unvaccinated,
@@ -65,10 +65,10 @@ impl About {
     }
 }
 
-/// The number of person `n`, below [`MAX_PEOPLE`].
+/// The document number of person `n`, which is below [`MAX_PEOPLE`].
 ///
 /// # Panics
-/// Never below that.
+/// Never for such an `n`.
 pub fn document_number(n: u64) -> String {
     let scattered = n.wrapping_mul(SCATTER) % MAX_PEOPLE;
     let (area, rest) = (scattered / (DAYS * SEQUENCES), scattered % (DAYS * SEQUENCES));
@@ -81,15 +81,15 @@ pub fn document_number(n: u64) -> String {
 /// The document of person `n`.
 ///
 /// # Panics
-/// Never below [`MAX_PEOPLE`]: a test makes many.
+/// Never for an `n` below [`MAX_PEOPLE`]: a test tries many.
 pub fn document(n: u64) -> Document {
     Document::new(DocumentType::CnResidentId, &document_number(n)).expect("synthetic numbers are valid")
 }
 
-/// Person `n`'s record and events as of `loaded_at`.
-pub fn person(n: u64, loaded_at: Time, pseudonyms: &PseudonymKey) -> (About, Vec<StoredEvent>) {
+/// The profile of person `n`, and their events as of `loaded_at`.
+pub fn person(n: u64, loaded_at: Time, pseudonyms: &PseudonymKey) -> (Profile, Vec<StoredEvent>) {
     let mut dice = Dice(n);
-    let about = About::of(n, &mut dice);
+    let profile = Profile::of(n, &mut dice);
     let document = document(n);
     let mut record = Record {
         subject: pseudonyms.subject(&document),
@@ -101,9 +101,9 @@ pub fn person(n: u64, loaded_at: Time, pseudonyms: &PseudonymKey) -> (About, Vec
     let stars = if dice.below(3) == 0 { "*" } else { "**" };
     let name = format!("{}{stars}", SURNAMES[dice.below(SURNAMES.len() as u64) as usize]);
     record.add("police", DAY * 900, EventData::Identity { name, born: None, deceased_at: None });
-    let doses = match about {
-        About::Unvaccinated => 0,
-        About::Green | About::Yellow | About::Red | About::TestTooOld => 1 + dice.below(10).min(1) as u8,
+    let doses = match profile {
+        Profile::Unvaccinated => 0,
+        Profile::Green | Profile::Yellow | Profile::Red | Profile::TestTooOld => 1 + dice.below(10).min(1) as u8,
     };
     for dose in 1..=doses {
         let vaccine = if dice.below(2) == 0 { "510" } else { "511" };
@@ -112,27 +112,27 @@ pub fn person(n: u64, loaded_at: Time, pseudonyms: &PseudonymKey) -> (About, Vec
     }
     let negative = EventData::TestResult { test: TestKind::NucleicAcid, result: TestOutcome::Negative };
     let hours_ago = |dice: &mut Dice, from, span| HOUR * (from + dice.below(span) as u32);
-    match about {
-        About::Green | About::Unvaccinated => record.add("lab-7", hours_ago(&mut dice, 2, 40), negative),
-        About::TestTooOld => record.add("lab-7", hours_ago(&mut dice, 120, 40), negative),
-        About::Yellow => {
+    match profile {
+        Profile::Green | Profile::Unvaccinated => record.add("lab-7", hours_ago(&mut dice, 2, 40), negative),
+        Profile::TestTooOld => record.add("lab-7", hours_ago(&mut dice, 120, 40), negative),
+        Profile::Yellow => {
             record.add("lab-7", hours_ago(&mut dice, 30, 10), negative);
             let ago = hours_ago(&mut dice, 2, 20);
             let until = Some(loaded_at.minus(ago).plus(DAY * 7));
             let reason = "close_contact".to_owned();
             record.add("xian-cdc", ago, EventData::ColourAssignment { colour: Colour::Yellow, reason, until });
         }
-        About::Red => {
+        Profile::Red => {
             let positive = EventData::TestResult { test: TestKind::NucleicAcid, result: TestOutcome::Positive };
             record.add("lab-7", hours_ago(&mut dice, 6, 60), positive);
         }
     }
-    (about, record.events)
+    (profile, record.events)
 }
 
-/// A person's events as they are written.
+/// The events of one person.
 struct Record {
-    subject: yima_schema::subject::SubjectId,
+    subject: SubjectId,
     document: String,
     loaded_at: Time,
     n: u64,
@@ -176,7 +176,7 @@ mod tests {
     use yima_schema::rules::Rules;
 
     #[test]
-    fn numbers_are_valid_and_distinct() {
+    fn document_numbers_are_valid_and_distinct() {
         let numbers: HashSet<_> = (0..20_000).map(document_number).collect();
         assert_eq!(numbers.len(), 20_000);
         assert!(numbers.iter().all(|n| Document::new(DocumentType::CnResidentId, n).is_ok()));
@@ -184,21 +184,21 @@ mod tests {
     }
 
     #[test]
-    fn people_are_what_they_are_said_to_be_and_always_the_same() {
+    fn every_person_fits_their_profile_and_never_changes() {
         let (key, rules, now) = (PseudonymKey::from_bytes(&[1; 32]), Rules::built_in(), Time::from_secs(1_800_000_000));
         let mut mix = HashMap::new();
         for n in 0..5_000 {
-            let (about, events) = person(n, now, &key);
+            let (profile, events) = person(n, now, &key);
             assert!(events == person(n, now, &key).1);
             let view = derive(&events, &rules);
-            let expected = match about {
-                About::Green | About::Unvaccinated | About::TestTooOld => Colour::Green,
-                About::Yellow => Colour::Yellow,
-                About::Red => Colour::Red,
+            let expected = match profile {
+                Profile::Green | Profile::Unvaccinated | Profile::TestTooOld => Colour::Green,
+                Profile::Yellow => Colour::Yellow,
+                Profile::Red => Colour::Red,
             };
             assert_eq!(view.colour_at(now).colour(), expected);
-            assert_eq!(view.vaccination.doses == 0, about == About::Unvaccinated);
-            *mix.entry(about.as_str()).or_insert(0) += 1;
+            assert_eq!(view.vaccination.doses == 0, profile == Profile::Unvaccinated);
+            *mix.entry(profile.as_str()).or_insert(0) += 1;
         }
         assert!(mix["green"] > 3_000 && (2..30).contains(&mix["red"]) && (10..80).contains(&mix["yellow"]), "{mix:?}");
     }

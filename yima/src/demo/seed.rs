@@ -1,4 +1,5 @@
-//! Loads the synthetic population into an empty store.
+//! Seeds an empty store with the demo population: the embedded store by an import beneath the writer, a CQL store by
+//! commits.
 
 use std::ops::Range;
 use std::path::Path;
@@ -18,112 +19,137 @@ use yima_writer::fold::{Folder, Outcome};
 use super::people::People;
 use super::population::{MAX_PEOPLE, document, person};
 use crate::error::CommandError;
+use crate::store::WriteStore;
 
 /// People in one commit.
 const BATCH: u64 = 500;
-/// Commits under way at once.
+/// Concurrent commits.
 const CONCURRENT: usize = 4;
 
-/// Puts `population` people beneath the writer, unless the store has anything already. Blocks its thread.
-///
-/// # Errors
-/// More people than there are numbers, or the store's errors.
-pub fn import(
-    store: &EmbeddedStore,
-    data_dir: &Path,
-    population: u64,
-    pseudonyms: &PseudonymKey,
-    rules: &Rules,
-    now: Time,
-) -> Result<(), CommandError> {
-    check(population)?;
-    if population == 0 || !store.is_empty()? {
-        return Ok(());
-    }
-    let bar = progress_bar(population);
-    // The store takes people in the order of their ids.
-    let mut ids: Vec<_> = (0..population).map(|n| (pseudonyms.subject(&document(n)), n)).collect();
-    ids.sort_unstable();
-    let version = Version::ABSENT.next(store.epoch());
-    let people = ids.into_iter().map(|(subject, n)| {
-        let (_, events) = person(n, now, pseudonyms);
-        let view = derive(&events, rules).encode();
-        ImportedSubject { subject, events, version, view }
-    });
-    // Remembered first: an import that is cut short leaves an empty store, and this is written again.
-    People { population, loaded_at: now }.write(data_dir)?;
-    store.import(people, |done| bar.set_position(done))?;
-    bar.finish_and_clear();
-    tracing::info!(population, seconds = bar.elapsed().as_secs(), "loaded the demo population");
-    Ok(())
+/// Seeds a store with a demo population.
+pub struct Seeding<'a> {
+    /// Where `demo.toml` records the population.
+    pub data_dir: &'a Path,
+    /// Number of people; 0 seeds nothing.
+    pub population: u64,
+    /// The key of the store's subject ids.
+    pub pseudonyms: &'a PseudonymKey,
+    /// The present: the people's events are dated before it.
+    pub now: Time,
 }
 
-/// Sends `population` people the way that agencies' events take, unless the first of them has a view already.
-///
-/// # Errors
-/// More people than there are numbers, or the store's errors.
-pub async fn commit(
-    folder: &Arc<Folder>,
-    store: &dyn WriterStore,
-    data_dir: &Path,
-    population: u64,
-    pseudonyms: &PseudonymKey,
-    now: Time,
-) -> Result<(), CommandError> {
-    check(population)?;
-    if population == 0 || store.lookup(pseudonyms.subject(&document(0))).await?.is_some() {
-        return Ok(());
-    }
-    // A load that was cut short is done again as of the same moment, so that its events are what they were.
-    let first: Vec<_> = (1..population.min(BATCH)).map(|n| pseudonyms.subject(&document(n))).collect();
-    let earlier = store.events(&first).await?.into_iter().flatten().map(|event| event.received_at).min();
-    let loaded_at = earlier.unwrap_or(now);
-    People { population, loaded_at }.write(data_dir)?;
-    let bar = progress_bar(population);
-    let batch = |numbers: Range<u64>| {
-        let (folder, pseudonyms, bar) = (folder.clone(), pseudonyms.clone(), bar.clone());
-        async move {
-            let events = numbers.clone().flat_map(|n| person(n, loaded_at, &pseudonyms).1).collect();
-            let outcomes = folder.commit(events).await?;
-            bar.inc(numbers.end - numbers.start);
-            Ok::<_, StoreError>(outcomes.into_iter().filter(|o| *o == Outcome::Conflict).count())
+impl Seeding<'_> {
+    /// Seeds `store`, whose writer is `folder`, unless the store already has a population. Nothing else may be writing
+    /// or reading yet.
+    ///
+    /// # Errors
+    /// The population is too large, the store fails, or `demo.toml` cannot be written.
+    pub async fn run(self, store: &WriteStore, folder: &Arc<Folder>) -> Result<(), CommandError> {
+        if self.population > MAX_PEOPLE {
+            return Err(CommandError::Usage(format!("--population: expected at most {MAX_PEOPLE}")));
         }
-    };
-    let (mut under_way, mut conflicts) = (JoinSet::new(), 0);
-    for from in (1..population).step_by(BATCH as usize) {
-        if under_way.len() == CONCURRENT {
-            conflicts += finished(under_way.join_next().await)?;
+        if self.population == 0 {
+            return Ok(());
         }
-        under_way.spawn(batch(from..population.min(from + BATCH)));
+        match store {
+            WriteStore::Embedded(store) => {
+                let (store, folder, now) = (store.clone(), folder.clone(), self.now);
+                let (data_dir, population, pseudonyms) =
+                    (self.data_dir.to_owned(), self.population, self.pseudonyms.clone());
+                let imported = tokio::task::spawn_blocking(move || {
+                    let seeding = Seeding { data_dir: &data_dir, population, pseudonyms: &pseudonyms, now };
+                    seeding.import(&store, folder.rules())
+                });
+                imported.await.map_err(|_| INTERRUPTED)?
+            }
+            WriteStore::Cql(store) => self.commit(&**store, folder).await,
+        }
     }
-    while let done @ Some(_) = under_way.join_next().await {
-        conflicts += finished(done)?;
+
+    /// Imports the population beneath the writer. Blocks its thread.
+    fn import(&self, store: &EmbeddedStore, rules: &Rules) -> Result<(), CommandError> {
+        let Self { population, pseudonyms, now, .. } = *self;
+        if !store.is_empty()? {
+            return Ok(());
+        }
+        let bar = progress_bar(population);
+        // The import is in the order of subject ids.
+        let mut ids: Vec<_> = (0..population).map(|n| (pseudonyms.subject(&document(n)), n)).collect();
+        ids.sort_unstable();
+        let version = Version::ABSENT.next(store.epoch());
+        let people = ids.into_iter().map(|(subject, n)| {
+            let (_, events) = person(n, now, pseudonyms);
+            let view = derive(&events, rules).encode();
+            ImportedSubject { subject, events, version, view }
+        });
+        // Recorded first: an interrupted import leaves an empty store, and the next one records again.
+        People { population, loaded_at: now }.write(self.data_dir)?;
+        store.import(people, |done| bar.set_position(done))?;
+        finish(&bar, population);
+        Ok(())
     }
-    // The first person is the last, whose view tells that everybody is there.
-    conflicts += batch(0..1).await?;
-    bar.finish_and_clear();
-    if conflicts > 0 {
-        tracing::warn!(conflicts, "events of a demo population loaded at another moment were there already, and stay");
+
+    /// Commits the population as agencies' events are committed, unless the first person has a view already.
+    async fn commit(&self, store: &dyn WriterStore, folder: &Arc<Folder>) -> Result<(), CommandError> {
+        let Self { population, pseudonyms, .. } = *self;
+        if store.lookup(pseudonyms.subject(&document(0))).await?.is_some() {
+            return Ok(());
+        }
+        // An interrupted seeding is repeated as of the same moment, so that its events have the same content.
+        let first: Vec<_> = (1..population.min(BATCH)).map(|n| pseudonyms.subject(&document(n))).collect();
+        let earlier = store.events(&first).await?.into_iter().flatten().map(|event| event.received_at).min();
+        let loaded_at = earlier.unwrap_or(self.now);
+        People { population, loaded_at }.write(self.data_dir)?;
+        let bar = progress_bar(population);
+        let batch = |numbers: Range<u64>| {
+            let (folder, pseudonyms, bar) = (folder.clone(), pseudonyms.clone(), bar.clone());
+            async move {
+                let events = numbers.clone().flat_map(|n| person(n, loaded_at, &pseudonyms).1).collect();
+                let outcomes = folder.commit(events).await?;
+                bar.inc(numbers.end - numbers.start);
+                Ok::<_, StoreError>(outcomes.into_iter().filter(|o| *o == Outcome::Conflict).count())
+            }
+        };
+        let (mut batches, mut conflicts) = (JoinSet::new(), 0);
+        for from in (1..population).step_by(BATCH as usize) {
+            if batches.len() == CONCURRENT {
+                conflicts += conflicts_of(batches.join_next().await)?;
+            }
+            batches.spawn(batch(from..population.min(from + BATCH)));
+        }
+        while let done @ Some(_) = batches.join_next().await {
+            conflicts += conflicts_of(done)?;
+        }
+        // The first person is committed last: their view proves that the population is complete.
+        conflicts += batch(0..1).await?;
+        finish(&bar, population);
+        if conflicts > 0 {
+            tracing::warn!(
+                conflicts,
+                "events of a demo population seeded at another moment exist already and are kept"
+            );
+        }
+        Ok(())
     }
-    tracing::info!(population, seconds = bar.elapsed().as_secs(), "loaded the demo population");
-    Ok(())
 }
 
-fn finished(batch: Option<Result<Result<usize, StoreError>, JoinError>>) -> Result<usize, CommandError> {
+const INTERRUPTED: CommandError = CommandError::Interrupted("seeding the demo population");
+
+/// The number of conflicts in a finished batch.
+fn conflicts_of(batch: Option<Result<Result<usize, StoreError>, JoinError>>) -> Result<usize, CommandError> {
     match batch {
         None => Ok(0),
         Some(Ok(conflicts)) => Ok(conflicts?),
-        Some(Err(_)) => Err(CommandError::Usage("loading the demo population was interrupted".into())),
+        Some(Err(_)) => Err(INTERRUPTED),
     }
-}
-fn check(population: u64) -> Result<(), CommandError> {
-    if population > MAX_PEOPLE {
-        return Err(CommandError::Usage(format!("--population: expected at most {MAX_PEOPLE}")));
-    }
-    Ok(())
 }
 
 fn progress_bar(population: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("loading the demo population {bar:40} {human_pos}/{human_len} {eta}");
+    let style = ProgressStyle::with_template("seeding the demo population {bar:40} {human_pos}/{human_len} {eta}");
     ProgressBar::new(population).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn finish(bar: &ProgressBar, population: u64) {
+    bar.finish_and_clear();
+    tracing::info!(population, seconds = bar.elapsed().as_secs(), "seeded the demo population");
 }

@@ -1,4 +1,4 @@
-//! What a process notices about its machine, once a second: room on its disk, a store that stopped, jumps of the clock.
+//! The host monitor, once a second: disk space, an embedded store that takes no more writes, jumps of the clock.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,36 +8,31 @@ use yima_service::disk_space::DiskSpace;
 use yima_service::lifecycle::Lifecycle;
 use yima_store::embedded::EmbeddedStore;
 
-use crate::store::Store;
-
 const EVERY: Duration = Duration::from_secs(1);
-/// A file system that has not answered for so long does not.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// After this long without an answer the file system counts as hung.
+const HUNG_AFTER: Duration = Duration::from_secs(5);
 
-/// Watches until the soft stop.
-pub(super) fn watch(room: &Arc<DiskSpace>, store: &Store, lifecycle: &Lifecycle) {
-    let embedded: Option<Arc<EmbeddedStore>> = match store {
-        Store::Embedded(store) => Some(store.clone()),
-        Store::Cql(_) | Store::Deferred(_) => None,
-    };
-    let (room, readiness) = (Arc::clone(room), lifecycle.readiness().clone());
-    lifecycle.spawn_until_stop("watch", async move {
+/// Monitors the host until the soft stop.
+pub(super) fn monitor(disk_space: &Arc<DiskSpace>, embedded: Option<Arc<EmbeddedStore>>, lifecycle: &Lifecycle) {
+    let (disk_space, readiness) = (Arc::clone(disk_space), lifecycle.readiness().clone());
+    lifecycle.spawn_until_stop("host monitor", async move {
         let mut jumps = Jumps::new(now(), Instant::now());
-        let look = || {
-            let room = Arc::clone(&room);
-            (tokio::task::spawn_blocking(move || room.look()), Instant::now())
+        // A hung file system blocks the thread that measures it, so measuring never blocks this task.
+        let measure = || {
+            let disk_space = Arc::clone(&disk_space);
+            (tokio::task::spawn_blocking(move || disk_space.look()), Instant::now())
         };
-        let (mut looking, mut since) = look();
+        let (mut measuring, mut since) = measure();
         let mut ticks = tokio::time::interval(EVERY);
         loop {
             ticks.tick().await;
             jumps.look(now(), Instant::now());
-            if looking.is_finished() {
-                (looking, since) = look();
-            } else if since.elapsed() > PATIENCE {
-                room.no_answer();
+            if measuring.is_finished() {
+                (measuring, since) = measure();
+            } else if since.elapsed() > HUNG_AFTER {
+                disk_space.no_answer();
             }
-            readiness.degrade("disk", room.is_low());
+            readiness.degrade("disk", disk_space.is_low());
             if let Some(store) = &embedded {
                 let takes_writes = store.takes_writes();
                 metrics::gauge!("store_takes_writes").set(u8::from(takes_writes));

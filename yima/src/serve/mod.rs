@@ -1,4 +1,4 @@
-//! Everything in one process, or one service apart: the order of starting and of stopping.
+//! Everything in one process, or one service apart: the order of start and stop.
 
 mod host_monitor;
 mod reading;
@@ -24,55 +24,56 @@ use yima_service::lifecycle::Lifecycle;
 use yima_service::open_files;
 use yima_service::telemetry::{self, Telemetry};
 use yima_service::utilization::Utilization;
+use yima_store::embedded::EmbeddedStore;
 
-use crate::Options;
 use crate::backup;
+use crate::cli::Options;
 use crate::config::{Config, Role};
-use crate::demo::{identity_provider, people::People};
+use crate::demo::people::People;
 use crate::error::CommandError;
 use crate::keys::{DEMO_ISSUER, KeyDir};
-use crate::store::{Opening, Plan, Store};
+use crate::metrics;
+use crate::store::{Opening, Plan, ReadStore};
 use reading::Reading;
 use writing::Writing;
 
-/// How often memory of past requests and expired changes is given back.
+/// Interval of freeing the memory of past requests and removing expired changes.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// What every service of a process starts from.
+/// The parts that the services of a process share.
 struct Process<'a> {
-    role: Role,
     population: u64,
     options: &'a Options,
     config: &'a Config,
     rules: Arc<Rules>,
     telemetry: &'a Telemetry,
     lifecycle: Lifecycle,
-    load: Arc<Utilization>,
+    utilization: Arc<Utilization>,
     keys: KeyDir,
     pseudonyms: PseudonymKey,
-    store: Store,
-    room: Arc<DiskSpace>,
+    store: ReadStore,
+    disk_space: Arc<DiskSpace>,
 }
 
-/// Runs until asked to stop; returns the exit code.
+/// Runs until the process is told to stop; returns the exit code.
 ///
 /// # Errors
-/// What keeps it from starting.
+/// The process cannot start.
 pub fn run(options: &Options, role: Role) -> Result<u8, CommandError> {
     let config = Config::load(options.config.as_deref(), role)?;
     let rules = Arc::new(config.rules()?);
     let plan = Plan::new(role, options, &config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| CommandError::Usage(format!("the runtime cannot start: {e}")))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Runtime)?;
     runtime.block_on(async {
         let telemetry = telemetry::init(&config.telemetry)?;
+        metrics::describe_all();
         let served = start(role, plan, options, &config, rules, &telemetry).await;
         telemetry.shutdown().await;
         served
     })
 }
 
-/// Start: admin port first, so that it can be seen what is waited for; then keys, store, writer, read service.
+/// Starts the admin port first, so that it shows what the start waits for; then keys, store, writer and read service.
 async fn start(
     role: Role,
     plan: Plan,
@@ -85,7 +86,7 @@ async fn start(
     let starting = lifecycle.readiness().hold("start");
     telemetry.upkeep(&lifecycle);
     open_files::raise(config.connections(role));
-    let load = Utilization::watch(&lifecycle, telemetry.metrics());
+    let utilization = Utilization::watch(&lifecycle, telemetry.metrics());
     let admin = listen("admin.listen", config.admin.listen).await?;
     let read_port = if role.reads() {
         let tls = tls("read-api", "read_api.tls", config.read_api.tls.as_ref())?;
@@ -114,52 +115,66 @@ async fn start(
         keys.create(matches!(plan, Plan::Embedded) && options.data_dir.join("store").exists())?;
     }
     let pseudonyms = keys.pseudonyms()?;
-    let population = options.population.unwrap_or_else(|| plan.population(config));
-    // The embedded store is on this machine's disk itself.
+    let population = match role {
+        Role::Everything => options.population.unwrap_or_else(|| plan.population(config)),
+        Role::ReadApi | Role::Writer => 0,
+    };
+    // The embedded store is on this machine's disk already and needs no disk tier.
     let disk = match (&modules, &plan) {
         (Some(modules), Plan::Cql(_)) => reading::open_disk(options, config, &modules.config(), &pseudonyms).await?,
         (Some(_), Plan::Embedded) | (None, _) => None,
     };
-    let can_wait = role == Role::ReadApi && disk.as_ref().is_some_and(|(_, state)| state.is_some());
-    let opening = Opening {
-        role,
-        lifecycle: &lifecycle,
+    let opening = Opening { role, lifecycle: &lifecycle, options, config, pseudonyms: &pseudonyms };
+    let (store, write) = match write_port {
+        Some(port) => {
+            let store = plan.open_for_writing(opening).await?;
+            (store.reader(), Some((store, port)))
+        }
+        None => {
+            let can_defer = disk.as_ref().is_some_and(|(_, state)| state.is_some());
+            (plan.open_for_reading(opening, can_defer).await?, None)
+        }
+    };
+    let embedded = write.as_ref().and_then(|(store, _)| store.embedded().cloned());
+    // A CQL database has its own disks.
+    let min_free = if embedded.is_some() { config.store.min_free_bytes } else { 0 };
+    let disk_space = Arc::new(DiskSpace::new(options.data_dir.clone(), min_free));
+    let process = Process {
         population,
         options,
         config,
-        pseudonyms: &pseudonyms,
-        rules: &rules,
-        can_wait,
+        rules,
+        telemetry,
+        lifecycle,
+        utilization,
+        keys,
+        pseudonyms,
+        store,
+        disk_space,
     };
-    let store = plan.open(opening).await?;
-    let min_free = match &store {
-        Store::Embedded(_) => config.store.min_free_bytes,
-        // The database has its own disks.
-        Store::Cql(_) | Store::Deferred(_) => 0,
-    };
-    let room = Arc::new(DiskSpace::new(options.data_dir.clone(), min_free));
-    let process =
-        Process { role, population, options, config, rules, telemetry, lifecycle, load, keys, pseudonyms, store, room };
 
-    process.serve_backups();
-    host_monitor::watch(&process.room, &process.store, &process.lifecycle);
-    let writing = match write_port {
-        Some(port) => Some(Writing::start(&process, port).await?),
+    host_monitor::monitor(&process.disk_space, embedded.clone(), &process.lifecycle);
+    let writing = match write {
+        Some((store, port)) => Some(Writing::start(&process, store, port).await?),
         None => None,
     };
-    let people = People::read(&options.data_dir)?.unwrap_or_else(|| identity_provider::nobody(now()));
+    // Not before the demo population is complete: a backup holds whole subjects.
+    if let Some(store) = &embedded {
+        process.serve_backups(store);
+    }
+    let people = People::read(&options.data_dir)?.unwrap_or_else(|| People::none(now()));
     let reading = match (read_port, modules) {
         (Some(port), Some(modules)) => Some(Reading::start(&process, people, modules, disk, port).await?),
         (None, _) | (Some(_), None) => None,
     };
     starting.release();
     match role {
-        // The demo's commands would be refused.
+        // A real identity provider would refuse the tokens of the demo's commands.
         Role::Everything if config.is_real() => {
             tracing::info!(read_api = %config.read_api.bind, writer = %config.writer.bind, "yima is ready");
         }
         Role::Everything => {
-            // Nobody may be reading.
+            // A closed standard output is ignored.
             let _ = writeln!(std::io::stdout(), "{}", crate::demo::greeting(options, config, people));
         }
         Role::ReadApi => tracing::info!(address = %config.read_api.bind, "the read service is ready"),
@@ -169,68 +184,63 @@ async fn start(
 }
 
 impl Process<'_> {
-    /// Until the end: gives back memory, then closes what has to be closed in an order.
+    /// Runs until the stop, then closes the writer's stream and the store, in this order.
     async fn run(self, writing: Option<Writing>, reading: Option<Reading>) -> Result<u8, CommandError> {
         let sweep = async {
             let mut ticks = tokio::time::interval(SWEEP_EVERY);
             loop {
                 ticks.tick().await;
-                writing.iter().for_each(Writing::sweep);
                 reading.iter().for_each(Reading::sweep);
-                self.store.trim().await;
+                if let Some(writing) = &writing {
+                    writing.sweep().await;
+                }
             }
         };
         let ended = tokio::select! {
             ended = self.lifecycle.run_until_stopped() => ended,
-            () = sweep => unreachable!("it has no end"),
+            never = sweep => never,
         };
-        let ended = ended.map_err(|e| CommandError::Usage(format!("signals cannot be received: {e}")))?;
-        // Nothing is accepted or under way any more.
+        let ended = ended.map_err(CommandError::Signals)?;
+        // No request is running any more.
         if let Some(writing) = writing {
             writing.close().await;
         }
-        self.store.close().await;
         Ok(ended.exit_code())
     }
 
-    /// A CQL database has backups of its own.
-    fn serve_backups(&self) {
-        match &self.store {
-            Store::Embedded(store) => {
-                backup::serve(store, &self.options.data_dir, &self.config.region.name, &self.lifecycle);
-            }
-            Store::Cql(_) | Store::Deferred(_) => {}
-        }
+    /// Sends backups of the embedded store to `yima backup`. A CQL database has backups of its own.
+    fn serve_backups(&self, store: &Arc<EmbeddedStore>) {
+        backup::serve(store, &self.options.data_dir, &self.config.region.name, &self.lifecycle);
     }
 
-    /// Whoever's identity tokens are taken.
+    /// The verifier of identity tokens: by the configured keys, or by those of the demo identity provider.
     fn verifier(&self) -> Result<Verifier, CommandError> {
         let config = &self.config.identity_provider;
         let Some(path) = &config.keys_file else {
             let jwks = self.keys.identity_provider()?.jwks();
             let jwks = serde_json::to_string(&jwks).expect("public keys always encode");
-            return Verifier::from_jwks(&jwks, DEMO_ISSUER).map_err(|e| CommandError::Usage(e.to_string()));
+            return Ok(Verifier::from_jwks(&jwks, DEMO_ISSUER)?);
         };
         Verifier::from_file(path, &config.issuer).map_err(|e| CommandError::file(path, &e))
     }
 
-    /// Says so when the demo's tokens can be had from elsewhere.
+    /// Warns if other machines can get the demo's tokens.
     fn warn_of_demo(&self, public: SocketAddr) {
         if !self.config.is_real() && !public.ip().is_loopback() {
             tracing::warn!(
                 address = %public,
-                "the demo identity provider gives tokens to whoever asks, and others reach this port: set identity_provider.keys_file before \
-                 real data comes"
+                "the demo identity provider issues tokens to anyone, and this port is reachable from other machines: set \
+                 identity_provider.keys_file before storing real data"
             );
         }
     }
 }
 
-/// A public port, and how it is spoken to.
+/// A bound public port, with TLS if configured.
 type Port = (TcpListener, Option<Tls>);
 
 fn tls(service: &'static str, section: &'static str, config: Option<&TlsConfig>) -> Result<Option<Tls>, CommandError> {
-    config.map(|config| Tls::load(service, config)).transpose().map_err(|fault| CommandError::Tls { section, fault })
+    config.map(|config| Tls::load(service, config)).transpose().map_err(|error| CommandError::Tls { section, error })
 }
 
 async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, CommandError> {

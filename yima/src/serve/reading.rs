@@ -15,7 +15,7 @@ use yima_service::clock::now;
 use yima_service::http::{EdgeLayer, serve};
 
 use super::{Port, Process};
-use crate::Options;
+use crate::cli::Options;
 use crate::config::Config;
 use crate::demo::identity_provider;
 use crate::demo::people::People;
@@ -103,7 +103,8 @@ impl Reading {
             let audit = Audit::new(views.clone(), now);
             lifecycle.spawn_until_stop("audit", async move { audit.run().await });
         }
-        let app = App::new(views, config.read_api.clone(), &config.region.name, read_keys, process.load.clone(), now);
+        let app =
+            App::new(views, config.read_api.clone(), &config.region.name, read_keys, process.utilization.clone(), now);
         let (soft, streaming) = (lifecycle.soft().clone(), app.clone());
         lifecycle.spawn("streams", async move {
             soft.cancelled().await;

@@ -1,4 +1,4 @@
-//! The writer: folder, demo population, port, and the tasks beside it.
+//! The writer: folder, demo population, port, and its background tasks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,45 +12,43 @@ use yima_writer::follow::MarkFollower;
 use yima_writer::refold::Refold;
 
 use super::{Port, Process};
-use crate::config::Role;
-use crate::demo::{identity_provider, seed};
+use crate::demo::identity_provider;
+use crate::demo::seed::Seeding;
 use crate::error::CommandError;
-use crate::store::Store;
+use crate::store::WriteStore;
 
-/// For closing the stream at the end. Without the store it would be waited for as long as that is gone; others close it then.
-const CLOSE: Duration = Duration::from_secs(5);
+/// Deadline for closing the stream at the end. Without the store closing would never return; another writer closes the
+/// stream then.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub(super) struct Writing {
     app: Arc<App>,
     folder: Arc<Folder>,
+    store: WriteStore,
 }
 
 impl Writing {
-    /// Opens a stream, finishes what earlier writers began, and serves. On a store without people the demo's are put in first.
+    /// Opens a stream, settles the marks that earlier writers left, seeds an empty store with the demo population, and
+    /// serves.
     ///
     /// # Errors
     /// The store's, or a key that cannot be used.
-    pub(super) async fn start(process: &Process<'_>, (port, tls): Port) -> Result<Self, CommandError> {
-        let Process { role, population, options, config, telemetry, lifecycle, keys, pseudonyms, rules, store, .. } =
-            process;
+    pub(super) async fn start(
+        process: &Process<'_>,
+        store: WriteStore,
+        (port, tls): Port,
+    ) -> Result<Self, CommandError> {
+        let Process { population, options, config, telemetry, lifecycle, keys, pseudonyms, rules, .. } = process;
         let verifier = process.verifier()?;
         process.warn_of_demo(config.writer.bind);
         let folder = Arc::new(Folder::start(store.writer(), rules.clone()).await?);
-        match (role, store) {
-            (Role::Everything, Store::Cql(_)) => {
-                seed::commit(&folder, &*store.writer(), &options.data_dir, *population, pseudonyms, now()).await?;
-            }
-            // The embedded store was opened with its people; an apart writer leaves them to others.
-            (
-                Role::Everything | Role::ReadApi | Role::Writer,
-                Store::Embedded(_) | Store::Cql(_) | Store::Deferred(_),
-            ) => {}
-        }
-        writer_tasks(process, &folder);
+        let seeding = Seeding { data_dir: &options.data_dir, population: *population, pseudonyms, now: now() };
+        seeding.run(&store, &folder).await?;
+        spawn_writer_tasks(process, &store, &folder);
         let app = App::new(
             folder.clone(),
-            process.room.clone(),
+            process.disk_space.clone(),
             pseudonyms.clone(),
             verifier,
             config.writer.clone(),
@@ -58,34 +56,37 @@ impl Writing {
             now,
         );
         let layer = EdgeLayer::new("writer", &config.writer.http, telemetry);
-        // With a provider of somebody else's there is no demo.
+        // A real identity provider replaces the demo's.
         let demo = match config.identity_provider.keys_file {
             None => identity_provider::agency_router(keys.identity_provider()?),
             Some(_) => Router::new(),
         };
         let router = finish(yima_writer::router(app.clone()).merge(demo), &layer);
         lifecycle.spawn_critical("writer", serve(port, tls, router, &config.writer.http, lifecycle));
-        Ok(Self { app, folder })
+        Ok(Self { app, folder, store })
     }
 
-    /// Gives back memory of past requests.
-    pub(super) fn sweep(&self) {
+    /// Frees the memory of past requests and removes expired changes.
+    pub(super) async fn sweep(&self) {
         self.app.sweep();
+        self.store.trim().await;
     }
 
-    /// Closes the stream.
+    /// Closes the stream, then the store.
     pub(super) async fn close(&self) {
-        match tokio::time::timeout(CLOSE, self.folder.close()).await {
+        match tokio::time::timeout(CLOSE_WITHIN, self.folder.close()).await {
             Ok(Ok(())) => {}
-            Ok(Err(fault)) => tracing::warn!(%fault, "the stream could not be closed; another writer will close it"),
+            Ok(Err(error)) => tracing::warn!(%error, "the stream could not be closed; another writer will close it"),
             Err(_) => tracing::warn!("the stream could not be closed in time; another writer will close it"),
         }
+        self.store.close().await;
     }
 }
 
-/// What a writer does beside its requests, where there are others: it follows their marks, and folds everyone again when the rules are newer.
-fn writer_tasks(process: &Process<'_>, folder: &Arc<Folder>) {
-    let Store::Cql(store) = &process.store else { return };
+/// Background tasks of a writer that shares its store with others: following their marks, and the refold after a change
+/// of rules.
+fn spawn_writer_tasks(process: &Process<'_>, store: &WriteStore, folder: &Arc<Folder>) {
+    let Some(store) = store.cql() else { return };
     let lifecycle = &process.lifecycle;
     let follower = MarkFollower::new(store.clone(), folder.clone());
     lifecycle.spawn_critical_until_stop("marks", async move { follower.run().await });

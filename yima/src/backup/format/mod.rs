@@ -1,6 +1,8 @@
-//! The bytes of a backup: a magic text and a format number, then blocks, each with a checksum; the last one has the digest of all before it.
+//! The bytes of a backup: a magic text and a format number, then blocks, each with a checksum; the last block has the
+//! digest of all bytes before it.
 //!
-//! A block: kind (1), length (4), checksum (8, XXH3-64 of the block's place, its kind and its content), content. Numbers are big endian.
+//! A block: kind (1), length (4), checksum (8, XXH3-64 of the block's index, kind and content), content. Numbers are
+//! big endian.
 
 mod read;
 mod write;
@@ -14,16 +16,14 @@ use yima_schema::time::Time;
 use yima_store::StoreError;
 use yima_store::embedded::SavedTable;
 
-use crate::error::CommandError;
-
 pub use read::{Block, Reader};
 pub use write::Writer;
 
 const MAGIC: &[u8; 8] = b"yimaback";
-/// The format that this program writes; it reads no other.
+/// The format that this program writes, and the only one that it reads.
 const FORMAT: u32 = 1;
 
-/// No block has more, compressed or not: what a reader takes memory for.
+/// Longest block, compressed or not: the most memory a reader allocates for one.
 const MAX_BLOCK_BYTES: usize = 16 << 20;
 
 const HEAD: u8 = 1;
@@ -31,64 +31,48 @@ const FILE: u8 = 2;
 const ROWS: u8 = 3;
 const END: u8 = 4;
 
-/// What is wrong with a backup, or with reading or writing it.
+/// Why a backup cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// Another file.
+    /// The file is no backup.
     #[error("this is not a backup of yima")]
     NotABackup,
-    /// From another program.
+    /// Another version of the program wrote it.
     #[error(
         "the backup has format {0} and this program reads format {FORMAT}: use the program that made it, or a newer one"
     )]
     Format(u32),
-    /// It ends too early.
-    #[error("the backup is cut short at byte {0}: it was not finished, or not copied whole; use another one")]
+    /// The file ends too early.
+    #[error("the backup is cut short at byte {0}: it was not finished, or not copied completely; use another one")]
     Cut(u64),
-    /// A checksum does not fit, or there is something that no backup has.
+    /// A checksum is wrong, or a block is invalid.
     #[error("the backup is damaged before byte {0}: use another copy, or another backup")]
     Damaged(u64),
-    /// The system's word.
+    /// The system's error.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The store's.
+    /// The store's error.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What keeps it from beginning.
-    #[error(transparent)]
-    CommandError(#[from] Box<CommandError>),
 }
 
-impl From<CommandError> for BackupError {
-    fn from(failure: CommandError) -> Self {
-        Self::CommandError(Box::new(failure))
-    }
-}
-
-impl BackupError {
-    /// The end of a command, which did not do what it says.
-    pub fn told(self, what: &str) -> CommandError {
-        if let Self::CommandError(failure) = self { *failure } else { CommandError::Usage(format!("{what}: {self}")) }
-    }
-}
-
-/// Of what and of when a backup is.
+/// The first block: the origin and time of a backup.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Head {
-    /// It has everything that was acknowledged before this moment.
+    /// Every event acknowledged before this moment is in the backup.
     pub as_of: Time,
-    /// The region whose data it is.
+    /// The region of the data.
     pub region: String,
-    /// The version of the program that made it.
+    /// The version of the program that wrote it.
     pub program: String,
 }
 
-/// How much is in it.
+/// The size of a backup's content.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Counts {
-    /// Views.
+    /// Number of views.
     pub people: u64,
-    /// Events.
+    /// Number of events.
     pub events: u64,
 }
 
@@ -108,9 +92,9 @@ struct End {
     sha256: [u8; 32],
 }
 
-fn checksum(place: u64, kind: u8, content: &[u8]) -> u64 {
+fn checksum(index: u64, kind: u8, content: &[u8]) -> u64 {
     let mut hash = Xxh3::new();
-    hash.update(&place.to_be_bytes());
+    hash.update(&index.to_be_bytes());
     hash.update(&[kind]);
     hash.update(content);
     hash.digest()

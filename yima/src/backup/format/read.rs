@@ -1,4 +1,4 @@
-//! Reading one, with all that is checked.
+//! Reading a backup and checking it.
 
 use std::io::{ErrorKind, Read};
 
@@ -7,19 +7,19 @@ use yima_store::embedded::{SavedRow, SavedTable};
 
 use super::{BackupError, Counts, END, End, FILE, FORMAT, HEAD, Head, MAGIC, MAX_BLOCK_BYTES, ROWS, checksum, sha256};
 
-/// What a backup consists of.
+/// A block of a backup.
 pub enum Block {
-    /// Comes first.
+    /// The first block.
     Head(Head),
-    /// A small file of the data directory: its name there, and its content.
+    /// A small file of the data directory: name and content.
     File(String, Vec<u8>),
-    /// Rows.
+    /// Rows of the store.
     Rows(Vec<SavedRow>),
-    /// Comes last: all checksums were right.
+    /// The last block: every checksum was right.
     End(Counts),
 }
 
-/// Reads a backup and checks it.
+/// Reads a backup block by block and checks each.
 pub struct Reader<R> {
     input: R,
     digest: Context,
@@ -29,21 +29,21 @@ pub struct Reader<R> {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads the beginning.
+    /// Reads the magic text and the format.
     pub fn new(input: R) -> Result<Self, BackupError> {
         let mut reader =
             Self { input, digest: Context::new(&SHA256), blocks: 0, position: 0, counts: Counts::default() };
-        let mut begin = [0; MAGIC.len() + 4];
-        reader.read(&mut begin)?;
-        let Some((MAGIC, format)) = begin.split_first_chunk() else { return Err(BackupError::NotABackup) };
-        reader.digest.update(&begin);
+        let mut start = [0; MAGIC.len() + 4];
+        reader.read(&mut start)?;
+        let Some((MAGIC, format)) = start.split_first_chunk() else { return Err(BackupError::NotABackup) };
+        reader.digest.update(&start);
         match u32::from_be_bytes(format.try_into().map_err(|_| BackupError::NotABackup)?) {
             FORMAT => Ok(reader),
             other => Err(BackupError::Format(other)),
         }
     }
 
-    /// The next block. After [`Block::End`] there is none.
+    /// Reads the next block. [`Block::End`] is the last.
     pub fn next_block(&mut self) -> Result<Block, BackupError> {
         let mut head = [0; 13];
         self.read(&mut head)?;
@@ -98,9 +98,9 @@ impl<R: Read> Reader<R> {
     }
 
     fn read(&mut self, bytes: &mut [u8]) -> Result<(), BackupError> {
-        if let Err(fault) = self.input.read_exact(bytes) {
+        if let Err(error) = self.input.read_exact(bytes) {
             let cut = if self.position == 0 { BackupError::NotABackup } else { BackupError::Cut(self.position) };
-            return Err(if fault.kind() == ErrorKind::UnexpectedEof { cut } else { fault.into() });
+            return Err(if error.kind() == ErrorKind::UnexpectedEof { cut } else { error.into() });
         }
         self.position += bytes.len() as u64;
         Ok(())

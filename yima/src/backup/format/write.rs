@@ -1,4 +1,4 @@
-//! Writing one.
+//! Writing a backup.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -7,10 +7,10 @@ use yima_store::embedded::SavedTable;
 
 use super::{BackupError, Counts, END, End, FILE, FORMAT, HEAD, Head, MAGIC, MAX_BLOCK_BYTES, ROWS, checksum, sha256};
 
-/// Bytes of rows in a block, before they are compressed.
+/// Size of a block of rows before compression.
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// Writes a backup. Without [`Self::finish`] it is none.
+/// Writes a backup block by block. Only [`Self::finish`] makes it complete.
 pub struct Writer<W> {
     out: W,
     digest: Context,
@@ -20,26 +20,26 @@ pub struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Begins one.
+    /// Writes the magic text, the format and the head.
     pub fn new(mut out: W, head: &Head) -> Result<Self, BackupError> {
-        let begin = [&MAGIC[..], &FORMAT.to_be_bytes()].concat();
-        out.write_all(&begin)?;
+        let start = [&MAGIC[..], &FORMAT.to_be_bytes()].concat();
+        out.write_all(&start)?;
         let mut digest = Context::new(&SHA256);
-        digest.update(&begin);
+        digest.update(&start);
         let mut writer = Self { out, digest, blocks: 0, rows: Vec::new(), counts: Counts::default() };
         writer.block(HEAD, &serde_json::to_vec(head).map_err(io::Error::from)?)?;
         Ok(writer)
     }
 
-    /// Adds a small file of the data directory, by its name there.
+    /// Adds a small file of the data directory.
     pub fn file(&mut self, name: &str, content: &[u8]) -> Result<(), BackupError> {
         self.block(FILE, &[name.as_bytes(), b"\0", content].concat())
     }
 
     /// Adds a row.
     pub fn row(&mut self, table: SavedTable, key: &[u8], value: &[u8]) -> Result<(), BackupError> {
-        let place = SavedTable::ALL.iter().position(|t| *t == table).and_then(|place| u8::try_from(place).ok());
-        self.rows.push(place.ok_or_else(too_long)?);
+        let number = SavedTable::ALL.iter().position(|t| *t == table).and_then(|number| u8::try_from(number).ok());
+        self.rows.push(number.ok_or_else(too_long)?);
         self.rows.extend_from_slice(&u16::try_from(key.len()).map_err(|_| too_long())?.to_be_bytes());
         self.rows.extend_from_slice(&u32::try_from(value.len()).map_err(|_| too_long())?.to_be_bytes());
         self.rows.extend_from_slice(key);
@@ -48,7 +48,7 @@ impl<W: Write> Writer<W> {
         if self.rows.len() >= BLOCK_BYTES { self.write_rows() } else { Ok(()) }
     }
 
-    /// Ends it.
+    /// Writes the last block.
     pub fn finish(mut self) -> Result<Counts, BackupError> {
         self.write_rows()?;
         let sha256 = sha256(&self.digest);
@@ -79,7 +79,7 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Keys and values are far below these lengths: the schema's limits say so.
+/// Never for rows of a store: the schema's limits keep keys and values far below these lengths.
 fn too_long() -> io::Error {
     io::Error::new(ErrorKind::InvalidData, "a row or a file is too long for a backup")
 }

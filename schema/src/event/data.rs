@@ -1,0 +1,85 @@
+//! The kinds of events and the data of each.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Colour, TestKind, TestOutcome};
+use crate::named::named_enum;
+use crate::time::Time;
+
+named_enum! {
+    /// The kind of an event, as its `kind` field names it.
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum EventKind {
+        /// [`EventData::Identity`].
+        Identity => "identity",
+        /// [`EventData::TestResult`].
+        TestResult => "test_result",
+        /// [`EventData::Vaccination`].
+        Vaccination => "vaccination",
+        /// [`EventData::ColourAssignment`].
+        ColourAssignment => "colour_assignment",
+        /// [`EventData::Retraction`].
+        Retraction => "retraction",
+    }
+}
+
+/// The data of an event, by its kind. The order of variants and fields is stored and hashed: append variants only,
+/// change none.
+#[cfg_attr(test, derive(Debug))] // for counterexamples; redacted outside tests
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EventData {
+    /// The subject's identity.
+    Identity {
+        /// Masked: the full name is not kept.
+        name: String,
+        /// Date of birth, ISO 8601, possibly only the year or month.
+        born: Option<String>,
+        /// The moment of death: closes the code from then on.
+        deceased_at: Option<Time>,
+    },
+    /// A test; `occurred_at` is when the sample was taken.
+    TestResult {
+        /// The kind of test.
+        test: TestKind,
+        /// Its result.
+        result: TestOutcome,
+    },
+    /// A dose; `occurred_at` is when it was given.
+    Vaccination {
+        /// CVX code of the vaccine.
+        vaccine: String,
+        /// Number of the dose in its series, where known.
+        dose: Option<u8>,
+    },
+    /// An agency's decision, in force from `occurred_at`.
+    ColourAssignment {
+        /// The assigned colour.
+        colour: Colour,
+        /// The reason, from the rules' closed list.
+        reason: String,
+        /// The end of the assignment; `None`: until retracted.
+        until: Option<Time>,
+    },
+    /// Takes back an earlier event of the same agency and subject, in all its revisions. A retraction cannot itself be
+    /// retracted.
+    Retraction {
+        /// The id of the retracted event.
+        event_id: String,
+        /// The reason, in words.
+        why: String,
+    },
+}
+
+impl EventData {
+    /// The kind of this data.
+    pub fn kind(&self) -> EventKind {
+        match self {
+            Self::Identity { .. } => EventKind::Identity,
+            Self::TestResult { .. } => EventKind::TestResult,
+            Self::Vaccination { .. } => EventKind::Vaccination,
+            Self::ColourAssignment { .. } => EventKind::ColourAssignment,
+            Self::Retraction { .. } => EventKind::Retraction,
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The command line: commands, their options and how their values are parsed.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use yima_writer::Rate;
+
+/// Shows and checks health codes. Without a command: everything in one process, with a demo population.
+#[derive(Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub options: Options,
+}
+
+// Options that several commands share. No doc comment: clap would print it as the program's description.
+#[derive(Args)]
+pub struct Options {
+    /// Directory of the keys and the embedded store.
+    #[arg(long, global = true, env = "YIMA_DATA_DIR", default_value = "data")]
+    pub data_dir: PathBuf,
+    /// Settings file (TOML); environment variables override it: `YIMA_<SECTION>__<KEY>`.
+    #[arg(long, global = true, env = "YIMA_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Synthetic people to seed an empty store with, when everything runs in one process [default: 100000; 10000 with
+    /// --store cql, but 0 there when identity_provider.keys_file is set].
+    #[arg(long)]
+    pub population: Option<u64>,
+    /// The store's engine [default: embedded; cql for a service apart].
+    #[arg(long, global = true, value_enum)]
+    pub store: Option<Engine>,
+}
+
+/// The engine of the store.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Engine {
+    /// fjall tables in the data directory, for one process.
+    Embedded,
+    /// ScyllaDB or Apache Cassandra (settings: section store.cql).
+    Cql,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run the read service apart, on the CQL store.
+    ReadApi,
+    /// Run the writer apart, on the CQL store.
+    Writer,
+    /// Create the missing keys, keyspaces and tables of the CQL store, and register the region.
+    Migrate {
+        /// Replicas of the keyspace that all regions share, such as `dc1=3,dc2=3` [default: 3 in each datacenter, or as
+        /// many as it has nodes].
+        #[arg(long)]
+        replication: Option<Replication>,
+    },
+    /// Find and repair divergence: events that a region lacks, views that are not the fold of their events.
+    Reconcile(Reconcile),
+    /// Rebuild this region's keyspace from events alone. Stop its writers first.
+    Rebuild(Rebuild),
+    /// Write everything in the data directory, including the keys, to one file; yima may keep running. Embedded store.
+    Backup {
+        /// A file that does not exist yet; `-`: standard output. Keep it secret: it contains every key.
+        file: PathBuf,
+    },
+    /// Create a data directory from a backup. Embedded store.
+    Restore {
+        /// A file written by `yima backup`; `-`: standard input.
+        file: PathBuf,
+    },
+    /// Print an identity token (JWT) of the demo identity provider.
+    Token {
+        #[command(subcommand)]
+        holder: TokenHolder,
+    },
+    /// Print sealed session tokens of the first demo citizens, one per line.
+    Sessions {
+        /// Number of tokens.
+        #[arg(long)]
+        count: u64,
+    },
+}
+
+/// Options of `yima reconcile`.
+#[derive(Args)]
+pub struct Reconcile {
+    /// Only count; change nothing.
+    #[arg(long)]
+    pub report: bool,
+    /// Subjects per second [default: as fast as the store allows].
+    #[arg(long, value_parser = rate)]
+    pub rate: Option<Rate>,
+    /// Begin anew, even if an earlier run was interrupted.
+    #[arg(long)]
+    pub restart: bool,
+}
+
+/// Options of `yima rebuild`.
+#[derive(Args)]
+pub struct Rebuild {
+    /// Subjects per second [default: as fast as the store allows].
+    #[arg(long, value_parser = rate)]
+    pub rate: Option<Rate>,
+}
+
+/// The holder of an identity token.
+#[derive(Subcommand)]
+pub enum TokenHolder {
+    /// A citizen.
+    Citizen {
+        /// The number of an identity document; a type other than `cn_resident_id` precedes it with a colon, such as
+        /// `passport:E12345678` or `local:hospital-1/42`.
+        document: String,
+    },
+    /// The staff of a checkpoint.
+    Checkpoint {
+        /// The checkpoint's name.
+        #[arg(long, default_value = "demo-gate")]
+        name: String,
+        /// The checkpoint's policy: maximum age of a negative nucleic-acid test, in hours.
+        #[arg(long)]
+        require_test_within_h: Option<u16>,
+        /// Allow looking people up by identity document too.
+        #[arg(long)]
+        look_up_documents: bool,
+    },
+    /// An agency.
+    Agency {
+        /// The agency's name.
+        name: String,
+    },
+}
+
+/// Replicas by datacenter, written `dc1=3,dc2=3`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Replication(pub BTreeMap<String, usize>);
+
+impl FromStr for Replication {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut replicas = BTreeMap::new();
+        for part in text.split(',') {
+            let pair = part.split_once('=').and_then(|(name, count)| Some((name.trim(), count.trim().parse().ok()?)));
+            let (name, count) = pair.filter(|(name, count)| !name.is_empty() && *count > 0).ok_or_else(|| {
+                format!("expected datacenters with at least 1 replica each, such as dc1=3,dc2=3, not {part:?}")
+            })?;
+            if replicas.insert(name.to_owned(), count).is_some() {
+                return Err(format!("expected each datacenter once, but {name} is there twice"));
+            }
+        }
+        Ok(Self(replicas))
+    }
+}
+
+fn rate(text: &str) -> Result<Rate, String> {
+    text.parse().map(Rate).map_err(|_| "expected subjects per second, from 1".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn replication_names_each_datacenter_once_with_at_least_one_replica() {
+        let parsed: Replication = "dc1=3, dc2=2".parse().unwrap();
+        assert_eq!(parsed.0, BTreeMap::from([("dc1".to_owned(), 3), ("dc2".to_owned(), 2)]));
+        for wrong in ["", "dc1", "dc1=", "dc1=0", "=3", "dc1=3,", "dc1=3,dc1=2", "dc1=-1"] {
+            assert!(wrong.parse::<Replication>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The open store of a process: one type for reading, another for writing, so that no writer can start on a store that
+//! it cannot write.
+
+mod open;
+
+use std::sync::Arc;
+
+use yima_service::clock::now;
+use yima_store::cql::CqlStore;
+use yima_store::embedded::EmbeddedStore;
+use yima_store::{Deferred, Feed, ViewReader, WriterStore};
+
+pub use open::{Opening, Plan};
+
+/// The store of a read node: views and the feed.
+#[derive(Clone)]
+pub enum ReadStore {
+    /// The store of this process alone.
+    Embedded(Arc<EmbeddedStore>),
+    /// The store of every process with the same keyspace.
+    Cql(Arc<CqlStore>),
+    /// The same, for a read node that started while its database was unreachable.
+    Deferred(Arc<Deferred<CqlStore>>),
+}
+
+/// The store of a process with a writer.
+#[derive(Clone)]
+pub enum WriteStore {
+    /// The store of this process alone.
+    Embedded(Arc<EmbeddedStore>),
+    /// The store of every process with the same keyspace.
+    Cql(Arc<CqlStore>),
+}
+
+impl ReadStore {
+    /// Looks up views.
+    pub fn views(&self) -> Arc<dyn ViewReader> {
+        match self {
+            Self::Embedded(store) => store.clone(),
+            Self::Cql(store) => store.clone(),
+            Self::Deferred(store) => store.clone(),
+        }
+    }
+
+    /// The feed that the read service follows.
+    pub fn feed(&self) -> Arc<dyn Feed> {
+        match self {
+            Self::Embedded(store) => store.clone(),
+            Self::Cql(store) => store.clone(),
+            Self::Deferred(store) => store.clone(),
+        }
+    }
+
+    /// Distinguishes an embedded store from the one it was restored from.
+    pub fn id(&self) -> Option<[u8; 16]> {
+        match self {
+            Self::Embedded(store) => Some(store.store_id()),
+            Self::Cql(_) | Self::Deferred(_) => None,
+        }
+    }
+}
+
+impl WriteStore {
+    /// The same store, for the read service of this process.
+    pub fn reader(&self) -> ReadStore {
+        match self {
+            Self::Embedded(store) => ReadStore::Embedded(store.clone()),
+            Self::Cql(store) => ReadStore::Cql(store.clone()),
+        }
+    }
+
+    /// The store as the writer uses it.
+    pub fn writer(&self) -> Arc<dyn WriterStore> {
+        match self {
+            Self::Embedded(store) => store.clone(),
+            Self::Cql(store) => store.clone(),
+        }
+    }
+
+    /// The embedded engine; `None` for any other.
+    pub fn embedded(&self) -> Option<&Arc<EmbeddedStore>> {
+        match self {
+            Self::Embedded(store) => Some(store),
+            Self::Cql(_) => None,
+        }
+    }
+
+    /// The CQL engine; `None` for any other.
+    pub fn cql(&self) -> Option<&Arc<CqlStore>> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Cql(store) => Some(store),
+        }
+    }
+
+    /// Removes expired changes. A CQL database removes them itself.
+    pub async fn trim(&self) {
+        if let Some(store) = self.embedded()
+            && let Err(error) = store.trim(now()).await
+        {
+            tracing::warn!(%error, "expired changes could not be removed");
+        }
+    }
+
+    /// Waits until everything is on disk.
+    pub async fn close(&self) {
+        if let Some(store) = self.embedded() {
+            store.close().await;
+        }
+    }
+}
