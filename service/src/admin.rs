@@ -6,16 +6,20 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use crate::config;
 use crate::ready::Readiness;
 use crate::telemetry::Metrics;
 
-/// The admin port of a process.
-#[derive(Clone, Debug, Deserialize)]
+/// The admin port: health, metrics and, on read nodes, the cache's settings in force.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct AdminConfig {
-    /// Address and port. Default `127.0.0.1:9090`: it asks for no token, so open it only to a network of operators.
+    /// Address and port: [addresses](#addresses). It asks for no token and speaks no TLS: open it to operators only, or leave it on the
+    /// loopback address and scrape it from there.
     pub listen: SocketAddr,
 }
 

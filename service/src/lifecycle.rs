@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use sd_notify::NotifyState;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,17 +15,18 @@ use tokio_util::task::TaskTracker;
 use crate::config;
 use crate::ready::Readiness;
 
-/// How long stopping may take.
-#[derive(Clone, Debug, Deserialize)]
+/// Stopping.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct LifecycleConfig {
-    /// From "not ready" to the end of accepting, so that the balancer notices first. Milliseconds, default 5,000; more than the balancer's
-    /// health check interval times its threshold. 0 where there is no balancer.
-    #[serde(rename = "drain_wait_ms", deserialize_with = "config::ms")]
+    /// From "not ready" to the end of accepting. So the balancer notices first: more than its health check interval × threshold. 0 where
+    /// there is no balancer.
+    #[serde(rename = "drain_wait_ms", with = "config::Ms")]
     pub drain_wait: Duration,
-    /// For requests and tasks under way, once nothing is accepted any more; then they are dropped. Milliseconds, default 20,000. Together
-    /// with `drain_wait_ms` less than the time after which the supervisor kills (30 s in most).
-    #[serde(rename = "stop_deadline_ms", deserialize_with = "config::ms")]
+    /// Time for requests and folds under way once nothing is accepted any more; then they are dropped. Together with `drain_wait_ms` below
+    /// the time after which the supervisor kills (30 s in most).
+    #[serde(rename = "stop_deadline_ms", with = "config::Ms")]
     pub stop_deadline: Duration,
 }
 

@@ -34,7 +34,7 @@ impl PemFile {
     /// It cannot be read, or has none.
     pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, PemError> {
         let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(self.text()?).collect();
-        read.ok().filter(|some| !some.is_empty()).ok_or_else(|| self.fault("expected certificates (PEM)"))
+        read.ok().filter(|some| !some.is_empty()).ok_or_else(|| self.error("expected certificates (PEM)"))
     }
 
     /// The first private key in it.
@@ -42,7 +42,7 @@ impl PemFile {
     /// # Errors
     /// It cannot be read, or has none.
     pub fn private_key(&self) -> Result<PrivateKeyDer<'static>, PemError> {
-        PrivateKeyDer::from_pem_slice(self.text()?).map_err(|_| self.fault("expected a private key (PEM)"))
+        PrivateKeyDer::from_pem_slice(self.text()?).map_err(|_| self.error("expected a private key (PEM)"))
     }
 
     /// Two that are alike were read from the same text.
@@ -51,11 +51,11 @@ impl PemFile {
     }
 
     /// That it is not what it should be.
-    pub fn fault(&self, why: impl Display) -> PemError {
+    pub fn error(&self, why: impl Display) -> PemError {
         PemError { path: self.path.clone(), why: why.to_string() }
     }
 
     fn text(&self) -> Result<&[u8], PemError> {
-        self.text.as_deref().map_err(|fault| self.fault(fault))
+        self.text.as_deref().map_err(|error| self.error(error))
     }
 }

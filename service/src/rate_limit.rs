@@ -9,7 +9,8 @@ use governor::clock::{Clock, QuantaClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{InsufficientCapacity, Quota};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use yima_schema::problem::{Problem, ProblemType};
 
 use crate::config;
@@ -22,16 +23,17 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 /// At most so many values of `RateLimit` are prepared; a larger burst is reported in steps, rounded down.
 const PREPARED_VALUES: u32 = 256;
 
-/// A quota of one key. Give both `requests` and `window_s` when you change one.
-#[derive(Clone, Debug, Deserialize)]
+/// Quota of one key of a limit. A key seen within about a minute takes about 40 bytes.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>, extend("x-rate" = true))]
 pub struct RateConfig {
-    /// So many requests (or rows) per window. Default 10.
+    /// Requests, or rows, per window.
     pub requests: NonZeroU32,
-    /// The window they are spread over. Seconds, default 1, at least 1.
-    #[serde(rename = "window_s", deserialize_with = "config::s")]
+    /// Length of the window; at least 1 is used.
+    #[serde(rename = "window_s", with = "config::S")]
     pub window: Duration,
-    /// So many at once after a rest. Default: `requests`.
+    /// Requests, or rows, that pass at once after a rest. Default: `requests`, unless the limit has one of its own.
     pub burst: Option<NonZeroU32>,
 }
 

@@ -3,6 +3,8 @@
 mod backup;
 mod config;
 mod demo;
+#[cfg(test)]
+mod documents;
 mod error;
 mod keys;
 mod maintenance;

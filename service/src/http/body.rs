@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
 use yima_schema::problem::{FieldError, Problem, ProblemType};
 
-use crate::redacted_serde::{expected, missing_field};
+use crate::redacted_serde::{missing_field, redact};
 
 /// Reads a whole body.
 ///
@@ -60,7 +60,7 @@ fn fault(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
     match error.inner().classify() {
         serde_json::error::Category::Data => {
             let message = error.inner().to_string();
-            Problem::invalid(vec![FieldError::new(pointer(error.path(), missing_field(&message)), expected(&message))])
+            Problem::invalid(vec![FieldError::new(pointer(error.path(), missing_field(&message)), redact(&message))])
         }
         serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
             malformed(error.inner())

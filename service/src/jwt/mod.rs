@@ -7,8 +7,11 @@ mod verifier;
 use std::path::PathBuf;
 
 use axum::http::{HeaderMap, header};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use yima_schema::problem::{Problem, ProblemType};
+
+use crate::config;
 
 pub use claims::{Claims, Scope};
 pub use issuer::{Issuer, SigningKeyError};
@@ -19,14 +22,16 @@ pub const AUDIENCE: &str = "yima";
 /// Longest token that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 4_096;
 
-/// Whose tokens are taken.
-#[derive(Clone, Debug, Deserialize)]
+/// The issuer of the identity tokens that are accepted.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct JwtConfig {
-    /// `iss` of every token. Default `yima-demo`, the demo's own identity provider.
+    /// `iss` of every identity token. Used with `keys_file`.
     pub issuer: String,
-    /// The identity provider's public keys: a JWKS document (RFC 7517 section 5) on disk, so that its death stops nobody. Default none: the
-    /// demo's keys in the data directory.
+    /// The identity provider's public keys: a JWKS document (RFC 7517 section 5). It is on disk, so that a dead identity provider stops no
+    /// client, and read at start. Without it the demo's own provider is used, which gives tokens to everyone who asks (`/demo/…`); with it
+    /// there is no `/demo/…`.
     pub keys_file: Option<PathBuf>,
 }
 

@@ -11,7 +11,8 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
@@ -21,26 +22,28 @@ pub use links::{link, span_ref};
 pub use metrics::Metrics;
 pub use sampling::Sampling;
 
+use crate::config;
 use crate::lifecycle::Lifecycle;
 
-/// Logs, metrics and traces of a process.
-#[derive(Clone, Debug, Deserialize)]
+/// Logs and traces.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct TelemetryConfig {
-    /// `service.name` of traces (OpenTelemetry resource). Default `yima`.
+    /// `service.name` of traces (OpenTelemetry resource). A name for each service tells writer and read node apart.
     pub service_name: String,
-    /// What is logged, as tracing-subscriber's env-filter writes it (`info`, `info,yima_service=debug`). Default `info` and less of the driver's: it
-    /// repeats a node's warnings, which quote requests with their keys. The variable `YIMA_LOG` goes over it. The access log is at `debug`.
+    /// Filter of tracing-subscriber (`info`, `info,yima_service=debug`). The variable `YIMA_LOG` overrides it. The access log is at `debug`.
+    /// `scylla` is the CQL driver, whose connections repeat a node's warnings: those quote requests with their keys, which are subject ids.
     pub log: String,
-    /// How log lines look on standard error. Default `text`.
+    /// `text`, or `json`: one object a line. Both go to standard error.
     pub log_format: LogFormat,
-    /// Where spans are sent: OTLP over plain HTTP, the whole URL such as `http://localhost:4318/v1/traces`. Default none: no tracing at all.
+    /// Receiver of spans: OTLP over plain HTTP, whole URL (`http://localhost:4318/v1/traces`). Without it there is no tracing. [What is
+    /// traced](operations.md#traces).
     pub otlp_endpoint: Option<String>,
-    /// The share of requests that are traced although their caller did not ask for it. 0 to 1, default 0.001. Without `otlp_endpoint` it
-    /// means nothing.
+    /// Share of requests traced without a caller's `traceparent`, 0 to 1. Used with `otlp_endpoint`.
     pub sample_rate: f64,
-    /// Whether a caller's `traceparent` says that a request is traced, and of which trace it is. Default false: whoever can send a request
-    /// could have it traced. For ports that only a gateway reaches which traces by itself and drops the public's.
+    /// Whether a request whose `traceparent` has the sampled flag is traced, as part of its caller's trace. Set it only where a gateway drops
+    /// the public's `traceparent`: otherwise strangers decide what is traced. `tracestate` is never used.
     pub trust_traceparent: bool,
 }
 
@@ -58,7 +61,7 @@ impl Default for TelemetryConfig {
 }
 
 /// How log lines look.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// For people.

@@ -22,7 +22,8 @@ use yima_writer::fold::Folder;
 use yima_writer::follow::MarkFollower;
 use yima_writer::rebuild::{self, rebuild};
 use yima_writer::reconcile::{self, Report, reconcile};
-use yima_writer::refold::{Refold, RefoldConfig};
+use yima_writer::config::RefoldConfig;
+use yima_writer::refold::Refold;
 
 use super::{cluster, open, options};
 

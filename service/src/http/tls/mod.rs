@@ -15,7 +15,8 @@ use axum::http::header::STRICT_TRANSPORT_SECURITY;
 use axum::response::Response;
 use pin_project_lite::pin_project;
 use rustls::ServerConfig;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -32,19 +33,24 @@ const PLAIN: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nCache-Control: no-store\r\nContent-Length: 42\r\n\
     Connection: close\r\n\r\nThis port speaks TLS: ask it by https://.\n";
 
-/// TLS of one port. The files are watched: a new pair is shown to new connections within seconds.
-#[derive(Clone, Debug, Deserialize)]
+/// Without its section a port speaks plain HTTP. With it: TLS 1.2 or 1.3, HTTP/1.1 only (ALPN `http/1.1`).
+///
+/// The files are read every 2 s; files that have changed, and are the same in two reads, are used for connections made from then on
+/// ([replacing a certificate](operations.md#certificates)). Files that cannot be used refuse a start, naming the setting. A client that
+/// speaks plain HTTP to such a port is told so with 400.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct TlsConfig {
     /// The certificate, then those between it and the authority (PEM).
     pub cert_file: PathBuf,
-    /// Its private key (PEM).
+    /// The certificate's private key (PEM: PKCS #8, PKCS #1 or SEC1, without a passphrase).
     pub key_file: PathBuf,
-    /// From accepting a connection to the end of its handshake. Milliseconds, default 10,000.
-    #[serde(rename = "handshake_timeout_ms", deserialize_with = "config::ms", default = "handshake_timeout")]
+    /// From accepting a connection to the end of its handshake. Meanwhile the connection counts among `max_connections`.
+    #[serde(rename = "handshake_timeout_ms", with = "config::Ms", default = "handshake_timeout")]
     pub handshake_timeout: Duration,
-    /// For how long browsers are told to ask this host by HTTPS only (`Strict-Transport-Security`). Seconds, default 0: they are not told. It
-    /// binds every port of the host name and cannot be taken back.
+    /// `max-age` of the `Strict-Transport-Security` on each answer; 0 does not send it. It binds the whole host name, on every port, and
+    /// browsers keep it: it cannot be taken back. Set it when no port of that name speaks plain HTTP any more.
     #[serde(default)]
     pub hsts_s: u32,
 }
