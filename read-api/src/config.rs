@@ -1,4 +1,5 @@
-//! Settings of the read service. Their doc comments are the reference in `docs/configuration.md`, which is generated from them.
+//! Settings of the read service. Their doc comments are the reference in `docs/configuration.md`, which is generated
+//! from them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -60,7 +61,8 @@ impl Default for ReadApiConfig {
     }
 }
 
-/// The cache in front of the store. Some of these settings can be changed while a read node runs: [the tuning file](#the-tuning-file).
+/// The cache in front of the store. Some of these settings can be changed while a read node runs: [the tuning
+/// file](#the-tuning-file).
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(transform = config::in_order::<Self>)]
@@ -71,14 +73,15 @@ pub struct CacheConfig {
     pub absent_bytes: usize,
     /// A TOML file over these settings that is watched: [the tuning file](#the-tuning-file).
     pub tuning_file: Option<PathBuf>,
-    /// Directory of the disk tier, of this process alone. Default: `cache` in the data directory. On the embedded store there is no disk tier.
+    /// Directory of the disk tier, of this process alone. Default: `cache` in the data directory. On the embedded store
+    /// there is no disk tier.
     pub disk_path: Option<PathBuf>,
     /// The disk tier admits no new subject beyond this size; 0 disables the tier. About 400 bytes a subject.
     pub disk_bytes: u64,
     /// Subjects of the disk tier that the audit compares with the store per second; 0 disables the audit.
     pub audit_per_s: u32,
-    /// Number of subjects whose latest known version is kept. About 20 bytes each. Far above the number of subjects that can change within
-    /// `load_timeout_ms`.
+    /// Number of subjects whose latest known version is kept. About 20 bytes each. Far above the number of subjects
+    /// that can change within `load_timeout_ms`.
     pub ledger_entries: usize,
     /// An answer no older is fresh. Several times `poll_ms`; at least 1.
     #[serde(rename = "max_lag_ms", with = "config::Ms")]
@@ -93,8 +96,8 @@ pub struct CacheConfig {
     pub concurrent_loads: usize,
     /// Loads that may wait for a place among these. More are refused. At most 1,000,000.
     pub queued_loads: usize,
-    /// Time for a load, waiting included. A load that takes over half of it counts as slow for the circuit breaker. Below the clients'
-    /// patience and `request_timeout_ms`; at least 1.
+    /// Time for a load, waiting included. A load that takes over half of it counts as slow for the circuit breaker.
+    /// Below the clients' patience and `request_timeout_ms`; at least 1.
     #[serde(rename = "load_timeout_ms", with = "config::Ms")]
     pub load_timeout: Duration,
 }
@@ -123,27 +126,17 @@ impl CacheConfig {
     /// Checks the values and what they have to do with each other.
     pub fn check(&self, checks: &mut Checks<'_>) {
         const MIB: usize = 1 << 20;
-        for (holds, key, others, expected) in [
-            (self.memory_bytes >= MIB, "read_api.cache.memory_bytes", &[][..], "expected at least 1048576"),
-            (self.absent_bytes >= MIB, "read_api.cache.absent_bytes", &[], "expected at least 1048576"),
-            (!self.max_lag.is_zero(), "read_api.cache.max_lag_ms", &[], "expected at least 1"),
-            (
-                self.max_stale >= self.max_lag,
-                "read_api.cache.max_stale_s",
-                &["read_api.cache.max_lag_ms"],
-                "expected no less than read_api.cache.max_lag_ms",
-            ),
-            (
-                (1..=10_000).contains(&self.concurrent_loads),
-                "read_api.cache.concurrent_loads",
-                &[],
-                "expected 1 to 10000",
-            ),
-            (self.queued_loads <= 1_000_000, "read_api.cache.queued_loads", &[], "expected at most 1000000"),
-            (!self.load_timeout.is_zero(), "read_api.cache.load_timeout_ms", &[], "expected at least 1"),
-        ] {
-            checks.expect(holds, key, others, expected);
-        }
+        const MAX_LAG: &str = "read_api.cache.max_lag_ms";
+        let mut expect = |holds, key, expected| checks.expect(holds, key, &[], expected);
+        expect(self.memory_bytes >= MIB, "read_api.cache.memory_bytes", "expected at least 1048576");
+        expect(self.absent_bytes >= MIB, "read_api.cache.absent_bytes", "expected at least 1048576");
+        expect(!self.max_lag.is_zero(), MAX_LAG, "expected at least 1");
+        let is_in_range = (1..=10_000).contains(&self.concurrent_loads);
+        expect(is_in_range, "read_api.cache.concurrent_loads", "expected 1 to 10000");
+        expect(self.queued_loads <= 1_000_000, "read_api.cache.queued_loads", "expected at most 1000000");
+        expect(!self.load_timeout.is_zero(), "read_api.cache.load_timeout_ms", "expected at least 1");
+        let is_later = self.max_stale >= self.max_lag;
+        checks.expect(is_later, "read_api.cache.max_stale_s", &[MAX_LAG], format!("expected no less than {MAX_LAG}"));
     }
 }
 
@@ -152,16 +145,18 @@ impl CacheConfig {
 #[serde(default, deny_unknown_fields)]
 #[schemars(transform = config::in_order::<Self>)]
 pub struct LiveDisplaysConfig {
-    /// Live displays open at once; 0 disables them. Each is a connection and about 1 kB. The default is half of `http.max_connections`, so
-    /// that other requests find a connection. One more is refused, and its page polls instead.
+    /// Live displays open at once; 0 disables them. Each is a connection and about 1 kB. The default is half of
+    /// `http.max_connections`, so that other requests find a connection. One more is refused, and its page polls
+    /// instead.
     pub max_open: usize,
     /// Live displays of one subject at once, in all its sessions together.
     pub max_per_person: usize,
-    /// [Utilization](caching.md#http) from which on no live display is opened; above 1 disables this. From 0.1 above it those that are open
-    /// are ended: they go before histories (0.8) and displays.
+    /// [Utilization](caching.md#http) from which on no live display is opened; above 1 disables this. From 0.1 above it
+    /// those that are open are ended: they go before histories (0.8) and displays.
     pub max_busy: f32,
-    /// How often a live display without changes reports its `as_of`. Up to a quarter is added; at least 100 is used. Each time it is also
-    /// ended if the node is too busy. Pages treat a display whose `as_of` is 10 s old as out of date, and then poll.
+    /// How often a live display without changes reports its `as_of`. Up to a quarter is added; at least 100 is used.
+    /// Each time it is also ended if the node is too busy. Pages treat a display whose `as_of` is 10 s old as out of
+    /// date, and then poll.
     #[serde(rename = "report_every_ms", with = "config::Ms")]
     pub report_every: Duration,
     /// A live display ends after this time. Its page opens another, perhaps on another node.
@@ -181,8 +176,8 @@ impl Default for LiveDisplaysConfig {
     }
 }
 
-/// Rate limits, each a quota of its own section: [`[read_api.limits.NAME]`](#read_apilimitsname-and-writerevents). None is by address:
-/// behind a balancer all clients have the same.
+/// Rate limits, each a quota of its own section: [`[read_api.limits.NAME]`](#read_apilimitsname-and-writerevents). None
+/// is by address: behind a balancer all clients have the same.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(transform = config::in_order::<Self>)]

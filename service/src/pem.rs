@@ -1,4 +1,4 @@
-//! PEM files: what is in them, or what is wrong with them; never their text, since one of them is a private key.
+//! PEM files: certificates and private keys. Errors never quote a file's text, since it may be a private key.
 
 use std::fmt::Display;
 use std::io;
@@ -8,13 +8,13 @@ use aws_lc_rs::digest::{SHA256, digest};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// A file as it was when it was read, or why it could not be.
+/// A file's content when it was read, or the error of reading it.
 pub struct PemFile {
     path: PathBuf,
     text: io::Result<Vec<u8>>,
 }
 
-/// A file that cannot be used.
+/// A PEM file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {why}")]
 pub struct PemError {
@@ -34,7 +34,7 @@ impl PemFile {
     /// It cannot be read, or has none.
     pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, PemError> {
         let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(self.text()?).collect();
-        read.ok().filter(|some| !some.is_empty()).ok_or_else(|| self.error("expected certificates (PEM)"))
+        read.ok().filter(|some| !some.is_empty()).ok_or_else(|| self.fault("expected certificates (PEM)"))
     }
 
     /// The first private key in it.
@@ -42,7 +42,7 @@ impl PemFile {
     /// # Errors
     /// It cannot be read, or has none.
     pub fn private_key(&self) -> Result<PrivateKeyDer<'static>, PemError> {
-        PrivateKeyDer::from_pem_slice(self.text()?).map_err(|_| self.error("expected a private key (PEM)"))
+        PrivateKeyDer::from_pem_slice(self.text()?).map_err(|_| self.fault("expected a private key (PEM)"))
     }
 
     /// Two that are alike were read from the same text.
@@ -50,12 +50,12 @@ impl PemFile {
         self.text.as_ref().ok().map(|text| digest(&SHA256, text).as_ref().to_vec())
     }
 
-    /// That it is not what it should be.
-    pub fn error(&self, why: impl Display) -> PemError {
+    /// An error of this file.
+    pub fn fault(&self, why: impl Display) -> PemError {
         PemError { path: self.path.clone(), why: why.to_string() }
     }
 
     fn text(&self) -> Result<&[u8], PemError> {
-        self.text.as_deref().map_err(|error| self.error(error))
+        self.text.as_deref().map_err(|fault| self.fault(fault))
     }
 }

@@ -1,7 +1,8 @@
 //! Redacts serde's error messages, which repeat the value: they keep only the form that was expected.
 
-/// Reduces a serde message to the form that was expected. Messages of our own types pass when they begin with `expected ` or `not `, which by
-/// convention never repeat a value; of any other message only remains that the value has another form.
+/// Reduces a serde message to the form that was expected. Messages of our own types pass when they begin with `expected
+/// ` or `not `, which by convention never repeat a value; of any other message only remains that the value has another
+/// form.
 pub(crate) fn redact(message: &str) -> String {
     // serde_json appends the position.
     let message = message.rfind(" at line ").map_or(message, |at| &message[..at]);

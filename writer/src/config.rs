@@ -1,4 +1,5 @@
-//! Settings of the writer. Their doc comments are the reference in `docs/configuration.md`, which is generated from them.
+//! Settings of the writer. Their doc comments are the reference in `docs/configuration.md`, which is generated from
+//! them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -21,13 +22,14 @@ pub struct WriterConfig {
     /// Time for a body of up to 10 MB to arrive.
     #[serde(rename = "body_timeout_ms", with = "config::Ms")]
     pub body_timeout: Duration,
-    /// Offset east of UTC of [FHIR](api.md#fhir) dates without a time, -720 to 840. 480 in China, where otherwise today's date is in the
-    /// future until 08:00. The same on every writer. A resource with such a date that is sent again after a change of this setting has
-    /// another content: 409.
+    /// Offset east of UTC of [FHIR](api.md#fhir) dates without a time, -720 to 840. 480 in China, where otherwise
+    /// today's date is in the future until 08:00. The same on every writer. A resource with such a date that is sent
+    /// again after a change of this setting has another content: 409.
     #[serde(deserialize_with = "offset")]
     pub fhir_date_offset_minutes: i16,
-    /// Rows of events, by agency. A quota of its own section: [`[writer.events]`](#read_apilimitsname-and-writerevents). An upload of more is
-    /// slowed down; one that needs longer than `request_timeout_ms` ends in 503.
+    /// Rows of events, by agency. A quota of its own section:
+    /// [`[writer.events]`](#read_apilimitsname-and-writerevents). An upload of more is slowed down; one that needs
+    /// longer than `request_timeout_ms` ends in 503.
     pub events: RateConfig,
     /// TLS of the public port.
     pub tls: Option<TlsConfig>,

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use yima_service::telemetry;
+
 /// Compares the part `name` of a document, between `<!-- generated: NAME -->` and `<!-- /generated -->`, with `text`.
 pub fn assert_generated(document: &str, name: &str, text: &str) {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs")).join(document);
@@ -18,4 +20,11 @@ pub fn assert_generated(document: &str, name: &str, text: &str) {
     }
     let differing = found.lines().zip(text.lines()).find(|(found, wanted)| found != wanted);
     panic!("docs/{document} is not up to date, run UPDATE_DOCS=1 cargo test -p yima; first difference: {differing:#?}");
+}
+
+#[test]
+fn the_reference_of_metrics_is_the_one_in_the_documentation() {
+    // One element per crate.
+    let metrics = [telemetry::METRICS].concat();
+    assert_generated("metrics.md", "metrics", &(telemetry::reference(&metrics) + "\n"));
 }

@@ -12,8 +12,8 @@ impl<'a> Checks<'a> {
         Self { merged }
     }
 
-    /// Reports `key` unless `holds`. `others` are the keys that the check reads besides. Reports nothing if one of all these is in error
-    /// already: the check then saw a default in its place.
+    /// Reports `key` unless `holds`. `others` are the keys that the check reads besides. Reports nothing if one of all
+    /// these is in error already: the check then saw a default in its place.
     pub fn expect(&mut self, holds: bool, key: &str, others: &[&str], expected: impl Into<String>) {
         let mut keys = std::iter::once(key).chain(others.iter().copied());
         if holds || keys.clone().any(|key| self.merged.has_error(key)) {

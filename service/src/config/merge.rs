@@ -22,7 +22,8 @@ pub(super) struct Merged {
     errors: Vec<ConfigError>,
 }
 
-/// A variable behind a key. `text` is its value as written, until that has been tried; lists and tables are never meant as text.
+/// A variable behind a key. `text` is its value as written, until that has been tried; lists and tables are never meant
+/// as text.
 struct Variable {
     name: String,
     text: Option<String>,

@@ -16,8 +16,8 @@ pub use duration::{Ms, S};
 pub use reference::in_order;
 pub use secret::Secret;
 
-/// Variables that begin with `YIMA_` and are not settings: the configuration file, the data directory and the log filter, which the
-/// command line and [`crate::telemetry::init`] read.
+/// Variables that begin with `YIMA_` and are not settings: the configuration file, the data directory and the log
+/// filter, which the command line and [`crate::telemetry::init`] read.
 pub const NOT_SETTINGS: [&str; 3] = ["YIMA_CONFIG", "YIMA_DATA_DIR", "YIMA_LOG"];
 
 /// One error in the settings.
@@ -50,14 +50,15 @@ impl std::error::Error for ConfigErrors {}
 
 /// Lays `file`, if there is one, over `defaults` and the environment over both, and deserialises the result.
 ///
-/// `defaults` (TOML) is for sections whose defaults differ from place to place: serde fills a section that is given in part with the
-/// defaults of its type.
+/// `defaults` (TOML) is for sections whose defaults differ from place to place: serde fills a section that is given in
+/// part with the defaults of its type.
 ///
-/// `YIMA_<SECTION>__<KEY>` sets `key` of `[section]`, more `__` go deeper; a value is read as TOML (`5`, `true`, `["a"]`), else as text.
-/// Every struct in `T` should be `#[serde(default, deny_unknown_fields)]`.
+/// `YIMA_<SECTION>__<KEY>` sets `key` of `[section]`, more `__` go deeper; a value is read as TOML (`5`, `true`,
+/// `["a"]`), else as text. Every struct in `T` should be `#[serde(default, deny_unknown_fields)]`.
 ///
 /// # Errors
-/// All errors in both sources: unknown keys and variables, values of another type, a file that cannot be read or is not TOML.
+/// All errors in both sources: unknown keys and variables, values of another type, a file that cannot be read or is not
+/// TOML.
 pub fn load<T: DeserializeOwned>(
     defaults: &str,
     file: Option<&Path>,
@@ -66,7 +67,8 @@ pub fn load<T: DeserializeOwned>(
     load_checked(defaults, file, env, |_, _| {})
 }
 
-/// [`load`], and then `check`, which compares settings with each other. It sees the defaults in place of keys that are in error.
+/// [`load`], and then `check`, which compares settings with each other. It sees the defaults in place of keys that are
+/// in error.
 ///
 /// # Errors
 /// As [`load`], and those that `check` reports.

@@ -6,8 +6,8 @@ use schemars::Schema;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::forward_to_deserialize_any;
 
-/// `#[schemars(transform = config::in_order::<Self>)]` on a section: notes the declared order of its keys as `x-order`, because the
-/// properties of a schema are sorted by name.
+/// `#[schemars(transform = config::in_order::<Self>)]` on a section: notes the declared order of its keys as `x-order`,
+/// because the properties of a schema are sorted by name.
 pub fn in_order<T: for<'de> Deserialize<'de>>(schema: &mut Schema) {
     if let Err(Fields(fields)) = T::deserialize(FieldsOf) {
         schema.insert("x-order".to_owned(), fields.into());

@@ -14,15 +14,17 @@ use crate::config;
 #[serde(default, deny_unknown_fields)]
 #[schemars(transform = config::in_order::<Self>)]
 pub struct HttpLimits {
-    /// Most open connections. One more is answered 503 and closed. Each takes about 20 kB (32 kB with TLS) and a file descriptor. At start
-    /// the soft limit of open files is raised to the hard one, and a warning says if that is below the sum of both ports and 1,000.
+    /// Most open connections. One more is answered 503 and closed. Each takes about 20 kB (32 kB with TLS) and a file
+    /// descriptor. At start the soft limit of open files is raised to the hard one, and a warning says if that is below
+    /// the sum of both ports and 1,000.
     pub max_connections: NonZeroUsize,
-    /// Most requests that wait for their answer. One more is answered 503 with `Retry-After`. A request waits until its answer's head is
-    /// ready, unless that is at once. Little's law: rate × mean time; far below `max_connections`, or it protects nothing. For the writer,
-    /// times 10 MB bounds the bodies in memory: a place is taken until the rows are committed, also those of a client that has gone.
+    /// Most requests that wait for their answer. One more is answered 503 with `Retry-After`. A request waits until its
+    /// answer's head is ready, unless that is at once. Little's law: rate × mean time; far below `max_connections`, or
+    /// it protects nothing. For the writer, times 10 MB bounds the bodies in memory: a place is taken until the rows
+    /// are committed, also those of a client that has gone.
     pub max_in_flight: NonZeroUsize,
-    /// From waiting for a request to its last header. So it ends idle connections: keep a balancer's idle time below it, or the balancer
-    /// sends requests into connections that close.
+    /// From waiting for a request to its last header. So it ends idle connections: keep a balancer's idle time below
+    /// it, or the balancer sends requests into connections that close.
     #[serde(rename = "header_read_timeout_ms", with = "config::Ms")]
     pub header_read_timeout: Duration,
     /// Request line and headers. At least 8,192 is used; a request with more is answered 431.

@@ -12,18 +12,19 @@ use super::tls::TlsConfig;
 use crate::error::CommandError;
 
 // The defaults are those of `CqlOptions`.
-/// ScyllaDB or Apache Cassandra. The same `keyspace`, `retention_s` and `dead_after_ms` belong on every node; a `region.name` belongs to one
-/// datacenter.
+/// ScyllaDB or Apache Cassandra. The same `keyspace`, `retention_s` and `dead_after_ms` belong on every node; a
+/// `region.name` belongs to one datacenter.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(transform = config::in_order::<Self>)]
 pub struct CqlConfig {
-    /// First nodes to connect to, `host` or `host:port`. The driver finds the others. Without an answer a start is given up after 12 s.
+    /// First nodes to connect to, `host` or `host:port`. The driver finds the others. Without an answer a start is
+    /// given up after 12 s.
     pub contact_points: Vec<String>,
     /// This region's datacenter, by the database's name for it. No request goes to another.
     pub datacenter: String,
-    /// Keyspace of all regions. This region's own is called `yima_<region.name>`: this name, `_` and the region. Both this name and
-    /// `region.name`: 1 to 20 lower-case letters, digits and `_`, a letter first.
+    /// Keyspace of all regions. This region's own is called `yima_<region.name>`: this name, `_` and the region. Both
+    /// this name and `region.name`: 1 to 20 lower-case letters, digits and `_`, a letter first.
     pub keyspace: String,
     /// User of the database; with `password` or not at all.
     pub user: Option<String>,
@@ -32,25 +33,26 @@ pub struct CqlConfig {
     /// Time for one request, repetitions included. At least 1.
     #[serde(rename = "request_timeout_ms", with = "config::Ms")]
     pub request_timeout: Duration,
-    /// A lookup without an answer for this time is also sent to another replica (hedged request). Below `request_timeout_ms`.
+    /// A lookup without an answer for this time is also sent to another replica (hedged request). Below
+    /// `request_timeout_ms`.
     #[serde(rename = "speculate_after_ms", with = "config::Ms")]
     pub speculate_after: Duration,
-    /// How long changes and marks are kept for followers that are behind. Read nodes further behind load everything again. At least twice
-    /// `dead_after_ms` and `lease_ms` together.
+    /// How long changes and marks are kept for followers that are behind. Read nodes further behind load everything
+    /// again. At least twice `dead_after_ms` and `lease_ms` together.
     #[serde(rename = "retention_s", with = "config::S")]
     pub retention: Duration,
     /// Time between two heartbeats of a writer. At least 10.
     #[serde(rename = "beat_every_ms", with = "config::Ms")]
     pub beat_every: Duration,
-    /// A writer without a heartbeat for this time has its stream sealed by another. If it lives, it goes on in a new stream. At least
-    /// 3 × `beat_every_ms`.
+    /// A writer without a heartbeat for this time has its stream sealed by another. If it lives, it goes on in a new
+    /// stream. At least 3 × `beat_every_ms`.
     #[serde(rename = "dead_after_ms", with = "config::Ms")]
     pub dead_after: Duration,
     /// How long a lease on another writer's marks lasts without renewal. Whole seconds count. At least 1,000.
     #[serde(rename = "lease_ms", with = "config::Ms")]
     pub lease: Duration,
-    /// Fewest replicas in `datacenter`, of either keyspace. With fewer a start is refused: one lost node would lose acknowledged events.
-    /// Default: 3 when `identity_provider.keys_file` is set, else 1.
+    /// Fewest replicas in `datacenter`, of either keyspace. With fewer a start is refused: one lost node would lose
+    /// acknowledged events. Default: 3 when `identity_provider.keys_file` is set, else 1.
     pub min_replicas: Option<u32>,
     /// TLS to the nodes.
     pub tls: Option<TlsConfig>,

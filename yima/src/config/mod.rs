@@ -1,4 +1,5 @@
-//! All settings of a process: one TOML file, then the environment. `docs/configuration.md` is generated from their doc comments.
+//! All settings of a process: one TOML file, then the environment. `docs/configuration.md` is generated from their doc
+//! comments.
 
 mod cql;
 #[cfg(test)]
@@ -91,8 +92,8 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 #[schemars(transform = config::in_order::<Self>)]
 pub struct RegionConfig {
-    /// Name of the region: the issuer of its codes. The embedded store records it when it is made, and refuses another one afterwards. On
-    /// CQL it is part of a keyspace's name.
+    /// Name of the region: the issuer of its codes. The embedded store records it when it is made, and refuses another
+    /// one afterwards. On CQL it is part of a keyspace's name.
     pub name: String,
 }
 
@@ -112,8 +113,9 @@ pub struct StoreConfig {
     /// How long changes are kept for followers that are behind. A follower further behind loads everything again.
     #[serde(rename = "changes_retention_s", with = "config::S")]
     pub changes_retention: Duration,
-    /// With less free space on the data directory's disk no events are accepted; 0 disables this. The default is above the needs of the
-    /// journal (256 MiB), the memtables and a compaction, since a write that fails [stops the store](operations.md#disk-full-failing-disk).
+    /// With less free space on the data directory's disk no events are accepted; 0 disables this. The default is above
+    /// the needs of the journal (256 MiB), the memtables and a compaction, since a write that fails [stops the
+    /// store](operations.md#disk-full-failing-disk).
     pub min_free_bytes: u64,
     /// The CQL engine.
     pub cql: CqlConfig,
@@ -131,7 +133,8 @@ impl Default for StoreConfig {
 #[serde(default, deny_unknown_fields)]
 #[schemars(transform = config::in_order::<Self>)]
 pub struct RulesConfig {
-    /// A rules document. Default: the built-in one (`schema/rules/default.toml`). [What changes when](data-model.md#rules).
+    /// A rules document. Default: the built-in one (`schema/rules/default.toml`). [What changes
+    /// when](data-model.md#rules).
     pub file: Option<PathBuf>,
 }
 

@@ -16,15 +16,16 @@ const CA_FILE: &str = "store.cql.tls.ca_file";
 const CERT_FILE: &str = "store.cql.tls.cert_file";
 const KEY_FILE: &str = "store.cql.tls.key_file";
 
-/// TLS to the database's nodes. Without this section connections are not encrypted. PEM files, read at start. The nodes' certificates must
-/// name the IP addresses by which they are reached.
+/// TLS to the database's nodes. Without this section connections are not encrypted. PEM files, read at start. The
+/// nodes' certificates must name the IP addresses by which they are reached.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(transform = config::in_order::<Self>)]
 pub struct TlsConfig {
     /// Certificates of the authorities that sign the nodes' certificates. No other authority is trusted.
     pub ca_file: PathBuf,
-    /// Certificate of this process, for nodes that ask for one; with `key_file` or not at all. Then those between it and the authority.
+    /// Certificate of this process, for nodes that ask for one; with `key_file` or not at all. Then those between it
+    /// and the authority.
     pub cert_file: Option<PathBuf>,
     /// Private key of `cert_file`.
     pub key_file: Option<PathBuf>,
@@ -39,7 +40,7 @@ impl TlsConfig {
         let mut roots = RootCertStore::empty();
         let ca = PemFile::read(&self.ca_file);
         for certificate in ca.certificates().map_err(|e| unusable(CA_FILE, &e))? {
-            roots.add(certificate).map_err(|e| unusable(CA_FILE, &ca.error(e)))?;
+            roots.add(certificate).map_err(|e| unusable(CA_FILE, &ca.fault(e)))?;
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
@@ -53,7 +54,7 @@ impl TlsConfig {
                 let chain = PemFile::read(cert_file).certificates().map_err(|e| unusable(CERT_FILE, &e))?;
                 let key_file = PemFile::read(key_file);
                 let key = key_file.private_key().map_err(|e| unusable(KEY_FILE, &e))?;
-                builder.with_client_auth_cert(chain, key).map_err(|e| unusable(KEY_FILE, &key_file.error(e)))?
+                builder.with_client_auth_cert(chain, key).map_err(|e| unusable(KEY_FILE, &key_file.fault(e)))?
             }
         };
         Ok(Arc::new(client))

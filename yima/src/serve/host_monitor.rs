@@ -25,17 +25,17 @@ pub(super) fn watch(room: &Arc<DiskSpace>, store: &Store, lifecycle: &Lifecycle)
         let mut jumps = Jumps::new(now(), Instant::now());
         let look = || {
             let room = Arc::clone(&room);
-            (tokio::task::spawn_blocking(move || room.look()), Instant::now())
+            (tokio::task::spawn_blocking(move || room.measure()), Instant::now())
         };
         let (mut looking, mut since) = look();
         let mut ticks = tokio::time::interval(EVERY);
         loop {
             ticks.tick().await;
-            jumps.look(now(), Instant::now());
+            jumps.check(now(), Instant::now());
             if looking.is_finished() {
                 (looking, since) = look();
             } else if since.elapsed() > PATIENCE {
-                room.no_answer();
+                room.mark_unknown();
             }
             readiness.degrade("disk", room.is_low());
             if let Some(store) = &embedded {

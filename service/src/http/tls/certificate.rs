@@ -140,7 +140,7 @@ impl Files {
         let mut times = Vec::new();
         for certificate in &chain {
             let (_, parsed) = X509Certificate::from_der(certificate)
-                .map_err(|_| TlsError::Certificate(self.cert.error("expected X.509 certificates")))?;
+                .map_err(|_| TlsError::Certificate(self.cert.fault("expected X.509 certificates")))?;
             let valid = parsed.validity();
             times.push((Time::from_secs(valid.not_before.timestamp()), Time::from_secs(valid.not_after.timestamp())));
         }
@@ -148,7 +148,7 @@ impl Files {
         let ends = times.iter().map(|(_, ends)| *ends).min().unwrap_or(Time::MAX);
         let key = self.key.private_key().map_err(TlsError::Key)?;
         let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|_| {
-            TlsError::Key(self.key.error("expected the private key of the first certificate in cert_file"))
+            TlsError::Key(self.key.fault("expected the private key of the first certificate in cert_file"))
         })?;
         Ok(Pair { key: Arc::new(key), begins, ends })
     }
