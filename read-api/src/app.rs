@@ -13,13 +13,13 @@ use yima_schema::time::Time;
 use yima_schema::view::Version;
 use yima_service::http::public::{Lifetime, Public};
 use yima_service::jwt::{self, Verifier};
-use yima_service::rate_limit::RateLimiter;
 use yima_service::utilization::Utilization;
 
 use crate::cache::{LookupError, ViewCache};
 use crate::config::ReadApiConfig;
 use crate::etag::EntityTags;
 use crate::headers::AsOf;
+use crate::limiters::Limiters;
 
 /// Secrets and public keys of a read node; those of a region's nodes are the same.
 pub struct Keys {
@@ -60,19 +60,6 @@ pub struct App {
     pub(crate) clock: fn() -> Time,
 }
 
-/// Rate limiters, by what they count.
-pub(crate) struct Limiters {
-    pub display: RateLimiter,
-    pub code: RateLimiter,
-    pub history: RateLimiter,
-    pub live_display: RateLimiter,
-    pub scan: RateLimiter,
-    pub bypass: RateLimiter,
-    pub document: RateLimiter,
-    pub session: RateLimiter,
-    pub sign_in: RateLimiter,
-}
-
 /// Whose session it is.
 pub(crate) struct Citizen {
     /// Random; the unit of rate limits.
@@ -100,17 +87,6 @@ impl App {
         let jwks = serde_json::json!({ "keys": issuers.jwks() }).to_string();
         let jwks = Public::new(jwks.into(), "application/jwk-set+json", KEYS_LIFETIME);
         let newest = keys.seal.last().expect("a read node has a sealing secret");
-        let limits = Limiters {
-            display: RateLimiter::new("display", &config.limits.display),
-            code: RateLimiter::new("code", &config.limits.code),
-            history: RateLimiter::new("history", &config.limits.history),
-            live_display: RateLimiter::new("live_display", &config.limits.live_display),
-            scan: RateLimiter::new("scan", &config.limits.scan),
-            bypass: RateLimiter::new("bypass", &config.limits.bypass),
-            document: RateLimiter::new("document", &config.limits.document),
-            session: RateLimiter::new("session", &config.limits.session),
-            sign_in: RateLimiter::new("sign-in", &config.limits.sign_in),
-        };
         Arc::new(Self {
             views,
             region: region.to_owned(),
@@ -122,7 +98,7 @@ impl App {
             issuer: keys.issuer,
             issuers,
             jwks,
-            limits,
+            limits: Limiters::new(&config.limits),
             as_of: AsOf::default(),
             load,
             config,
@@ -137,10 +113,7 @@ impl App {
 
     /// Forgets rate limits that count nothing any more. To be called about once a minute.
     pub fn sweep(&self) {
-        let Limiters { display, code, history, live_display, scan, bypass, document, session, sign_in } = &self.limits;
-        for limiter in [display, code, history, live_display, scan, bypass, document, session, sign_in] {
-            limiter.sweep();
-        }
+        self.limits.sweep();
     }
 
     /// The caller's session.

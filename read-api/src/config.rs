@@ -1,96 +1,104 @@
-//! Settings of the read service; see `docs/configuration.md`.
+//! Settings of the read service. Their doc comments are the reference in `docs/configuration.md`, which is generated
+//! from them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use yima_schema::time::{DAY, HOUR};
-use yima_service::config;
+use yima_service::config::{self, Checks};
 use yima_service::http::{HttpLimits, TlsConfig};
 use yima_service::rate_limit::RateConfig;
 
-/// Section `read_api`.
-#[derive(Clone, Debug, Deserialize)]
+/// The read service.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct ReadApiConfig {
-    /// Address of the public port. Default `127.0.0.1:8080`.
+    /// Address and port of the public port: [addresses](#addresses).
     pub bind: SocketAddr,
-    /// TLS of that port. Default: none.
+    /// How long a code can be shown. A screenshot lives as long.
+    #[serde(rename = "code_lifetime_s", with = "config::S")]
+    pub code_lifetime: Duration,
+    /// How long a citizen's session lasts. Also those of `yima sessions`.
+    #[serde(rename = "citizen_session_s", with = "config::S")]
+    pub citizen_session: Duration,
+    /// How long a checkpoint's session lasts.
+    #[serde(rename = "checkpoint_session_s", with = "config::S")]
+    pub checkpoint_session: Duration,
+    /// `Yima-Refresh-After`, which pages follow. Up to a quarter is added; up to 30 times as long when the node is
+    /// [busy](caching.md#http). Keep the display limit above the rate that it causes.
+    pub refresh_after_s: u32,
+    /// TLS of the public port.
     pub tls: Option<TlsConfig>,
-    /// Connections, headers, requests.
+    /// Connections and requests of the public port.
     pub http: HttpLimits,
     /// The cache and its proof.
     pub cache: CacheConfig,
+    /// Live displays.
+    pub live_displays: LiveDisplaysConfig,
     /// Rate limits.
     pub limits: Limits,
-    /// Displays that are told of changes.
-    pub live_displays: LiveDisplaysConfig,
-    /// How long a code can be shown. Seconds, default 60.
-    #[serde(rename = "code_lifetime_s", deserialize_with = "config::s")]
-    pub code_lifetime: Duration,
-    /// Life of a citizen's session. Seconds, default 30 days.
-    #[serde(rename = "citizen_session_s", deserialize_with = "config::s")]
-    pub citizen_session: Duration,
-    /// Life of a checkpoint's session. Seconds, default 12 h.
-    #[serde(rename = "checkpoint_session_s", deserialize_with = "config::s")]
-    pub checkpoint_session: Duration,
-    /// What `Yima-Refresh-After` asks of pages, before jitter of up to a quarter. Seconds, default 1.
-    pub refresh_after_s: u32,
 }
 
 impl Default for ReadApiConfig {
     fn default() -> Self {
         Self {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
-            tls: None,
-            http: HttpLimits::default(),
-            cache: CacheConfig::default(),
-            limits: Limits::default(),
-            live_displays: LiveDisplaysConfig::default(),
             code_lifetime: Duration::from_secs(60),
             citizen_session: DAY * 30,
             checkpoint_session: HOUR * 12,
             refresh_after_s: 1,
+            tls: None,
+            http: HttpLimits::default(),
+            cache: CacheConfig::default(),
+            live_displays: LiveDisplaysConfig::default(),
+            limits: Limits::default(),
         }
     }
 }
 
-/// Section `read_api.cache`.
-#[derive(Clone, Debug, Deserialize)]
+/// The cache in front of the store. Some of these settings can be changed while a read node runs: [the tuning
+/// file](#the-tuning-file).
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct CacheConfig {
-    /// Memory for views. Bytes, default 512 MiB; about 1.3 kB a person.
+    /// Memory for views. About 1.3 kB a subject; at least 1 MiB.
     pub memory_bytes: usize,
-    /// Memory for proved absences. Bytes, default 16 MiB.
+    /// Memory for negative entries (proved absences). At least 1 MiB.
     pub absent_bytes: usize,
-    /// A TOML file over these settings that can be changed while the process runs; see `docs/configuration.md`. Default: none.
+    /// A TOML file over these settings that is watched: [the tuning file](#the-tuning-file).
     pub tuning_file: Option<PathBuf>,
-    /// Directory of the disk tier, of this process alone. Default: `cache` in the data directory. On the embedded store there is none.
+    /// Directory of the disk tier, of this process alone. Default: `cache` in the data directory. On the embedded store
+    /// there is no disk tier.
     pub disk_path: Option<PathBuf>,
-    /// Over this, the disk tier takes nobody new. Bytes, default 8 GiB; 0: no disk tier. About 400 bytes a person.
+    /// The disk tier admits no new subject beyond this size; 0 disables the tier. About 400 bytes a subject.
     pub disk_bytes: u64,
-    /// Subjects that the audit compares with the store. Per second, default 1,000; 0: no audit. Only with a disk tier.
+    /// Subjects of the disk tier that the audit compares with the store per second; 0 disables the audit.
     pub audit_per_s: u32,
-    /// Subjects of whom the ledger remembers what was learned of them last. Default 16 million, about 20 bytes each when full; more than
-    /// can change within `load_timeout_ms`.
+    /// Number of subjects whose latest known version is kept. About 20 bytes each. Far above the number of subjects
+    /// that can change within `load_timeout_ms`.
     pub ledger_entries: usize,
-    /// An answer true of a moment no longer ago is fresh. Milliseconds, default 2,000; several times `poll_ms`.
-    #[serde(rename = "max_lag_ms", deserialize_with = "config::ms")]
+    /// An answer no older is fresh. Several times `poll_ms`; at least 1.
+    #[serde(rename = "max_lag_ms", with = "config::Ms")]
     pub max_lag: Duration,
-    /// An answer true of a moment longer ago is not given. Seconds, default 24 h.
-    #[serde(rename = "max_stale_s", deserialize_with = "config::s")]
+    /// An older answer is not served. No less than `max_lag_ms`.
+    #[serde(rename = "max_stale_s", with = "config::S")]
     pub max_stale: Duration,
-    /// The feed is read at least so often. Milliseconds, default 200.
-    #[serde(rename = "poll_ms", deserialize_with = "config::ms")]
+    /// Longest time between two reads of the feed. The reader is also woken.
+    #[serde(rename = "poll_ms", with = "config::Ms")]
     pub poll_every: Duration,
-    /// Loads in the store at once. Default 64.
+    /// Loads in the store at once, 1 to 10,000.
     pub concurrent_loads: usize,
-    /// Loads that may wait for one of these; more are refused. Default 1,000.
+    /// Loads that may wait for a place among these. More are refused. At most 1,000,000.
     pub queued_loads: usize,
-    /// For one load, waiting included. Milliseconds, default 1,000; shorter than the clients' patience.
-    #[serde(rename = "load_timeout_ms", deserialize_with = "config::ms")]
+    /// Time for a load, waiting included. A load that takes over half of it counts as slow for the circuit breaker.
+    /// Below the clients' patience and `request_timeout_ms`; at least 1.
+    #[serde(rename = "load_timeout_ms", with = "config::Ms")]
     pub load_timeout: Duration,
 }
 
@@ -114,23 +122,45 @@ impl Default for CacheConfig {
     }
 }
 
-/// Section `read_api.live_displays`.
-#[derive(Clone, Debug, Deserialize)]
+impl CacheConfig {
+    /// Checks the values and what they have to do with each other.
+    pub fn check(&self, checks: &mut Checks<'_>) {
+        const MIB: usize = 1 << 20;
+        const MAX_LAG: &str = "read_api.cache.max_lag_ms";
+        let mut expect = |holds, key, expected| checks.expect(holds, key, &[], expected);
+        expect(self.memory_bytes >= MIB, "read_api.cache.memory_bytes", "expected at least 1048576");
+        expect(self.absent_bytes >= MIB, "read_api.cache.absent_bytes", "expected at least 1048576");
+        expect(!self.max_lag.is_zero(), MAX_LAG, "expected at least 1");
+        let is_in_range = (1..=10_000).contains(&self.concurrent_loads);
+        expect(is_in_range, "read_api.cache.concurrent_loads", "expected 1 to 10000");
+        expect(self.queued_loads <= 1_000_000, "read_api.cache.queued_loads", "expected at most 1000000");
+        expect(!self.load_timeout.is_zero(), "read_api.cache.load_timeout_ms", "expected at least 1");
+        let is_later = self.max_stale >= self.max_lag;
+        checks.expect(is_later, "read_api.cache.max_stale_s", &[MAX_LAG], format!("expected no less than {MAX_LAG}"));
+    }
+}
+
+/// [Live displays](api.md#get-v1displayevents): displays that are sent their changes (server-sent events).
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct LiveDisplaysConfig {
-    /// Streams open at once; one more is refused, and its page asks instead. Default 5,000: half of `http.max_connections`, so that others
-    /// find room. 0: none.
+    /// Live displays open at once; 0 disables them. Each is a connection and about 1 kB. The default is half of
+    /// `http.max_connections`, so that other requests find a connection. One more is refused, and its page polls
+    /// instead.
     pub max_open: usize,
-    /// Of one person; one more is refused. Default 4.
+    /// Live displays of one subject at once, in all its sessions together.
     pub max_per_person: usize,
-    /// From so busy on (`runtime_busy_ratio`) none is opened; 0.1 above, those that are open end. Default 0.6; above 1: never.
+    /// [Utilization](caching.md#http) from which on no live display is opened; above 1 disables this. From 0.1 above it
+    /// those that are open are ended: they go before histories (0.8) and displays.
     pub max_busy: f32,
-    /// How often a stream on which nothing changes tells of which moment that is true; it then looks whether the node is busy, too. Plus up
-    /// to a quarter. Milliseconds, default 5,000, at least 100; pages take what is 10 s old for out of date.
-    #[serde(rename = "report_every_ms", deserialize_with = "config::ms")]
+    /// How often a live display without changes reports its `as_of`. Up to a quarter is added; at least 100 is used.
+    /// Each time it is also ended if the node is too busy. Pages treat a display whose `as_of` is 10 s old as out of
+    /// date, and then poll.
+    #[serde(rename = "report_every_ms", with = "config::Ms")]
     pub report_every: Duration,
-    /// After this a stream ends, and its page opens another, perhaps on another node. Seconds, default 600.
-    #[serde(rename = "max_age_s", deserialize_with = "config::s")]
+    /// A live display ends after this time. Its page opens another, perhaps on another node.
+    #[serde(rename = "max_age_s", with = "config::S")]
     pub max_age: Duration,
 }
 
@@ -146,28 +176,29 @@ impl Default for LiveDisplaysConfig {
     }
 }
 
-/// Section `read_api.limits`. Never by address: behind a balancer everyone has the same.
-#[derive(Clone, Debug, Deserialize)]
+/// Rate limits, each a quota of its own section: [`[read_api.limits.NAME]`](#read_apilimitsname-and-writerevents). None
+/// is by address: behind a balancer all clients have the same.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct Limits {
-    /// Displays of one session. Default 10 per second.
+    /// Displays, by session.
     pub display: RateConfig,
-    /// Codes of one session. Default 6 per minute.
+    /// Codes, by session.
     pub code: RateConfig,
-    /// Histories of one session. Default 6 per minute.
+    /// Histories, by session.
     pub history: RateConfig,
-    /// Streams that one session opens. Default 20 per minute.
+    /// Live displays that are opened, by session.
     pub live_display: RateConfig,
-    /// Codes that one checkpoint scans, one by one or many in a request. Default 50 per second, 100 at once.
+    /// Scans, by checkpoint; each code of `/v1/scans` counts.
     pub scan: RateConfig,
-    /// Scans of one checkpoint that ask past the cache (`Cache-Control: no-cache`); over it they are answered from the cache. Default 5 per
-    /// minute.
+    /// Scans with `Cache-Control: no-cache`, by checkpoint. Those over the limit are answered from the cache.
     pub bypass: RateConfig,
-    /// People that one checkpoint looks up by their identity document. Default 10 per minute.
+    /// Subjects looked up by their identity document, by checkpoint.
     pub document: RateConfig,
-    /// Sign-ins of one person or checkpoint. Default 30 per minute.
+    /// Sign-ins, by citizen or checkpoint.
     pub session: RateConfig,
-    /// Sign-ins of everybody, wrong tokens included: each costs a signature check. Default 5,000 per second.
+    /// Sign-ins of all clients together, wrong tokens included; each costs a signature check.
     pub sign_in: RateConfig,
 }
 

@@ -8,6 +8,7 @@ pub mod config;
 mod etag;
 mod fast_path;
 mod headers;
+mod limiters;
 mod routes;
 mod verdict;
 

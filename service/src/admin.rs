@@ -1,4 +1,4 @@
-//! The admin port: health and metrics, for the machine's own people and probes.
+//! The admin port: health and metrics, for operators and probes.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -6,16 +6,20 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use crate::config;
 use crate::ready::Readiness;
 use crate::telemetry::Metrics;
 
-/// The admin port of a process.
-#[derive(Clone, Debug, Deserialize)]
+/// The admin port: health, metrics and, on read nodes, the cache's settings in force.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct AdminConfig {
-    /// Address and port. Default `127.0.0.1:9090`: it asks for no token, so open it only to a network of operators.
+    /// Address and port: [addresses](#addresses). It asks for no token and speaks no TLS: open it to operators only, or
+    /// leave it on the loopback address and scrape it from there.
     pub listen: SocketAddr,
 }
 
@@ -25,9 +29,9 @@ impl Default for AdminConfig {
     }
 }
 
-/// `GET /health/live` (200 as long as the process answers), `GET /health/ready` (200, or 503 with the parts that are waited for; `degraded`: those
-/// that do not do all of their work) and
-/// `GET /metrics` (Prometheus' text format).
+/// `GET /health/live` (200 as long as the process answers), `GET /health/ready` (200, or 503 with the parts that are
+/// not up in `waiting_for`; `degraded` has the parts that do not do all of their work) and `GET /metrics` (Prometheus'
+/// text format).
 pub fn router(readiness: Readiness, metrics: Metrics) -> Router {
     let ready_gauge = readiness.clone();
     metrics.before_scrape(move || {

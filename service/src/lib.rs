@@ -1,4 +1,4 @@
-//! How any process of ours runs: configuration, lifecycle, readiness, HTTP, limits, tokens, telemetry, admin port.
+//! The frame of every yima process: settings, lifecycle, readiness, HTTP, limits, tokens, telemetry, admin port.
 
 pub mod admin;
 pub mod clock;

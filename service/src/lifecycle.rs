@@ -1,12 +1,13 @@
-//! Start and stop: every task is tracked, and one order of stopping serves every process.
+//! Start and stop: every task is tracked, and all processes stop in the same order.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::FutureExt;
+use schemars::JsonSchema;
 use sd_notify::NotifyState;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,17 +15,18 @@ use tokio_util::task::TaskTracker;
 use crate::config;
 use crate::ready::Readiness;
 
-/// How long stopping may take.
-#[derive(Clone, Debug, Deserialize)]
+/// Stopping.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct LifecycleConfig {
-    /// From "not ready" to the end of accepting, so that the balancer notices first. Milliseconds, default 5,000; more than the balancer's
-    /// health check interval times its threshold. 0 where there is no balancer.
-    #[serde(rename = "drain_wait_ms", deserialize_with = "config::ms")]
+    /// From "not ready" to the end of accepting. So the balancer notices first: more than its health check interval ×
+    /// threshold. 0 where there is no balancer.
+    #[serde(rename = "drain_wait_ms", with = "config::Ms")]
     pub drain_wait: Duration,
-    /// For requests and tasks under way, once nothing is accepted any more; then they are dropped. Milliseconds, default 20,000. Together
-    /// with `drain_wait_ms` less than the time after which the supervisor kills (30 s in most).
-    #[serde(rename = "stop_deadline_ms", deserialize_with = "config::ms")]
+    /// Time for requests and folds under way once nothing is accepted any more; then they are dropped. Together with
+    /// `drain_wait_ms` below the time after which the supervisor kills (30 s in most).
+    #[serde(rename = "stop_deadline_ms", with = "config::Ms")]
     pub stop_deadline: Duration,
 }
 
@@ -37,39 +39,39 @@ impl Default for LifecycleConfig {
 /// How a process ended, for its exit code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ended {
-    /// It was asked to, and every task finished.
-    Asked,
+    /// By request, after every task had finished.
+    Requested,
     /// The named critical task panicked, or ended while it was still needed.
     Crashed(&'static str),
-    /// It was asked to, but the deadline or a second signal dropped tasks that were under way.
+    /// By request, but the deadline or a second signal dropped tasks under way.
     Deadline,
 }
 
 impl Ended {
-    /// 0 when asked, 1 after a crash, 2 when tasks were dropped.
+    /// 0 by request, 1 after a crash, 2 when tasks were dropped.
     pub fn exit_code(self) -> u8 {
         match self {
-            Self::Asked => 0,
+            Self::Requested => 0,
             Self::Crashed(_) => 1,
             Self::Deadline => 2,
         }
     }
 }
 
-/// One process' life. A clone is the same life.
+/// The life of one process. A clone is the same life.
 #[derive(Clone, Debug, Default)]
 pub struct Lifecycle {
     config: LifecycleConfig,
     readiness: Readiness,
     tasks: TaskTracker,
-    asked: CancellationToken,
+    stop_requested: CancellationToken,
     soft: CancellationToken,
     hard: CancellationToken,
     crashed: Arc<OnceLock<&'static str>>,
 }
 
 impl Lifecycle {
-    /// Running, and ready once nothing holds [`Self::readiness`].
+    /// A running process; it is ready once no part holds [`Self::readiness`].
     pub fn new(config: LifecycleConfig) -> Self {
         Self { config, ..Self::default() }
     }
@@ -79,12 +81,12 @@ impl Lifecycle {
         &self.readiness
     }
 
-    /// Cancelled when nothing new should be begun: accept loops and periodic tasks end.
+    /// Cancelled at the soft stop: no new work begins, accept loops and periodic tasks end.
     pub fn soft(&self) -> &CancellationToken {
         &self.soft
     }
 
-    /// Cancelled when what is under way is dropped. Never before [`Self::soft`].
+    /// Cancelled at the hard stop: work under way is dropped. Never before [`Self::soft`].
     pub fn hard(&self) -> &CancellationToken {
         &self.hard
     }
@@ -94,19 +96,19 @@ impl Lifecycle {
         &self.tasks
     }
 
-    /// Runs a task that the process can do without: if it panics, that is logged. Dropped at the hard stop.
+    /// Runs a task that is not critical: a panic is logged and the process goes on. Dropped at the hard stop.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let hard = self.hard.clone();
         self.tasks.spawn(async move {
             let caught = AssertUnwindSafe(task).catch_unwind();
             if let Some(Err(_)) = hard.run_until_cancelled_owned(caught).await {
-                tracing::error!(task = name, "a task panicked");
+                tracing::error!(task = name, "a task panicked; the process goes on without it");
             }
         });
     }
 
-    /// Runs a task that the process cannot do without: if it panics, or ends before the soft stop, the process stops as after a signal and
-    /// [`Ended::Crashed`] names it. Dropped at the hard stop.
+    /// Runs a critical task: if it panics, or ends before the soft stop, the process stops as after a signal and
+    /// [`Ended::Crashed`] names the task. Dropped at the hard stop.
     pub fn spawn_critical(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let life = self.clone();
         self.tasks.spawn(async move {
@@ -115,35 +117,35 @@ impl Lifecycle {
             let panicked = matches!(ended, Some(Err(_)));
             let too_early = ended.is_some() && !life.soft.is_cancelled();
             if panicked || too_early {
-                tracing::error!(task = name, panicked, "a critical task ended: the process stops");
+                tracing::error!(task = name, panicked, "a critical task ended; the process stops");
                 let _first_one_counts = life.crashed.set(name);
-                life.asked.cancel();
+                life.stop_requested.cancel();
             }
         });
     }
 
-    /// The same for a task without an end of its own, which the soft stop ends wherever it waits.
+    /// [`Self::spawn`] for a task that never ends by itself: the soft stop ends it wherever it waits.
     pub fn spawn_until_stop(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.spawn(name, until(self.soft.clone(), task));
     }
 
-    /// The same for a task without an end of its own that the process cannot do without.
+    /// [`Self::spawn_critical`] for a task that never ends by itself: the soft stop ends it wherever it waits.
     pub fn spawn_critical_until_stop(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.spawn_critical(name, until(self.soft.clone(), task));
     }
 
     /// Stops as the first signal does.
     pub fn stop(&self) {
-        self.asked.cancel();
+        self.stop_requested.cancel();
     }
 
-    /// Tells the service manager, if there is one that asks (systemd's `Type=notify`), that everything is up. Then runs until SIGINT, SIGTERM,
-    /// [`Self::stop`] or a crash; then: not ready, wait for the balancer, soft stop, wait for the tasks. The
-    /// deadline or a second signal is the hard stop. What must be closed in an order of its own (position, cache, telemetry) is closed by
-    /// the caller afterwards.
+    /// Tells the service manager, if there is one that expects it (systemd's `Type=notify`), that everything is up.
+    /// Then runs until SIGINT, SIGTERM, [`Self::stop`] or a crash; then: not ready, wait for the balancer, soft stop,
+    /// wait for the tasks. The deadline or a second signal is the hard stop. The caller then closes the parts that need
+    /// an order (position, cache, telemetry).
     ///
     /// # Errors
-    /// The signals cannot be listened to.
+    /// The signal handlers cannot be installed.
     pub async fn run_until_stopped(&self) -> std::io::Result<Ended> {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let mut signalled = async || {
@@ -152,13 +154,13 @@ impl Lifecycle {
                 _ = terminate.recv() => {}
             }
         };
-        tell(&[NotifyState::Ready]);
+        notify_manager(&[NotifyState::Ready]);
         tokio::select! {
             () = signalled() => self.stop(),
-            () = self.asked.cancelled() => {}
+            () = self.stop_requested.cancelled() => {}
         }
-        tracing::info!(waiting_s = self.config.drain_wait.as_secs(), "stopping: not ready any more");
-        tell(&[NotifyState::Stopping]);
+        tracing::info!(waiting_s = self.config.drain_wait.as_secs(), "stopping; not ready from now on");
+        notify_manager(&[NotifyState::Stopping]);
         self.readiness.stopping();
         let finished = tokio::select! {
             finished = self.stop_softly() => finished,
@@ -166,19 +168,19 @@ impl Lifecycle {
         };
         self.soft.cancel();
         self.hard.cancel();
-        // Each task is dropped at its next poll; one that blocks its thread is not waited for.
+        // Each task is dropped at its next poll; the timeout is for tasks that block their thread.
         self.tasks.close();
         let _dropped = tokio::time::timeout(Duration::from_secs(1), self.tasks.wait()).await;
         let ended = match self.crashed.get() {
             Some(name) => Ended::Crashed(name),
-            None if finished => Ended::Asked,
+            None if finished => Ended::Requested,
             None => Ended::Deadline,
         };
         tracing::info!(?ended, "stopped");
         Ok(ended)
     }
 
-    /// The part of stopping that a second signal cuts short; whether every task finished before the deadline.
+    /// The part of stopping that a second signal cuts short. Returns whether every task finished before the deadline.
     async fn stop_softly(&self) -> bool {
         tokio::time::sleep(self.config.drain_wait).await;
         self.soft.cancel();
@@ -187,7 +189,7 @@ impl Lifecycle {
     }
 }
 
-/// On the heap: where nothing is optimised, each poll has room on its stack for a task that is handed on, and some are large.
+/// On the heap: without optimisation each poll reserves stack for a task passed by value, and some tasks are large.
 fn until(stop: CancellationToken, task: impl Future<Output = ()> + Send + 'static) -> impl Future<Output = ()> + Send {
     let task = Box::pin(task);
     async move {
@@ -195,9 +197,9 @@ fn until(stop: CancellationToken, task: impl Future<Output = ()> + Send + 'stati
     }
 }
 
-fn tell(manager: &[NotifyState<'_>]) {
-    if let Err(fault) = sd_notify::notify(manager) {
-        tracing::warn!(%fault, "the service manager could not be told");
+fn notify_manager(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "the service manager could not be notified; it may take this process for hung");
     }
 }
 
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn stops_in_order_and_waits_for_tasks() {
+    async fn a_stop_is_first_not_ready_then_soft_and_waits_for_tasks() {
         let life = life();
         let soft = life.soft().clone();
         let readiness = life.readiness().clone();
@@ -221,7 +223,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(500)).await;
         });
         life.stop();
-        assert_eq!(life.run_until_stopped().await.unwrap(), Ended::Asked);
+        assert_eq!(life.run_until_stopped().await.unwrap(), Ended::Requested);
     }
 
     #[tokio::test(start_paused = true)]
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn other_tasks_may_end_or_panic() {
+    async fn a_task_that_is_not_critical_may_end_or_panic() {
         let life = life();
         life.spawn("panics", async { panic!("a panic of the test") });
         life.spawn_until_stop("sweep", std::future::pending());
@@ -251,6 +253,6 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(!life.soft().is_cancelled());
         life.stop();
-        assert_eq!(life.run_until_stopped().await.unwrap(), Ended::Asked);
+        assert_eq!(life.run_until_stopped().await.unwrap(), Ended::Requested);
     }
 }

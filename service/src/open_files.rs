@@ -1,16 +1,16 @@
-//! How many files and connections this process may have open.
+//! The limit of open files, which bounds connections too.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What a process has open besides connections: the store's files, logs, sockets of its own. Far above what was seen.
+/// Files that a process has open besides connections: the store's files, logs, sockets of its own. Far above the
+/// numbers measured.
 const BESIDE: u64 = 1_000;
 
-/// Raises the soft limit to the hard one, as everything that serves many connections does, and says so if that is less than so many
-/// connections need.
+/// Raises the soft limit to the hard one, and warns if that is less than `connections` need.
 pub fn raise(connections: u64) {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    if let Err(fault) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::warn!(%fault, "the limit of open files cannot be raised");
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the soft limit of open files cannot be raised; it stays as it is");
     }
     let wanted = connections.saturating_add(BESIDE);
     if let Some(allowed) = allowed()
@@ -19,12 +19,13 @@ pub fn raise(connections: u64) {
         tracing::warn!(
             allowed,
             wanted,
-            "fewer files may be open than connections are allowed: raise the hard limit (ulimit -Hn, LimitNOFILE) or lower max_connections"
+            "fewer files may be open than connections are allowed: raise the hard limit (ulimit -Hn, LimitNOFILE) \
+             or lower max_connections"
         );
     }
 }
 
-/// How many there may be; `None` without a limit.
+/// The soft limit; `None` if there is none.
 pub(crate) fn allowed() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }

@@ -1,4 +1,4 @@
-//! PEM files: what is in them, or what is wrong with them; never their text, since one of them is a private key.
+//! PEM files: certificates and private keys. Errors never quote a file's text, since it may be a private key.
 
 use std::fmt::Display;
 use std::io;
@@ -8,13 +8,13 @@ use aws_lc_rs::digest::{SHA256, digest};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// A file as it was when it was read, or why it could not be.
+/// A file's content when it was read, or the error of reading it.
 pub struct PemFile {
     path: PathBuf,
     text: io::Result<Vec<u8>>,
 }
 
-/// A file that cannot be used.
+/// A PEM file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {why}")]
 pub struct PemError {
@@ -50,7 +50,7 @@ impl PemFile {
         self.text.as_ref().ok().map(|text| digest(&SHA256, text).as_ref().to_vec())
     }
 
-    /// That it is not what it should be.
+    /// An error of this file.
     pub fn fault(&self, why: impl Display) -> PemError {
         PemError { path: self.path.clone(), why: why.to_string() }
     }

@@ -1,4 +1,4 @@
-//! Rate limits: GCRA per key, and the header fields that tell the client where it stands.
+//! Rate limits: GCRA per key, and the header fields that report the remaining quota to the client.
 
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
@@ -9,7 +9,8 @@ use governor::clock::{Clock, QuantaClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{InsufficientCapacity, Quota};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use yima_schema::problem::{Problem, ProblemType};
 
 use crate::config;
@@ -19,19 +20,20 @@ use crate::http::ProblemResponse;
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// `RateLimit-Policy` (the same, section 3).
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-/// At most so many values of `RateLimit` are prepared; a larger burst is reported in steps, rounded down.
+/// Most values of `RateLimit` that are prepared; a larger burst is reported in steps, rounded down.
 const PREPARED_VALUES: u32 = 256;
 
-/// A quota of one key. Give both `requests` and `window_s` when you change one.
-#[derive(Clone, Debug, Deserialize)]
+/// Quota of one key of a limit. A key seen within about a minute takes about 40 bytes.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>, extend("x-rate" = true))]
 pub struct RateConfig {
-    /// So many requests (or rows) per window. Default 10.
+    /// Requests, or rows, per window.
     pub requests: NonZeroU32,
-    /// The window they are spread over. Seconds, default 1, at least 1.
-    #[serde(rename = "window_s", deserialize_with = "config::s")]
+    /// Length of the window; at least 1 is used.
+    #[serde(rename = "window_s", with = "config::S")]
     pub window: Duration,
-    /// So many at once after a rest. Default: `requests`.
+    /// Requests, or rows, that pass at once after a rest. Default: `requests`, unless the limit has one of its own.
     pub burst: Option<NonZeroU32>,
 }
 
@@ -52,31 +54,35 @@ impl Default for RateConfig {
     }
 }
 
-/// What a key has left at once.
+/// Requests of a key that would pass at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Remaining(pub u32);
 
-/// Over the limit.
+/// A key is over its limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RateLimitError {
-    /// After so long the same request passes, if nothing else is asked in between.
+    /// After this time the same request passes, if the key is not used in between.
     pub retry_after: Duration,
 }
 
 impl From<RateLimitError> for Problem {
-    fn from(refused: RateLimitError) -> Self {
-        let seconds = refused.retry_after.as_millis().div_ceil(1000).max(1);
-        Self::new(ProblemType::TooManyRequests, "The rate limit is reached; wait before you ask again")
-            .retry_after(u32::try_from(seconds).unwrap_or(u32::MAX))
+    fn from(error: RateLimitError) -> Self {
+        let seconds = error.retry_after.as_millis().div_ceil(1000).max(1);
+        Self::new(
+            ProblemType::TooManyRequests,
+            "The rate limit is reached; wait as long as Retry-After says before the next request",
+        )
+        .retry_after(u32::try_from(seconds).unwrap_or(u32::MAX))
     }
 }
 
-/// One limit over many keys. A key that was seen since the last [`Self::sweep`] takes about 40 bytes, so a million sessions about 40 MB.
+/// One limit over many keys. A key that was seen since the last [`Self::sweep`] takes about 40 bytes, so a million
+/// sessions about 40 MB.
 pub struct RateLimiter {
     cells: governor::RateLimiter<u64, DashMapStateStore<u64>, QuantaClock, StateInformationMiddleware>,
     clock: QuantaClock,
-    /// After which one more passes.
-    each: Duration,
+    /// Time after which one more request passes.
+    interval: Duration,
     burst: NonZeroU32,
     policy: HeaderValue,
     /// `RateLimit` for 0, `step`, 2 × `step` … remaining.
@@ -86,104 +92,108 @@ pub struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// `name` is the policy's name in the header fields: a short word without quotes.
+    /// `name` is the policy's name in header fields: a short word without quotes.
     ///
     /// # Panics
-    /// When `name` cannot be in a header field: it is a constant of the program.
+    /// When `name` is no header value: it is a constant of the program.
     pub fn new(name: &'static str, config: &RateConfig) -> Self {
         let burst = config.burst.unwrap_or(config.requests);
         let window = config.window.max(Duration::from_secs(1));
-        let each = (window / config.requests.get()).max(Duration::from_nanos(1));
-        // Never the default: `each` is above zero.
-        let quota = Quota::with_period(each).unwrap_or(Quota::per_second(config.requests)).allow_burst(burst);
+        let interval = (window / config.requests.get()).max(Duration::from_nanos(1));
+        // Never the default: `interval` is above zero.
+        let quota = Quota::with_period(interval).unwrap_or(Quota::per_second(config.requests)).allow_burst(burst);
         let clock = QuantaClock::default();
         let cells = governor::RateLimiter::dashmap_with_clock(quota, clock.clone()).with_middleware();
         let value = |text: String| HeaderValue::try_from(text).expect("a policy's name is visible ASCII");
         let step = burst.get().div_ceil(PREPARED_VALUES);
         let remaining = (0..=burst.get() / step).map(|steps| {
-            let left = steps * step;
-            let until_full_s = (each * (burst.get() - left)).as_secs_f64().ceil();
-            value(format!("\"{name}\";r={left};t={until_full_s}"))
+            let remaining = steps * step;
+            let until_full_s = (interval * (burst.get() - remaining)).as_secs_f64().ceil();
+            value(format!("\"{name}\";r={remaining};t={until_full_s}"))
         });
         Self {
             remaining: remaining.collect(),
             policy: value(format!("\"{name}\";q={};w={}", config.requests, window.as_secs())),
             cells,
             clock,
-            each,
+            interval,
             burst,
             step,
             names: RandomState::new(),
         }
     }
 
-    /// Takes `cost` from `key`. A cost of 0 counts as 1, and one above the burst as the whole burst, or it could never pass.
+    /// Takes `cost` from the quota of `key`. A cost of 0 counts as 1, and a cost above the burst as the whole burst, or
+    /// it could never pass.
     ///
     /// # Errors
-    /// There is not enough left; nothing was taken.
+    /// The quota has less left; nothing was taken.
     pub fn check(&self, key: u64, cost: u32) -> Result<Remaining, RateLimitError> {
         let cost = NonZeroU32::new(cost).unwrap_or(NonZeroU32::MIN).min(self.burst);
         match self.cells.check_key_n(&key, cost) {
             Ok(Ok(state)) => Ok(Remaining(state.remaining_burst_capacity())),
             Ok(Err(until)) => Err(RateLimitError { retry_after: until.wait_time_from(self.clock.now()) }),
-            // Cannot be: the cost is at most the burst.
+            // Impossible: the cost is at most the burst.
             Err(InsufficientCapacity(_)) => Err(RateLimitError { retry_after: Duration::from_secs(1) }),
         }
     }
 
-    /// Takes the rest of a `cost` of which 1 was taken before, when `remaining` was left: both together are what [`Self::check`] takes.
+    /// Takes the rest of a `cost` of which 1 was taken before, when `remaining` was left: both together take as much as
+    /// [`Self::check`].
     ///
     /// # Errors
-    /// There is not enough left; the 1 stays taken.
+    /// The quota has less left; the 1 stays taken.
     pub fn check_rest(&self, key: u64, cost: u32, remaining: Remaining) -> Result<Remaining, RateLimitError> {
         match cost.min(self.burst.get()).saturating_sub(1) {
             0 => Ok(remaining),
-            // The next time it takes the 1 again.
+            // The next attempt takes the 1 again.
             rest => {
-                self.check(key, rest).map_err(|refused| RateLimitError { retry_after: refused.retry_after + self.each })
+                self.check(key, rest).map_err(|error| RateLimitError { retry_after: error.retry_after + self.interval })
             }
         }
     }
 
-    /// Takes `cost` from `key` as [`Self::check`] does; the refusal is the whole answer, with the fields of [`Self::describe`].
+    /// [`Self::check`], with the refusal as a whole answer that has the header fields of [`Self::describe`].
     ///
     /// # Errors
     /// 429.
     pub fn take(&self, key: u64, cost: u32) -> Result<Remaining, ProblemResponse> {
-        self.check(key, cost).map_err(|refused| self.refusal(refused))
+        self.check(key, cost).map_err(|error| self.refusal(error))
     }
 
-    /// The answer to whom was refused.
-    pub fn refusal(&self, refused: RateLimitError) -> ProblemResponse {
+    /// The answer to a client over its limit.
+    pub fn refusal(&self, error: RateLimitError) -> ProblemResponse {
         let mut fields = HeaderMap::new();
         self.describe(Remaining(0), &mut fields);
-        ProblemResponse::new(refused.into(), fields)
+        ProblemResponse::new(error.into(), fields)
     }
 
-    /// The key of a name (an agency, a checkpoint): random per limiter, so that nobody can look for two names that collide.
+    /// The key of a name (an agency, a checkpoint): a random hash per limiter, so that nobody can search for two names
+    /// that collide.
     pub fn key(&self, name: &str) -> u64 {
         self.names.hash_one(name)
     }
 
-    /// Puts `RateLimit` and `RateLimit-Policy` on an answer, beside those of other limits: values prepared before, nothing is formatted.
+    /// Adds `RateLimit` and `RateLimit-Policy` to an answer, beside those of other limits. The values are prepared:
+    /// nothing is formatted.
     pub fn describe(&self, remaining: Remaining, headers: &mut HeaderMap) {
         let at = usize::try_from(remaining.0 / self.step).unwrap_or(usize::MAX).min(self.remaining.len() - 1);
         headers.append(RATE_LIMIT, self.remaining[at].clone());
         headers.append(RATE_LIMIT_POLICY, self.policy.clone());
     }
 
-    /// Whether less than half is left: the client does well to know.
+    /// Whether less than half is left: the client should be told.
     pub fn is_low(&self, remaining: Remaining) -> bool {
         remaining.0 < self.burst.get() / 2
     }
 
-    /// Forgets the keys that have their whole burst again, which changes no answer. To be called about once a minute.
+    /// Forgets the keys that have their whole quota again, which changes no answer. To be called about once a minute.
     pub fn sweep(&self) {
         self.cells.retain_recent();
         self.cells.shrink_to_fit();
     }
 
-    /// Keys that are held now.
+    /// Number of keys in memory.
     pub fn keys(&self) -> usize {
         self.cells.len()
     }
@@ -194,45 +204,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_refused_over_its_burst_and_no_other_key_is() {
+    fn a_key_over_its_burst_is_refused_and_other_keys_are_not() {
         let limiter = RateLimiter::new("code", &RateConfig::new(6, Duration::from_secs(60)));
-        let left: Vec<_> = (0..6).map(|_| limiter.check(1, 1).unwrap().0).collect();
-        assert_eq!(left, [5, 4, 3, 2, 1, 0]);
-        let refused = limiter.check(1, 1).unwrap_err();
-        assert!(refused.retry_after > Duration::from_secs(8) && refused.retry_after <= Duration::from_secs(10));
-        assert_eq!(Problem::from(refused).retry_after_s, Some(10));
+        let remaining: Vec<_> = (0..6).map(|_| limiter.check(1, 1).unwrap().0).collect();
+        assert_eq!(remaining, [5, 4, 3, 2, 1, 0]);
+        let error = limiter.check(1, 1).unwrap_err();
+        assert!(error.retry_after > Duration::from_secs(8) && error.retry_after <= Duration::from_secs(10));
+        assert_eq!(Problem::from(error).retry_after_s, Some(10));
         assert_eq!(limiter.check(2, 4), Ok(Remaining(2)));
         assert!(limiter.check(2, 3).is_err());
         assert_eq!(limiter.keys(), 2);
     }
 
     #[test]
-    fn a_cost_above_the_burst_passes_when_nothing_was_used() {
+    fn a_cost_above_the_burst_passes_with_the_whole_quota() {
         let limiter = RateLimiter::new("events", &RateConfig::new(100, Duration::from_secs(60)));
         assert_eq!(limiter.check(1, 5_000), Ok(Remaining(0)));
         assert!(limiter.check(1, 1).is_err());
     }
 
     #[test]
-    fn a_cost_in_two_parts_is_the_same_cost_and_passes_when_it_is_said_to() {
+    fn a_cost_in_two_parts_takes_the_same_and_passes_after_the_stated_time() {
         let limiter = RateLimiter::new("events", &RateConfig::new(6, Duration::from_secs(60)));
-        let left = limiter.check(1, 1).unwrap();
-        assert_eq!(limiter.check_rest(1, 1, left), Ok(Remaining(5)));
-        assert_eq!(limiter.check_rest(1, 3, left), Ok(Remaining(3)));
-        let left = limiter.check(2, 1).unwrap();
-        assert_eq!(limiter.check_rest(2, 5_000, left), Ok(Remaining(0)), "above the burst");
+        let remaining = limiter.check(1, 1).unwrap();
+        assert_eq!(limiter.check_rest(1, 1, remaining), Ok(Remaining(5)));
+        assert_eq!(limiter.check_rest(1, 3, remaining), Ok(Remaining(3)));
+        let remaining = limiter.check(2, 1).unwrap();
+        assert_eq!(limiter.check_rest(2, 5_000, remaining), Ok(Remaining(0)), "above the burst");
         limiter.check(3, 4).unwrap();
-        let left = limiter.check(3, 1).unwrap();
-        // One is left. Another is there in 10 s, and in 20 s one for the part that is taken before.
-        let refused = limiter.check_rest(3, 3, left).unwrap_err();
-        assert!(refused.retry_after > Duration::from_secs(18) && refused.retry_after <= Duration::from_secs(20));
+        let remaining = limiter.check(3, 1).unwrap();
+        // One is left. The next comes in 10 s; one for the part that is taken first comes in 20 s.
+        let error = limiter.check_rest(3, 3, remaining).unwrap_err();
+        assert!(error.retry_after > Duration::from_secs(18) && error.retry_after <= Duration::from_secs(20));
     }
 
     #[test]
-    fn header_fields_say_what_is_left() {
-        let fields = |limiter: &RateLimiter, left| {
+    fn header_fields_report_the_remaining_quota() {
+        let fields = |limiter: &RateLimiter, remaining| {
             let mut headers = HeaderMap::new();
-            limiter.describe(Remaining(left), &mut headers);
+            limiter.describe(Remaining(remaining), &mut headers);
             [RATE_LIMIT, RATE_LIMIT_POLICY].map(|name| headers[name].to_str().unwrap().to_owned())
         };
         let display = RateLimiter::new("display", &RateConfig::default());
@@ -245,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn names_keep_their_key() {
+    fn a_name_always_has_the_same_key() {
         let limiter = RateLimiter::new("scan", &RateConfig::default());
         assert_eq!(limiter.key("gate-1"), limiter.key("gate-1"));
         assert_ne!(limiter.key("gate-1"), limiter.key("gate-2"));

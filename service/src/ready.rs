@@ -1,10 +1,10 @@
-//! Readiness: a latch held by each part that is not up yet. Liveness is another thing: it is answered as long as the process answers.
+//! Readiness: a latch held by each part that is not up yet. Liveness is separate: a process that answers is live.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// Whether this process should be sent requests. A clone is the same latch.
+/// Whether a balancer should send requests to this process. A clone is the same latch.
 #[derive(Clone, Default, Debug)]
 pub struct Readiness(Arc<Mutex<State>>);
 
@@ -15,8 +15,8 @@ struct State {
     stopping: bool,
 }
 
-/// A part that is not up. Only [`Hold::release`] says that it is: a hold that is dropped without (its task failed or panicked on the way
-/// up) keeps the process not ready for good, because nobody is left who could bring the part up.
+/// A part that is not up. Only [`Hold::release`] marks it as up: a hold that is dropped (its task failed or panicked
+/// during start) keeps the process not ready for good, because no task is left that could bring the part up.
 #[derive(Debug)]
 #[must_use = "a hold that is dropped without being released keeps the process not ready for good"]
 pub struct Hold {
@@ -25,30 +25,32 @@ pub struct Hold {
 }
 
 impl Readiness {
-    /// Ready as soon as nothing holds it.
+    /// Ready as long as no part holds it.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Not ready until `part` is released. Take every hold before the first is released, or the process is ready in between.
+    /// Not ready until `part` is released. Take every hold before the first is released, or the process is ready in
+    /// between.
     pub fn hold(&self, part: &'static str) -> Hold {
         self.0.lock().waiting.push(part);
         Hold { part, readiness: self.clone() }
     }
 
-    /// Nothing holds it and the process is not stopping.
+    /// Whether no part holds it and the process is not stopping.
     pub fn is_ready(&self) -> bool {
         let state = self.0.lock();
         state.waiting.is_empty() && !state.stopping
     }
 
-    /// The parts that are not up, in the order in which they were held; `stopping` last when the process stops.
+    /// The parts that are not up, in the order of their holds; `stopping` last when the process stops.
     pub fn waiting_for(&self) -> Vec<&'static str> {
         let state = self.0.lock();
         state.waiting.iter().copied().chain(state.stopping.then_some("stopping")).collect()
     }
 
-    /// Says that `part` does not do all of its work now, or does so again. The process stays ready: what it can do it does.
+    /// Notes that `part` does not do all of its work now, or does so again. The process stays ready for the rest of its
+    /// work.
     pub fn degrade(&self, part: &'static str, is_degraded: bool) {
         let degraded = &mut self.0.lock().degraded;
         if !is_degraded {
@@ -63,14 +65,14 @@ impl Readiness {
         self.0.lock().degraded.clone()
     }
 
-    /// Never ready again.
+    /// Makes the process not ready for good.
     pub fn stopping(&self) {
         self.0.lock().stopping = true;
     }
 }
 
 impl Hold {
-    /// The part is up.
+    /// Marks the part as up.
     pub fn release(self) {
         let mut state = self.readiness.0.lock();
         if let Some(at) = state.waiting.iter().position(|part| *part == self.part) {
@@ -84,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ready_when_every_part_is_released_and_never_after_stopping() {
+    fn a_process_is_ready_when_every_part_is_released_and_never_after_stopping() {
         let readiness = Readiness::new();
         let (store, cache) = (readiness.hold("store"), readiness.hold("cache"));
         assert_eq!(readiness.waiting_for(), ["store", "cache"]);
@@ -98,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_died_on_the_way_up_is_still_waited_for() {
+    fn a_hold_that_is_dropped_without_release_still_blocks_readiness() {
         let readiness = Readiness::new();
         drop(readiness.hold("cache"));
         assert_eq!(readiness.waiting_for(), ["cache"]);

@@ -1,5 +1,5 @@
-//! How busy the process is: the share of time for which the runtime's workers had something to do. What waits for a worker is in no
-//! request's own time, and grows without bound as this comes near 1.
+//! Utilization: the share of time for which the runtime's workers were busy. Waiting for a worker is part of no
+//! request's own time, and grows without bound as utilization approaches 1.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,40 +12,41 @@ use crate::lifecycle::Lifecycle;
 use crate::telemetry::Metrics;
 
 const SAMPLE_EVERY: Duration = Duration::from_millis(100);
-/// Part of the newest sample in the average: about a second is remembered.
+/// Weight of the newest sample in the average, which covers about a second.
 const NEWEST: f32 = 0.1;
 
-/// The average of about the last second.
+/// Moving average of about the last second.
 #[derive(Default)]
 pub struct Utilization(AtomicU32);
 
 impl Utilization {
-    /// Of the runtime that this is called in, until the soft stop. Exported as `runtime_busy_ratio`.
+    /// Measures the runtime that this is called in, until the soft stop. Exported as `runtime_busy_ratio`.
     pub fn watch(lifecycle: &Lifecycle, metrics: &Metrics) -> Arc<Self> {
-        let load = Arc::new(Self::default());
-        let shown = load.clone();
-        metrics.before_scrape(move || metrics::gauge!("runtime_busy_ratio").set(shown.busy()));
-        let watched = load.clone();
-        lifecycle.spawn_until_stop("load", async move { watched.follow(&Handle::current().metrics()).await });
-        load
+        let utilization = Arc::new(Self::default());
+        let exported = utilization.clone();
+        metrics.before_scrape(move || metrics::gauge!("runtime_busy_ratio").set(exported.busy()));
+        let measured = utilization.clone();
+        let measure = async move { measured.measure(&Handle::current().metrics()).await };
+        lifecycle.spawn_until_stop("utilization", measure);
+        utilization
     }
 
-    /// From 0, idle, to 1, all workers all the time.
+    /// From 0 (idle) to 1 (all workers are busy all the time).
     pub fn busy(&self) -> f32 {
         f32::from_bits(self.0.load(Ordering::Relaxed))
     }
 
-    /// As busy as that until it is [`Self::set`] otherwise; for tests of what depends on it.
+    /// A fixed value until [`Self::set`]; for tests.
     pub fn fixed(busy: f32) -> Arc<Self> {
         Arc::new(Self(AtomicU32::new(busy.to_bits())))
     }
 
-    /// As busy as that from now on.
+    /// Sets the value.
     pub fn set(&self, busy: f32) {
         self.0.store(busy.to_bits(), Ordering::Relaxed);
     }
 
-    async fn follow(&self, runtime: &RuntimeMetrics) {
+    async fn measure(&self, runtime: &RuntimeMetrics) {
         let mut ticks = tokio::time::interval(SAMPLE_EVERY);
         let mut last = (Instant::now(), busy_time(runtime));
         loop {
@@ -73,16 +74,16 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
     async fn a_worker_that_spins_is_busy_and_one_that_sleeps_is_not() {
-        let load = Arc::new(Utilization::default());
-        let watched = load.clone();
-        let follow = tokio::spawn(async move { watched.follow(&Handle::current().metrics()).await });
+        let utilization = Arc::new(Utilization::default());
+        let measured = utilization.clone();
+        let measure = tokio::spawn(async move { measured.measure(&Handle::current().metrics()).await });
         let deadline = Instant::now() + Duration::from_secs(60);
         let spin = tokio::spawn({
-            let load = load.clone();
+            let utilization = utilization.clone();
             async move {
-                while load.busy() < 0.7 && Instant::now() < deadline {
-                    let begun = Instant::now();
-                    while begun.elapsed() < Duration::from_millis(2) {
+                while utilization.busy() < 0.7 && Instant::now() < deadline {
+                    let start = Instant::now();
+                    while start.elapsed() < Duration::from_millis(2) {
                         std::hint::spin_loop();
                     }
                     tokio::task::yield_now().await;
@@ -90,11 +91,11 @@ mod tests {
             }
         });
         spin.await.unwrap();
-        assert!(load.busy() >= 0.7, "{}", load.busy());
-        while load.busy() > 0.3 && Instant::now() < deadline {
+        assert!(utilization.busy() >= 0.7, "{}", utilization.busy());
+        while utilization.busy() > 0.3 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(10)).await; // idle meanwhile
         }
-        assert!(load.busy() <= 0.3, "{}", load.busy());
-        follow.abort();
+        assert!(utilization.busy() <= 0.3, "{}", utilization.busy());
+        measure.abort();
     }
 }

@@ -1,4 +1,4 @@
-//! A service's whole configuration, of the structs that this crate gives.
+//! The settings of a service, with the sections of this crate.
 
 use std::time::Duration;
 
@@ -48,17 +48,17 @@ fn all_sections_can_be_set() {
 }
 
 #[test]
-fn all_faults_are_reported_together() {
+fn errors_of_all_sections_are_reported_together() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "[http]\nmax_in_flight = 0\nmax_conections = 5\n[jwt]\nissuer = 5\n").unwrap();
     let given = env(&[("YIMA_ADMIN__LISTEN", "nowhere"), ("YIMA_HTTPS__PORT", "1"), ("YIMA_PORT", "1")]);
-    let faults = load::<Config>("", Some(file.path()), given).err().unwrap();
-    let mut keys: Vec<_> = faults.0.iter().map(|fault| fault.key.as_str()).collect();
+    let errors = load::<Config>("", Some(file.path()), given).err().unwrap();
+    let mut keys: Vec<_> = errors.0.iter().map(|error| error.key.as_str()).collect();
     keys.sort_unstable();
     let wanted = ["", "admin.listen", "http.max_conections", "http.max_in_flight", "https", "jwt.issuer"];
-    assert_eq!(keys, wanted, "{faults}");
-    let of = |key: &str| faults.0.iter().find(|fault| fault.key == key).unwrap();
+    assert_eq!(keys, wanted, "{errors}");
+    let of = |key: &str| errors.0.iter().find(|error| error.key == key).unwrap();
     assert_eq!(of("https").source, "YIMA_HTTPS__PORT");
     assert_eq!(of("http.max_in_flight").expected, "expected a whole number, 1 or more");
-    assert!(of("http.max_conections").expected.contains("`max_connections`"), "{faults}");
+    assert!(of("http.max_conections").expected.contains("`max_connections`"), "{errors}");
 }

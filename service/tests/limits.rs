@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use yima_service::http::body::read_body;
 use yima_service::http::{HttpLimits, ProblemResponse};
 
-use crate::support::{Gate, SOON, answer, ask, get as ask_get, shared, start, until_closed};
+use crate::support::{Gate, SOON, answer, get as get_from, send, shared, start, until_closed};
 
 const ONE: NonZeroUsize = NonZeroUsize::MIN;
 
@@ -20,7 +20,7 @@ fn hello() -> Router {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_finish_its_headers_is_cut_off() {
+async fn a_client_with_unfinished_headers_is_cut_off() {
     let limits = HttpLimits { header_read_timeout: Duration::from_millis(100), ..HttpLimits::default() };
     let server = start("slow_headers", hello(), &limits).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
@@ -31,9 +31,9 @@ async fn a_client_that_does_not_finish_its_headers_is_cut_off() {
 
 #[tokio::test]
 async fn a_body_that_trickles_is_cut_off() {
-    let take =
+    let read =
         async |body: Body| read_body(body, 1_000, Duration::from_millis(200)).await.map_err(ProblemResponse::from);
-    let server = start("slow_body", Router::new().route("/events", post(take)), &HttpLimits::default()).await;
+    let server = start("slow_body", Router::new().route("/events", post(read)), &HttpLimits::default()).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(b"POST /events HTTP/1.1\r\nHost: test\r\nContent-Length: 900\r\n\r\n").await.unwrap();
     let (mut read, mut write) = stream.split();
@@ -56,39 +56,39 @@ async fn a_body_that_trickles_is_cut_off() {
 async fn too_many_or_too_long_headers_are_refused() {
     let server = start("many_headers", hello(), &HttpLimits::default()).await;
     let with = |count: usize| (0..count).fold("GET /hello HTTP/1.1".to_owned(), |head, n| format!("{head}\nX-{n}: 1"));
-    assert_eq!(ask(server.address, &with(90), "").await.status, 200);
-    assert_eq!(ask(server.address, &with(101), "").await.status, 431);
+    assert_eq!(send(server.address, &with(90), "").await.status, 200);
+    assert_eq!(send(server.address, &with(101), "").await.status, 431);
     let long = format!("GET /hello HTTP/1.1\nX-Long: {}", "x".repeat(20_000));
-    assert_eq!(ask(server.address, &long, "").await.status, 431);
+    assert_eq!(send(server.address, &long, "").await.status, 431);
 }
 
 #[tokio::test]
 async fn a_request_over_the_in_flight_limit_is_refused_at_once() {
     let gate = Gate::new();
-    let held = gate.clone();
+    let inside = gate.clone();
     // Counted when it first has to wait, which is before it reaches the gate.
     let wait = async move || {
         tokio::task::yield_now().await;
-        held.pass().await
+        inside.pass().await
     };
     let app = hello().route("/wait", get(wait));
     let server = start("in_flight", app, &HttpLimits { max_in_flight: ONE, ..HttpLimits::default() }).await;
-    let first = tokio::spawn(ask_get_owned(server.address, "/wait"));
+    let first = tokio::spawn(get_owned(server.address, "/wait"));
     gate.reached().await;
-    let refused = ask_get(server.address, "/hello").await;
+    let refused = get_from(server.address, "/hello").await;
     assert_eq!((refused.status, refused.problem().as_str()), (503, "unavailable"));
     assert_eq!(refused.headers["retry-after"], "1");
     gate.open();
     assert_eq!(first.await.unwrap().status, 200);
-    assert_eq!(ask_get(server.address, "/hello").await.status, 200, "its place is free again");
+    assert_eq!(get_from(server.address, "/hello").await.status, 200, "its place is free again");
 }
 
-async fn ask_get_owned(address: std::net::SocketAddr, path: &'static str) -> crate::support::Answer {
-    ask_get(address, path).await
+async fn get_owned(address: std::net::SocketAddr, path: &'static str) -> crate::support::Answer {
+    get_from(address, path).await
 }
 
 #[tokio::test]
-async fn a_connection_over_the_limit_is_told_so() {
+async fn a_connection_over_the_limit_is_answered_503() {
     let server = start("connections", hello(), &HttpLimits { max_connections: ONE, ..HttpLimits::default() }).await;
     let mut first = TcpStream::connect(server.address).await.unwrap();
     first.write_all(b"GET /hello HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
@@ -99,19 +99,19 @@ async fn a_connection_over_the_limit_is_told_so() {
 }
 
 #[tokio::test]
-async fn an_answer_that_takes_too_long_is_given_up() {
+async fn an_answer_over_the_deadline_becomes_503() {
     let app = hello().route("/stuck", get(async || std::future::pending::<()>().await));
     let limits = HttpLimits { request_timeout: Duration::from_millis(100), ..HttpLimits::default() };
     let server = start("deadline", app, &limits).await;
-    let late = ask_get(server.address, "/stuck").await;
+    let late = get_from(server.address, "/stuck").await;
     assert_eq!((late.status, late.problem().as_str()), (503, "unavailable"));
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_frees_its_place_and_is_counted() {
+async fn a_client_that_leaves_frees_its_place_and_counts_as_499() {
     let gate = Gate::new();
-    let held = gate.clone();
-    let app = hello().route("/wait", get(async move || held.pass().await));
+    let inside = gate.clone();
+    let app = hello().route("/wait", get(async move || inside.pass().await));
     let server = start("client_gone", app, &HttpLimits { max_in_flight: ONE, ..HttpLimits::default() }).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
@@ -124,5 +124,5 @@ async fn a_client_that_goes_away_frees_its_place_and_is_counted() {
         }
     };
     tokio::time::timeout(SOON, seen).await.expect("not counted");
-    assert_eq!(ask_get(server.address, "/hello").await.status, 200);
+    assert_eq!(get_from(server.address, "/hello").await.status, 200);
 }

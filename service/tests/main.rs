@@ -1,4 +1,4 @@
-//! A server of ours over real sockets: what it refuses, what it survives, and how it stops.
+//! A server over real sockets: its refusals, the failures that it survives, and how it stops.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod admin;

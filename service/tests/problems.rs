@@ -1,4 +1,4 @@
-//! Every refusal is a problem document that says nothing of our insides.
+//! Every refusal is a problem document without internals.
 
 use std::time::Duration;
 
@@ -9,31 +9,31 @@ use axum::routing::{get, post};
 use yima_service::http::body::{content_type, json, read_body};
 use yima_service::http::{HttpLimits, ProblemResponse};
 
-use crate::support::{Server, ask, get as ask_get, start};
+use crate::support::{Server, get as get_from, send, start};
 
-async fn take(headers: HeaderMap, body: Body) -> Result<String, ProblemResponse> {
+async fn numbers(headers: HeaderMap, body: Body) -> Result<String, ProblemResponse> {
     content_type(&headers, &["application/json"])?;
     let bytes = read_body(body, 100, Duration::from_secs(5)).await?;
-    let numbers: Vec<u8> = json(&bytes)?;
-    Ok(format!("{} numbers", numbers.len()))
+    let received: Vec<u8> = json(&bytes)?;
+    Ok(format!("{} numbers", received.len()))
 }
 
 async fn server(service: &'static str) -> Server {
     let panics = async || -> &'static str { panic!("internal words") };
     let app = Router::new()
-        .route("/numbers", post(take).put(take))
+        .route("/numbers", post(numbers).put(numbers))
         .route("/panics", get(panics))
         .route("/hello", get(async || "hello"));
     start(service, app, &HttpLimits::default()).await
 }
 
 #[tokio::test]
-async fn no_route_and_no_such_method() {
+async fn an_unknown_path_is_404_and_another_method_405() {
     let server = server("unrouted").await;
-    let missing = ask_get(server.address, "/no/610102199003070016").await;
+    let missing = get_from(server.address, "/no/610102199003070016").await;
     assert_eq!((missing.status, missing.problem().as_str()), (404, "not-found"));
     assert!(!missing.body.contains("6101"), "{missing:?}");
-    let method = ask_get(server.address, "/numbers").await;
+    let method = get_from(server.address, "/numbers").await;
     assert_eq!((method.status, method.problem().as_str()), (405, "method-not-allowed"));
     let mut allowed: Vec<_> = method.headers["allow"].split(',').map(str::trim).collect();
     allowed.sort_unstable();
@@ -41,10 +41,10 @@ async fn no_route_and_no_such_method() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_too_large_of_another_type_or_not_json() {
+async fn a_body_too_large_of_another_type_or_not_json_is_refused() {
     let server = server("bodies").await;
     let post = async |headers: &str, body: &str| {
-        ask(server.address, &format!("POST /numbers HTTP/1.1\n{headers}"), body).await
+        send(server.address, &format!("POST /numbers HTTP/1.1\n{headers}"), body).await
     };
     // 413 comes before the body does.
     let announced = post("Content-Type: application/json\nContent-Length: 101", "").await;
@@ -64,21 +64,21 @@ async fn bodies_that_are_too_large_of_another_type_or_not_json() {
 }
 
 #[tokio::test]
-async fn a_handler_that_panics_is_answered_and_the_server_goes_on() {
+async fn a_panic_in_a_handler_is_answered_500_and_the_server_goes_on() {
     let server = server("panics").await;
-    let panicked = ask_get(server.address, "/panics").await;
+    let panicked = get_from(server.address, "/panics").await;
     assert_eq!((panicked.status, panicked.problem().as_str()), (500, "internal"));
     assert!(!panicked.body.contains("internal words"), "{panicked:?}");
-    assert_eq!(ask_get(server.address, "/hello").await.status, 200);
+    assert_eq!(get_from(server.address, "/hello").await.status, 200);
 }
 
 #[tokio::test]
-async fn the_request_id_comes_back() {
+async fn a_valid_request_id_is_returned_and_any_other_replaced() {
     let server = server("request_id").await;
-    let given = ask(server.address, "GET /hello HTTP/1.1\nX-Request-Id: abc.DEF-1_2", "").await;
+    let given = send(server.address, "GET /hello HTTP/1.1\nX-Request-Id: abc.DEF-1_2", "").await;
     assert_eq!(given.headers["x-request-id"], "abc.DEF-1_2");
-    let bad = ask(server.address, "GET /hello HTTP/1.1\nX-Request-Id: <script>", "").await;
+    let bad = send(server.address, "GET /hello HTTP/1.1\nX-Request-Id: <script>", "").await;
     assert_eq!(bad.headers["x-request-id"].len(), 16);
-    let (one, two) = (ask_get(server.address, "/none").await, ask_get(server.address, "/panics").await);
+    let (one, two) = (get_from(server.address, "/none").await, get_from(server.address, "/panics").await);
     assert_ne!(one.headers["x-request-id"], two.headers["x-request-id"]);
 }

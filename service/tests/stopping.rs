@@ -1,4 +1,4 @@
-//! Stopping finishes what is under way and takes nothing new.
+//! Stopping finishes requests under way and accepts no new ones.
 
 use axum::Router;
 use axum::routing::get;
@@ -11,13 +11,14 @@ use crate::support::{Gate, Server, answer, start, until_closed};
 
 async fn server(service: &'static str) -> (Server, Gate) {
     let gate = Gate::new();
-    let held = gate.clone();
-    let app = Router::new().route("/wait", get(async move || held.pass().await)).route("/hello", get(async || "hello"));
+    let inside = gate.clone();
+    let app =
+        Router::new().route("/wait", get(async move || inside.pass().await)).route("/hello", get(async || "hello"));
     (start(service, app, &HttpLimits::default()).await, gate)
 }
 
 #[tokio::test]
-async fn a_request_under_way_is_finished_and_an_idle_connection_closed() {
+async fn a_stop_finishes_requests_under_way_and_closes_idle_connections() {
     let (server, gate) = server("graceful").await;
     let mut idle = TcpStream::connect(server.address).await.unwrap();
     idle.write_all(b"GET /hello HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
@@ -41,11 +42,11 @@ async fn a_request_under_way_is_finished_and_an_idle_connection_closed() {
     gate.open();
     let finished = answer(&mut busy).await;
     assert_eq!((finished.status, finished.body.as_str()), (200, "passed"));
-    assert_eq!(stopped.await.unwrap(), Ended::Asked);
+    assert_eq!(stopped.await.unwrap(), Ended::Requested);
 }
 
 #[tokio::test]
-async fn the_hard_stop_drops_what_is_under_way() {
+async fn the_hard_stop_drops_requests_under_way() {
     let (server, gate) = server("hard_stop").await;
     let mut busy = TcpStream::connect(server.address).await.unwrap();
     busy.write_all(b"GET /wait HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();

@@ -1,4 +1,4 @@
-//! A server on port 0 and a client that writes what it is told, byte by byte.
+//! A server on port 0 and a client that writes raw requests.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -14,10 +14,10 @@ use yima_service::http::{self, EdgeLayer, HttpLimits};
 use yima_service::lifecycle::{Lifecycle, LifecycleConfig};
 use yima_service::telemetry::{self, Telemetry, TelemetryConfig};
 
-/// Longer than anything here takes; only a failing test waits for it.
+/// Longer than any step of a test takes; only a failing test waits for it.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// Telemetry is set up once per process; its exporter and the collector it sends to outlive each test's own runtime.
+/// Telemetry is set up once per process; its exporter and the collector outlive each test's own runtime.
 pub struct Shared {
     pub telemetry: Telemetry,
     pub collected: tokio::sync::Mutex<mpsc::UnboundedReceiver<Vec<u8>>>,
@@ -46,7 +46,7 @@ pub fn shared() -> &'static Shared {
             trust_traceparent: true,
             ..TelemetryConfig::default()
         };
-        // The hook of production hides the message of a failing assertion.
+        // The hook that `init` sets hides the message of a failing assertion.
         let hook = std::panic::take_hook();
         let telemetry = telemetry::init(&config).unwrap();
         std::panic::set_hook(hook);
@@ -59,7 +59,7 @@ pub struct Server {
     pub life: Lifecycle,
 }
 
-/// Serves `app` with the middleware around it; `service` labels its metrics.
+/// Serves `app` inside the middleware; `service` labels its metrics.
 pub async fn start(service: &'static str, app: Router, limits: &HttpLimits) -> Server {
     let app = http::finish(app, &EdgeLayer::new(service, limits, &shared().telemetry));
     start_bare(app, limits).await
@@ -74,7 +74,7 @@ pub async fn start_bare(app: Router, limits: &HttpLimits) -> Server {
     Server { address, life }
 }
 
-/// A handler that says when a request has reached it, and answers when it is let.
+/// A handler that signals when a request has reached it, and answers once the gate is open.
 #[derive(Clone)]
 pub struct Gate {
     reached: Arc<Semaphore>,
@@ -113,7 +113,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Checks that it is a problem document of that status, and returns its `type`.
+    /// Checks that the answer is a problem document of its status, and returns its `type`.
     pub fn problem(&self) -> String {
         assert_eq!(self.headers.get("content-type").map(String::as_str), Some("application/problem+json"), "{self:?}");
         assert_eq!(self.headers.get("cache-control").map(String::as_str), Some("no-store"), "{self:?}");
@@ -123,8 +123,8 @@ impl Answer {
     }
 }
 
-/// Sends `head` (request line and headers, lines ending in `\n`) and `body` on a connection of their own.
-pub async fn ask(address: SocketAddr, head: &str, body: &str) -> Answer {
+/// Sends `head` (request line and headers, lines ending in `\n`) and `body` on a new connection.
+pub async fn send(address: SocketAddr, head: &str, body: &str) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = head.trim_end().replace('\n', "\r\n");
     let text = format!("{head}\r\nHost: test\r\nConnection: close\r\n\r\n{body}");
@@ -134,10 +134,10 @@ pub async fn ask(address: SocketAddr, head: &str, body: &str) -> Answer {
 }
 
 pub async fn get(address: SocketAddr, path: &str) -> Answer {
-    ask(address, &format!("GET {path} HTTP/1.1"), "").await
+    send(address, &format!("GET {path} HTTP/1.1"), "").await
 }
 
-/// What is read until the server closes; panics when it does not.
+/// Reads until the server closes the connection; panics if it does not.
 pub async fn until_closed(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     // A reset after the answer is a close too.

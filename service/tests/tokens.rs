@@ -1,4 +1,4 @@
-//! Tokens that must not be taken.
+//! Tokens that must be refused.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ impl Provider {
         Self { pkcs8, issuer, verifier }
     }
 
-    /// A good token but for `changes`; `null` takes a claim away.
+    /// A valid token with `changes`; `null` removes a claim.
     fn signed(&self, changes: &Value) -> String {
         let now = clock::now().as_secs();
         let mut claims = json!({"iss": "idp", "aud": "yima", "exp": now + HOUR, "scope": "display"});
@@ -43,14 +43,14 @@ impl Provider {
     }
 
     fn refuses(&self, token: &str) -> String {
-        let problem = self.verifier.verify(token).expect_err("a token that must not be taken");
+        let problem = self.verifier.verify(token).expect_err("a token that must be refused");
         assert_eq!(problem.kind, ProblemType::Unauthenticated);
         problem.detail
     }
 }
 
 #[test]
-fn what_the_issuer_issues_is_taken() {
+fn a_token_of_the_issuer_is_accepted() {
     let provider = Provider::new();
     let claims = Claims {
         scope: "scan".to_owned(),
@@ -64,10 +64,10 @@ fn what_the_issuer_issues_is_taken() {
 }
 
 #[test]
-fn times_have_a_minute_of_leeway_and_no_more() {
+fn times_have_a_leeway_of_a_minute() {
     let provider = Provider::new();
     let now = clock::now().as_secs();
-    assert_eq!(provider.refuses(&provider.signed(&json!({"exp": now - 61}))), "The token has expired");
+    assert_eq!(provider.refuses(&provider.signed(&json!({"exp": now - 61}))), "The token has expired: get a new one");
     provider.refuses(&provider.signed(&json!({"nbf": now + 120})));
     for within in [json!({"exp": now - 30}), json!({"nbf": now + 30})] {
         assert!(provider.verifier.verify(&provider.signed(&within)).is_ok(), "{within}");
@@ -75,7 +75,7 @@ fn times_have_a_minute_of_leeway_and_no_more() {
 }
 
 #[test]
-fn other_audiences_and_issuers_and_missing_claims() {
+fn tokens_of_other_audiences_and_issuers_or_without_claims_are_refused() {
     let provider = Provider::new();
     for changes in [
         json!({"aud": "bank"}),
@@ -91,7 +91,7 @@ fn other_audiences_and_issuers_and_missing_claims() {
 }
 
 #[test]
-fn other_algorithms_even_with_our_public_key_as_the_secret() {
+fn other_algorithms_are_refused_even_with_the_public_key_as_secret() {
     let provider = Provider::new();
     let jwks = provider.issuer.jwks();
     let AlgorithmParameters::EllipticCurve(public) = &jwks.keys[0].algorithm else { panic!("an EC key") };
@@ -100,7 +100,7 @@ fn other_algorithms_even_with_our_public_key_as_the_secret() {
         let key = EncodingKey::from_secret(secret);
         provider.refuses(&jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap());
     }
-    // {"alg":"none","typ":"JWT"}, without and with the signature of a good token.
+    // {"alg":"none","typ":"JWT"}, without and with the signature of a valid token.
     let good = provider.signed(&json!({}));
     let [_, payload, signature] = good.split('.').collect::<Vec<_>>()[..] else { panic!("three parts") };
     provider.refuses(&format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{payload}."));
@@ -108,10 +108,10 @@ fn other_algorithms_even_with_our_public_key_as_the_secret() {
 }
 
 #[test]
-fn altered_and_nonsense_tokens() {
+fn altered_and_malformed_tokens_are_refused() {
     let provider = Provider::new();
     let good = provider.signed(&json!({}));
-    // Also after it was verified: the cache must not take it for the good one.
+    // Also after the valid token was verified: the cache must not confuse them.
     provider.verifier.verify(&good).unwrap();
     let parts: Vec<&str> = good.split('.').collect();
     for part in 0..3 {
@@ -124,9 +124,10 @@ fn altered_and_nonsense_tokens() {
     let another = provider.signed(&json!({"scope": "scan"}));
     let payload = another.split('.').nth(1).unwrap();
     provider.refuses(&format!("{}.{payload}.{}", parts[0], parts[2]));
-    for nonsense in ["", ".", "..", "a.b.c", &good[1..], &"A".repeat(5_000)] {
-        provider.refuses(nonsense);
+    for malformed in ["", ".", "..", "a.b.c", &good[1..], &"A".repeat(5_000)] {
+        provider.refuses(malformed);
     }
-    assert_eq!(provider.refuses(&provider.signed(&json!({"agency": "a".repeat(4_000)}))), "The token is too long");
+    let long = provider.refuses(&provider.signed(&json!({"agency": "a".repeat(4_000)})));
+    assert_eq!(long, "The token is too long: a token has at most 4096 bytes");
     provider.refuses(&Provider::new().signed(&json!({})));
 }

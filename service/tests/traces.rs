@@ -1,10 +1,10 @@
-//! Spans reach the collector for requests that are traced, and for no other.
+//! Spans of traced requests reach the collector, and no other spans.
 
 use axum::Router;
 use axum::routing::get;
 use yima_service::http::HttpLimits;
 
-use crate::support::{SOON, ask, shared, start};
+use crate::support::{SOON, send, shared, start};
 
 const TRACED: [u8; 16] = [0x0a; 16];
 const UNTRACED: [u8; 16] = [0x0b; 16];
@@ -18,15 +18,15 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
 }
 
 #[tokio::test]
-async fn a_request_whose_caller_is_traced_is_traced() {
+async fn a_request_with_a_sampled_traceparent_is_traced_and_no_other() {
     let inner = async || {
-        // A span below an untraced request must not become a trace of its own.
+        // A span below an untraced request must not become the root of a trace.
         tracing::info_span!(target: "yima_test", "inner_step").in_scope(|| "traced")
     };
     let server = start("traced", Router::new().route("/v1/jobs/{id}", get(inner)), &HttpLimits::default()).await;
     for (trace, flags) in [(UNTRACED, "00"), (TRACED, "01")] {
         let head = format!("GET /v1/jobs/secret HTTP/1.1\ntraceparent: 00-{}-00f067aa0ba902b7-{flags}", hex(&trace));
-        assert_eq!(ask(server.address, &head, "").await.status, 200);
+        assert_eq!(send(server.address, &head, "").await.status, 200);
     }
     let mut collected = shared().collected.lock().await;
     let mut all = Vec::new();

@@ -1,37 +1,41 @@
-//! Settings of the writer; see `docs/configuration.md`.
+//! Settings of the writer. Their doc comments are the reference in `docs/configuration.md`, which is generated from
+//! them.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::de::Error;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use yima_service::config;
 use yima_service::http::{HttpLimits, TlsConfig};
 use yima_service::rate_limit::RateConfig;
 
-use crate::refold::RefoldConfig;
-
-/// Section `writer`.
-#[derive(Clone, Debug, Deserialize)]
+/// The writer.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct WriterConfig {
-    /// Address of the public port. Default `127.0.0.1:8081`.
+    /// Address and port of the public port: [addresses](#addresses).
     pub bind: SocketAddr,
-    /// TLS of that port. Default: none.
-    pub tls: Option<TlsConfig>,
-    /// Connections, headers, requests. `max_in_flight` (here 256 by default) times the largest body bounds the memory.
-    pub http: HttpLimits,
-    /// Rows of one agency. Default 20,000 per second; a large upload is paced, not refused.
-    pub events: RateConfig,
-    /// For a body of up to 10 MB to arrive. Milliseconds, default 30,000.
-    #[serde(rename = "body_timeout_ms", deserialize_with = "config::ms")]
+    /// Time for a body of up to 10 MB to arrive.
+    #[serde(rename = "body_timeout_ms", with = "config::Ms")]
     pub body_timeout: Duration,
-    /// How far east of UTC FHIR dates without a time are meant. Minutes, -720 to 840, default 0; China 480. A date that is sent again after
-    /// this was changed has another content.
+    /// Offset east of UTC of [FHIR](api.md#fhir) dates without a time, -720 to 840. 480 in China, where otherwise
+    /// today's date is in the future until 08:00. The same on every writer. A resource with such a date that is sent
+    /// again after a change of this setting has another content: 409.
     #[serde(deserialize_with = "offset")]
     pub fhir_date_offset_minutes: i16,
-    /// Folding everyone again after a change of the rules.
+    /// Rows of events, by agency. A quota of its own section:
+    /// [`[writer.events]`](#read_apilimitsname-and-writerevents). An upload of more is slowed down; one that needs
+    /// longer than `request_timeout_ms` ends in 503.
+    pub events: RateConfig,
+    /// TLS of the public port.
+    pub tls: Option<TlsConfig>,
+    /// Connections and requests of the public port.
+    pub http: HttpLimits,
+    /// Refolding after a change of the rules.
     pub refold: RefoldConfig,
 }
 
@@ -42,21 +46,36 @@ impl Default for WriterConfig {
             HttpLimits { max_in_flight: IN_FLIGHT, request_timeout: Duration::from_secs(120), ..HttpLimits::default() };
         Self {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
-            tls: None,
-            http,
-            events: RateConfig::new(20_000, Duration::from_secs(1)),
             body_timeout: Duration::from_secs(30),
             fhir_date_offset_minutes: 0,
+            events: RateConfig::new(20_000, Duration::from_secs(1)),
+            tls: None,
+            http,
             refold: RefoldConfig::default(),
         }
+    }
+}
+
+/// Refolding of all subjects after [a change of the rules](operations.md#changing-the-rules).
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
+pub struct RefoldConfig {
+    /// Subjects that the full scan reads per second.
+    pub subjects_per_s: NonZeroU32,
+}
+
+impl Default for RefoldConfig {
+    fn default() -> Self {
+        Self { subjects_per_s: NonZeroU32::MIN.saturating_add(1_999) }
     }
 }
 
 /// From Baker Island to the Line Islands.
 fn offset<'de, D: Deserializer<'de>>(number: D) -> Result<i16, D::Error> {
     let minutes = i16::deserialize(number)?;
-    let there_is = (-720..=840).contains(&minutes);
-    there_is.then_some(minutes).ok_or_else(|| D::Error::custom("expected minutes east of UTC, from -720 to 840"))
+    let exists = (-720..=840).contains(&minutes);
+    exists.then_some(minutes).ok_or_else(|| D::Error::custom("expected minutes east of UTC, from -720 to 840"))
 }
 
 #[cfg(test)]
@@ -64,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_offset_is_one_that_there_is() {
+    fn an_offset_that_no_place_has_is_refused() {
         let read = |minutes: i16| {
             let config: Result<WriterConfig, _> = toml::from_str(&format!("fhir_date_offset_minutes = {minutes}"));
             config.ok().map(|config| config.fhir_date_offset_minutes)

@@ -7,32 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::Counter;
-use serde::Deserialize;
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::View;
 use yima_store::{Progress, StoreError, SubjectScan, VersionedView, ViewReader};
 
+use crate::config::RefoldConfig;
 use crate::fold::Folder;
 use crate::full_scan::{FullScan, Rate, Task, with_backoff};
 
 /// How often it is looked whether it can begin, or go on.
 const EVERY: Duration = Duration::from_secs(2);
-
-/// Section `writer.refold`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RefoldConfig {
-    /// Subjects looked at per second, after the rules have changed. Default 2,000.
-    pub subjects_per_s: std::num::NonZeroU32,
-}
-
-impl Default for RefoldConfig {
-    fn default() -> Self {
-        const DEFAULT: std::num::NonZeroU32 = std::num::NonZeroU32::MIN.saturating_add(1_999);
-        Self { subjects_per_s: DEFAULT }
-    }
-}
 
 /// See the module.
 pub struct Refold<S> {

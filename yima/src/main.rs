@@ -4,6 +4,8 @@ mod backup;
 mod cli;
 mod config;
 mod demo;
+#[cfg(test)]
+mod documents;
 mod error;
 mod keys;
 mod maintenance;

@@ -1,18 +1,20 @@
 //! A setting that is never printed.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A secret text: given as it is (best by the environment) or as `{ file = "…" }`, whose content is taken without the line's end.
-/// Prints redacted.
+/// A secret text: given as it is (best by the environment) or as `{ file = "…" }`, whose content is taken without its
+/// final line break. Debug and serialised forms are redacted.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The secret itself, to be handed to what needs it and nowhere else.
+    /// The secret itself, for the one place that uses it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -30,6 +32,26 @@ impl fmt::Debug for Secret {
     }
 }
 
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str("redacted")
+    }
+}
+
+impl JsonSchema for Secret {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string" })
+    }
+}
+
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         struct TextOrFile;
@@ -38,7 +60,7 @@ impl<'de> Deserialize<'de> for Secret {
             type Value = Secret;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a secret, or { file = \"…\" } with the file that holds it")
+                f.write_str("a secret, or { file = \"…\" } with the file that contains it")
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Secret, E> {
@@ -66,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn from_a_file_without_the_line_end_and_redacted() {
+    fn a_secret_is_read_from_a_file_and_printed_redacted() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "hunter2\n").unwrap();
         let text = format!("secret = {{ file = {:?} }}", file.path());
@@ -74,6 +96,7 @@ mod tests {
         let secret = table.remove("secret").unwrap();
         assert_eq!(secret.expose(), "hunter2");
         assert_eq!(format!("{secret:?}"), "Secret(redacted)");
+        assert_eq!(serde_json::to_string(&secret).unwrap(), "\"redacted\"");
         assert!(toml::from_str::<std::collections::BTreeMap<String, Secret>>("s = { path = \"x\" }").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Bodies: read whole within a limit and a time, and JSON faults that name the field and never the value.
+//! Request bodies: read whole within a size and a time; JSON errors name the field and never the value.
 
 use std::time::Duration;
 
@@ -11,23 +11,29 @@ use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
 use yima_schema::problem::{FieldError, Problem, ProblemType};
 
-use crate::redacted_serde::{expected, missing_field};
+use crate::redacted_serde::{missing_field, redact};
 
 /// Reads a whole body.
 ///
 /// # Errors
-/// [`ProblemType::TooLarge`] over `max_bytes`, by `Content-Length` before anything is read; [`ProblemType::Timeout`] when it is not there
-/// after `timeout`; [`ProblemType::Malformed`] when it breaks off. The connection is closed then, as its rest is not read.
+/// [`ProblemType::TooLarge`] over `max_bytes`, by `Content-Length` before anything is read; [`ProblemType::Timeout`]
+/// when it is not complete after `timeout`; [`ProblemType::Malformed`] when it breaks off. The connection is then
+/// closed, since the rest is not read.
 pub async fn read_body(body: Body, max_bytes: usize, timeout: Duration) -> Result<Bytes, Problem> {
-    let too_large = || Problem::new(ProblemType::TooLarge, format!("A body may have up to {max_bytes} bytes here"));
+    let too_large = || {
+        Problem::new(
+            ProblemType::TooLarge,
+            format!("The body is too large: this route accepts up to {max_bytes} bytes"),
+        )
+    };
     if usize::try_from(body.size_hint().lower()).is_ok_and(|least| least <= max_bytes) {
         let read = Limited::new(body, max_bytes).collect();
-        let late = |_| Problem::new(ProblemType::Timeout, "The body did not arrive in time");
+        let late = |_| Problem::new(ProblemType::Timeout, "The body did not arrive in time; send it again");
         tokio::time::timeout(timeout, read).await.map_err(late)?.map(|whole| whole.to_bytes()).map_err(|error| {
             if error.is::<LengthLimitError>() {
                 too_large()
             } else {
-                Problem::new(ProblemType::Malformed, "The body broke off, or is not what its headers say")
+                Problem::new(ProblemType::Malformed, "The body broke off, or does not match its headers")
             }
         })
     } else {
@@ -38,29 +44,29 @@ pub async fn read_body(body: Body, max_bytes: usize, timeout: Duration) -> Resul
 /// Reads a JSON document.
 ///
 /// # Errors
-/// [`ProblemType::Malformed`] when it is not JSON (RFC 8259: syntax, UTF-8) or nested over 127 deep; [`ProblemType::Invalid`] with a pointer
-/// to the first field that is not as expected. Neither repeats a value.
+/// [`ProblemType::Malformed`] when it is not JSON (RFC 8259: syntax, UTF-8) or nested over 127 deep;
+/// [`ProblemType::Invalid`] with a pointer to the first field that is not as expected. Neither repeats a value.
 pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut document = serde_json::Deserializer::from_slice(bytes);
-    let read = serde_path_to_error::deserialize(&mut document).map_err(fault)?;
+    let read = serde_path_to_error::deserialize(&mut document).map_err(problem)?;
     document.end().map_err(|error| malformed(&error))?;
     Ok(read)
 }
 
-/// Reads a JSON object as a struct. [`json`] would also take a list for one, field by field, as serde does.
+/// Reads a JSON object as a struct. [`json`] would also accept a list of its fields, as serde does.
 ///
 /// # Errors
 /// As [`json`].
 pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let fields: Map<String, Value> = json(bytes)?;
-    serde_path_to_error::deserialize(Value::Object(fields)).map_err(fault)
+    serde_path_to_error::deserialize(Value::Object(fields)).map_err(problem)
 }
 
-fn fault(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
+fn problem(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
     match error.inner().classify() {
         serde_json::error::Category::Data => {
             let message = error.inner().to_string();
-            Problem::invalid(vec![FieldError::new(pointer(error.path(), missing_field(&message)), expected(&message))])
+            Problem::invalid(vec![FieldError::new(pointer(error.path(), missing_field(&message)), redact(&message))])
         }
         serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
             malformed(error.inner())
@@ -68,7 +74,7 @@ fn fault(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
     }
 }
 
-/// What is wrong with a document that is not JSON; the pointer is to the whole of it, and nothing of it is repeated.
+/// The problem of a document that is not JSON; the pointer is to the whole document, and nothing of it is repeated.
 pub fn malformed(error: &serde_json::Error) -> Problem {
     let (line, column) = (error.line(), error.column());
     let detail = format!("Not JSON in UTF-8 from line {line}, column {column} on, or nested over 127 deep");
@@ -97,18 +103,18 @@ fn pointer(path: &Path, missing: Option<&str>) -> String {
     pointer
 }
 
-/// Which of `taken` the content type is, whatever its case and parameters (RFC 9110 section 8.3.1).
+/// The one of `accepted` that the content type is, whatever its case and parameters (RFC 9110 section 8.3.1).
 ///
 /// # Errors
-/// [`ProblemType::UnsupportedMediaType`] with the list of what is taken, also without a `Content-Type`.
-pub fn content_type(headers: &HeaderMap, taken: &[&'static str]) -> Result<&'static str, Problem> {
+/// [`ProblemType::UnsupportedMediaType`] with the accepted types, also without a `Content-Type`.
+pub fn content_type(headers: &HeaderMap, accepted: &[&'static str]) -> Result<&'static str, Problem> {
     let sent = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = sent.split(';').next().unwrap_or_default().trim();
     let unsupported = || {
-        let detail = format!("This route takes {}", taken.join(", "));
+        let detail = format!("Send one of the content types that this route accepts: {}", accepted.join(", "));
         Problem::new(ProblemType::UnsupportedMediaType, detail)
     };
-    taken.iter().copied().find(|one| one.eq_ignore_ascii_case(essence)).ok_or_else(unsupported)
+    accepted.iter().copied().find(|one| one.eq_ignore_ascii_case(essence)).ok_or_else(unsupported)
 }
 
 #[cfg(test)]
@@ -141,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_names_the_field_and_not_the_value() {
+    fn an_error_names_the_field_and_never_the_value() {
         for (document, pointer, detail) in [
             (r#"{"revision":"hunter2","tests":[]}"#, "/revision", "expected a whole number"),
             (
@@ -163,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_malformed() {
+    fn a_document_that_is_not_json_is_malformed() {
         let deep = "[".repeat(200);
         for document in [b"{".as_slice(), b"{} {}", b"\"\xff\"", b"", b"{'a':1}", deep.as_bytes()] {
             let problem = json::<Value>(document).unwrap_err();

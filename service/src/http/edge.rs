@@ -1,5 +1,5 @@
-//! The one middleware: request id, metrics, trace, access log, in-flight limit, deadline and the catching of panics, in one future without
-//! boxes. Several layers that each do one of these cost a quarter of the throughput.
+//! The one middleware: request id, metrics, trace, access log, in-flight limit, deadline and caught panics, in one
+//! future without boxes. Separate layers for each of these cost a quarter of the throughput.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,7 +25,7 @@ use super::route::{CLIENT_GONE, Route, Routes, Series};
 use super::{HttpLimits, ProblemResponse};
 use crate::telemetry::{Sampling, Telemetry};
 
-/// The middleware of one server. Goes around the routes with [`super::finish`]; a clone is the same limit and the same metrics.
+/// The middleware of one server. [`super::finish`] puts it around the routes; a clone shares limit and metrics.
 #[derive(Clone)]
 pub struct EdgeLayer(&'static Shared);
 
@@ -39,7 +39,8 @@ struct Shared {
 }
 
 impl EdgeLayer {
-    /// The middleware of the server that metrics call `service`. To be called once per server: what it makes lives as long as the process.
+    /// The middleware of the server that metrics call `service`. To be called once per server: its state lives as long
+    /// as the process.
     pub fn new(service: &'static str, limits: &HttpLimits, telemetry: &Telemetry) -> Self {
         let shared: &'static Shared = Box::leak(Box::new(Shared {
             service,
@@ -49,7 +50,7 @@ impl EdgeLayer {
             routes: Routes::new(service),
             sampling: telemetry.sampling(),
         }));
-        // Read at each scrape: a gauge that every request moves would be one more contended cache line.
+        // Read at each scrape: a gauge that every request changes would be one more contended cache line.
         telemetry.metrics().before_scrape(move || {
             let in_flight = u32::try_from(shared.in_flight.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
             metrics::gauge!("http_requests_in_flight", "service" => shared.service).set(in_flight);
@@ -57,10 +58,10 @@ impl EdgeLayer {
         Self(shared)
     }
 
-    /// The same around a service that no [`axum::Router`] routes to, such as a hot path that is answered before routing. `route` is what
-    /// its requests are counted under.
+    /// The middleware around a service outside any [`axum::Router`], such as a hot path that is answered before
+    /// routing. `route` labels its requests in metrics.
     pub fn around<S>(&self, route: &'static str, inner: S) -> Edge<S> {
-        Edge { inner, shared: self.0, route: Some(self.0.routes.get(route)), seen: Arc::default() }
+        Edge { inner, shared: self.0, route: Some(self.0.routes.get(route)), first: Arc::default() }
     }
 }
 
@@ -68,19 +69,20 @@ impl<S> Layer<S> for EdgeLayer {
     type Service = Edge<S>;
 
     fn layer(&self, inner: S) -> Edge<S> {
-        Edge { inner, shared: self.0, route: None, seen: Arc::default() }
+        Edge { inner, shared: self.0, route: None, first: Arc::default() }
     }
 }
 
-/// A service with the middleware around it. See [`EdgeLayer`].
+/// A service inside the middleware. See [`EdgeLayer`].
 #[derive(Clone)]
 pub struct Edge<S> {
     inner: S,
     shared: &'static Shared,
-    /// The route, when no router says it.
+    /// The route of a service without a router.
     route: Option<&'static Route>,
-    /// The route that came through here first. A router wraps each of its routes by itself, so nearly always the only one.
-    seen: Arc<OnceLock<&'static Route>>,
+    /// The route of the first request. A router wraps each of its routes separately, so it is nearly always the only
+    /// one.
+    first: Arc<OnceLock<&'static Route>>,
 }
 
 impl<S> Edge<S> {
@@ -88,8 +90,8 @@ impl<S> Edge<S> {
         let Some(path) = request.extensions().get::<MatchedPath>() else {
             return self.route.unwrap_or(self.shared.routes.unmatched);
         };
-        let seen = *self.seen.get_or_init(|| self.shared.routes.get(path.as_str()));
-        if *seen.path == *path.as_str() { seen } else { self.shared.routes.get(path.as_str()) }
+        let first = *self.first.get_or_init(|| self.shared.routes.get(path.as_str()));
+        if *first.path == *path.as_str() { first } else { self.shared.routes.get(path.as_str()) }
     }
 }
 
@@ -110,11 +112,11 @@ where
         let route = self.route(&request);
         let series = route.series(request.method());
         let id = request_id::of(request.headers());
-        let under_way = UnderWay::begin(self.shared, series);
-        let fits = under_way.fits();
+        let in_flight = InFlight::begin(self.shared, series);
+        let fits = in_flight.fits();
         let span = if fits { self.shared.sampling.span(&request, series.method, &route.path, &id) } else { None };
         let has_body = !request.body().is_end_stream();
-        let head = Head { shared: self.shared, route, id, span, under_way, sleep: None, has_body };
+        let head = Head { shared: self.shared, route, id, span, in_flight, sleep: None, has_body };
         if !fits {
             return EdgeFuture { inner: None, answer: Some(overloaded()), head };
         }
@@ -131,25 +133,25 @@ pin_project! {
     pub struct EdgeFuture<F> {
         #[pin]
         inner: Option<F>,
-        // The answer where it is known without asking `inner`.
+        // An answer that needs no `inner`.
         answer: Option<Response>,
         head: Head,
     }
 }
 
-/// Answers that are given before a body is read to its end.
+/// Statuses of answers that may come before the whole body was read.
 const MAY_LEAVE_THE_BODY: [u16; 9] = [401, 403, 404, 405, 408, 413, 415, 429, 503];
 
-/// What is kept of a request until its answer.
+/// The parts of a request that its answer needs.
 struct Head {
     shared: &'static Shared,
     route: &'static Route,
     id: HeaderValue,
     span: Option<Span>,
-    under_way: UnderWay,
-    /// The deadline; made only when the answer is not there at once.
+    in_flight: InFlight,
+    /// The deadline; made only when the answer is not ready at once.
     sleep: Option<Pin<Box<Sleep>>>,
-    /// Whether it came with a body, which a refusal may have left unread.
+    /// Whether the request has a body, which a refusal may have left unread.
     has_body: bool,
 }
 
@@ -162,40 +164,40 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for EdgeFuture<F> 
             (Some(answer), _) => answer,
             (None, Some(inner)) => match this.head.guard(|| inner.poll(cx)) {
                 Ok(Poll::Ready(Ok(answer))) => answer,
-                Ok(Poll::Pending) if !this.head.under_way.wait() => overloaded(),
+                Ok(Poll::Pending) if !this.head.in_flight.wait() => overloaded(),
                 Ok(Poll::Pending) => match this.head.poll_deadline(cx) {
                     Poll::Ready(answer) => answer,
                     Poll::Pending => return Poll::Pending,
                 },
                 Err(Panicked) => Panicked.answer(),
             },
-            // Only after the answer was given, when nobody may ask again.
+            // Only after the answer, when a future may not be polled again.
             (None, None) => return Poll::Pending,
         };
-        // Dropped now, so that a request that is over holds nothing while its answer is sent.
+        // Dropped now, so that a finished request holds no resources while its answer is sent.
         this.inner.set(None);
         Poll::Ready(Ok(this.head.finish(answer)))
     }
 }
 
-/// The handler panicked; it is logged.
+/// The handler panicked; the panic is logged.
 struct Panicked;
 
 impl Panicked {
     fn answer(self) -> Response {
-        let detail = "The fault is logged; the request may be tried again";
+        let detail = "The request failed; the cause is logged. It may be sent again";
         ProblemResponse::from(Problem::new(ProblemType::Internal, detail)).into_response()
     }
 }
 
 impl Head {
-    /// Runs a step of the handler within the span, and logs it if it panics.
+    /// Runs a step of the handler within the span, and logs a panic.
     fn guard<T>(&self, step: impl FnOnce() -> T) -> Result<T, Panicked> {
         let _entered = self.span.as_ref().map(Span::enter);
-        // Nothing that the step may have left half done is used again: the inner future is dropped.
+        // Unwind safe, since the inner future is dropped: nothing half done is used again.
         catch_unwind(AssertUnwindSafe(step)).map_err(|_panic| {
             let (service, route, id) = (self.shared.service, &self.route.path, self.id.to_str().unwrap_or_default());
-            tracing::error!(service, %route, request_id = id, "a handler panicked");
+            tracing::error!(service, %route, request_id = id, "a handler panicked; answered 500");
             Panicked
         })
     }
@@ -205,7 +207,8 @@ impl Head {
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(deadline)));
         sleep.as_mut().poll(cx).map(|()| {
             ProblemResponse::from(
-                Problem::new(ProblemType::Unavailable, "The answer was not ready in time").retry_after(1),
+                Problem::new(ProblemType::Unavailable, "The answer was not ready in time; try again shortly")
+                    .retry_after(1),
             )
             .into_response()
         })
@@ -213,14 +216,14 @@ impl Head {
 
     fn finish(&mut self, mut answer: Response) -> Response {
         let status = answer.status().as_u16();
-        let elapsed = self.under_way.finish(status);
+        let elapsed = self.in_flight.finish(status);
         let id = std::mem::replace(&mut self.id, HeaderValue::from_static(""));
         if let Some(span) = self.span.take() {
             span.record("http.response.status_code", status);
             if status >= 500 {
                 span.record("otel.status_code", "ERROR");
             }
-            // One of few texts, see `CACHE_STATUS` of who answers from a cache.
+            // One of few texts: see the handlers that set `Cache-Status`.
             if let Some(outcome) = answer.headers().get(CACHE_STATUS).and_then(|value| value.to_str().ok()) {
                 span.record("cache.status", outcome);
             }
@@ -234,21 +237,22 @@ impl Head {
             "answered"
         );
         let headers = answer.headers_mut();
-        // Who is told that nothing has changed has nothing to ask about, and it would be an eighth of the answer.
+        // A 304 leaves the client nothing to report, and the id would be an eighth of the answer.
         if status != StatusCode::NOT_MODIFIED {
             headers.insert(X_REQUEST_ID, id);
         }
         if self.has_body && MAY_LEAVE_THE_BODY.contains(&status) {
-            // The connection cannot be used again with half a request in it, and its client is to know (RFC 9112 section 9.6).
+            // A connection with half a request in it cannot be used again, and the client has to know (RFC 9112 section
+            // 9.6).
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         answer
     }
 }
 
-/// Counts a request until it is answered, or dropped because its client went away. Among those in flight it counts once it has to wait: one
-/// that is answered at once would only move a number that all threads share, twice.
-struct UnderWay {
+/// Counts a request until it is answered, or dropped because its client left. It counts as in flight only once it has
+/// to wait: a request that is answered at once would change a number that all threads share, twice, for nothing.
+struct InFlight {
     shared: &'static Shared,
     series: &'static Series,
     started: Instant,
@@ -256,17 +260,17 @@ struct UnderWay {
     finished: bool,
 }
 
-impl UnderWay {
+impl InFlight {
     fn begin(shared: &'static Shared, series: &'static Series) -> Self {
         Self { shared, series, started: Instant::now(), waits: false, finished: false }
     }
 
-    /// Whether there is room for one more.
+    /// Whether the limit admits one more.
     fn fits(&self) -> bool {
         self.shared.in_flight.load(Ordering::Relaxed) < self.shared.max_in_flight
     }
 
-    /// It has to wait. `false`: others have taken the room meanwhile.
+    /// Counts the request as in flight from now on. `false`: others have reached the limit meanwhile.
     fn wait(&mut self) -> bool {
         if std::mem::replace(&mut self.waits, true) {
             return true;
@@ -286,14 +290,16 @@ impl UnderWay {
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.finish(CLIENT_GONE);
     }
 }
 
-/// The refusal over the in-flight limit. About a microsecond: one small document is written.
+/// The refusal over the in-flight limit. It takes about a microsecond: one small document is written.
 fn overloaded() -> Response {
-    ProblemResponse::from(Problem::new(ProblemType::Unavailable, "Too many requests are under way").retry_after(1))
-        .into_response()
+    ProblemResponse::from(
+        Problem::new(ProblemType::Unavailable, "Too many requests are in flight; try again shortly").retry_after(1),
+    )
+    .into_response()
 }

@@ -1,29 +1,36 @@
-//! What one server takes at once and how long it waits.
+//! Limits and timeouts of one port.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::config;
 
-/// Limits of one listener. Those on bodies are the routes' own ([`super::body::read_body`]).
-#[derive(Clone, Debug, Deserialize)]
+// Bodies are limited by the routes: `super::body::read_body`.
+/// Connections and requests of a public port. The admin port uses the general defaults; they cannot be set.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct HttpLimits {
-    /// Open connections; one more is answered 503 and closed. Default 10,000; each takes about 12 KiB and a file descriptor.
+    /// Most open connections. One more is answered 503 and closed. Each takes about 20 kB (32 kB with TLS) and a file
+    /// descriptor. At start the soft limit of open files is raised to the hard one, and a warning says if that is below
+    /// the sum of both ports and 1,000.
     pub max_connections: NonZeroUsize,
-    /// Requests that wait for their answer; one more is answered 503 with `Retry-After`. Default 1,024. A request waits until its answer's
-    /// head is ready, unless that is at once. Little's law: rate × mean time; far below `max_connections`, or it protects nothing.
+    /// Most requests that wait for their answer. One more is answered 503 with `Retry-After`. A request waits until its
+    /// answer's head is ready, unless that is at once. Little's law: rate × mean time; far below `max_connections`, or
+    /// it protects nothing. For the writer, times 10 MB bounds the bodies in memory: a place is taken until the rows
+    /// are committed, also those of a client that has gone.
     pub max_in_flight: NonZeroUsize,
-    /// From waiting for a request until its last header has arrived, so it also ends idle connections. Milliseconds, default 60,000; keep
-    /// the balancer's idle time below it, or it sends requests into connections that close.
-    #[serde(rename = "header_read_timeout_ms", deserialize_with = "config::ms")]
+    /// From waiting for a request to its last header. So it ends idle connections: keep a balancer's idle time below
+    /// it, or the balancer sends requests into connections that close.
+    #[serde(rename = "header_read_timeout_ms", with = "config::Ms")]
     pub header_read_timeout: Duration,
-    /// Request line and headers. Bytes, default 16,384, at least 8,192; more is answered 431.
+    /// Request line and headers. At least 8,192 is used; a request with more is answered 431.
     pub max_header_bytes: usize,
-    /// From the request's head to the answer's head; then 503. Milliseconds, default 30,000; above what a route gives to its body.
-    #[serde(rename = "request_timeout_ms", deserialize_with = "config::ms")]
+    /// From the request's head to the answer's head, then 503. Above `body_timeout_ms` and the time of a paced upload.
+    #[serde(rename = "request_timeout_ms", with = "config::Ms")]
     pub request_timeout: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! HTTP as every server of ours speaks it: the accept loop, the one middleware layer, bodies and problem documents.
+//! HTTP of all ports: the accept loop, the one middleware, bodies and problem documents.
 
 pub mod body;
 mod edge;
@@ -20,14 +20,20 @@ pub use problem::ProblemResponse;
 pub use serve::serve;
 pub use tls::{Tls, TlsConfig, TlsError};
 
-/// A finished router: 404 and 405 (with `Allow`) as problem documents, and `layer` around every route and both of these.
+/// Finishes a router: 404 and 405 (with `Allow`) are problem documents, and `layer` goes around every route and both of
+/// these.
 pub fn finish(router: Router, layer: &EdgeLayer) -> Router {
     router
-        .fallback(async || ProblemResponse::from(Problem::new(ProblemType::NotFound, "No route has this path")))
+        .fallback(async || {
+            ProblemResponse::from(Problem::new(
+                ProblemType::NotFound,
+                "No route has this path; /openapi.json lists the routes",
+            ))
+        })
         .method_not_allowed_fallback(async || {
             ProblemResponse::from(Problem::new(
                 ProblemType::MethodNotAllowed,
-                "This path takes other methods: see Allow",
+                "This path accepts other methods: see the Allow header",
             ))
         })
         .layer(layer.clone())

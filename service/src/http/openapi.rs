@@ -1,4 +1,4 @@
-//! What an API says of itself: OpenAPI 3.1 at `/openapi.json`, and a page to read and try it at `/docs/`.
+//! The description of an API: OpenAPI 3.1 at `/openapi.json`, and a page to read and try it at `/docs/`.
 
 use axum::Router;
 use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
@@ -20,22 +20,22 @@ const FHIR_JSON: &str = "application/fhir+json";
 
 /// The bearer is a JWT of the identity provider.
 pub const IDENTITY_TOKEN: &str = "identity_token";
-/// The bearer is what `POST /v1/sessions` gave.
+/// The bearer is a session of `POST /v1/sessions`.
 pub const SESSION: &str = "session";
 
-/// It changes with the program only.
+/// The description changes with the program only.
 const LIFETIME: Lifetime = Lifetime {
     everywhere: "public, max-age=300, stale-while-revalidate=3600, stale-if-error=86400",
     at_the_edge: "max-age=60, stale-while-revalidate=600, stale-if-error=86400",
 };
 
-/// Swagger UI puts styles on its elements; it loads nothing from elsewhere.
+/// Swagger UI has inline styles; it loads nothing from other hosts.
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
-     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// The routes of a described API, completed and with the two that describe it: every operation can also answer a problem document.
+/// Adds to the routes of an API its description and the page: every operation can also answer a problem document.
 pub fn described(router: Router, mut api: OpenApi, title: &str, description: &str) -> Router {
     let license = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
     let info = InfoBuilder::new().title(title).version(env!("CARGO_PKG_VERSION")).description(Some(description));
@@ -50,7 +50,7 @@ pub fn described(router: Router, mut api: OpenApi, title: &str, description: &st
         .schema("Problem", Problem::schema())
         .schema("FieldError", FieldError::schema())
         .build();
-    let session = bearer("What POST /v1/sessions gave for an identity token", "opaque");
+    let session = bearer("A session that POST /v1/sessions gave for an identity token", "opaque");
     components.add_security_scheme(SESSION, session);
     api.components = Some(components);
     let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
@@ -64,15 +64,14 @@ pub fn described(router: Router, mut api: OpenApi, title: &str, description: &st
             if let Some(RefOr::T(body)) = &operation.request_body
                 && body.content.contains_key(FHIR_JSON)
             {
-                let outcome =
-                    ObjectBuilder::new().description(Some("An OperationOutcome (FHIR R4), for who speaks FHIR"));
+                let outcome = ObjectBuilder::new().description(Some("An OperationOutcome (FHIR R4), for FHIR clients"));
                 let outcome = ContentBuilder::new().schema(Some(outcome)).build();
                 refused.content.insert(FHIR_JSON.into(), outcome.into());
             }
             operation.responses.responses.insert("default".into(), refused.into());
         }
     }
-    let document = api.to_json().expect("a description is made of texts, and always serialises");
+    let document = api.to_json().expect("a description consists of texts and always serialises");
     let document = Public::new(document.into(), "application/json", LIFETIME);
     let page: Router = SwaggerUi::new("/docs").config(Config::from("/openapi.json").validator_url("none")).into();
     router

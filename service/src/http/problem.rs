@@ -4,22 +4,22 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use yima_schema::problem::{Problem, ProblemType};
 
-/// A problem that becomes the response: `application/problem+json`, never stored by a cache, `Retry-After` where it is known, and
-/// `WWW-Authenticate: Bearer` (RFC 6750 section 3) with 401.
+/// A problem as the whole answer: `application/problem+json`, never stored by a cache, `Retry-After` where it is known,
+/// and `WWW-Authenticate: Bearer` (RFC 6750 section 3) with 401.
 #[derive(Clone, Debug)]
 pub struct ProblemResponse {
     problem: Problem,
-    /// Boxed: most have none, and an error is moved through every `?` on its way.
+    /// Boxed: most have none, and an error moves through every `?` on its way.
     fields: Option<Box<HeaderMap>>,
 }
 
 impl ProblemResponse {
-    /// The problem with more header fields, such as what is left of a limit.
+    /// The problem with more header fields, such as those of a rate limit.
     pub fn new(problem: Problem, fields: HeaderMap) -> Self {
         Self { problem, fields: Some(Box::new(fields)) }
     }
 
-    /// What is wrong.
+    /// The problem.
     pub fn problem(&self) -> &Problem {
         &self.problem
     }
@@ -35,7 +35,7 @@ impl IntoResponse for ProblemResponse {
     fn into_response(self) -> Response {
         let Self { problem, fields } = self;
         let status = StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        // A problem is made of texts and numbers: it always serialises.
+        // A problem consists of texts and numbers: it always serialises.
         let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_follow_from_the_problem() {
+    fn header_fields_follow_from_the_problem() {
         let of = |problem: Problem| ProblemResponse::from(problem).into_response();
         let unauthenticated = of(Problem::new(ProblemType::Unauthenticated, "x"));
         assert_eq!(unauthenticated.status(), 401);

@@ -1,11 +1,11 @@
-//! The id that ties an answer to our log lines.
+//! The id that ties an answer to its log lines.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The header field that carries it in both directions.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The incoming id if it is 1 to 64 of `A-Z a-z 0-9 . _ -`, else 16 random hex digits.
+/// The id of the request if it is 1 to 64 of `A-Z a-z 0-9 . _ -`, else 16 random hex digits.
 pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
     match headers.get(X_REQUEST_ID) {
         Some(given) if is_id(given.as_bytes()) => given.clone(),

@@ -1,4 +1,4 @@
-//! The metrics of a route: handles made once, found again without allocation.
+//! The metrics of a route: handles are made once and found again without allocation.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -8,12 +8,12 @@ use axum::http::Method;
 use metrics::{Counter, Histogram};
 use parking_lot::RwLock;
 
-/// What requests are counted under that matched no route.
+/// Label of requests that matched no route.
 pub(super) const UNMATCHED: &str = "unmatched";
-/// A client that went away before its answer: not a status of HTTP, but the usual number in metrics.
+/// The client left before its answer: not a status of HTTP, but the usual number in metrics.
 pub(super) const CLIENT_GONE: u16 = 499;
 
-/// The methods that are told apart; any other is counted as `other`, since a client can invent any number of them.
+/// The methods with a label of their own; any other counts as `other`, since a client can invent any number of them.
 const METHODS: [&str; 8] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "other"];
 /// The statuses with a handle of their own, the most frequent first; the handle of any other is looked up each time.
 const STATUSES: [u16; 22] = [
@@ -41,7 +41,7 @@ const STATUSES: [u16; 22] = [
     502,
 ];
 
-/// Those of a fault and of a refusal, which alerts ask for: there from the first request on, or the first of them would be no increase.
+/// Statuses that alerts watch. They exist from a route's first request on, or the first of them would be no increase.
 const WATCHED: [u16; 3] = [429, 500, 503];
 
 /// A route of one service. Lives as long as the process, like the metrics behind it.
@@ -60,7 +60,7 @@ pub(super) struct Series {
     statuses: [OnceLock<Counter>; STATUSES.len()],
 }
 
-/// All routes seen so far. As many as the routers have, so leaking them is bounded.
+/// All routes with a request so far. There are no more than in the routers, so leaking them is bounded.
 pub(super) struct Routes {
     service: &'static str,
     pub(super) unmatched: &'static Route,

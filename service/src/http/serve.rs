@@ -20,17 +20,21 @@ use tower::Service;
 use super::{HttpLimits, Tls};
 use crate::lifecycle::Lifecycle;
 
-/// What a connection over the limit gets, whatever it asks.
+/// The answer to a connection over the limit, whatever its request.
 const FULL: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nCache-Control: no-store\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nCache-Control: no-store\r\nContent-Length: 0\r\n\
+    Connection: close\r\n\r\n";
 
-/// Serves `app` on `listener` until the soft stop; then no connection is accepted, idle ones are closed, and those with a request under way
-/// after its answer. The hard stop drops them. The future ends with accepting; connections are tasks of `lifecycle`.
+/// Serves `app` on `listener` until the soft stop; then no connection is accepted, idle ones are closed, and those with
+/// a request under way are closed after its answer. The hard stop drops them. The future ends with accepting;
+/// connections are tasks of `lifecycle`.
 ///
-/// A connection over `max_connections` is accepted, told 503 and closed at once: left in the backlog, its client would wait for nothing.
-/// With `tls` it is closed without a word, since saying it takes the handshake that there is no room for.
+/// A connection over `max_connections` is accepted, answered 503 and closed at once: left in the backlog, its client
+/// would wait for nothing. With `tls` it is closed without an answer, since that would take the handshake for which
+/// there is no place.
 ///
-/// `app` is a [`axum::Router`] or any service of the same shape that is ready always, such as one that answers a hot path before the router.
+/// `app` is an [`axum::Router`] or any service of the same shape that is always ready, such as one that answers a hot
+/// path before the router.
 pub fn serve<S>(
     listener: TcpListener,
     tls: Option<Tls>,
@@ -45,7 +49,8 @@ where
     let refused = metrics::counter!("http_connections_refused_total");
     let places = Arc::new(Semaphore::new(limits.max_connections.get().min(Semaphore::MAX_PERMITS)));
     let mut http = http1::Builder::new();
-    // Up to 100 headers, as hyper has it; with another number it fills a table of them for each request, 3 % of its time.
+    // Up to 100 headers, hyper's default; with another number hyper fills a table of them for each request, 3 % of its
+    // time.
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_read_timeout)
         .max_buf_size(limits.max_header_bytes.max(8_192));
@@ -64,16 +69,16 @@ where
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
                 refused.increment(1);
                 if tls.is_none() {
-                    // A new socket takes as much at once; if not, closing says it too.
+                    // A new socket accepts as much at once; if not, closing it is answer enough.
                     let _best_effort = stream.try_write(FULL);
                 }
                 continue;
             };
-            // Answers are written whole, so waiting for more to send only delays them.
+            // Answers are written whole, so Nagle's algorithm would only delay them.
             let _only_slower = stream.set_nodelay(true);
             let (app, http, lifecycle) = (app.clone(), http.clone(), lifecycle.clone());
             let tasks = lifecycle.tasks().clone();
-            // Two kinds of task, so that a plain connection has no room in it for what TLS needs.
+            // Two kinds of task, so that the task of a plain connection reserves no memory for TLS.
             match tls.clone() {
                 None => drop(tasks.spawn(async move {
                     connection(stream, app, http, lifecycle).await;
@@ -99,7 +104,7 @@ where
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), OneByOne(RefCell::new(app))));
     // A token of its own: all connections polling one token would share its lock.
     let soft = lifecycle.soft().child_token();
-    // How a connection ends (reset, too slow, not HTTP) is the client's matter, and hyper has answered where it could.
+    // How a connection ends (reset, too slow, not HTTP) needs no handling: hyper has answered where it could.
     tokio::select! {
         biased;
         _ended = connection.as_mut() => return,
@@ -108,8 +113,8 @@ where
     let _ended = lifecycle.hard().run_until_cancelled(connection).await;
 }
 
-/// A service as hyper calls it, for the requests of one connection, which come one after another. Cloned for each request, its reference
-/// counts would be what all threads wait for.
+/// Adapts a service to hyper for the requests of one connection, which come one after another. A clone for each request
+/// would make its reference counts contended by all threads.
 struct OneByOne<S>(RefCell<S>);
 
 impl<S: Service<Request<Body>>> hyper::service::Service<Request<Incoming>> for OneByOne<S> {
@@ -122,17 +127,17 @@ impl<S: Service<Request<Body>>> hyper::service::Service<Request<Incoming>> for O
     }
 }
 
-/// A request without a body, which is most of them, costs no allocation for it.
+/// A request without a body, as most are, allocates none.
 fn body(incoming: Incoming) -> Body {
     if incoming.is_end_stream() { Body::empty() } else { Body::new(incoming) }
 }
 
-/// Waits when accepting fails for a lack of file descriptors or memory; a client that was gone already needs nothing.
+/// Waits when accepting fails for want of file descriptors or memory; a client that has left needs no wait.
 async fn recover(error: &std::io::Error) {
     use std::io::ErrorKind;
     let gone = [ErrorKind::ConnectionRefused, ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset];
     if !gone.contains(&error.kind()) {
-        tracing::error!(%error, "a connection could not be accepted");
+        tracing::error!(%error, "a connection could not be accepted; accepting goes on in 100 ms");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! What a token says of its bearer.
+//! The claims of a token.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::subject::DocumentType;
 
-/// What a bearer may do.
+/// A permission of a bearer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scope {
-    /// Show their own code.
+    /// Show one's own code.
     Display,
     /// Scan other people's codes.
     Scan,
-    /// Look people up by their identity document, beside [`Self::Scan`].
+    /// Look subjects up by their identity document, besides [`Self::Scan`].
     ScanDocument,
     /// Push events.
     EventsWrite,
@@ -31,7 +31,8 @@ impl Scope {
     }
 }
 
-/// The claims of ours in a token; `iss`, `aud`, `exp` and `nbf` are checked with the signature. Prints without whom it is about.
+/// The claims that yima reads; `iss`, `aud`, `exp` and `nbf` are checked with the signature. `Debug` shows no names and
+/// no documents.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Claims {
@@ -43,7 +44,8 @@ pub struct Claims {
     /// The checkpoint that scans.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<String>,
-    /// The checkpoint's policy: a negative nucleic-acid test no older than so many hours; without it, no test is asked for.
+    /// The checkpoint's policy: a negative nucleic-acid test no older than this many hours; without it no test is
+    /// required.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub require_test_within_h: Option<u16>,
     /// The type of the citizen's identity document.
@@ -60,12 +62,17 @@ impl Claims {
         self.scope.split_ascii_whitespace().any(|word| word == scope.as_str())
     }
 
-    /// That the token allows `scope`.
+    /// Refuses a token that does not allow `scope`.
     ///
     /// # Errors
     /// [`ProblemType::Forbidden`] naming the scope.
     pub fn require(&self, scope: Scope) -> Result<(), Problem> {
-        let missing = || Problem::new(ProblemType::Forbidden, format!("This needs the scope {}", scope.as_str()));
+        let missing = || {
+            Problem::new(
+                ProblemType::Forbidden,
+                format!("The token lacks the scope {}: use one that has it", scope.as_str()),
+            )
+        };
         self.allows(scope).then_some(()).ok_or_else(missing)
     }
 }
@@ -81,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scopes_are_whole_words() {
+    fn a_scope_is_a_whole_word() {
         let claims = Claims { scope: "scan events:write".to_owned(), ..Claims::default() };
         assert!(claims.allows(Scope::Scan) && claims.allows(Scope::EventsWrite));
         assert_eq!(claims.require(Scope::Display).unwrap_err().kind, ProblemType::Forbidden);
@@ -89,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_named_in_debug() {
+    fn debug_shows_no_document_number() {
         let claims = Claims {
             document_number: Some("E12345678".to_owned()),
             agency: Some("lab-7".to_owned()),

@@ -1,4 +1,4 @@
-//! The signing side: the demo's identity provider.
+//! Issues tokens, for the demo's identity provider.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{AUDIENCE, Claims};
 use crate::clock;
 
-/// The bytes are no private key of P-256 (or, when generating, the system gave no randomness).
+/// The bytes are no private key of P-256, or, when generating, the system has no randomness.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("expected a P-256 private key in PKCS #8")]
 pub struct SigningKeyError;
@@ -24,7 +24,7 @@ pub struct Issuer {
     header: Header,
 }
 
-/// The claims of a token as they are signed (RFC 7519 section 4.1).
+/// The signed claims of a token (RFC 7519 section 4.1).
 #[derive(Serialize)]
 struct Signed<'a> {
     iss: &'a str,
@@ -37,10 +37,10 @@ struct Signed<'a> {
 }
 
 impl Issuer {
-    /// A new key pair: the private key in PKCS #8 (RFC 5958), to be kept secret, and the public key as a JWK.
+    /// Generates a key pair: the private key in PKCS #8 (RFC 5958), which is secret, and the public key as a JWK.
     ///
     /// # Errors
-    /// The system gives no randomness.
+    /// The system has no randomness.
     pub fn generate() -> Result<(Vec<u8>, Jwk), SigningKeyError> {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| SigningKeyError)?;
         let pkcs8 = pair.to_pkcs8v1().map_err(|_| SigningKeyError)?.as_ref().to_vec();
@@ -48,12 +48,12 @@ impl Issuer {
         Ok((pkcs8, public))
     }
 
-    /// From a private key as [`Self::generate`] made it. `name` is the `iss` of its tokens.
+    /// An issuer with a private key of [`Self::generate`]. `name` is the `iss` of its tokens.
     ///
     /// # Errors
-    /// It is no such key.
+    /// The bytes are no such key.
     pub fn from_pkcs8(pkcs8: &[u8], name: impl Into<String>) -> Result<Self, SigningKeyError> {
-        // The library would only notice when it signs.
+        // The library would report a bad key only when it signs.
         EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).map_err(|_| SigningKeyError)?;
         let key = EncodingKey::from_ec_der(pkcs8);
         let public = public_key(&key)?;
@@ -64,12 +64,12 @@ impl Issuer {
     /// A signed token with these claims, valid from now for `lifetime`.
     ///
     /// # Panics
-    /// Never: the key was tried in [`Self::from_pkcs8`], and claims always serialise.
+    /// Never: [`Self::from_pkcs8`] has tried the key, and claims always serialise.
     pub fn issue(&self, claims: &Claims, lifetime: Duration) -> String {
         let now = clock::now();
         let (iat, exp) = (now.as_secs(), now.plus(lifetime).as_secs());
         let signed = Signed { iss: &self.name, aud: AUDIENCE, iat, nbf: iat, exp, claims };
-        jsonwebtoken::encode(&self.header, &signed, &self.key).expect("a key that was tried signs claims")
+        jsonwebtoken::encode(&self.header, &signed, &self.key).expect("a valid key signs claims")
     }
 
     /// The public key as the JWKS document (RFC 7517 section 5) that a [`super::Verifier`] reads.
@@ -84,7 +84,7 @@ impl fmt::Debug for Issuer {
     }
 }
 
-/// The public half with its thumbprint (RFC 7638) as key id.
+/// The public key with its thumbprint (RFC 7638) as key id.
 fn public_key(key: &EncodingKey) -> Result<Jwk, SigningKeyError> {
     let mut public = Jwk::from_encoding_key(key, Algorithm::ES256).map_err(|_| SigningKeyError)?;
     public.common.key_id = Some(public.thumbprint(ThumbprintHash::SHA256).map_err(|_| SigningKeyError)?);

@@ -1,4 +1,4 @@
-//! Identity tokens: ES256 JWTs (RFC 7519, RFC 7518 section 3.4) that an identity provider issues and we verify.
+//! Identity tokens: ES256 JWTs (RFC 7519, RFC 7518 section 3.4) that an identity provider issues and yima verifies.
 
 mod claims;
 mod issuer;
@@ -7,8 +7,11 @@ mod verifier;
 use std::path::PathBuf;
 
 use axum::http::{HeaderMap, header};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use yima_schema::problem::{Problem, ProblemType};
+
+use crate::config;
 
 pub use claims::{Claims, Scope};
 pub use issuer::{Issuer, SigningKeyError};
@@ -16,17 +19,19 @@ pub use verifier::{JwksError, Verifier};
 
 /// The audience that every token must name (`aud`).
 pub const AUDIENCE: &str = "yima";
-/// Longest token that is looked at, in bytes.
+/// Longest token that is verified, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 4_096;
 
-/// Whose tokens are taken.
-#[derive(Clone, Debug, Deserialize)]
+/// The issuer of the identity tokens that are accepted.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct JwtConfig {
-    /// `iss` of every token. Default `yima-demo`, the demo's own identity provider.
+    /// `iss` of every identity token. Used with `keys_file`.
     pub issuer: String,
-    /// The identity provider's public keys: a JWKS document (RFC 7517 section 5) on disk, so that its death stops nobody. Default none: the
-    /// demo's keys in the data directory.
+    /// The identity provider's public keys: a JWKS document (RFC 7517 section 5). It is on disk, so that a dead
+    /// identity provider stops no client, and read at start. Without it the demo's own provider is used, which gives
+    /// tokens to everyone who asks (`/demo/…`); with it there is no `/demo/…`.
     pub keys_file: Option<PathBuf>,
 }
 
@@ -54,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bearer_is_found_whatever_the_scheme_s_case() {
+    fn the_bearer_scheme_is_case_insensitive() {
         let with = |value: &'static str| HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
         assert_eq!(bearer(&with("bearer  abc")).unwrap(), "abc");
         for other in ["Basic abc", "Bearer", "Bearer  ", "abc"] {

@@ -1,4 +1,5 @@
-//! The verifying side, with a small cache: agencies send the same token with each request, and a signature takes about 70 µs to check.
+//! Verifies tokens, with a small cache: an agency sends the same token with each request, and a signature takes about
+//! 70 µs to check.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,11 +19,11 @@ use yima_schema::time::Time;
 use super::{AUDIENCE, Claims, MAX_TOKEN_BYTES, Scope};
 use crate::clock;
 
-/// How far the identity provider's clock may be off ours.
+/// How far the identity provider's clock may be off this machine's.
 const LEEWAY: Duration = Duration::from_secs(60);
-/// A verified token is believed so long before it is verified again.
+/// How long a verified token is trusted before it is verified again.
 const CACHED_FOR: Duration = Duration::from_secs(300);
-/// So many are remembered: a few hundred bytes each.
+/// Most tokens in the cache, a few hundred bytes each.
 const CACHED_TOKENS: usize = 4_096;
 
 /// The identity provider's keys cannot be used.
@@ -31,10 +32,10 @@ pub enum JwksError {
     /// The file cannot be read.
     #[error("the key file cannot be read")]
     Unreadable(#[source] std::io::Error),
-    /// It is not a JWKS document.
+    /// The file is not a JWKS document.
     #[error("expected a JWKS document (RFC 7517)")]
     NotJwks(#[source] serde_json::Error),
-    /// It has no key for ES256 signatures.
+    /// The document has no key for ES256 signatures.
     #[error("expected at least one EC key on P-256 for signatures")]
     NoKey,
 }
@@ -66,10 +67,10 @@ struct Received {
 }
 
 impl Verifier {
-    /// From a JWKS document; its keys for anything but ES256 are left aside.
+    /// A verifier with the keys of a JWKS document; keys for anything but ES256 are ignored.
     ///
     /// # Errors
-    /// It is no JWKS document, or has no fitting key.
+    /// The text is no JWKS document, or has no such key.
     pub fn from_jwks(jwks: &str, issuer: &str) -> Result<Self, JwksError> {
         let jwks: JwkSet = serde_json::from_str(jwks).map_err(JwksError::NotJwks)?;
         let keys: Vec<Key> = jwks.keys.iter().filter_map(es256_key).collect();
@@ -85,44 +86,51 @@ impl Verifier {
         Ok(Self { keys, validation, verified: Mutex::default() })
     }
 
-    /// From a file with a JWKS document.
+    /// A verifier with the keys of a file with a JWKS document.
     ///
     /// # Errors
-    /// It cannot be read, or see [`Self::from_jwks`].
+    /// The file cannot be read, or see [`Self::from_jwks`].
     pub fn from_file(path: &Path, issuer: &str) -> Result<Self, JwksError> {
         Self::from_jwks(&std::fs::read_to_string(path).map_err(JwksError::Unreadable)?, issuer)
     }
 
-    /// The claims of a token that is signed by a key of ours, for us, and valid now.
+    /// The claims of a token that is signed with one of the keys, meant for yima, and valid now.
     ///
     /// # Errors
-    /// [`ProblemType::Unauthenticated`]; which of the checks failed is said only of a token that has expired.
+    /// [`ProblemType::Unauthenticated`]; only an expired token is told which check failed.
     pub fn verify(&self, token: &str) -> Result<Arc<Claims>, Problem> {
         if token.len() > MAX_TOKEN_BYTES {
-            return Err(Problem::new(ProblemType::Unauthenticated, "The token is too long"));
+            return Err(Problem::new(
+                ProblemType::Unauthenticated,
+                "The token is too long: a token has at most 4096 bytes",
+            ));
         }
         let now = clock::now();
-        let mut name = [0; 32];
-        name.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-        if let Some(verified) = self.verified.lock().get(&name).filter(|verified| now < verified.until) {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+        if let Some(verified) = self.verified.lock().get(&hash).filter(|verified| now < verified.until) {
             return Ok(Arc::clone(&verified.claims));
         }
         let Received { exp, claims } = self.check(token).map_err(|error| {
             let expired = matches!(error.kind(), ErrorKind::ExpiredSignature);
-            let detail = if expired { "The token has expired" } else { "The token is not valid" };
+            let detail = if expired {
+                "The token has expired: get a new one"
+            } else {
+                "The token is not valid: get one from the identity provider"
+            };
             Problem::new(ProblemType::Unauthenticated, detail)
         })?;
         let claims = Arc::new(claims);
-        // A citizen's token comes once, and has a document number that nothing should remember.
+        // Only agencies': a citizen's token comes once, and has a document number, which must not stay in memory.
         if claims.allows(Scope::EventsWrite) {
-            // Saturates, as does `from_secs`; a token without end is still looked at again.
+            // Saturates, as does `from_secs`; a token without end is still verified again.
             let until = Time::from_secs(exp as i64).plus(LEEWAY).min(now.plus(CACHED_FOR));
-            self.remember(name, Verified { until, claims: Arc::clone(&claims) }, now);
+            self.remember(hash, Verified { until, claims: Arc::clone(&claims) }, now);
         }
         Ok(claims)
     }
 
-    /// Checks with the key that the token names, or with each when it names none.
+    /// Checks the token with the key that it names, or with each key when it names none.
     fn check(&self, token: &str) -> Result<Received, Error> {
         let named = jsonwebtoken::decode_header(token)?.kid;
         let fits = |key: &&Key| named.is_none() || key.id.is_none() || key.id == named;
@@ -137,8 +145,8 @@ impl Verifier {
         result
     }
 
-    /// Only tokens that were verified come here, so nobody but the identity provider can fill it.
-    fn remember(&self, name: [u8; 32], token: Verified, now: Time) {
+    /// Caches a verified token. Only the identity provider can fill the cache, since it issues these tokens.
+    fn remember(&self, hash: [u8; 32], token: Verified, now: Time) {
         let mut verified = self.verified.lock();
         if verified.len() >= CACHED_TOKENS {
             verified.retain(|_, token| now < token.until);
@@ -146,7 +154,7 @@ impl Verifier {
         if verified.len() >= CACHED_TOKENS {
             verified.clear();
         }
-        verified.insert(name, token);
+        verified.insert(hash, token);
     }
 }
 
@@ -156,7 +164,7 @@ impl fmt::Debug for Verifier {
     }
 }
 
-/// A key for ES256 signatures; nothing for any other, of which a JWKS document may have some.
+/// A key for ES256 signatures; `None` for any other key, of which a JWKS document may have some.
 fn es256_key(jwk: &jsonwebtoken::jwk::Jwk) -> Option<Key> {
     let AlgorithmParameters::EllipticCurve(curve) = &jwk.algorithm else { return None };
     let common = &jwk.common;
@@ -182,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verified_token_is_remembered_and_no_longer_than_it_is_valid() {
+    fn a_verified_token_is_cached_no_longer_than_it_is_valid() {
         let (issuer, verifier) = pair();
         let claims = Claims { scope: "events:write".to_owned(), agency: Some("lab-7".to_owned()), ..Claims::default() };
         let token = issuer.issue(&claims, HOUR);
@@ -202,19 +210,19 @@ mod tests {
         let (_, verifier) = pair();
         let now = clock::now();
         for number in 0..CACHED_TOKENS * 2 {
-            let mut name = [0; 32];
-            name[..8].copy_from_slice(&number.to_be_bytes());
-            verifier.remember(name, Verified { until: now.plus(HOUR), claims: Arc::default() }, now);
+            let mut hash = [0; 32];
+            hash[..8].copy_from_slice(&number.to_be_bytes());
+            verifier.remember(hash, Verified { until: now.plus(HOUR), claims: Arc::default() }, now);
             assert!(verifier.verified.lock().len() <= CACHED_TOKENS);
         }
     }
 
     #[test]
-    fn a_key_of_somebody_else_under_our_key_id_is_not_ours() {
+    fn a_token_is_refused_when_another_key_has_its_key_id() {
         let ((issuer, verifier), (other, _)) = (pair(), pair());
-        let mut theirs = other.jwks();
-        theirs.keys[0].common.key_id = issuer.jwks().keys[0].common.key_id.clone();
-        let misled = Verifier::from_jwks(&serde_json::to_string(&theirs).unwrap(), "idp").unwrap();
+        let mut foreign = other.jwks();
+        foreign.keys[0].common.key_id = issuer.jwks().keys[0].common.key_id.clone();
+        let misled = Verifier::from_jwks(&serde_json::to_string(&foreign).unwrap(), "idp").unwrap();
         let token = issuer.issue(&Claims::default(), HOUR);
         assert!(misled.verify(&token).is_err());
         assert!(verifier.verify(&token).is_ok());

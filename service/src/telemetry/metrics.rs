@@ -1,11 +1,11 @@
-//! Prometheus metrics: the recorder, and what is read only when somebody looks.
+//! Prometheus metrics: the recorder, and the gauges that are set at each scrape.
 
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use parking_lot::Mutex;
 
-use super::process;
+use super::{METRICS, describe, process};
 use crate::clock::now;
 
 /// Upper bounds of every histogram of seconds: 100 µs to 10 s.
@@ -22,18 +22,20 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Makes this process' recorder. Histograms whose name ends in `_seconds` have buckets, any other is a summary.
+    /// Installs this process' recorder. Histograms whose name ends in `_seconds` have buckets, any other is a summary.
     pub(super) fn install() -> Result<Self, BuildError> {
         let builder =
             PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?;
         let metrics = Self { handle: builder.install_recorder()?, gather: Arc::default() };
+        describe(METRICS);
         metrics::gauge!("build_info", "version" => env!("CARGO_PKG_VERSION")).set(1);
         metrics::gauge!("process_start_time_seconds").set(now().as_millis() as f64 / 1_000.0);
         metrics.before_scrape(process::record);
         Ok(metrics)
     }
 
-    /// Runs `gather` before each scrape: for gauges of what is counted elsewhere (sizes, queues). It should take microseconds.
+    /// Runs `gather` before each scrape: for gauges of values that exist elsewhere (sizes, queues). It should take
+    /// microseconds.
     pub fn before_scrape(&self, gather: impl Fn() + Send + 'static) {
         self.gather.lock().push(Box::new(gather));
     }
@@ -43,7 +45,7 @@ impl Metrics {
         for gather in self.gather.lock().iter() {
             gather();
         }
-        self.handle.render()
+        self.handle.render() + &process::cpu_seconds_total()
     }
 
     /// Folds the samples of histograms into their buckets.

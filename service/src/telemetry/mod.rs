@@ -1,6 +1,7 @@
 //! Logs, metrics and traces: set up once, flushed at the end.
 
 mod description;
+mod descriptions;
 mod links;
 mod metrics;
 mod process;
@@ -11,36 +12,42 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
-pub use description::{MetricDescription, MetricKind, describe};
+pub use description::{MetricDescription, MetricKind, describe, reference};
+pub use descriptions::METRICS;
 pub use links::{link, span_ref};
 pub use metrics::Metrics;
 pub use sampling::Sampling;
 
+use crate::config;
 use crate::lifecycle::Lifecycle;
 
-/// Logs, metrics and traces of a process.
-#[derive(Clone, Debug, Deserialize)]
+/// Logs and traces.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct TelemetryConfig {
-    /// `service.name` of traces (OpenTelemetry resource). Default `yima`.
+    /// `service.name` of traces (OpenTelemetry resource). A name for each service tells writer and read node apart.
     pub service_name: String,
-    /// What is logged, as tracing-subscriber's env-filter writes it (`info`, `info,yima_service=debug`). Default `info` and less of the driver's: it
-    /// repeats a node's warnings, which quote requests with their keys. The variable `YIMA_LOG` goes over it. The access log is at `debug`.
+    /// Filter of tracing-subscriber (`info`, `info,yima_service=debug`). The variable `YIMA_LOG` overrides it. The
+    /// access log is at `debug`. `scylla` is the CQL driver, whose connections repeat a node's warnings: those quote
+    /// requests with their keys, which are subject ids.
     pub log: String,
-    /// How log lines look on standard error. Default `text`.
+    /// `text`, or `json`: one object a line. Both go to standard error.
     pub log_format: LogFormat,
-    /// Where spans are sent: OTLP over plain HTTP, the whole URL such as `http://localhost:4318/v1/traces`. Default none: no tracing at all.
+    /// Receiver of spans: OTLP over plain HTTP, whole URL (`http://localhost:4318/v1/traces`). Without it there is no
+    /// tracing. [What is traced](operations.md#traces).
     pub otlp_endpoint: Option<String>,
-    /// The share of requests that are traced although their caller did not ask for it. 0 to 1, default 0.001. Without `otlp_endpoint` it
-    /// means nothing.
+    /// Share of requests traced without a caller's `traceparent`, 0 to 1. Used with `otlp_endpoint`.
     pub sample_rate: f64,
-    /// Whether a caller's `traceparent` says that a request is traced, and of which trace it is. Default false: whoever can send a request
-    /// could have it traced. For ports that only a gateway reaches which traces by itself and drops the public's.
+    /// Whether a request whose `traceparent` has the sampled flag is traced, as part of its caller's trace. Set it only
+    /// where a gateway drops the public's `traceparent`: otherwise strangers decide what is traced. `tracestate` is
+    /// never used.
     pub trust_traceparent: bool,
 }
 
@@ -58,10 +65,10 @@ impl Default for TelemetryConfig {
 }
 
 /// How log lines look.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
-    /// For people.
+    /// Lines of text.
     Text,
     /// One JSON object a line.
     Json,
@@ -70,25 +77,25 @@ pub enum LogFormat {
 /// Telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// `log` or `YIMA_LOG` is not a filter.
+    /// `log` or `YIMA_LOG` is no filter.
     #[error("telemetry.log: expected a filter such as info or info,yima_service=debug")]
     Filter(#[source] tracing_subscriber::filter::ParseError),
-    /// `otlp_endpoint` is not a URL that spans can be sent to.
+    /// `otlp_endpoint` is no URL to which spans can be sent.
     #[error("telemetry.otlp_endpoint: expected a URL such as http://localhost:4318/v1/traces")]
     Endpoint(#[source] opentelemetry_otlp::ExporterBuildError),
-    /// Something else in this process has set up logs or metrics.
+    /// Logs or metrics of this process are set up already.
     #[error("telemetry is set up twice")]
     Twice,
 }
 
-/// What was set up. To be kept until the end and then [`Self::shutdown`].
+/// The telemetry of a process. To be kept until the end; then [`Self::shutdown`].
 pub struct Telemetry {
     metrics: Metrics,
     sampling: Sampling,
     provider: Option<SdkTracerProvider>,
 }
 
-/// Sets up logs, metrics and traces for the process, once; within a tokio runtime, which the exporter of spans uses.
+/// Sets up logs, metrics and traces of the process, once; within a tokio runtime, which the exporter of spans uses.
 ///
 /// # Errors
 /// See [`TelemetryError`].
@@ -111,17 +118,18 @@ pub fn init(config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
 }
 
 impl Telemetry {
-    /// The metrics that the admin port shows.
+    /// The metrics of the admin port.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Which requests are traced.
+    /// Decides which requests are traced.
     pub fn sampling(&self) -> Sampling {
         self.sampling.clone()
     }
 
-    /// Folds what histograms have gathered, every five seconds until the soft stop; without it they grow until the next scrape.
+    /// Folds the samples of histograms every five seconds until the soft stop; without it they grow until the next
+    /// scrape.
     pub fn upkeep(&self, lifecycle: &Lifecycle) {
         let metrics = self.metrics.clone();
         lifecycle.spawn_until_stop("metrics_upkeep", async move {
@@ -133,18 +141,18 @@ impl Telemetry {
         });
     }
 
-    /// Sends the spans that are still here; waits up to five seconds.
+    /// Sends the remaining spans; waits up to five seconds.
     pub async fn shutdown(self) {
         let Some(provider) = self.provider else { return };
-        // It blocks its thread until the exporter, which runs on this runtime, is done.
+        // It blocks its thread until the exporter, which uses this runtime, is done.
         let flushed = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(Duration::from_secs(5))).await;
         if !matches!(flushed, Ok(Ok(()))) {
-            tracing::warn!("some spans could not be sent before the end");
+            tracing::warn!("some spans could not be sent before the end; they are lost");
         }
     }
 }
 
-/// Logs where a panic happened. Not its message: slicing a text at the wrong place, for one, panics with the text.
+/// Logs the place of a panic, but not its message: slicing a text at the wrong place, for one, panics with the text.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

@@ -2,29 +2,39 @@
 
 use std::fs;
 
+use super::{METRICS, MetricDescription};
 use crate::clock::now;
 use crate::open_files;
 
 /// Ticks per second in /proc/self/stat (USER_HZ): 100 on every Linux architecture that Rust runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Sets `process_resident_memory_bytes`, `process_open_fds`, `process_max_fds` and `process_cpu_seconds_total` (Prometheus' usual names).
+/// Sets `process_clock_seconds` and, by Prometheus' usual names, `process_resident_memory_bytes`, `process_open_fds`
+/// and `process_max_fds`.
 pub(super) fn record() {
     metrics::gauge!("process_clock_seconds").set(now().as_millis() as f64 / 1_000.0);
     if let Some(bytes) = fs::read_to_string("/proc/self/status").ok().as_deref().and_then(resident_bytes) {
         metrics::gauge!("process_resident_memory_bytes").set(bytes);
     }
     if let Ok(entries) = fs::read_dir("/proc/self/fd") {
-        // Less the one that reads the directory.
+        // Without the descriptor that reads the directory.
         let open = u32::try_from(entries.count().saturating_sub(1)).unwrap_or(u32::MAX);
         metrics::gauge!("process_open_fds").set(open);
     }
     if let Some(allowed) = open_files::allowed() {
         metrics::gauge!("process_max_fds").set(u32::try_from(allowed).unwrap_or(u32::MAX));
     }
-    if let Some(seconds) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu_seconds) {
-        metrics::gauge!("process_cpu_seconds_total").set(seconds);
-    }
+}
+
+/// `process_cpu_seconds_total` in Prometheus' text format. The recorder's counters are whole numbers, and whole seconds
+/// are too coarse for a rate over a minute; a gauge would be of the wrong type.
+pub(super) fn cpu_seconds_total() -> String {
+    const NAME: &str = "process_cpu_seconds_total";
+    let Some(seconds) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu_seconds) else {
+        return String::new();
+    };
+    let help = METRICS.iter().find(|metric| metric.name == NAME).map_or("", |MetricDescription { help, .. }| *help);
+    format!("# HELP {NAME} {help}\n# TYPE {NAME} counter\n{NAME} {seconds}\n\n")
 }
 
 /// `VmRSS:   1234 kB`.
@@ -34,7 +44,8 @@ fn resident_bytes(status: &str) -> Option<f64> {
     Some(kib * 1024.0)
 }
 
-/// Fields 14 and 15: ticks in user and kernel mode. The second field, the name, may hold spaces but ends with the last `)`.
+/// Fields 14 and 15: ticks in user and kernel mode. The second field, the name, may hold spaces but ends with the last
+/// `)`.
 fn cpu_seconds(stat: &str) -> Option<f64> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
     let (user, kernel): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);

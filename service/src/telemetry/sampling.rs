@@ -1,4 +1,5 @@
-//! Which requests are traced. A request that is not costs a comparison and, with tracing on, one header look-up.
+//! Decides which requests are traced. An untraced request costs a comparison and, with tracing on, one lookup of a
+//! header.
 
 use axum::http::{HeaderMap, HeaderValue, Request};
 use opentelemetry::Context;
@@ -10,7 +11,7 @@ use tracing::Span;
 use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// Decides and begins the spans of requests.
+/// Decides about and begins the spans of requests.
 #[derive(Clone, Debug)]
 pub struct Sampling {
     rate: Option<f64>,
@@ -18,13 +19,14 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// `rate` is the share of requests from 0 to 1; `None` is no tracing at all. `trusts_callers`: theirs are traces that ours belong to.
+    /// `rate` is the share of traced requests, 0 to 1; `None` disables tracing. `trusts_callers`: a caller's
+    /// `traceparent` counts.
     pub(super) fn new(rate: Option<f64>, trusts_callers: bool) -> Self {
         Self { rate, trusts_callers }
     }
 
-    /// The span of a request that is traced: a caller who is trusted said so (W3C Trace Context, `traceparent` with the sampled flag), or
-    /// chance did.
+    /// The span of a traced request: chosen by chance, or by a trusted caller (W3C Trace Context, `traceparent` with
+    /// the sampled flag).
     pub(crate) fn span<B>(
         &self,
         request: &Request<B>,
@@ -35,8 +37,8 @@ impl Sampling {
         let rate = self.rate?;
         let given = self.trusts_callers && request.headers().contains_key("traceparent");
         let parent = given.then(|| caller(request.headers()));
-        let asked = parent.as_ref().is_some_and(SpanContext::is_sampled);
-        if !asked && rand::random::<f64>() >= rate {
+        let is_requested = parent.as_ref().is_some_and(SpanContext::is_sampled);
+        if !is_requested && rand::random::<f64>() >= rate {
             return None;
         }
         let span = tracing::info_span!(
@@ -51,14 +53,14 @@ impl Sampling {
             request_id = id.to_str().unwrap_or_default(),
         );
         if let Some(parent) = parent {
-            // Fails only when the span is not one of ours to begin with.
+            // Fails only for a span that another subscriber made.
             let _no_parent = span.set_parent(Context::new().with_remote_span_context(parent));
         }
         Some(span)
     }
 }
 
-/// Who calls, by its ids alone: `tracestate` is any text that somebody on the way wrote.
+/// The caller's span, by its ids alone: `tracestate` may be any text.
 fn caller(headers: &HeaderMap) -> SpanContext {
     let given = TraceContextPropagator::new().extract(&HeaderExtractor(headers));
     let given = given.span().span_context().clone();

@@ -1,4 +1,5 @@
-//! Spans to an OpenTelemetry collector, over OTLP on plain HTTP: the collector is beside us, and TLS is its business from there.
+//! Sends spans to an OpenTelemetry collector, over OTLP on plain HTTP: the collector runs beside the process and does
+//! TLS from there on.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::TelemetryError;
 
-/// How long one batch may take to be sent.
+/// Time to send one batch.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Sends batches of spans to `url`.
@@ -41,8 +42,9 @@ pub(super) fn provider(url: &str, service_name: &str) -> Result<SdkTracerProvide
         .build())
 }
 
-/// Takes our own spans and what is logged within them, of level info and above; each costs only while a traced request is under way. What others
-/// say is left out: the database's driver repeats warnings that quote requests with their keys.
+/// Takes the spans of yima's own crates and the log lines within them, from level info on; each costs only during a
+/// traced request. Spans and lines of libraries are left out: the database's driver repeats warnings that quote
+/// requests with their keys.
 pub(super) fn layer<S>(provider: &SdkTracerProvider) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
@@ -52,7 +54,7 @@ where
         .with_filter(Targets::new().with_target("yima", LevelFilter::INFO))
 }
 
-/// The exporter has a thread of its own, without a runtime; requests are made on ours.
+/// The exporter has a thread of its own, without a runtime; its requests run on the process' runtime.
 #[derive(Debug)]
 struct OnRuntime {
     runtime: Handle,
@@ -67,8 +69,8 @@ impl HttpClient for OnRuntime {
     }
 }
 
-/// Keeps what belongs to a traced request: its own span, which was begun because it was chosen, what is done elsewhere with what it
-/// published, and everything below a kept one. So a span in a request that was not chosen, or outside any, is not taken for the root of a trace.
+/// Keeps the span of a traced request, the spans that apply what it published, and all spans below these. So a span in
+/// an untraced request, or outside any, does not become the root of a trace.
 #[derive(Clone, Debug)]
 struct Requests;
 

@@ -2,50 +2,60 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use yima_service::clock::now;
-use yima_service::config::{self, Secret};
+use yima_service::config::{self, Checks, Secret};
 use yima_store::cql::CqlOptions;
 
 use super::tls::TlsConfig;
 use crate::error::CommandError;
 
-/// See [`CqlOptions`], whose defaults these are.
-#[derive(Clone, Debug, Deserialize)]
+// The defaults are those of `CqlOptions`.
+/// ScyllaDB or Apache Cassandra. The same `keyspace`, `retention_s` and `dead_after_ms` belong on every node; a
+/// `region.name` belongs to one datacenter.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct CqlConfig {
-    /// Nodes to begin with, `host` or `host:port`. Default `127.0.0.1:9042`.
+    /// First nodes to connect to, `host` or `host:port`. The driver finds the others. Without an answer a start is
+    /// given up after 12 s.
     pub contact_points: Vec<String>,
-    /// The datacenter of this region, as the database calls it. Default `dc1`.
+    /// This region's datacenter, by the database's name for it. No request goes to another.
     pub datacenter: String,
-    /// The keyspace of all regions; this region's own is called the same, `_` and the region. Default `yima`.
+    /// Keyspace of all regions. This region's own is called `yima_<region.name>`: this name, `_` and the region. Both
+    /// this name and `region.name`: 1 to 20 lower-case letters, digits and `_`, a letter first.
     pub keyspace: String,
-    /// Whom the database knows us as. Default none: it does not ask.
+    /// User of the database; with `password` or not at all.
     pub user: Option<String>,
-    /// With `user`.
+    /// Password of `user`: a text, best by the environment, or `{ file = "…" }`.
     pub password: Option<Secret>,
-    /// TLS to the nodes. Default none.
-    pub tls: Option<TlsConfig>,
-    /// For one request, repetitions included. Milliseconds, default 2,000.
-    #[serde(rename = "request_timeout_ms", deserialize_with = "config::ms")]
+    /// Time for one request, repetitions included. At least 1.
+    #[serde(rename = "request_timeout_ms", with = "config::Ms")]
     pub request_timeout: Duration,
-    /// A look-up is also sent to another replica after this. Milliseconds, default 100; below `request_timeout_ms`.
-    #[serde(rename = "speculate_after_ms", deserialize_with = "config::ms")]
+    /// A lookup without an answer for this time is also sent to another replica (hedged request). Below
+    /// `request_timeout_ms`.
+    #[serde(rename = "speculate_after_ms", with = "config::Ms")]
     pub speculate_after: Duration,
-    /// How long changes and marks stay for those who are behind. Seconds, default 12 h; at least twice `dead_after_ms` and `lease_ms` together.
-    #[serde(rename = "retention_s", deserialize_with = "config::s")]
+    /// How long changes and marks are kept for followers that are behind. Read nodes further behind load everything
+    /// again. At least twice `dead_after_ms` and `lease_ms` together.
+    #[serde(rename = "retention_s", with = "config::S")]
     pub retention: Duration,
-    /// How often a writer gives a sign of life. Milliseconds, default 1,000.
-    #[serde(rename = "beat_every_ms", deserialize_with = "config::ms")]
+    /// Time between two heartbeats of a writer. At least 10.
+    #[serde(rename = "beat_every_ms", with = "config::Ms")]
     pub beat_every: Duration,
-    /// A writer that gave none for so long is taken for dead. Milliseconds, default 10,000; several times `beat_every_ms`.
-    #[serde(rename = "dead_after_ms", deserialize_with = "config::ms")]
+    /// A writer without a heartbeat for this time has its stream sealed by another. If it lives, it goes on in a new
+    /// stream. At least 3 × `beat_every_ms`.
+    #[serde(rename = "dead_after_ms", with = "config::Ms")]
     pub dead_after: Duration,
-    /// How long a writer may follow another's marks without renewing its lease. Milliseconds, default 10,000; whole seconds count.
-    #[serde(rename = "lease_ms", deserialize_with = "config::ms")]
+    /// How long a lease on another writer's marks lasts without renewal. Whole seconds count. At least 1,000.
+    #[serde(rename = "lease_ms", with = "config::Ms")]
     pub lease: Duration,
-    /// Replicas that both keyspaces must have here at least. Default 3; 1 with the demo's own identity provider.
+    /// Fewest replicas in `datacenter`, of either keyspace. With fewer a start is refused: one lost node would lose
+    /// acknowledged events. Default: 3 when `identity_provider.keys_file` is set, else 1.
     pub min_replicas: Option<u32>,
+    /// TLS to the nodes.
+    pub tls: Option<TlsConfig>,
 }
 
 impl Default for CqlConfig {
@@ -57,7 +67,6 @@ impl Default for CqlConfig {
             keyspace: options.keyspace,
             user: None,
             password: None,
-            tls: None,
             request_timeout: options.request_timeout,
             speculate_after: options.speculate_after,
             retention: options.retention,
@@ -65,6 +74,7 @@ impl Default for CqlConfig {
             dead_after: options.dead_after,
             lease: options.lease,
             min_replicas: None,
+            tls: None,
         }
     }
 }
@@ -72,12 +82,12 @@ impl Default for CqlConfig {
 impl CqlConfig {
     /// See [`super::Config::cql`].
     pub(super) fn options(&self, region: &str, min_replicas: u32) -> Result<CqlOptions, CommandError> {
-        self.check()?;
+        let credentials = self.user.as_ref().zip(self.password.as_ref());
         Ok(CqlOptions {
             contact_points: self.contact_points.clone(),
             datacenter: self.datacenter.clone(),
             keyspace: self.keyspace.clone(),
-            credentials: self.credentials()?,
+            credentials: credentials.map(|(user, password)| (user.clone(), password.expose().to_owned())),
             tls: self.tls.as_ref().map(TlsConfig::client).transpose()?,
             request_timeout: self.request_timeout,
             speculate_after: self.speculate_after,
@@ -91,60 +101,39 @@ impl CqlConfig {
         })
     }
 
-    fn check(&self) -> Result<(), CommandError> {
-        for (key, given, least) in [
+    /// Checks the values and what they have to do with each other.
+    pub(super) fn check(&self, checks: &mut Checks<'_>) {
+        const BEAT_EVERY: &str = "store.cql.beat_every_ms";
+        const DEAD_AFTER: &str = "store.cql.dead_after_ms";
+        const LEASE: &str = "store.cql.lease_ms";
+        const USER: &str = "store.cql.user";
+        const PASSWORD: &str = "store.cql.password";
+        for (key, value, least) in [
             ("store.cql.request_timeout_ms", self.request_timeout, Duration::from_millis(1)),
-            ("store.cql.beat_every_ms", self.beat_every, Duration::from_millis(10)),
-            ("store.cql.lease_ms", self.lease, Duration::from_secs(1)),
+            (BEAT_EVERY, self.beat_every, Duration::from_millis(10)),
+            (LEASE, self.lease, Duration::from_secs(1)),
         ] {
-            if given < least {
-                return Err(CommandError::setting(key, format!("expected at least {}", least.as_millis())));
-            }
+            checks.expect(value >= least, key, &[], format!("expected at least {}", least.as_millis()));
         }
-        // Fewer beats than that, and a slow write would be taken for a death.
-        if self.dead_after < self.beat_every * 3 {
-            return Err(CommandError::setting(
-                "store.cql.dead_after_ms",
-                "expected at least three times store.cql.beat_every_ms",
-            ));
+        // With fewer heartbeats than that a slow write would pass for a dead writer.
+        checks.expect(
+            self.dead_after >= self.beat_every.saturating_mul(3),
+            DEAD_AFTER,
+            &[BEAT_EVERY],
+            format!("expected at least three times {BEAT_EVERY}"),
+        );
+        // A dead writer's marks are followed once it counts as dead and the lease on them has ended.
+        checks.expect(
+            self.retention >= self.dead_after.saturating_add(self.lease).saturating_mul(2),
+            "store.cql.retention_s",
+            &[DEAD_AFTER, LEASE],
+            format!("expected at least twice {DEAD_AFTER} and lease_ms together"),
+        );
+        let (has_user, has_password) = (self.user.is_some(), self.password.is_some());
+        checks.expect(has_password || !has_user, PASSWORD, &[USER], format!("expected with {USER}"));
+        checks.expect(has_user || !has_password, USER, &[PASSWORD], format!("expected with {PASSWORD}"));
+        if let Some(tls) = &self.tls {
+            tls.check(checks);
         }
-        // A dead writer's marks are followed when it is taken for dead and whoever held the lease has lost it.
-        if self.retention < (self.dead_after + self.lease) * 2 {
-            return Err(CommandError::setting(
-                "store.cql.retention_s",
-                "expected at least twice store.cql.dead_after_ms and lease_ms together",
-            ));
-        }
-        Ok(())
-    }
-
-    fn credentials(&self) -> Result<Option<(String, String)>, CommandError> {
-        match (&self.user, &self.password) {
-            (None, None) => Ok(None),
-            (Some(user), Some(password)) => Ok(Some((user.clone(), password.expose().to_owned()))),
-            (Some(_), None) => Err(CommandError::setting("store.cql.password", "expected with store.cql.user")),
-            (None, Some(_)) => Err(CommandError::setting("store.cql.user", "expected with store.cql.password")),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(config: &CqlConfig) -> String {
-        config.options("xian", 1).err().map(|e| e.to_string()).unwrap()
-    }
-
-    #[test]
-    fn what_does_not_fit_is_named() {
-        let config = CqlConfig::default();
-        assert!(config.options("xian", 1).is_ok());
-        let slow = CqlConfig { beat_every: Duration::from_secs(5), ..config.clone() };
-        assert!(refused(&slow).starts_with("store.cql.dead_after_ms: "));
-        let alone = CqlConfig { password: Some(Secret::from("hunter2".to_owned())), ..config.clone() };
-        assert_eq!(refused(&alone), "store.cql.user: expected with store.cql.password");
-        let forgetful = CqlConfig { retention: Duration::from_secs(39), ..config };
-        assert!(refused(&forgetful).starts_with("store.cql.retention_s: "));
     }
 }

@@ -1,17 +1,21 @@
-//! All settings of a process: one TOML file, then the environment; see `docs/configuration.md`.
+//! All settings of a process: one TOML file, then the environment. `docs/configuration.md` is generated from their doc
+//! comments.
 
 mod cql;
+#[cfg(test)]
+mod reference;
 mod tls;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use yima_read_api::config::ReadApiConfig;
 use yima_schema::rules::Rules;
 use yima_schema::subject::PseudonymKey;
 use yima_service::admin::AdminConfig;
-use yima_service::config;
+use yima_service::config::{self, Checks};
 use yima_service::jwt::JwtConfig;
 use yima_service::lifecycle::LifecycleConfig;
 use yima_service::telemetry::TelemetryConfig;
@@ -21,9 +25,6 @@ use yima_writer::config::WriterConfig;
 
 use crate::error::CommandError;
 use cql::CqlConfig;
-
-/// The layer under the file: see there.
-const DEFAULTS: &str = include_str!("defaults.toml");
 
 /// What a process runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,47 +48,52 @@ impl Role {
         matches!(self, Self::Everything | Self::Writer)
     }
 
-    fn defaults(self) -> String {
-        let own = match self {
+    /// The settings of a process for which neither file nor environment has any.
+    fn defaults(self) -> Config {
+        let mut config = Config::default();
+        match self {
             // In one process there is no balancer to wait for.
-            Self::Everything => "[lifecycle]\ndrain_wait_ms = 0\n",
-            Self::ReadApi => "",
+            Self::Everything => config.lifecycle.drain_wait = Duration::ZERO,
+            Self::ReadApi => {}
             // So that one of each can run beside the other.
-            Self::Writer => "[admin]\nlisten = \"127.0.0.1:9091\"\n",
-        };
-        format!("{DEFAULTS}\n{own}")
+            Self::Writer => config.admin.listen.set_port(9091),
+        }
+        config
     }
 }
 
 /// The whole document.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct Config {
     /// The region.
     pub region: RegionConfig,
+    /// The issuer of identity tokens.
+    pub identity_provider: JwtConfig,
     /// The store.
     pub store: StoreConfig,
     /// The rules.
     pub rules: RulesConfig,
-    /// Whose identity tokens are taken. Without a `keys_file`: those of the demo's own provider, which gives them to whoever asks.
-    pub identity_provider: JwtConfig,
     /// The read service.
     pub read_api: ReadApiConfig,
     /// The writer.
     pub writer: WriterConfig,
     /// The admin port.
     pub admin: AdminConfig,
-    /// Starting and stopping.
+    /// Stopping.
     pub lifecycle: LifecycleConfig,
-    /// Logs, metrics, traces.
+    /// Logs and traces.
     pub telemetry: TelemetryConfig,
 }
 
-/// Section `region`.
-#[derive(Clone, Debug, Deserialize)]
+/// The region of this process.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct RegionConfig {
-    /// The region's name: issuer of its codes, recorded in its store. Default `local`.
+    /// Name of the region: the issuer of its codes. The embedded store records it when it is made, and refuses another
+    /// one afterwards. On CQL it is part of a keyspace's name.
     pub name: String,
 }
 
@@ -97,17 +103,19 @@ impl Default for RegionConfig {
     }
 }
 
-/// Section `store`: the embedded engine, and in a section of its own the CQL engine.
-#[derive(Clone, Debug, Deserialize)]
+/// The embedded store. The CQL store has [a section of its own](#storecql).
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct StoreConfig {
-    /// Memory for blocks read from disk. Bytes, default 256 MiB; memtables take up to about 100 MiB besides.
+    /// Memory for blocks read from disk. Memtables take up to about 100 MiB besides.
     pub cache_bytes: u64,
-    /// How long changes stay for followers that are behind. Seconds, default 12 h.
-    #[serde(rename = "changes_retention_s", deserialize_with = "config::s")]
+    /// How long changes are kept for followers that are behind. A follower further behind loads everything again.
+    #[serde(rename = "changes_retention_s", with = "config::S")]
     pub changes_retention: Duration,
-    /// With less room than this on the data directory's disk no events are taken. Bytes, default 512 MiB: above what journal (256 MiB),
-    /// memtables and a compaction still want, since a write that fails stops the store. 0: never mind.
+    /// With less free space on the data directory's disk no events are accepted; 0 disables this. The default is above
+    /// the needs of the journal (256 MiB), the memtables and a compaction, since a write that fails [stops the
+    /// store](operations.md#disk-full-failing-disk).
     pub min_free_bytes: u64,
     /// The CQL engine.
     pub cql: CqlConfig,
@@ -120,30 +128,45 @@ impl Default for StoreConfig {
     }
 }
 
-/// Section `rules`.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// The rules that give a colour.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct RulesConfig {
-    /// A rules document. Default: the one that comes with yima (`schema/rules/default.toml`).
+    /// A rules document. Default: the built-in one (`schema/rules/default.toml`). [What changes
+    /// when](data-model.md#rules).
     pub file: Option<PathBuf>,
 }
 
 impl Config {
-    /// Reads `file`, then the environment, over the defaults of that role.
+    /// Reads `file`, then the environment, over the defaults of the role.
     ///
     /// # Errors
-    /// All faults together.
+    /// The errors of all sections together.
     pub fn load(file: Option<&Path>, role: Role) -> Result<Self, CommandError> {
-        Ok(config::load(&role.defaults(), file, std::env::vars())?)
+        Self::load_with(file, role, std::env::vars())
     }
 
-    /// How many connections the public ports of that role take.
+    fn load_with(
+        file: Option<&Path>,
+        role: Role,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, CommandError> {
+        let defaults = toml::to_string(&role.defaults()).expect("settings are tables, texts, numbers and lists");
+        let check = |config: &Self, checks: &mut Checks<'_>| {
+            config.store.cql.check(checks);
+            config.read_api.cache.check(checks);
+        };
+        Ok(config::load_checked(&defaults, file, env, check)?)
+    }
+
+    /// Most connections of the public ports of that role.
     pub fn connections(&self, role: Role) -> u64 {
         let ports = [(role.reads(), &self.read_api.http), (role.writes(), &self.writer.http)];
         ports.iter().filter(|(is_there, _)| *is_there).map(|(_, http)| http.max_connections.get() as u64).sum()
     }
 
-    /// Whether people's own data is to be expected: somebody else than the demo gives the tokens.
+    /// Whether real data is to be expected: another identity provider than the demo's issues the tokens.
     pub fn is_real(&self) -> bool {
         self.identity_provider.keys_file.is_some()
     }
@@ -151,7 +174,7 @@ impl Config {
     /// How the CQL store is opened, but for the pseudonym key's fingerprint.
     ///
     /// # Errors
-    /// Settings that do not fit each other, or the files of `store.cql.tls`.
+    /// The files of `store.cql.tls` cannot be used.
     pub fn cql(&self) -> Result<CqlOptions, CommandError> {
         self.store.cql.options(&self.region.name, if self.is_real() { 3 } else { 1 })
     }
@@ -181,34 +204,29 @@ impl Config {
 mod tests {
     use super::*;
 
-    fn loaded(role: Role, env: &[(&str, &str)]) -> Config {
-        let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-        config::load(&role.defaults(), None, env).unwrap()
+    fn load(role: Role, env: &[(&str, &str)]) -> Result<Config, CommandError> {
+        Config::load_with(None, role, env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())))
     }
 
     #[test]
-    fn the_layer_of_defaults_is_what_the_types_say() {
-        let mut expected = Config::default();
-        assert_eq!(format!("{:?}", loaded(Role::ReadApi, &[])), format!("{expected:?}"));
-        expected.admin.listen.set_port(9091);
-        assert_eq!(format!("{:?}", loaded(Role::Writer, &[])), format!("{expected:?}"));
-        let lifecycle = LifecycleConfig { drain_wait: Duration::ZERO, ..LifecycleConfig::default() };
-        let expected = Config { lifecycle, ..Config::default() };
-        assert_eq!(format!("{:?}", loaded(Role::Everything, &[])), format!("{expected:?}"));
+    fn without_settings_a_role_has_its_defaults() {
+        for role in [Role::Everything, Role::ReadApi, Role::Writer] {
+            assert_eq!(format!("{:?}", load(role, &[]).unwrap()), format!("{:?}", role.defaults()));
+        }
     }
 
     #[test]
     fn a_section_given_in_part_keeps_its_own_defaults() {
         let env = [("YIMA_READ_API__LIMITS__CODE__REQUESTS", "5"), ("YIMA_LIFECYCLE__STOP_DEADLINE_MS", "1")];
-        let config = loaded(Role::Everything, &env);
+        let config = load(Role::Everything, &env).unwrap();
         assert_eq!(config.read_api.limits.code.window, Duration::from_secs(60));
         assert_eq!(config.lifecycle.drain_wait, Duration::ZERO);
     }
 
     #[test]
-    fn every_port_takes_an_address_of_either_kind() {
+    fn every_port_takes_an_ipv6_address() {
         let variables = ["YIMA_READ_API__BIND", "YIMA_WRITER__BIND", "YIMA_ADMIN__LISTEN"];
-        let config = loaded(Role::Everything, &variables.map(|variable| (variable, "[::]:8443")));
+        let config = load(Role::Everything, &variables.map(|variable| (variable, "[::]:8443"))).unwrap();
         for address in [config.read_api.bind, config.writer.bind, config.admin.listen] {
             assert!(address.is_ipv6() && address.ip().is_unspecified() && address.port() == 8443);
         }
@@ -216,11 +234,52 @@ mod tests {
     }
 
     #[test]
-    fn real_data_is_kept_three_times_unless_somebody_says_otherwise() {
-        let replicas = |env: &[(&str, &str)]| loaded(Role::Writer, env).cql().unwrap().min_replicas;
+    fn real_data_has_three_replicas_unless_set_otherwise() {
+        let replicas = |env: &[(&str, &str)]| load(Role::Writer, env).unwrap().cql().unwrap().min_replicas;
         let real = ("YIMA_IDENTITY_PROVIDER__KEYS_FILE", "jwks.json");
         assert_eq!(replicas(&[]), 1);
         assert_eq!(replicas(&[real]), 3);
         assert_eq!(replicas(&[real, ("YIMA_STORE__CQL__MIN_REPLICAS", "2")]), 2);
+    }
+
+    #[test]
+    fn errors_of_all_sections_are_reported_together_with_key_and_source() {
+        let env = [
+            ("YIMA_READ_API__BINT", "0.0.0.0:80"),
+            ("YIMA_READ_API__CACHE__MEMORY_BYTES", "1"),
+            ("YIMA_READ_API__CACHE__MAX_STALE_S", "1"),
+            ("YIMA_STORE__CQL__BEAT_EVERY_MS", "5000"),
+            ("YIMA_STORE__CQL__LEASE_MS", "5"),
+            ("YIMA_STORE__CQL__PASSWORD", "hunter2"),
+            ("YIMA_STORE__CQL__TLS__CA_FILE", "ca.pem"),
+            ("YIMA_STORE__CQL__TLS__KEY_FILE", "key.pem"),
+            ("YIMA_WRITER__BIND", "everywhere"),
+        ];
+        let CommandError::Config(errors) = load(Role::Everything, &env).unwrap_err() else { panic!("settings") };
+        let found: Vec<_> = errors.0.iter().map(|error| (error.key.as_str(), error.source.as_str())).collect();
+        for wanted in [
+            ("read_api.bint", "YIMA_READ_API__BINT"),
+            ("writer.bind", "YIMA_WRITER__BIND"),
+            ("store.cql.lease_ms", "YIMA_STORE__CQL__LEASE_MS"),
+            ("store.cql.dead_after_ms", "YIMA_STORE__CQL__BEAT_EVERY_MS"),
+            ("store.cql.user", "YIMA_STORE__CQL__PASSWORD"),
+            ("store.cql.tls.cert_file", "YIMA_STORE__CQL__TLS__KEY_FILE"),
+            ("read_api.cache.memory_bytes", "YIMA_READ_API__CACHE__MEMORY_BYTES"),
+            ("read_api.cache.max_stale_s", "YIMA_READ_API__CACHE__MAX_STALE_S"),
+        ] {
+            assert!(found.contains(&wanted), "{wanted:?} is not in {errors}");
+        }
+        // Not retention_s, which is compared with the lease that is in error itself.
+        assert_eq!(found.len(), 8, "{errors}");
+        assert!(!errors.to_string().contains("hunter"), "{errors}");
+    }
+
+    #[test]
+    fn settings_of_cql_that_contradict_each_other_are_named() {
+        let errors = |env: &[(&str, &str)]| load(Role::Writer, env).unwrap_err().to_string();
+        let forgetful = errors(&[("YIMA_STORE__CQL__RETENTION_S", "39")]);
+        assert!(forgetful.contains("\n  store.cql.retention_s: "), "{forgetful}");
+        let alone = errors(&[("YIMA_STORE__CQL__PASSWORD", "hunter2")]);
+        assert!(alone.contains("store.cql.user: expected with store.cql.password (from YIMA_STORE"), "{alone}");
     }
 }

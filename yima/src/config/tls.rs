@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use yima_service::config::{self, Checks};
 use yima_service::pem::PemFile;
 
 use crate::error::CommandError;
@@ -14,15 +16,18 @@ const CA_FILE: &str = "store.cql.tls.ca_file";
 const CERT_FILE: &str = "store.cql.tls.cert_file";
 const KEY_FILE: &str = "store.cql.tls.key_file";
 
-/// TLS to the database's nodes, whose certificates have to name the IP addresses by which they are reached.
-#[derive(Clone, Debug, Deserialize)]
+/// TLS to the database's nodes. Without this section connections are not encrypted. PEM files, read at start. The
+/// nodes' certificates must name the IP addresses by which they are reached.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct TlsConfig {
-    /// Certificates of the authorities that sign the nodes'. No others are trusted.
+    /// Certificates of the authorities that sign the nodes' certificates. No other authority is trusted.
     pub ca_file: PathBuf,
-    /// Our own certificate, then those between it and the authority; where nodes ask for one.
+    /// Certificate of this process, for nodes that ask for one; with `key_file` or not at all. Then those between it
+    /// and the authority.
     pub cert_file: Option<PathBuf>,
-    /// Its private key.
+    /// Private key of `cert_file`.
     pub key_file: Option<PathBuf>,
 }
 
@@ -30,7 +35,7 @@ impl TlsConfig {
     /// Reads the files.
     ///
     /// # Errors
-    /// One cannot be read or is not what it should be; names the setting and the file.
+    /// A file cannot be read or has another content; names the setting and the file.
     pub fn client(&self) -> Result<Arc<ClientConfig>, CommandError> {
         let mut roots = RootCertStore::empty();
         let ca = PemFile::read(&self.ca_file);
@@ -43,20 +48,26 @@ impl TlsConfig {
             .expect("the provider has what TLS 1.2 and 1.3 need")
             .with_root_certificates(roots);
         let client = match (&self.cert_file, &self.key_file) {
-            (None, None) => builder.with_no_client_auth(),
+            // `check` has refused one without the other.
+            (None, _) | (_, None) => builder.with_no_client_auth(),
             (Some(cert_file), Some(key_file)) => {
                 let chain = PemFile::read(cert_file).certificates().map_err(|e| unusable(CERT_FILE, &e))?;
                 let key_file = PemFile::read(key_file);
                 let key = key_file.private_key().map_err(|e| unusable(KEY_FILE, &e))?;
                 builder.with_client_auth_cert(chain, key).map_err(|e| unusable(KEY_FILE, &key_file.fault(e)))?
             }
-            (Some(_), None) => return Err(CommandError::setting(KEY_FILE, format!("expected with {CERT_FILE}"))),
-            (None, Some(_)) => return Err(CommandError::setting(CERT_FILE, format!("expected with {KEY_FILE}"))),
         };
         Ok(Arc::new(client))
     }
+
+    /// Checks that certificate and key come together.
+    pub(super) fn check(&self, checks: &mut Checks<'_>) {
+        let (has_cert, has_key) = (self.cert_file.is_some(), self.key_file.is_some());
+        checks.expect(has_key || !has_cert, KEY_FILE, &[CERT_FILE], format!("expected with {CERT_FILE}"));
+        checks.expect(has_cert || !has_key, CERT_FILE, &[KEY_FILE], format!("expected with {KEY_FILE}"));
+    }
 }
 
-fn unusable(setting: &'static str, fault: &dyn Display) -> CommandError {
-    CommandError::setting(setting, fault.to_string())
+fn unusable(setting: &'static str, error: &dyn Display) -> CommandError {
+    CommandError::setting(setting, error.to_string())
 }

@@ -20,17 +20,17 @@ pub(super) fn monitor(disk_space: &Arc<DiskSpace>, embedded: Option<Arc<Embedded
         // A hung file system blocks the thread that measures it, so measuring never blocks this task.
         let measure = || {
             let disk_space = Arc::clone(&disk_space);
-            (tokio::task::spawn_blocking(move || disk_space.look()), Instant::now())
+            (tokio::task::spawn_blocking(move || disk_space.measure()), Instant::now())
         };
         let (mut measuring, mut since) = measure();
         let mut ticks = tokio::time::interval(EVERY);
         loop {
             ticks.tick().await;
-            jumps.look(now(), Instant::now());
+            jumps.check(now(), Instant::now());
             if measuring.is_finished() {
                 (measuring, since) = measure();
             } else if since.elapsed() > HUNG_AFTER {
-                disk_space.no_answer();
+                disk_space.mark_unknown();
             }
             readiness.degrade("disk", disk_space.is_low());
             if let Some(store) = &embedded {

@@ -1,4 +1,4 @@
-//! TLS on a public port: HTTP/1.1 inside TLS 1.2 or 1.3, with a certificate that can be replaced while the port is served.
+//! TLS of a public port: HTTP/1.1 inside TLS 1.2 or 1.3, with a certificate that can be replaced while the port serves.
 
 mod certificate;
 
@@ -15,7 +15,8 @@ use axum::http::header::STRICT_TRANSPORT_SECURITY;
 use axum::response::Response;
 use pin_project_lite::pin_project;
 use rustls::ServerConfig;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -27,24 +28,31 @@ use certificate::Certificate;
 
 /// The first byte of a client that speaks TLS: a record of type handshake (RFC 8446 section 5.1).
 const HANDSHAKE: u8 = 22;
-/// What a client gets that speaks plain HTTP instead.
+/// The answer to a client that speaks plain HTTP.
 const PLAIN: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nCache-Control: no-store\r\nContent-Length: 42\r\n\
     Connection: close\r\n\r\nThis port speaks TLS: ask it by https://.\n";
 
-/// TLS of one port. The files are watched: a new pair is shown to new connections within seconds.
-#[derive(Clone, Debug, Deserialize)]
+/// Without its section a port speaks plain HTTP. With it: TLS 1.2 or 1.3, HTTP/1.1 only (ALPN `http/1.1`).
+///
+/// The files are read every 2 s; files that have changed, and are the same in two reads, are used for connections made
+/// from then on ([replacing a certificate](operations.md#certificates)). Files that cannot be used refuse a start,
+/// naming the setting. A client that speaks plain HTTP to such a port is told so with 400.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
 pub struct TlsConfig {
     /// The certificate, then those between it and the authority (PEM).
     pub cert_file: PathBuf,
-    /// Its private key (PEM).
+    /// The certificate's private key (PEM: PKCS #8, PKCS #1 or SEC1, without a passphrase).
     pub key_file: PathBuf,
-    /// From accepting a connection to the end of its handshake. Milliseconds, default 10,000.
-    #[serde(rename = "handshake_timeout_ms", deserialize_with = "config::ms", default = "handshake_timeout")]
+    /// From accepting a connection to the end of its handshake. Meanwhile the connection counts among
+    /// `max_connections`.
+    #[serde(rename = "handshake_timeout_ms", with = "config::Ms", default = "handshake_timeout")]
     pub handshake_timeout: Duration,
-    /// For how long browsers are told to ask this host by HTTPS only (`Strict-Transport-Security`). Seconds, default 0: they are not told. It
-    /// binds every port of the host name and cannot be taken back.
+    /// `max-age` of the `Strict-Transport-Security` on each answer; 0 does not send it. It binds the whole host name,
+    /// on every port, and browsers keep it: it cannot be taken back. Set it when no port of that name speaks plain HTTP
+    /// any more.
     #[serde(default)]
     pub hsts_s: u32,
 }
@@ -53,18 +61,18 @@ fn handshake_timeout() -> Duration {
     Duration::from_secs(10)
 }
 
-/// Files that cannot be used, by the setting that names them.
+/// A file that cannot be used, by the setting that names it.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The certificates.
     #[error("cert_file: {0}")]
     Certificate(PemError),
-    /// The key, also when it is another certificate's.
+    /// The key; also a key of another certificate.
     #[error("key_file: {0}")]
     Key(PemError),
 }
 
-/// See the module.
+/// TLS of one port.
 #[derive(Clone)]
 pub struct Tls {
     service: &'static str,
@@ -75,10 +83,10 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Reads the files. `service` is what metrics call the port.
+    /// Reads the files. `service` is the port's label in metrics.
     ///
     /// # Errors
-    /// They cannot be used, or not together.
+    /// The files cannot be used, or not together.
     ///
     /// # Panics
     /// When the system has no randomness.
@@ -90,9 +98,9 @@ impl Tls {
             .with_no_client_auth()
             .with_cert_resolver(certificate.clone());
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // Phones come again and again: a ticket saves both sides the signature, and us from remembering them.
+        // Phones reconnect often: a ticket saves both sides the signature, and this side from storing sessions.
         server.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().expect("system random source");
-        // max-age=0 would mean: forget what you were told.
+        // max-age=0 would make browsers forget an earlier one.
         let hsts = (config.hsts_s > 0).then(|| format!("max-age={}", config.hsts_s));
         Ok(Self {
             service,
@@ -103,16 +111,16 @@ impl Tls {
         })
     }
 
-    /// Watches the files; has no end.
+    /// Watches the files; never ends.
     pub(super) fn watch(&self) -> impl Future<Output = ()> + Send + use<> {
         self.certificate.clone().watch()
     }
 
-    /// The handshake; `None` when it came to nothing.
+    /// Does the handshake; `None` if it failed.
     pub(super) async fn accept(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
         let (stream, outcome) = match tokio::time::timeout(self.handshake_timeout, self.handshake(stream)).await {
             Ok(Ok(stream)) => (Some(stream), "done"),
-            Ok(Err(_theirs)) => (None, "failed"),
+            Ok(Err(_)) => (None, "failed"),
             Err(_) => (None, "timed_out"),
         };
         metrics::counter!("tls_handshakes_total", "service" => self.service, "outcome" => outcome).increment(1);
@@ -122,7 +130,7 @@ impl Tls {
     async fn handshake(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let mut first = [0];
         if stream.peek(&mut first).await? == 1 && first[0] != HANDSHAKE {
-            // What is left unread when a connection is closed makes the system drop what was written.
+            // Closing a connection with unread data makes the system drop the written data.
             let _request = stream.try_read(&mut [0; 8_192]);
             stream.try_write(PLAIN)?;
             return Err(io::ErrorKind::InvalidData.into());
@@ -130,43 +138,43 @@ impl Tls {
         self.acceptor.accept(stream).await
     }
 
-    /// `app` as it answers over TLS.
-    pub(super) fn around<S>(&self, app: S) -> Strict<S> {
-        Strict { app, hsts: self.hsts.clone() }
+    /// `app`, with `Strict-Transport-Security` on its answers.
+    pub(super) fn around<S>(&self, app: S) -> StrictTransport<S> {
+        StrictTransport { app, hsts: self.hsts.clone() }
     }
 }
 
-/// A service whose answers tell browsers to stay with HTTPS, if that is set.
+/// A service whose answers have `Strict-Transport-Security`, if that is set.
 #[derive(Clone)]
-pub(super) struct Strict<S> {
+pub(super) struct StrictTransport<S> {
     app: S,
     hsts: Option<HeaderValue>,
 }
 
-impl<R, S: Service<R, Response = Response, Error = Infallible>> Service<R> for Strict<S> {
+impl<R, S: Service<R, Response = Response, Error = Infallible>> Service<R> for StrictTransport<S> {
     type Response = Response;
     type Error = Infallible;
-    type Future = StrictFuture<S::Future>;
+    type Future = StrictTransportFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.app.poll_ready(cx)
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        StrictFuture { answer: self.app.call(request), hsts: self.hsts.clone() }
+        StrictTransportFuture { answer: self.app.call(request), hsts: self.hsts.clone() }
     }
 }
 
 pin_project! {
-    /// The answer of a [`Strict`].
-    pub(super) struct StrictFuture<F> {
+    /// The answer of a [`StrictTransport`].
+    pub(super) struct StrictTransportFuture<F> {
         #[pin]
         answer: F,
         hsts: Option<HeaderValue>,
     }
 }
 
-impl<F: Future<Output = Result<Response, Infallible>>> Future for StrictFuture<F> {
+impl<F: Future<Output = Result<Response, Infallible>>> Future for StrictTransportFuture<F> {
     type Output = Result<Response, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

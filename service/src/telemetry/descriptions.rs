@@ -1,0 +1,139 @@
+//! The metrics of this crate.
+
+use super::{MetricDescription, MetricKind};
+
+/// All metrics that this crate emits. `service` is the name of a public port, `route` a route's pattern.
+pub const METRICS: &[MetricDescription] = &[
+    MetricDescription {
+        name: "build_info",
+        kind: MetricKind::Gauge,
+        labels: &["version"],
+        help: "Always 1; the version is the label",
+    },
+    MetricDescription {
+        name: "clock_jumps_total",
+        kind: MetricKind::Counter,
+        labels: &["direction"],
+        help: "Jumps of the wall clock by a second or more, `ahead` or `back`",
+    },
+    MetricDescription {
+        name: "clock_offset_seconds",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "Offset of the wall clock from the time it would show had it run on since the start",
+    },
+    MetricDescription {
+        name: "data_dir_free_bytes",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "Free space of the file system of the data directory, without the part reserved for root, measured \
+               once a second; NaN when the file system has not answered for 5 s",
+    },
+    MetricDescription {
+        name: "data_dir_space_low",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "Embedded store: 1 when less than `store.min_free_bytes` is free, so that no events are accepted; \
+               on CQL always 0",
+    },
+    MetricDescription {
+        name: "data_dir_total_bytes",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "Size of the file system of the data directory",
+    },
+    MetricDescription {
+        name: "http_connections_refused_total",
+        kind: MetricKind::Counter,
+        labels: &[],
+        help: "Connections over `max_connections`",
+    },
+    MetricDescription {
+        name: "http_request_duration_seconds",
+        kind: MetricKind::Histogram,
+        labels: &["service", "method", "route"],
+        help: "Time from the request's head to the answer's head",
+    },
+    MetricDescription {
+        name: "http_requests_in_flight",
+        kind: MetricKind::Gauge,
+        labels: &["service"],
+        help: "Requests that wait for their answer; those answered at once never count",
+    },
+    MetricDescription {
+        name: "http_requests_total",
+        kind: MetricKind::Counter,
+        labels: &["service", "method", "route", "status"],
+        help: "Answered requests; status 499: the client left first; route `unmatched`: no route. 429, 500 and \
+               503 exist, as 0, from a route's first request on. An NDJSON upload whose rows were all rejected is \
+               a 200",
+    },
+    MetricDescription {
+        name: "process_clock_seconds",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "This machine's clock at the scrape, Unix time",
+    },
+    MetricDescription {
+        name: "process_cpu_seconds_total",
+        kind: MetricKind::Counter,
+        labels: &[],
+        help: "CPU time of the process, user and system (Linux only)",
+    },
+    MetricDescription {
+        name: "process_max_fds",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "Most file descriptors that the process may have open",
+    },
+    MetricDescription {
+        name: "process_open_fds",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "Open file descriptors of the process (Linux only)",
+    },
+    MetricDescription {
+        name: "process_ready",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "1 when `/health/ready` answers 200",
+    },
+    MetricDescription {
+        name: "process_resident_memory_bytes",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "Resident memory of the process (Linux only)",
+    },
+    MetricDescription {
+        name: "process_start_time_seconds",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "Start of the process, Unix time",
+    },
+    MetricDescription {
+        name: "runtime_busy_ratio",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "Utilization: share of the last second for which the runtime's workers were busy. From 0.5 on pages \
+               are told to refresh less often; from `live_displays.max_busy` (0.6) on no live display is opened, \
+               and from 0.1 above it those that are open are ended",
+    },
+    MetricDescription {
+        name: "tls_certificate_expires_seconds",
+        kind: MetricKind::Gauge,
+        labels: &["service"],
+        help: "Ports with TLS: time until the first certificate of the chain in use expires; below 0: it has expired",
+    },
+    MetricDescription {
+        name: "tls_handshakes_total",
+        kind: MetricKind::Counter,
+        labels: &["service", "outcome"],
+        help: "TLS handshakes: `done`; `failed`: by the client's fault or wish, also plain HTTP; `timed_out`",
+    },
+    MetricDescription {
+        name: "tls_reloads_total",
+        kind: MetricKind::Counter,
+        labels: &["service", "outcome"],
+        help: "Changed certificate files: `taken`; `refused`: the old certificate stays",
+    },
+];
