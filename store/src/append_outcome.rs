@@ -1,22 +1,23 @@
-//! What is to become of an event, by what its subject has.
+//! The decision about an event to append, and the outcomes of a transaction that is refused.
 
 use crate::Appended;
 
+/// The decision about one event, by its subject's stored events.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Decided {
+pub(crate) enum Decision {
     New,
     Duplicate,
     Conflict,
     Full,
 }
 
-/// What becomes of events of which all or none are taken, if one of them cannot be.
-pub(crate) fn none_taken(decided: &[Decided]) -> Option<Vec<Appended>> {
-    let outcome = |decided: &Decided| match decided {
-        Decided::New | Decided::Duplicate => Appended::NotTried,
-        Decided::Conflict => Appended::Conflict,
-        Decided::Full => Appended::Full,
+/// The outcomes of a transaction, of which all events are taken or none, if one of them cannot be.
+pub(crate) fn none_taken(decisions: &[Decision]) -> Option<Vec<Appended>> {
+    let outcome = |decision: &Decision| match decision {
+        Decision::New | Decision::Duplicate => Appended::NotTried,
+        Decision::Conflict => Appended::Conflict,
+        Decision::Full => Appended::Full,
     };
-    let outcomes: Vec<_> = decided.iter().map(outcome).collect();
+    let outcomes: Vec<_> = decisions.iter().map(outcome).collect();
     outcomes.iter().any(|outcome| *outcome != Appended::NotTried).then_some(outcomes)
 }

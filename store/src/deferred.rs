@@ -1,4 +1,4 @@
-//! A store that may be reached only later.
+//! A store that is reached after the read node started.
 
 use std::sync::{Arc, OnceLock};
 
@@ -8,7 +8,8 @@ use yima_schema::subject::SubjectId;
 
 use crate::{Feed, Registry, Result, StoreError, StreamId, VersionedView, ViewReader};
 
-/// Unavailable until it [is there](Self::set): a read node has something to show before.
+/// A store for reading that is unavailable until it is [set](Self::set): until then a read node serves from its disk
+/// tier.
 #[derive(Debug)]
 pub struct Deferred<S>(OnceLock<Arc<S>>);
 
@@ -19,13 +20,13 @@ impl<S> Default for Deferred<S> {
 }
 
 impl<S> Deferred<S> {
-    /// The store has been reached. Only the first one counts.
+    /// Takes the store once it is reached. Only the first one counts.
     pub fn set(&self, store: Arc<S>) {
         let _ = self.0.set(store);
     }
 
     fn get(&self) -> Result<&S> {
-        self.0.get().map(Arc::as_ref).ok_or_else(|| StoreError::Unavailable("not reached yet".into()))
+        self.0.get().map(Arc::as_ref).ok_or_else(|| StoreError::Unavailable("not reached since the start".into()))
     }
 }
 

@@ -1,10 +1,11 @@
-//! Named places between two steps of a writer at which a test of a whole process can end, pause or fail it. Only with the feature `faults`;
-//! otherwise a point is nothing.
+//! Failpoints: named places between two steps of a writer at which a test of a whole process can end, pause or fail it.
+//! They do nothing without the feature `faults`.
 //!
-//! `FAILPOINT=POINT:ACTION[:NTH]`, at the NTH time (1 by default) that the process comes by: `kill` (SIGKILL), `stop` (SIGSTOP, until
-//! continued), `unavailable` and `timeout` (what a store's call answers), `skip` (the step that follows is left out, and nobody told).
+//! `FAILPOINT=POINT:ACTION[:NTH]` arms a point: the NTH pass (1 by default) triggers the action. `kill` (SIGKILL),
+//! `stop` (SIGSTOP, until continued), `unavailable` and `timeout` (the store's call fails so), `skip` (the next step is
+//! silently left out).
 
-/// Every point, in the order in which an event comes by.
+/// Every failpoint, in the order in which an event passes them.
 pub const POINTS: &[&str] = &[
     "before_append",
     "before_marks",
@@ -23,20 +24,21 @@ pub const POINTS: &[&str] = &[
     "published",
 ];
 
-/// Those on the way of a backup and of a restore; `part_restored` comes once for each part that is moved to its place, and before that.
+/// The failpoints of a backup and of a restore. `part_restored` is passed before each part is moved to its place, and
+/// once after the last.
 pub const BACKUP_POINTS: &[&str] = &["row_backed_up", "row_restored", "part_restored"];
 
-/// Passes a point.
+/// Passes a failpoint.
 ///
 /// # Errors
-/// If a test asked for one.
+/// If a test armed it with one.
 #[cfg(not(feature = "faults"))]
 #[inline]
 pub fn pass(_point: &'static str) -> crate::Result<()> {
     Ok(())
 }
 
-/// Whether the step behind a point is to be left out.
+/// Whether the step behind a failpoint is to be left out.
 #[cfg(not(feature = "faults"))]
 #[inline]
 pub fn skips(_point: &'static str) -> bool {
@@ -55,7 +57,7 @@ mod armed {
 
     use crate::{Result, StoreError};
 
-    struct Fault {
+    struct Failpoint {
         point: String,
         action: Action,
         nth: u64,
@@ -70,12 +72,12 @@ mod armed {
         Skip,
     }
 
-    fn asked() -> Option<&'static Fault> {
-        static FAULT: OnceLock<Option<Fault>> = OnceLock::new();
-        FAULT.get_or_init(|| std::env::var("FAILPOINT").ok().map(|text| parse(&text))).as_ref()
+    fn armed() -> Option<&'static Failpoint> {
+        static FAILPOINT: OnceLock<Option<Failpoint>> = OnceLock::new();
+        FAILPOINT.get_or_init(|| std::env::var("FAILPOINT").ok().map(|text| parse(&text))).as_ref()
     }
 
-    fn parse(text: &str) -> Fault {
+    fn parse(text: &str) -> Failpoint {
         let parts: Vec<&str> = text.split(':').collect();
         let (point, action) = (parts[0], parts.get(1).copied().unwrap_or_default());
         let known = super::POINTS.contains(&point) || super::BACKUP_POINTS.contains(&point);
@@ -89,13 +91,13 @@ mod armed {
             other => panic!("FAILPOINT: no action {other}"),
         };
         let nth = parts.get(2).map_or(1, |n| n.parse().expect("FAILPOINT: NTH is a number"));
-        Fault { point: point.to_owned(), action, nth, passed: AtomicU64::new(0) }
+        Failpoint { point: point.to_owned(), action, nth, passed: AtomicU64::new(0) }
     }
 
-    /// Passes a point.
+    /// Passes a failpoint.
     ///
     /// # Errors
-    /// If a test asked for one.
+    /// If a test armed it with one.
     pub fn pass(point: &'static str) -> Result<()> {
         match due(point, |action| !matches!(action, Action::Skip)) {
             None | Some(Action::Skip) => Ok(()),
@@ -103,22 +105,22 @@ mod armed {
                 kill_process(getpid(), signal).expect("a process can signal itself");
                 Ok(())
             }
-            Some(Action::Unavailable) => Err(StoreError::Unavailable("by a test".into())),
+            Some(Action::Unavailable) => Err(StoreError::Unavailable("by a failpoint".into())),
             Some(Action::Timeout) => Err(StoreError::TimedOut),
         }
     }
 
-    /// Whether the step behind a point is to be left out.
+    /// Whether the step behind a failpoint is to be left out.
     pub fn skips(point: &'static str) -> bool {
         due(point, |action| matches!(action, Action::Skip)).is_some()
     }
 
-    /// What a test asked for here and now.
-    fn due(point: &'static str, is_mine: impl Fn(Action) -> bool) -> Option<Action> {
-        let fault = asked().filter(|fault| fault.point == point && is_mine(fault.action))?;
-        (fault.passed.fetch_add(1, Ordering::SeqCst) + 1 == fault.nth).then(|| {
-            tracing::warn!(point, "a fault that a test asked for");
-            fault.action
+    /// The action that this pass triggers.
+    fn due(point: &'static str, is_handled: impl Fn(Action) -> bool) -> Option<Action> {
+        let armed = armed().filter(|armed| armed.point == point && is_handled(armed.action))?;
+        (armed.passed.fetch_add(1, Ordering::SeqCst) + 1 == armed.nth).then(|| {
+            tracing::warn!(point, "failpoint triggered");
+            armed.action
         })
     }
 }

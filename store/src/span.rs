@@ -1,11 +1,11 @@
-//! Steps of traced requests, as spans; and the calls of a database among them, by OpenTelemetry's semantic conventions.
+//! Spans of traced requests; among them calls of a database, by OpenTelemetry's semantic conventions.
 
 use tracing::{Instrument, Span};
 
 use crate::{Result, StoreError};
 
-/// A span within a traced request, written as for [`tracing::info_span`]; nothing outside of one, so that only what is traced pays. No key, id or
-/// content may be in it, only names and numbers.
+/// A span within a traced request, written as for [`tracing::info_span`]; no span outside of one, so that only traced
+/// requests pay. It must hold only names and numbers: no key, id or content.
 #[macro_export]
 macro_rules! span {
     ($($span:tt)+) => {
@@ -13,10 +13,10 @@ macro_rules! span {
     };
 }
 
-/// The span of a call: of which database, what it does, to which table, and for how many keys or rows.
+/// The span of a call: the database, the operation, the table, and the number of keys or rows.
 macro_rules! call_span {
-    ($system:literal, $operation:literal, $table:literal, $of:expr) => {{
-        let of: usize = $of;
+    ($system:literal, $operation:literal, $table:literal, $rows:expr) => {{
+        let rows: usize = $rows;
         $crate::span!(
             concat!($operation, " ", $table),
             otel.kind = "client",
@@ -25,24 +25,24 @@ macro_rules! call_span {
             db.system.name = $system,
             db.operation.name = $operation,
             db.collection.name = $table,
-            db.operation.batch.size = (of > 1).then_some(of),
+            db.operation.batch.size = (rows > 1).then_some(rows),
         )
     }};
 }
 pub(crate) use call_span;
 
-/// Makes a call within its span, and notes there what kind of fault became of it.
-pub(crate) async fn call<T>(span: Span, called: impl Future<Output = Result<T>>) -> Result<T> {
-    let outcome = called.instrument(span.clone()).await;
-    if let Err(fault) = &outcome {
+/// Makes a call within its span, and records there the kind of its error.
+pub(crate) async fn call<T>(span: Span, call: impl Future<Output = Result<T>>) -> Result<T> {
+    let outcome = call.instrument(span.clone()).await;
+    if let Err(error) = &outcome {
         span.record("otel.status_code", "ERROR");
-        span.record("error.type", kind(fault));
+        span.record("error.type", kind(error));
     }
     outcome
 }
 
-fn kind(fault: &StoreError) -> &'static str {
-    match fault {
+fn kind(error: &StoreError) -> &'static str {
+    match error {
         StoreError::Unavailable(_) => "unavailable",
         StoreError::TimedOut => "timed_out",
         StoreError::Corrupt { .. } => "corrupt",

@@ -1,8 +1,8 @@
-//! Numbers that are done, in any order, told without gaps.
+//! The watermark of numbers that are finished in any order.
 
 use std::collections::BTreeSet;
 
-/// Every number up to one, and some beyond.
+/// Finished numbers: every one up to a watermark, and some beyond.
 #[derive(Clone, Default, Debug)]
 pub struct Watermark {
     upto: u64,
@@ -10,7 +10,7 @@ pub struct Watermark {
 }
 
 impl Watermark {
-    /// Every number up to this one.
+    /// Every number up to this one is finished.
     pub fn new(upto: u64) -> Self {
         Self { upto, beyond: BTreeSet::new() }
     }
@@ -26,12 +26,12 @@ impl Watermark {
         }
     }
 
-    /// The highest number below which nothing is missing.
+    /// The highest number up to which none is missing.
     pub fn upto(&self) -> u64 {
         self.upto
     }
 
-    /// Whether a number is done.
+    /// Whether a number is finished.
     pub fn contains(&self, number: u64) -> bool {
         number <= self.upto || self.beyond.contains(&number)
     }

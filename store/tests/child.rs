@@ -1,5 +1,5 @@
-//! A child process of the tests: this executable again, with one test of it told by a variable what to do, saying on its standard
-//! output what it was told was done.
+//! A child process of the tests: this executable again, running one of its tests in a directory that a variable names.
+//! It prints each acknowledgement to its standard output.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,12 @@ use std::process::Command;
 
 const DIRECTORY: &str = "YIMA_STORE_TEST_CHILD";
 
-/// What runs the test `name` of this executable as a child on `directory`.
+/// The command line that runs the test `name` of this executable as a child.
 pub fn arguments(name: &str) -> [String; 4] {
     [std::env::current_exe().unwrap().display().to_string(), name.into(), "--exact".into(), "--nocapture".into()]
 }
 
-/// Hands the directory to a child.
+/// Gives a child its directory.
 pub fn on(mut command: Command, directory: &Path) -> Command {
     command.env(DIRECTORY, directory);
     command
@@ -23,7 +23,7 @@ pub fn directory() -> Option<PathBuf> {
     std::env::var_os(DIRECTORY).map(PathBuf::from)
 }
 
-/// Tells the parent, in one write.
-pub fn say(line: &str) {
+/// Prints a line for the parent, in one write.
+pub fn print(line: &str) {
     std::io::stdout().lock().write_all(format!("{line}\n").as_bytes()).unwrap();
 }

@@ -1,5 +1,5 @@
-//! The suite on the embedded engine, and on engines that are wrong on purpose: each of them has to be caught by the case that is
-//! named for it.
+//! The conformance suite on the embedded engine, and on engines that are wrong on purpose: the case named for each has
+//! to fail.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,27 +8,27 @@ use async_trait::async_trait;
 use yima_store::conformance::{Harness, Store, cases, run};
 
 use crate::fixture::open;
-use crate::wrong::{Fault, Wrong};
+use crate::wrong::{Defect, Wrong};
 
-/// Every call of `open` is a directory of its own; `fault` is put in front of the engine.
+/// Every call of `open` gets a directory of its own; `defect` is put in front of the engine.
 struct Embedded {
     root: tempfile::TempDir,
-    fault: Option<Fault>,
+    defect: Option<Defect>,
     /// Directory of the newest store: cases run one after another and reopen what they opened last.
     newest: parking_lot::Mutex<PathBuf>,
 }
 
 impl Embedded {
-    fn new(fault: Option<Fault>) -> Self {
+    fn new(defect: Option<Defect>) -> Self {
         let root = tempfile::tempdir().unwrap();
-        Self { newest: parking_lot::Mutex::new(root.path().join("0")), root, fault }
+        Self { newest: parking_lot::Mutex::new(root.path().join("0")), root, defect }
     }
 
     fn start(&self) -> Arc<dyn Store> {
         let store = open(&self.newest.lock());
-        match self.fault {
+        match self.defect {
             None => store,
-            Some(fault) => Arc::new(Wrong { store, fault }),
+            Some(defect) => Arc::new(Wrong { store, defect }),
         }
     }
 }
@@ -55,9 +55,9 @@ async fn the_embedded_engine_conforms() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_wrong_engine_is_caught() {
-    for (fault, name) in Fault::CAUGHT_BY {
-        let harness = Embedded::new(Some(*fault));
+    for (defect, name) in Defect::CAUGHT_BY {
+        let harness = Embedded::new(Some(*defect));
         let case = cases().into_iter().find(|case| case.name == *name).unwrap();
-        assert!(case.run(&harness).await.is_err(), "{name} did not notice {fault:?}");
+        assert!(case.run(&harness).await.is_err(), "{name} did not notice {defect:?}");
     }
 }

@@ -1,13 +1,13 @@
-//! What happens when a write fails: nothing that may be lost is acknowledged, and nothing follows it.
+//! After a failed write: no event that may be lost is acknowledged, and no later write is taken.
 
 use std::process::Command;
 
 use yima_store::{Appended, EventReader, StoreError, WriterStore};
 
-use crate::child::{arguments, directory, on, say};
+use crate::child::{arguments, directory, on, print};
 use crate::fixture::{event, open, subject};
 
-/// The child, whose `fdatasync` fails from the sixth on: tells what was acknowledged.
+/// The child, whose `fdatasync` fails from the sixth on: prints acknowledgements.
 #[tokio::test]
 async fn append_until_it_fails() {
     let Some(directory) = directory() else { return };
@@ -15,15 +15,15 @@ async fn append_until_it_fails() {
     for number in 0.. {
         let id = format!("e{number}");
         match store.append(vec![event(subject(1), &id)]).await {
-            Ok(_) => say(&format!("ack {id}")),
-            Err(StoreError::TimedOut) => break, // it may or may not be there
+            Ok(_) => print(&format!("ack {id}")),
+            Err(StoreError::TimedOut) => break, // the outcome is unknown
             Err(other) => panic!("{other}"),
         }
     }
     let refused = store.append(vec![event(subject(1), "later")]).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "a store that failed to write took more");
     assert!(!store.events(&[subject(1)]).await.unwrap()[0].contains(&event(subject(1), "later")));
-    say("refused");
+    print("refused");
 }
 
 #[tokio::test]
@@ -33,16 +33,20 @@ async fn a_failed_sync_stops_the_store() {
     strace.args(["-f", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=6+"]);
     strace.args(arguments("failure::append_until_it_fails"));
     let output = on(strace, dir.path()).output().expect("strace is installed and may trace");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("refused"), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    let acknowledged: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("ack ")).collect();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && printed.contains("refused"),
+        "{printed}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let acknowledged: Vec<_> = printed.lines().filter_map(|line| line.strip_prefix("ack ")).collect();
     assert_eq!(acknowledged, ["e0", "e1", "e2", "e3", "e4"]);
     let found = open(dir.path()).events(&[subject(1)]).await.unwrap().concat();
     assert!(acknowledged.iter().all(|id| found.contains(&event(subject(1), id))), "an acknowledged event is lost");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_is_refused_does_not_fail_its_neighbours() {
+async fn a_refused_request_does_not_fail_its_neighbours() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let mut requests = tokio::task::JoinSet::new();
@@ -65,7 +69,7 @@ async fn a_request_that_is_refused_does_not_fail_its_neighbours() {
         assert_eq!(
             store.events(&[subject(number)]).await.unwrap()[0].len(),
             expected,
-            "of a refused request something is there"
+            "a refused request wrote an event"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What the tests are made of.
+//! Parts of the tests.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub fn event(subject: SubjectId, id: &str) -> StoredEvent {
     StoredEvent::new(event, Time::from_secs(1_790_000_100))
 }
 
-/// A view that says which version it was written at.
+/// A view that contains the version it was written at.
 pub fn view(version: Version) -> Bytes {
     View { rules_version: version.0 as u32, ..View::default() }.encode()
 }

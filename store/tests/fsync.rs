@@ -1,4 +1,4 @@
-//! "Acknowledged" means on disk: the system calls of a child that appends, in the order in which strace saw them.
+//! An acknowledged event is on disk: the system calls of a child that appends, in the order of an strace.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use yima_store::WriterStore;
 
-use crate::child::{arguments, directory, on, say};
+use crate::child::{arguments, directory, on, print};
 use crate::fixture::{event, open, subject};
 
 const EVENTS: usize = 25;
@@ -15,14 +15,14 @@ fn id(number: usize) -> String {
     format!("fsync-{number:05}")
 }
 
-/// The child: says "ack N" once event N is acknowledged.
+/// The child: prints "ack N" once event N is acknowledged.
 #[tokio::test]
-async fn append_and_say() {
+async fn append_and_print() {
     let Some(directory) = directory() else { return };
     let store = open(&directory);
     for number in 0..EVENTS {
         store.append(vec![event(subject(1), &id(number))]).await.unwrap();
-        say(&format!("ack {}", id(number)));
+        print(&format!("ack {}", id(number)));
     }
 }
 
@@ -32,31 +32,32 @@ fn the_journal_is_synced_before_an_acknowledgement() {
     let trace = dir.path().join("trace");
     let mut strace = Command::new("strace");
     strace.args(["-f", "-y", "-s", "4096", "-e", "trace=write,pwrite64,writev,fsync,fdatasync", "-o"]).arg(&trace);
-    strace.args(arguments("fsync::append_and_say"));
+    strace.args(arguments("fsync::append_and_print"));
     let output = on(strace, &dir.path().join("data")).output().expect("strace is installed and may trace");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let calls = calls(&trace);
     for number in 0..EVENTS {
         let id = id(number);
-        let find = |what: &dyn Fn(&Call) -> bool| calls.iter().find(|call| what(call));
+        let find = |matches: &dyn Fn(&Call) -> bool| calls.iter().find(|call| matches(call));
         let acknowledged = find(&|c| c.text.contains(&format!("\"ack {id}"))).expect("an acknowledgement");
         let written =
             find(&|c| c.is_write() && c.file.ends_with(".jnl") && c.text.contains(&id)).expect("a journal write");
-        let synced =
-            find(&|c| c.is_sync() && c.file == written.file && c.began > written.ended && c.text.ends_with("= 0"));
+        let synced = find(&|c| {
+            c.is_sync() && c.file == written.file && c.first_line > written.last_line && c.text.ends_with("= 0")
+        });
         assert!(
-            synced.is_some_and(|s| s.ended < acknowledged.began),
+            synced.is_some_and(|s| s.last_line < acknowledged.first_line),
             "event {number} was acknowledged before it was synced"
         );
     }
 }
 
-/// One system call; `began` and `ended` are lines of the trace.
+/// One system call; `first_line` and `last_line` are lines of the trace.
 struct Call {
     text: String,
     file: String,
-    began: usize,
-    ended: usize,
+    first_line: usize,
+    last_line: usize,
 }
 
 impl Call {
@@ -69,7 +70,8 @@ impl Call {
     }
 }
 
-/// Reads a trace: `PID call(FD</file>, …) = result`, where another thread's line may come between a call's two halves.
+/// Parses a trace: `PID call(FD</file>, …) = result`, where another thread's line may come between the two halves of a
+/// call.
 fn calls(trace: &Path) -> Vec<Call> {
     let trace = String::from_utf8_lossy(&std::fs::read(trace).unwrap()).into_owned();
     let mut calls = Vec::new();
@@ -77,17 +79,17 @@ fn calls(trace: &Path) -> Vec<Call> {
     for (line, text) in trace.lines().enumerate() {
         let Some((thread, text)) = text.split_once(' ') else { continue };
         let text = text.trim_start();
-        let (began, text) = if let Some(start) = text.strip_suffix("<unfinished ...>") {
+        let (first_line, text) = if let Some(start) = text.strip_suffix("<unfinished ...>") {
             unfinished.insert(thread, (line, start.trim_end()));
             continue;
         } else if let Some((_, end)) = text.strip_prefix("<... ").and_then(|t| t.split_once("resumed>")) {
-            let (began, start) = unfinished.remove(thread).unwrap();
-            (began, format!("{start}{end}"))
+            let (first_line, start) = unfinished.remove(thread).unwrap();
+            (first_line, format!("{start}{end}"))
         } else {
             (line, text.to_owned())
         };
         let file = text.split_once('<').and_then(|t| t.1.split_once('>')).map_or(String::new(), |t| t.0.to_owned());
-        calls.push(Call { text, file, began, ended: line });
+        calls.push(Call { text, file, first_line, last_line: line });
     }
     calls
 }

@@ -1,4 +1,4 @@
-//! Importing a population: all or nothing.
+//! Import of a population: all or nothing.
 
 use yima_schema::subject::SubjectId;
 use yima_schema::view::Version;
@@ -9,8 +9,8 @@ use crate::fixture::{event, open, subject, view};
 
 const FIRST: Version = Version(1 << 48);
 
-/// Ascending by subject, 3 events each.
-pub fn people(count: u64) -> impl Iterator<Item = ImportedSubject> {
+/// Subjects to import, ascending, with 3 events each.
+pub fn population(count: u64) -> impl Iterator<Item = ImportedSubject> {
     let mut subjects: Vec<_> = (0..count).map(subject).collect();
     subjects.sort_unstable();
     subjects.into_iter().map(|s| ImportedSubject {
@@ -22,14 +22,14 @@ pub fn people(count: u64) -> impl Iterator<Item = ImportedSubject> {
 }
 
 #[tokio::test]
-async fn a_population_is_there_and_goes_on() {
+async fn an_imported_population_can_be_read_and_appended_to() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     assert!(store.is_empty().unwrap());
-    let mut told = Vec::new();
-    assert_eq!(store.import(people(25_000), |done| told.push(done)).unwrap(), 25_000);
-    assert_eq!(told, [10_000, 20_000, 25_000]);
-    assert!(matches!(store.import(people(1), |_| ()), Err(StoreError::Rejected(_))));
+    let mut reported = Vec::new();
+    assert_eq!(store.import(population(25_000), |done| reported.push(done)).unwrap(), 25_000);
+    assert_eq!(reported, [10_000, 20_000, 25_000]);
+    assert!(matches!(store.import(population(1), |_| ()), Err(StoreError::Rejected(_))));
     let outcomes = store.append(vec![event(subject(5), "a"), event(subject(5), "c")]).await.unwrap();
     assert!(matches!(outcomes[..], [Appended::Duplicate(_), Appended::New(_)]));
     drop(store);
@@ -48,25 +48,25 @@ async fn event_counts(store: &EmbeddedStore, subjects: &[SubjectId]) -> Vec<usiz
 async fn an_interrupted_import_leaves_an_empty_store() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let unsorted = people(1_000).chain(people(1));
+    let unsorted = population(1_000).chain(population(1));
     assert!(matches!(store.import(unsorted, |_| ()), Err(StoreError::Rejected(_))));
     let refused = store.append(vec![event(subject(1), "a")]).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "a store whose import failed takes writes");
     drop(store);
 
-    // As if it had died between the two tables.
+    // As if the process had died between the two tables.
     let store = open(dir.path());
     assert!(store.is_empty().unwrap());
-    store.import(people(1_000), |_| ()).unwrap();
+    store.import(population(1_000), |_| ()).unwrap();
     drop(store);
     let db = fjall::Database::builder(dir.path()).open().unwrap();
     let meta = db.keyspace("meta", fjall::KeyspaceCreateOptions::default).unwrap();
     meta.insert("import", "started").unwrap();
     drop((meta, db));
     let store = open(dir.path());
-    assert!(store.is_empty().unwrap(), "rows of an import that did not finish are there");
+    assert!(store.is_empty().unwrap(), "rows of an unfinished import are stored");
     assert!(store.lookup(subject(1)).await.unwrap().is_none());
-    assert_eq!(store.import(people(2_000), |_| ()).unwrap(), 2_000);
+    assert_eq!(store.import(population(2_000), |_| ()).unwrap(), 2_000);
     drop(store);
     for _ in 0..2 {
         let store = open(dir.path());

@@ -1,4 +1,5 @@
-//! kill -9 at a random moment under load, again and again on one directory: nothing acknowledged is lost, and streams have no gap.
+//! kill -9 at random moments under load, again and again on one directory: no acknowledged write is lost, and streams
+//! have no gap.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{BufRead, BufReader};
@@ -12,17 +13,17 @@ use yima_schema::view::{Version, View};
 use yima_store::embedded::EmbeddedStore;
 use yima_store::{CompareAndSet, EventReader, Feed, Published, StreamId, ViewReader, ViewWrite, WriterStore};
 
-use crate::child::{arguments, directory, on, say};
+use crate::child::{arguments, directory, on, print};
 use crate::fixture::{change, event, open, subject, view};
 
 const TASKS: u64 = 6;
 const ROUNDS: usize = 8;
-/// Subjects of which several tasks write the view.
+/// Subjects whose view several tasks write.
 const CONTENDED: u64 = 3;
 
-/// The child: appends, sets and publishes until it is killed, and says what was acknowledged.
+/// The child: appends, sets and publishes until it is killed, and prints each acknowledgement.
 #[tokio::test(flavor = "multi_thread")]
-async fn work_and_say() {
+async fn work_and_print() {
     let Some(directory) = directory() else { return };
     let store = open(&directory);
     let stream = store.open_stream().await.unwrap();
@@ -39,21 +40,21 @@ async fn work(store: Arc<EmbeddedStore>, stream: StreamId, run: u64, task: u64) 
         let number = if n % 2 == 0 { n / 2 % CONTENDED } else { 100 + task * 50 + n % 50 };
         let s = subject(number);
         let id = format!("{run:x}/{task}/{n}");
-        // A crowd has many events and few writes of views, so that subjects do not fill up.
+        // Many events over many subjects, and few writes of views, so that no subject gets full.
         let events: Vec<_> = (0..5).map(|k| event(subject(1_000 + task * 100_000 + n * 5 + k), &id)).collect();
         let marks = store.append(events.clone()).await.unwrap();
         for event in &events {
-            say(&format!("event {} {id}", number_of(event.event.subject)));
+            print(&format!("event {} {id}", number_of(event.event.subject)));
         }
         assert_eq!(marks.len(), 5);
         let found = store.lookup(s).await.unwrap().map_or(Version::ABSENT, |found| found.version);
         let next = found.next(store.epoch());
         let write = ViewWrite { subject: s, expected: found, next, view: view(next) };
         if store.compare_and_set(vec![write]).await.unwrap() == [CompareAndSet::Set] {
-            say(&format!("view {number} {}", next.0));
+            print(&format!("view {number} {}", next.0));
             let published = store.publish(stream, vec![change(s, next)], Vec::new()).await.unwrap();
             assert_eq!(published, Published::Open);
-            say(&format!("change {number} {}", next.0));
+            print(&format!("change {number} {}", next.0));
         }
     }
 }
@@ -63,7 +64,7 @@ fn number_of(subject: yima_schema::subject::SubjectId) -> u64 {
     u64::from_be_bytes(*subject.as_bytes().last_chunk().unwrap())
 }
 
-/// What children said.
+/// Acknowledgements that children printed.
 #[derive(Default)]
 struct Acknowledged {
     events: Vec<(u64, String)>,
@@ -72,7 +73,7 @@ struct Acknowledged {
 }
 
 impl Acknowledged {
-    fn hear(&mut self, line: &str) -> bool {
+    fn record(&mut self, line: &str) -> bool {
         match line.split(' ').collect::<Vec<_>>()[..] {
             ["event", number, id] => self.events.push((number.parse().unwrap(), id.into())),
             ["view", number, version] => {
@@ -82,27 +83,27 @@ impl Acknowledged {
             ["change", number, version] => {
                 self.changes.insert((number.parse().unwrap(), version.parse().unwrap()));
             }
-            _ => return false, // the test harness speaks too
+            _ => return false, // a line of the test harness
         }
         true
     }
 
-    /// Runs a child, kills it at its `moment`th acknowledgement, and hears it out.
-    fn run_and_kill(&mut self, directory: &Path, moment: usize) {
-        let [program, arguments @ ..] = arguments("kill::work_and_say");
+    /// Runs a child, kills it at its `nth` acknowledgement, and reads its output to the end.
+    fn run_and_kill(&mut self, directory: &Path, nth: usize) {
+        let [program, arguments @ ..] = arguments("kill::work_and_print");
         let mut command = on(Command::new(program), directory);
         let mut child = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
-        let mut said = BufReader::new(child.stdout.take().unwrap());
-        let (mut heard, mut line) = (0, String::new());
-        while said.read_line(&mut line).unwrap() > 0 && line.ends_with('\n') {
-            heard += usize::from(self.hear(line.trim_end()));
-            if heard == moment {
-                child.kill().unwrap(); // SIGKILL; what it said before is in the pipe
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let (mut acknowledged, mut line) = (0, String::new());
+        while output.read_line(&mut line).unwrap() > 0 && line.ends_with('\n') {
+            acknowledged += usize::from(self.record(line.trim_end()));
+            if acknowledged == nth {
+                child.kill().unwrap(); // SIGKILL; its earlier output is in the pipe
             }
             line.clear();
         }
         child.wait().unwrap();
-        assert!(heard >= moment, "the child ended by itself");
+        assert!(acknowledged >= nth, "the child ended by itself");
     }
 
     async fn check(&self, store: &EmbeddedStore) {
@@ -131,7 +132,7 @@ impl Acknowledged {
 }
 
 #[tokio::test]
-async fn nothing_acknowledged_is_lost() {
+async fn no_acknowledged_write_is_lost_by_a_kill() {
     let seed = rand::random();
     eprintln!("seed {seed}"); // shown when the test fails
     let mut random = StdRng::seed_from_u64(seed);

@@ -1,4 +1,5 @@
-//! The embedded engine: the conformance suite and its own counter-checks, restarts, kills and what reaches the disk before what is said.
+//! The embedded engine: the conformance suite and its counter-checks, restarts, kills, and the order of
+//! sync and acknowledgement.
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
 mod child;

@@ -1,4 +1,4 @@
-//! What the embedded engine does on this machine: `cargo test --release -p yima-store -- --ignored --nocapture measure`, with
+//! Measures the embedded engine: `cargo test --release -p yima-store -- --ignored --nocapture measure`, with
 //! `MEASURE_PEOPLE` for another population than a million.
 
 use std::time::Instant;
@@ -7,7 +7,7 @@ use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use yima_store::{EventReader, ViewReader, WriterStore};
 
 use crate::fixture::{event, open, options, subject};
-use crate::import::people;
+use crate::import::population;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement, minutes long: tests/bench store"]
@@ -15,11 +15,11 @@ async fn measure() {
     let dir = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(dir.path(), EmbeddedOptions { cache_bytes: 256 << 20, ..options() }).unwrap();
     let count: u64 = std::env::var("MEASURE_PEOPLE").map_or(1_000_000, |n| n.parse().unwrap());
-    let people = people(count);
+    let subjects = population(count);
     let start = Instant::now();
-    store.import(people, |_| ()).unwrap();
+    store.import(subjects, |_| ()).unwrap();
     eprintln!(
-        "import of {count} people with 3 events each: {:?}, {} MB",
+        "import of {count} subjects with 3 events each: {:?}, {} MB",
         start.elapsed(),
         store.disk_bytes().unwrap() / 1_000_000
     );
@@ -71,7 +71,7 @@ async fn measure() {
     for n in 0..20_000 {
         assert!(store.lookup(subject(count + n)).await.unwrap().is_none());
     }
-    eprintln!("lookup of nobody: {:?}", start.elapsed() / 20_000);
+    eprintln!("lookup of absent views: {:?}", start.elapsed() / 20_000);
     let start = Instant::now();
     for batch in 0..20 {
         let subjects: Vec<_> = (0..1_000).map(|n| subject((batch * 1_000 + n) * 7 % count)).collect();

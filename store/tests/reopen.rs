@@ -1,4 +1,4 @@
-//! What a new process finds, and what it refuses.
+//! A directory opened again: its data, and the refusals.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,7 +25,7 @@ fn refusal(path: &Path, options: EmbeddedOptions) -> String {
 }
 
 #[tokio::test]
-async fn everything_is_there_after_a_restart() {
+async fn a_restart_keeps_events_views_changes_and_marks() {
     let dir = tempfile::tempdir().unwrap();
     let s = subject(1);
     let store = open(dir.path());
@@ -48,7 +48,7 @@ async fn everything_is_there_after_a_restart() {
     assert_eq!(store.unsettled().await.unwrap(), [(b, s)]);
     assert!(store.open_stream().await.unwrap() > stream);
     let again = store.append(vec![event(s, "a")]).await.unwrap();
-    assert!(matches!(again[..], [Appended::Duplicate(mark)] if mark > b), "a mark was given twice");
+    assert!(matches!(again[..], [Appended::Duplicate(mark)] if mark > b), "a mark's number was reused");
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn a_closed_store_reads_and_does_not_write() {
 }
 
 #[tokio::test]
-async fn what_was_asked_before_a_drop_is_written() {
+async fn a_request_sent_before_a_drop_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let task = tokio::spawn({
@@ -79,9 +79,9 @@ async fn what_was_asked_before_a_drop_is_written() {
 #[test]
 fn another_key_region_or_process_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let held = open(dir.path());
+    let locked = open(dir.path());
     assert!(refusal(dir.path(), options()).contains("another process"));
-    drop(held);
+    drop(locked);
     let other_key = refusal(dir.path(), EmbeddedOptions { pseudonym_fingerprint: [8; 16], ..options() });
     assert!(other_key.contains("pseudonym key"), "{other_key}");
     let other_region = refusal(dir.path(), EmbeddedOptions { region: "guangdong".into(), ..options() });
@@ -118,7 +118,7 @@ async fn expired_rows_are_trimmed() {
     assert_eq!(
         store.registry().await.unwrap().streams,
         [open_and_empty],
-        "a closed stream without rows is still listed"
+        "a sealed stream without rows is still registered"
     );
     assert!(store.changes(kept, 0, 10).await.unwrap().is_empty());
     store.publish(kept, rows(1), Vec::new()).await.unwrap();
@@ -130,7 +130,7 @@ async fn expired_rows_are_trimmed() {
     assert_eq!(
         store.registry().await.unwrap().streams,
         [],
-        "a stream that was left open, without rows, is still listed"
+        "a stream that was left open, without rows, is still registered"
     );
-    assert!(store.open_stream().await.unwrap() > kept, "an id was given twice");
+    assert!(store.open_stream().await.unwrap() > kept, "a stream id was reused");
 }

@@ -1,4 +1,4 @@
-//! Engines that are wrong on purpose: the embedded one behind a fault.
+//! Engines that are wrong on purpose: the embedded one behind a defect.
 
 use std::sync::Arc;
 
@@ -14,53 +14,53 @@ use yima_store::{
 };
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fault {
-    SetsWithoutCondition,
+pub enum Defect {
+    SetsUnconditionally,
     LosesEveryWrite,
     DropsAnEvent,
     DuplicateForConflict,
     NewForDuplicate,
     NeverFull,
-    TakesAPart,
+    TakesSomeOfAll,
     ReversesLookups,
     LeavesAGap,
-    TellsAnOldLast,
+    ReportsAnOldLast,
     IgnoresPages,
-    PublishesWhenClosed,
+    PublishesWhenSealed,
     ForgetsMarks,
     KeepsMarks,
-    ListsLivingMarks,
+    ReturnsLivingMarks,
     NeverWakes,
     ForgetsStreams,
 }
 
-impl Fault {
-    /// Each fault with a case that has to notice it.
+impl Defect {
+    /// Each defect with a case that has to notice it.
     pub const CAUGHT_BY: &[(Self, &str)] = &[
-        (Self::SetsWithoutCondition, "a_write_at_another_version_is_lost"),
-        (Self::SetsWithoutCondition, "the_second_of_two_writes_in_one_call_is_lost"),
-        (Self::SetsWithoutCondition, "one_of_eight_contenders_wins_each_version"),
+        (Self::SetsUnconditionally, "a_write_at_another_version_is_lost"),
+        (Self::SetsUnconditionally, "the_second_of_two_writes_in_one_call_is_lost"),
+        (Self::SetsUnconditionally, "one_of_eight_contenders_wins_each_version"),
         (Self::LosesEveryWrite, "a_write_at_the_expected_version_is_set"),
         (Self::DropsAnEvent, "events_read_back_exactly"),
         (Self::DropsAnEvent, "an_event_is_new_and_then_a_duplicate"),
         (Self::DuplicateForConflict, "another_content_conflicts_within_one_call"),
         (Self::DuplicateForConflict, "another_content_conflicts_across_calls"),
-        (Self::DuplicateForConflict, "outcomes_come_in_the_order_given"),
+        (Self::DuplicateForConflict, "outcomes_keep_the_order_of_the_events"),
         (Self::NewForDuplicate, "an_event_is_new_and_then_a_duplicate"),
-        (Self::NeverFull, "a_subject_fills_up"),
-        (Self::TakesAPart, "all_are_taken_or_none"),
-        (Self::TakesAPart, "none_are_taken_beside_one_that_races"),
-        (Self::ReversesLookups, "many_are_looked_up_in_the_order_asked"),
+        (Self::NeverFull, "a_full_subject_takes_no_new_event"),
+        (Self::TakesSomeOfAll, "append_all_takes_all_events_or_none"),
+        (Self::TakesSomeOfAll, "append_all_stays_atomic_while_others_append"),
+        (Self::ReversesLookups, "lookup_many_keeps_the_order"),
         (Self::LeavesAGap, "concurrent_publishers_leave_no_gap"),
         (Self::LeavesAGap, "changes_come_in_pages"),
-        (Self::TellsAnOldLast, "a_closed_stream_takes_no_more"),
+        (Self::ReportsAnOldLast, "a_sealed_stream_takes_no_more_changes"),
         (Self::IgnoresPages, "changes_come_in_pages"),
-        (Self::PublishesWhenClosed, "a_closed_stream_takes_no_more"),
-        (Self::ForgetsMarks, "marks_settle_by_publication"),
-        (Self::KeepsMarks, "marks_settle_by_publication"),
-        (Self::ListsLivingMarks, "marks_of_a_living_writer_are_not_left_over"),
+        (Self::PublishesWhenSealed, "a_sealed_stream_takes_no_more_changes"),
+        (Self::ForgetsMarks, "publication_settles_marks"),
+        (Self::KeepsMarks, "publication_settles_marks"),
+        (Self::ReturnsLivingMarks, "marks_of_a_living_writer_are_not_unsettled"),
         (Self::NeverWakes, "a_publication_wakes_a_follower"),
-        (Self::ForgetsStreams, "a_restart_closes_streams_and_keeps_rows"),
+        (Self::ForgetsStreams, "a_restart_seals_streams_and_keeps_rows"),
     ];
 }
 
@@ -70,12 +70,12 @@ fn mark(number: u64) -> Mark {
 
 pub struct Wrong {
     pub store: Arc<EmbeddedStore>,
-    pub fault: Fault,
+    pub defect: Defect,
 }
 
 impl Wrong {
-    fn is(&self, fault: Fault) -> bool {
-        self.fault == fault
+    fn is(&self, defect: Defect) -> bool {
+        self.defect == defect
     }
 }
 
@@ -87,7 +87,7 @@ impl ViewReader for Wrong {
 
     async fn lookup_many(&self, subjects: &[SubjectId]) -> Result<Vec<Option<VersionedView>>> {
         let mut found = self.store.lookup_many(subjects).await?;
-        if self.is(Fault::ReversesLookups) {
+        if self.is(Defect::ReversesLookups) {
             found.reverse();
         }
         Ok(found)
@@ -98,7 +98,7 @@ impl ViewReader for Wrong {
 impl EventReader for Wrong {
     async fn events(&self, subjects: &[SubjectId]) -> Result<Vec<Vec<StoredEvent>>> {
         let mut found = self.store.events(subjects).await?;
-        if self.is(Fault::DropsAnEvent) {
+        if self.is(Defect::DropsAnEvent) {
             found.iter_mut().for_each(|events| drop(events.pop()));
         }
         Ok(found)
@@ -109,26 +109,26 @@ impl EventReader for Wrong {
 impl Feed for Wrong {
     async fn registry(&self) -> Result<Registry> {
         let mut registry = self.store.registry().await?;
-        if self.is(Fault::TellsAnOldLast) {
+        if self.is(Defect::ReportsAnOldLast) {
             registry.streams.iter_mut().for_each(|s| s.last = s.last.saturating_sub(1));
         }
-        if self.is(Fault::ForgetsStreams) {
+        if self.is(Defect::ForgetsStreams) {
             registry.streams.retain(|s| s.open);
         }
         Ok(registry)
     }
 
     async fn changes(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<(u64, Option<Change>)>> {
-        let limit = if self.is(Fault::IgnoresPages) { 10_000 } else { limit };
+        let limit = if self.is(Defect::IgnoresPages) { 10_000 } else { limit };
         let mut rows = self.store.changes(stream, after, limit).await?;
-        if self.is(Fault::LeavesAGap) {
+        if self.is(Defect::LeavesAGap) {
             rows.retain(|row| row.0 != 2);
         }
         Ok(rows)
     }
 
     async fn woken(&self) {
-        if self.is(Fault::NeverWakes) {
+        if self.is(Defect::NeverWakes) {
             std::future::pending::<()>().await;
         }
         self.store.woken().await;
@@ -144,9 +144,9 @@ impl WriterStore for Wrong {
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
         let outcomes = self.store.append(events).await?.into_iter();
         let falsify = |outcome| match outcome {
-            Appended::Conflict if self.is(Fault::DuplicateForConflict) => Appended::Duplicate(mark(0)),
-            Appended::Duplicate(mark) if self.is(Fault::NewForDuplicate) => Appended::New(mark),
-            Appended::Full if self.is(Fault::NeverFull) => Appended::New(mark(0)),
+            Appended::Conflict if self.is(Defect::DuplicateForConflict) => Appended::Duplicate(mark(0)),
+            Appended::Duplicate(mark) if self.is(Defect::NewForDuplicate) => Appended::New(mark),
+            Appended::Full if self.is(Defect::NeverFull) => Appended::New(mark(0)),
             Appended::New(_) | Appended::Duplicate(_) | Appended::Conflict | Appended::Full | Appended::NotTried => {
                 outcome
             }
@@ -155,17 +155,17 @@ impl WriterStore for Wrong {
     }
 
     async fn append_all(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
-        if self.is(Fault::TakesAPart) {
+        if self.is(Defect::TakesSomeOfAll) {
             return self.store.append(events).await;
         }
         self.store.append_all(events).await
     }
 
     async fn compare_and_set(&self, writes: Vec<ViewWrite>) -> Result<Vec<CompareAndSet>> {
-        if self.is(Fault::LosesEveryWrite) {
+        if self.is(Defect::LosesEveryWrite) {
             return Ok(vec![CompareAndSet::Lost; writes.len()]);
         }
-        if !self.is(Fault::SetsWithoutCondition) {
+        if !self.is(Defect::SetsUnconditionally) {
             return self.store.compare_and_set(writes).await;
         }
         let count = writes.len();
@@ -182,9 +182,9 @@ impl WriterStore for Wrong {
     }
 
     async fn publish(&self, stream: StreamId, changes: Vec<Change>, marks: Vec<Mark>) -> Result<Published> {
-        let marks = if self.is(Fault::KeepsMarks) { Vec::new() } else { marks };
+        let marks = if self.is(Defect::KeepsMarks) { Vec::new() } else { marks };
         let published = self.store.publish(stream, changes, marks).await?;
-        Ok(if self.is(Fault::PublishesWhenClosed) { Published::Open } else { published })
+        Ok(if self.is(Defect::PublishesWhenSealed) { Published::Open } else { published })
     }
 
     async fn close_stream(&self, stream: StreamId) -> Result<()> {
@@ -192,35 +192,35 @@ impl WriterStore for Wrong {
     }
 
     async fn unsettled(&self) -> Result<Vec<(Mark, SubjectId)>> {
-        match self.fault {
-            Fault::ForgetsMarks => Ok(Vec::new()),
-            // As an engine would answer that lists every mark there is.
-            Fault::ListsLivingMarks => {
+        match self.defect {
+            Defect::ForgetsMarks => Ok(Vec::new()),
+            // As an engine would answer that returns every mark.
+            Defect::ReturnsLivingMarks => {
                 let streams = self.store.registry().await?.streams;
-                let mut listed = self.store.unsettled().await?;
+                let mut unsettled = self.store.unsettled().await?;
                 for stream in streams {
                     let changes = self.store.changes(stream.id, 0, 10).await?;
-                    listed.extend(
+                    unsettled.extend(
                         changes.into_iter().filter_map(|(number, change)| Some((mark(number), change?.subject))),
                     );
                 }
-                Ok(listed)
+                Ok(unsettled)
             }
-            Fault::SetsWithoutCondition
-            | Fault::LosesEveryWrite
-            | Fault::DropsAnEvent
-            | Fault::DuplicateForConflict
-            | Fault::NewForDuplicate
-            | Fault::NeverFull
-            | Fault::TakesAPart
-            | Fault::ReversesLookups
-            | Fault::LeavesAGap
-            | Fault::TellsAnOldLast
-            | Fault::IgnoresPages
-            | Fault::PublishesWhenClosed
-            | Fault::KeepsMarks
-            | Fault::NeverWakes
-            | Fault::ForgetsStreams => self.store.unsettled().await,
+            Defect::SetsUnconditionally
+            | Defect::LosesEveryWrite
+            | Defect::DropsAnEvent
+            | Defect::DuplicateForConflict
+            | Defect::NewForDuplicate
+            | Defect::NeverFull
+            | Defect::TakesSomeOfAll
+            | Defect::ReversesLookups
+            | Defect::LeavesAGap
+            | Defect::ReportsAnOldLast
+            | Defect::IgnoresPages
+            | Defect::PublishesWhenSealed
+            | Defect::KeepsMarks
+            | Defect::NeverWakes
+            | Defect::ForgetsStreams => self.store.unsettled().await,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Appending and reading events.
+//! Appends and reads of events.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(super) async fn an_event_is_new_and_then_a_duplicate(harness: &dyn Harness) 
     };
     ensure!(mark != other, "a duplicate got the mark of its first");
     let read = store.events(&[first.event.subject]).await?;
-    ensure!(read == [vec![first]], "after a duplicate, the first event is not what is there");
+    ensure!(read == [vec![first]], "a duplicate replaced the first event");
     Ok(())
 }
 
@@ -34,7 +34,7 @@ pub(super) async fn another_content_conflicts_within_one_call(harness: &dyn Harn
         matches!(outcomes[..], [Appended::New(_), Appended::Conflict, Appended::Duplicate(_)]),
         "new, conflicting, repeated: {outcomes:?}"
     );
-    ensure!(store.events(&[s]).await? == [vec![event(s, "a", 0, 0)]], "a conflict changed what is there");
+    ensure!(store.events(&[s]).await? == [vec![event(s, "a", 0, 0)]], "a conflict changed the stored event");
     Ok(())
 }
 
@@ -44,7 +44,7 @@ pub(super) async fn another_content_conflicts_across_calls(harness: &dyn Harness
     append_one(&*store, event(s, "a", 3, 0)).await?;
     let outcome = append_one(&*store, event(s, "a", 3, 1)).await?;
     ensure!(outcome == Appended::Conflict, "another content of a stored event: {outcome:?}");
-    ensure!(store.events(&[s]).await? == [vec![event(s, "a", 3, 0)]], "a conflict changed what is there");
+    ensure!(store.events(&[s]).await? == [vec![event(s, "a", 3, 0)]], "a conflict changed the stored event");
     Ok(())
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn one_id_may_have_many_revisions(harness: &dyn Harness) -> Res
     Ok(())
 }
 
-pub(super) async fn outcomes_come_in_the_order_given(harness: &dyn Harness) -> Result<(), ConformanceError> {
+pub(super) async fn outcomes_keep_the_order_of_the_events(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let (s, t) = (subject(), subject());
     store.append(vec![event(s, "old", 0, 0), event(t, "old", 0, 0)]).await?;
@@ -80,7 +80,7 @@ pub(super) async fn outcomes_come_in_the_order_given(harness: &dyn Harness) -> R
     Ok(())
 }
 
-pub(super) async fn a_subject_fills_up(harness: &dyn Harness) -> Result<(), ConformanceError> {
+pub(super) async fn a_full_subject_takes_no_new_event(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let s = subject();
     let numbered = |n: usize| event(s, &format!("e{n}"), 0, 0);
@@ -97,28 +97,28 @@ pub(super) async fn a_subject_fills_up(harness: &dyn Harness) -> Result<(), Conf
     let outcome = append_one(&*store, event(s, "e7", 0, 1)).await?;
     ensure!(outcome == Appended::Conflict, "a conflict of a full subject: {outcome:?}");
     let read = store.events(&[s]).await?;
-    ensure!(read.len() == 1 && read[0].len() == MAX_EVENTS_PER_SUBJECT, "a full subject does not read back whole");
+    ensure!(read.len() == 1 && read[0].len() == MAX_EVENTS_PER_SUBJECT, "a full subject does not read back complete");
     Ok(())
 }
 
 pub(super) async fn events_read_back_exactly(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
-    let (s, t, nobody) = (subject(), subject(), subject());
+    let (s, t, without_events) = (subject(), subject(), subject());
     let mut of_s: Vec<_> = (0..20).map(|n| event(s, &format!("s/{n}"), n, 5)).collect();
     let of_t = vec![event(t, "t", 0, 5)];
     store.append(of_s.iter().chain(&of_t).cloned().collect()).await?;
-    let mut read = store.events(&[t, nobody, s, t]).await?;
+    let mut read = store.events(&[t, without_events, s, t]).await?;
     for events in [&mut of_s].into_iter().chain(&mut read) {
         events.sort_by(|a, b| a.key().cmp(&b.key())); // the order is the engine's own
     }
-    ensure!(read.len() == 4, "four subjects asked, {} answered", read.len());
-    ensure!(read[0] == of_t && read[3] == of_t, "a subject's only event is not what was appended");
+    ensure!(read.len() == 4, "4 subjects had {} answers", read.len());
+    ensure!(read[0] == of_t && read[3] == of_t, "a subject's only event is not the one that was appended");
     ensure!(read[1].is_empty(), "a subject without events has some");
-    ensure!(read[2] == of_s, "a subject's events are not those that were appended");
+    ensure!(read[2] == of_s, "a subject's events are not the ones that were appended");
     Ok(())
 }
 
-pub(super) async fn a_racing_pair_of_contents_is_written_once(harness: &dyn Harness) -> Result<(), ConformanceError> {
+pub(super) async fn every_content_reported_new_is_kept(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let s = subject();
     let mut racing = JoinSet::new();
@@ -131,12 +131,13 @@ pub(super) async fn a_racing_pair_of_contents_is_written_once(harness: &dyn Harn
         new += usize::from(matches!(outcome??, Appended::New(_)));
     }
     let kept = store.events(&[s]).await?.concat().len();
-    // An engine without a lock may keep both contents of a race; it must then say New to both, or one would be lost.
-    ensure!(new >= 1 && new == kept, "{new} contents of one revision were new and {kept} are there");
+    // An engine without a lock may keep both contents of a race; it must then report New for both, or one would be
+    // lost.
+    ensure!(new >= 1 && new == kept, "{new} contents of one revision were new and {kept} are stored");
     Ok(())
 }
 
-pub(super) async fn all_are_taken_or_none(harness: &dyn Harness) -> Result<(), ConformanceError> {
+pub(super) async fn append_all_takes_all_events_or_none(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let (s, t) = (subject(), subject());
     append_one(&*store, event(s, "old", 0, 0)).await?;
@@ -147,17 +148,17 @@ pub(super) async fn all_are_taken_or_none(harness: &dyn Harness) -> Result<(), C
     let within = store.append_all(vec![event(t, "new", 0, 0), event(t, "new", 0, 1)]).await?;
     ensure!(within == [Appended::NotTried, Appended::Conflict], "two contents of one call: {within:?}");
     let read = store.events(&[s, t]).await?;
-    ensure!(read == [vec![event(s, "old", 0, 0)], vec![]], "of a call that was refused something is there");
+    ensure!(read == [vec![event(s, "old", 0, 0)], vec![]], "a refused call wrote an event");
     let outcomes = store.append_all(vec![event(t, "new", 0, 0), event(s, "old", 0, 0), event(t, "new", 0, 0)]).await?;
     ensure!(
         matches!(outcomes[..], [Appended::New(_), Appended::Duplicate(_), Appended::Duplicate(_)]),
         "new, repeated, repeated within the call: {outcomes:?}"
     );
-    ensure!(store.events(&[t]).await? == [vec![event(t, "new", 0, 0)]], "an event that was taken is not there");
+    ensure!(store.events(&[t]).await? == [vec![event(t, "new", 0, 0)]], "a taken event is not stored");
     Ok(())
 }
 
-pub(super) async fn none_are_taken_beside_one_that_races(harness: &dyn Harness) -> Result<(), ConformanceError> {
+pub(super) async fn append_all_stays_atomic_while_others_append(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let shared = subject();
     let (mut racing, mut beside) = (JoinSet::new(), JoinSet::new());
@@ -177,12 +178,12 @@ pub(super) async fn none_are_taken_beside_one_that_races(harness: &dyn Harness) 
         let refused = outcomes == [Appended::NotTried, Appended::NotTried, Appended::Conflict];
         ensure!(taken || refused, "neither all nor none: {outcomes:?}");
         let kept = store.events(&[alone]).await?.concat().len();
-        ensure!(kept == usize::from(taken), "taken: {taken}, and {kept} of one event are there");
+        ensure!(kept == usize::from(taken), "taken: {taken}, and {kept} of one event are stored");
     }
     while let Some(outcome) = beside.join_next().await {
         let (outcome, both) = outcome??;
         let kept = store.events(&[both]).await?.concat().len();
-        ensure!(kept == 1, "an event beside those that were refused was {outcome:?}, and {kept} are there");
+        ensure!(kept == 1, "an event beside the refused ones was {outcome:?}, and {kept} are stored");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What cases are made of.
+//! Parts of cases.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use yima_schema::view::{Version, View};
 use super::{ConformanceError, Store, ensure};
 use crate::{Appended, CompareAndSet, Published, StreamId, ViewWrite};
 
-/// A subject nobody else has: cases may share a store.
+/// A subject of its own for each case: cases may share a store.
 pub(super) fn subject() -> SubjectId {
     SubjectId::from_bytes(rand::random())
 }
 
-/// A test result, told apart by id, revision and the second at which it happened.
+/// A test result that differs from others by id, revision and second.
 pub(super) fn event(subject: SubjectId, id: &str, revision: u64, second: i64) -> StoredEvent {
     let event = Event {
         subject,
@@ -31,14 +31,14 @@ pub(super) fn event(subject: SubjectId, id: &str, revision: u64, second: i64) ->
     StoredEvent::new(event, Time::from_secs(1_790_000_100))
 }
 
-/// A view that can be told from others by a number.
+/// A view that differs from others by a number.
 pub(super) fn view(number: u32) -> Bytes {
     View { rules_version: number, ..View::default() }.encode()
 }
 
-/// A change whose version says which it is.
+/// A change that differs from others by its version.
 pub(super) fn change(subject: SubjectId, version: u64) -> Change {
-    // Every other one, so that streams hold both.
+    // Every other change is traced, so that streams hold both kinds.
     let traced = version.is_multiple_of(2).then_some(SpanRef { trace: [0xaa; 16], span: [0xbb; 8] });
     Change { subject, version: Version(version), view: view(version as u32), traced }
 }
@@ -69,7 +69,7 @@ pub(super) async fn publish(store: &dyn Store, stream: StreamId, changes: Vec<Ch
     Ok(())
 }
 
-/// All rows of a stream, in pages, with what the registry says of it.
+/// All rows of a stream, read in pages.
 pub(super) async fn all_changes(
     store: &Arc<dyn Store>,
     stream: StreamId,
@@ -79,7 +79,7 @@ pub(super) async fn all_changes(
         let after = rows.last().map_or(0, |r| r.0);
         let page = store.changes(stream, after, 100).await?;
         ensure!(page.len() <= 100, "a page of 100 had {} rows", page.len());
-        ensure!(page.iter().all(|r| r.0 > after), "a page did not go on above its position");
+        ensure!(page.iter().all(|r| r.0 > after), "a page has rows at or below its position");
         if page.is_empty() {
             return Ok(rows);
         }

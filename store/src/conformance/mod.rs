@@ -1,5 +1,5 @@
-//! What every engine has to do, written against the traits alone. An engine's tests call [`run`]; this crate's own also run single
-//! cases against engines that are wrong on purpose and expect each to be caught.
+//! The conformance suite of all engines, written against the traits alone. An engine's tests call [`run`]; this crate's
+//! own also run single cases against engines that are wrong on purpose, each of which has to fail its case.
 
 mod events;
 mod fixture;
@@ -23,9 +23,9 @@ impl<T: WriterStore + Feed> Store for T {}
 /// Starts an engine for a case.
 #[async_trait]
 pub trait Harness: Send + Sync {
-    /// An engine with any content; cases make up subjects of their own and open their own streams.
+    /// An engine with any content; cases use subjects and streams of their own.
     async fn open(&self) -> Arc<dyn Store>;
-    /// The same data as a new process finds it. `store` is the only handle to the old one.
+    /// The same data as the next process finds it. `store` is the only handle to the old engine.
     async fn reopen(&self, store: Arc<dyn Store>) -> Arc<dyn Store>;
 }
 
@@ -59,27 +59,27 @@ impl From<tokio::task::JoinError> for ConformanceError {
 
 type Run = for<'a> fn(&'a dyn Harness) -> Pin<Box<dyn Future<Output = Result<(), ConformanceError>> + Send + 'a>>;
 
-/// One property.
+/// One property of an engine.
 pub struct Case {
-    /// What holds, as a name.
+    /// The property, as a name.
     pub name: &'static str,
     run: Run,
 }
 
 impl Case {
-    /// Tries it.
+    /// Checks the property.
     ///
     /// # Errors
-    /// What did not hold.
+    /// The violation.
     pub async fn run(&self, harness: &dyn Harness) -> Result<(), ConformanceError> {
         (self.run)(harness).await
     }
 }
 
-/// Tries every case and tells all that failed, each by name.
+/// Checks every case and reports all failures, each by name.
 ///
 /// # Errors
-/// The names of the cases that failed, with what did not hold.
+/// The names of the failed cases, with their violations.
 pub async fn run(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let mut failures = Vec::new();
     for case in cases() {
@@ -92,7 +92,7 @@ pub async fn run(harness: &dyn Harness) -> Result<(), ConformanceError> {
 
 macro_rules! cases {
     ($($module:ident: $($name:ident)+;)+) => {
-        /// Every case, in the order of the data's way.
+        /// Every case, in the order of the data's flow.
         pub fn cases() -> Vec<Case> {
             vec![$($(Case { name: stringify!($name), run: |harness| Box::pin($module::$name(harness)) }),+),+]
         }
@@ -104,27 +104,27 @@ cases! {
         another_content_conflicts_within_one_call
         another_content_conflicts_across_calls
         one_id_may_have_many_revisions
-        outcomes_come_in_the_order_given
-        a_subject_fills_up
+        outcomes_keep_the_order_of_the_events
+        a_full_subject_takes_no_new_event
         events_read_back_exactly
-        a_racing_pair_of_contents_is_written_once
-        all_are_taken_or_none
-        none_are_taken_beside_one_that_races;
-    marks: marks_settle_by_publication
-        marks_of_a_living_writer_are_not_left_over;
+        every_content_reported_new_is_kept
+        append_all_takes_all_events_or_none
+        append_all_stays_atomic_while_others_append;
+    marks: publication_settles_marks
+        marks_of_a_living_writer_are_not_unsettled;
     views: an_absent_view_is_none
-        many_are_looked_up_in_the_order_asked
+        lookup_many_keeps_the_order
         a_write_at_the_expected_version_is_set
         a_write_at_another_version_is_lost
         the_second_of_two_writes_in_one_call_is_lost
         one_of_eight_contenders_wins_each_version
         the_epoch_bounds_versions;
-    streams: streams_have_ids_of_their_own
+    streams: stream_ids_are_never_reused
         concurrent_publishers_leave_no_gap
-        what_was_published_can_be_read
+        a_published_change_can_be_read
         changes_come_in_pages
-        a_closed_stream_takes_no_more
-        a_restart_closes_streams_and_keeps_rows
+        a_sealed_stream_takes_no_more_changes
+        a_restart_seals_streams_and_keeps_rows
         a_publication_wakes_a_follower;
 }
 

@@ -1,4 +1,4 @@
-//! Compare-and-set and lookups of views.
+//! Lookups and compare-and-set of views.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(super) async fn an_absent_view_is_none(harness: &dyn Harness) -> Result<(), 
     Ok(())
 }
 
-pub(super) async fn many_are_looked_up_in_the_order_asked(harness: &dyn Harness) -> Result<(), ConformanceError> {
+pub(super) async fn lookup_many_keeps_the_order(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let v1 = Version::ABSENT.next(store.epoch());
     let subjects: Vec<_> = (0..60).map(|_| subject()).collect();
@@ -27,15 +27,18 @@ pub(super) async fn many_are_looked_up_in_the_order_asked(harness: &dyn Harness)
         (0..60_usize).filter(|n| !n.is_multiple_of(3)).map(|n| write(subjects[n], Version::ABSENT, v1, n as u32));
     let outcomes = store.compare_and_set(writes.collect()).await?;
     ensure!(outcomes == vec![CompareAndSet::Set; 40], "first views of 40 subjects were not all set");
-    for asked in [0..60, 0..7] {
-        let found = store.lookup_many(&subjects[asked.clone()]).await?;
+    for range in [0..60, 0..7] {
+        let found = store.lookup_many(&subjects[range.clone()]).await?;
         let found: Vec<_> = found.into_iter().map(|v| v.map(|v| v.view)).collect();
-        ensure!(found == asked.map(with).collect::<Vec<_>>(), "views are not in the order asked, or not those written");
+        ensure!(
+            found == range.map(with).collect::<Vec<_>>(),
+            "views are not in the order given, or not the written ones"
+        );
     }
     let twice = store.lookup_many(&[subjects[1], subjects[0], subjects[1]]).await?;
     ensure!(
         twice.len() == 3 && twice[0] == twice[2] && twice[0].is_some(),
-        "a subject asked twice is not answered twice"
+        "a subject given twice is not answered twice"
     );
     Ok(())
 }
@@ -47,9 +50,12 @@ pub(super) async fn a_write_at_the_expected_version_is_set(harness: &dyn Harness
     let v2 = Version(v1.0 + 5); // versions may skip
     for (expected, next) in [(Version::ABSENT, v1), (v1, v2)] {
         let outcome = set_one(&*store, write(s, expected, next, next.0 as u32)).await?;
-        ensure!(outcome == CompareAndSet::Set, "a write at the version that is there was lost");
+        ensure!(outcome == CompareAndSet::Set, "a write at the stored version was lost");
         let found = store.lookup(s).await?;
-        ensure!(found.is_some_and(|f| f.version == next && f.view == view(next.0 as u32)), "what was set is not there");
+        ensure!(
+            found.is_some_and(|f| f.version == next && f.view == view(next.0 as u32)),
+            "a view that was set is not stored"
+        );
     }
     Ok(())
 }
@@ -60,7 +66,7 @@ pub(super) async fn a_write_at_another_version_is_lost(harness: &dyn Harness) ->
     let v1 = Version::ABSENT.next(store.epoch());
     let v2 = Version(v1.0 + 1);
     let outcome = set_one(&*store, write(s, v1, v2, 1)).await?;
-    ensure!(outcome == CompareAndSet::Lost, "a write over a view that is not there was set");
+    ensure!(outcome == CompareAndSet::Lost, "a write over an absent view was set");
     set_one(&*store, write(s, Version::ABSENT, v1, 2)).await?;
     for expected in [Version::ABSENT, v2] {
         let outcome = set_one(&*store, write(s, expected, Version(v1.0 + 9), 3)).await?;
@@ -84,7 +90,7 @@ pub(super) async fn the_second_of_two_writes_in_one_call_is_lost(
     ];
     let outcomes = store.compare_and_set(both).await?;
     ensure!(outcomes == [CompareAndSet::Set, CompareAndSet::Set, CompareAndSet::Lost], "set, set, lost: {outcomes:?}");
-    ensure!(store.lookup(s).await?.is_some_and(|f| f.view == view(1)), "the lost one of two writes is there");
+    ensure!(store.lookup(s).await?.is_some_and(|f| f.view == view(1)), "the lost one of two writes is stored");
     Ok(())
 }
 
@@ -117,7 +123,10 @@ pub(super) async fn one_of_eight_contenders_wins_each_version(harness: &dyn Harn
             return Err(ConformanceError(format!("{} of 8 contenders won one version", winners.len())));
         };
         let found = store.lookup(s).await?;
-        ensure!(found.is_some_and(|f| f.version == next && f.view == view(winner)), "the view is not the winner's");
+        ensure!(
+            found.is_some_and(|f| f.version == next && f.view == view(winner)),
+            "the stored view is not the winner's"
+        );
         version = next;
     }
     Ok(())

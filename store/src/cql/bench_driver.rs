@@ -1,14 +1,15 @@
-//! The driver with this engine's session and statements and nothing around them: the rival of benchmarks.
+//! The driver with this engine's session and statements and nothing around them: the baseline of benchmarks.
 
 use scylla::client::session::Session;
 use scylla::statement::prepared::PreparedStatement;
 
+use super::log::log_segments;
 use super::options::CqlOptions;
 use super::statements::Statements;
-use super::{log_segments, reading, session};
+use super::{events, session};
 use crate::Result;
 
-/// See the module. Of the statements, those that an event and a look-up take; `statements/` has their texts.
+/// The statements that an event and a lookup take; `statements/` has their texts.
 pub struct BenchDriver {
     /// Connected as [`super::CqlStore`] is.
     pub session: Session,
@@ -32,7 +33,7 @@ pub struct BenchDriver {
 
 impl BenchDriver {
     /// The limit with which the engine reads a subject's events.
-    pub const READ_EVENTS: i32 = reading::READ_EVENTS;
+    pub const READ_EVENTS: i32 = events::READ_EVENTS;
 
     /// Connects and prepares.
     ///
@@ -44,18 +45,18 @@ impl BenchDriver {
         Ok(Self {
             session,
             event_keys: prepared.events.event_keys,
-            insert_mark: prepared.rows.insert_mark,
+            insert_mark: prepared.segments.insert_mark,
             stream: prepared.streams.stream,
             insert_event: prepared.events.insert_event,
             lookup: prepared.views.lookup,
             events: prepared.events.events,
             first_view: prepared.views.first_view,
-            insert_change: prepared.rows.insert_change,
+            insert_change: prepared.segments.insert_change,
         })
     }
 
-    /// The partition of a mark or change, by its number.
+    /// The segment of a mark or change, by its number: the column `part`.
     pub fn part(number: u64) -> i64 {
-        log_segments::part(number) as i64
+        log_segments::segment(number) as i64
     }
 }

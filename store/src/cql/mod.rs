@@ -1,105 +1,103 @@
 //! The CQL engine, for ScyllaDB and Apache Cassandra: shared by any number of processes in any number of regions.
 //!
-//! A region writes and reads in its own datacenter. Only events, marks and heartbeats cross regions, by the database's own replication; views,
-//! changes and positions stay in the region's own keyspace. What the tables hold, and why each key: `schema/cql`.
+//! A region writes and reads in its own datacenter. Only events, marks and heartbeats cross regions, by the database's
+//! own replication; views, changes and positions stay in the region's own keyspace. The tables and the reason for each
+//! key: `schema/cql`.
+//!
+//! - `writer.rs` puts the writer's steps in their order.
+//! - `events/` appends and reads events.
+//! - `views/` looks up views, and compares and sets them.
+//! - `log/` is streams: segments of numbered rows, heartbeats, seals, the registry, the feed. Owns the open local
+//!   streams, the watch on other writers' heartbeats, and the cached state of other regions.
+//! - `marks/` follows marks. Owns leases, and the unsettled marks of sealed streams.
+//! - `jobs/` has full scans with their progress, and rebuild.
+//! - `ddl/` has migrations, and the check of the schema at start.
+//! - `region.rs` is the region's row: epoch, rebuild, rules. Owns the rules of this process.
+//! - `statements/` has every statement, prepared; `session.rs`, `error.rs`, `outcome.rs` and `retry.rs` wrap the
+//!   driver.
 
 #[cfg(feature = "conformance")]
 mod bench_driver;
-mod cas;
-mod fault;
-mod heartbeat;
-mod local_stream;
-mod log_segments;
+mod ddl;
+mod error;
+mod events;
+mod jobs;
+mod log;
 mod marks;
-mod migrate;
 mod options;
-mod positions;
-mod reading;
-mod rebuild;
+mod outcome;
 mod region;
-mod registry;
-mod schema;
-mod seal;
-mod sequence;
+mod retry;
 mod session;
 mod statements;
-mod subject_scan;
-mod writing;
+mod views;
+mod writer;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
-use std::time::Instant;
 
-use parking_lot::Mutex;
 use scylla::client::session::Session;
-use scylla::response::query_result::QueryResult;
-use scylla::value::{CqlValue, Row};
+use scylla::response::query_result::{QueryResult, QueryRowsResult};
+use scylla::serialize::row::SerializeRow;
+use scylla::statement::prepared::PreparedStatement;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::{Result, StoreError, StreamId};
-use local_stream::OwnStream;
-use registry::Regions;
-use schema::Identity;
+use crate::{Result, StreamId};
+use ddl::schema::{self, Identity};
+use log::heartbeat;
+use log::local_stream::LocalStreams;
+use log::other_regions::OtherRegions;
+use log::seal::HeartbeatWatch;
+use marks::leases::Leases;
+use marks::unsettled::UnsettledMarks;
+use region::FoldRules;
 use statements::Statements;
 
 #[cfg(feature = "conformance")]
 pub use bench_driver::BenchDriver;
-pub use migrate::{Step, is_migrated, migrate};
+pub use ddl::migrate::{Step, is_migrated, migrate};
+pub use jobs::rebuild::begin_rebuild;
 pub use options::CqlOptions;
-pub use rebuild::begin_rebuild;
 
-/// A session with a region's nodes. Dropping it gives no sign of life any more: other writers will take its streams for dead.
+/// Requests of one call that are in flight together.
+const CONCURRENT_REQUESTS: usize = 64;
+
+/// A session with a region's nodes. Dropping it stops the heartbeats of its streams: other writers will seal them.
 pub struct CqlStore {
     inner: Arc<Inner>,
     /// Ends with the store.
-    heartbeat: JoinSet<()>,
+    heartbeats: JoinSet<()>,
 }
 
-/// What the tasks share that go on when a caller has gone away.
+/// The part of a store that tasks share which outlive a cancelled call. Each piece of state is private to the file that
+/// owns it.
 struct Inner {
     session: Session,
     statements: Statements,
     options: CqlOptions,
     identity: Identity,
-    /// Streams of this process that are open, as far as it knows.
-    own: Mutex<BTreeMap<StreamId, Arc<OwnStream>>>,
-    /// Held while a stream is opened: one at a time.
-    opening: tokio::sync::Mutex<()>,
-    /// Marks that [`crate::WriterStore::unsettled`] told and that are not settled yet.
-    left: Mutex<BTreeMap<StreamId, Left>>,
-    /// The signs of life of this region's other writers, and since when each has been the same.
-    signs: Mutex<HashMap<StreamId, (i64, Instant)>>,
-    /// Leases on other streams' marks, with the moment of the last renewal.
-    leases: Mutex<HashMap<String, Instant>>,
-    regions: Mutex<Regions>,
-    /// The rules that this process folds by, as far as it said.
-    rules: AtomicU32,
-    /// Whether this process makes the region's keyspace again: then an absent row is just not made yet, and its stream may be open.
+    /// Whether this process rebuilds the region: then an absent view is one not folded yet, and its stream may be open.
     rebuilds: bool,
-    /// Who this process is to leases.
-    owner: [u8; 16],
-    /// Wakes followers in this process; those in others poll.
-    woken: Notify,
+    /// Wakes followers in this process after a publication; those in others poll.
+    published: Notify,
+    local_streams: LocalStreams,
+    heartbeat_watch: HeartbeatWatch,
+    other_regions: OtherRegions,
+    leases: Leases,
+    unsettled_marks: UnsettledMarks,
+    rules: FoldRules,
 }
 
-/// Marks of a closed stream that are still to be folded here.
-struct Left {
-    last: u64,
-    numbers: BTreeSet<u64>,
-}
-
-/// A stream of some region.
+/// A stream, named across regions.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct StreamOf {
+struct RegionStream {
     region: String,
     stream: StreamId,
 }
 
 impl CqlStore {
-    /// Connects and checks that the database has what this program needs.
+    /// Connects and checks that the database fits this program.
     ///
     /// # Errors
     /// `Rejected` with the setting or keyspace and what to do; `Unavailable` if no contact point answers.
@@ -117,26 +115,24 @@ impl CqlStore {
             statements,
             options,
             identity,
-            own: Mutex::default(),
-            opening: tokio::sync::Mutex::default(),
-            left: Mutex::default(),
-            signs: Mutex::default(),
-            leases: Mutex::default(),
-            regions: Mutex::default(),
-            rules: AtomicU32::new(0),
             rebuilds,
-            owner: rand::random(),
-            woken: Notify::new(),
+            published: Notify::new(),
+            local_streams: LocalStreams::default(),
+            heartbeat_watch: HeartbeatWatch::default(),
+            other_regions: OtherRegions::default(),
+            leases: Leases::default(),
+            unsettled_marks: UnsettledMarks::default(),
+            rules: FoldRules::default(),
         });
-        let mut heartbeat = JoinSet::new();
-        heartbeat.spawn(heartbeat::beat_for_ever(Arc::downgrade(&inner)));
-        Ok(Arc::new(Self { inner, heartbeat }))
+        let mut heartbeats = JoinSet::new();
+        heartbeats.spawn(heartbeat::send_heartbeats(Arc::downgrade(&inner)));
+        Ok(Arc::new(Self { inner, heartbeats }))
     }
 }
 
 impl Drop for CqlStore {
     fn drop(&mut self) {
-        self.heartbeat.abort_all();
+        self.heartbeats.abort_all();
     }
 }
 
@@ -148,19 +144,37 @@ impl fmt::Debug for CqlStore {
 
 impl Inner {
     /// A stream of this region.
-    fn ours(&self, stream: StreamId) -> StreamOf {
-        StreamOf { region: self.options.region.clone(), stream }
+    fn own_region_stream(&self, stream: StreamId) -> RegionStream {
+        RegionStream { region: self.options.region.clone(), stream }
     }
-}
 
-/// Whether a compare-and-set was applied: the first column. ScyllaDB sends the row along in any case, Cassandra only if it was not.
-fn applied(row: &Row) -> Option<bool> {
-    row.columns.first()?.as_ref().and_then(CqlValue::as_boolean)
-}
+    /// Runs a statement on `table`.
+    async fn execute(
+        &self,
+        table: &'static str,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+    ) -> Result<QueryResult> {
+        self.session.execute_unpaged(statement, values).await.map_err(|e| error::from_driver(table, &e))
+    }
 
-/// The outcome of a compare-and-set.
-fn was_applied(table: &'static str, result: QueryResult) -> Result<bool> {
-    let corrupt = || StoreError::Corrupt { table, what: "the outcome of a compare-and-set".into() };
-    let row = result.into_rows_result().map_err(|_| corrupt())?.first_row::<Row>().map_err(|_| corrupt())?;
-    applied(&row).ok_or_else(corrupt)
+    /// Runs a statement that answers rows.
+    async fn query(
+        &self,
+        table: &'static str,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+    ) -> Result<QueryRowsResult> {
+        outcome::rows(table, self.execute(table, statement, values).await?)
+    }
+
+    /// Runs a compare-and-set. `false`: its condition did not hold.
+    async fn compare(
+        &self,
+        table: &'static str,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+    ) -> Result<bool> {
+        outcome::was_applied(table, self.execute(table, statement, values).await?)
+    }
 }

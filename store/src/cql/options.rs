@@ -1,20 +1,21 @@
-//! How a CQL store is opened.
+//! The options with which a CQL store is opened.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use yima_schema::time::Time;
 
-/// What [`super::CqlStore::open`] has to know. Settings are named in errors as `store.cql.…`, as the program calls them.
+/// Options of [`super::CqlStore::open`]. Errors name settings as `store.cql.…`, as the program calls them.
 #[derive(Clone)]
 pub struct CqlOptions {
-    /// Nodes to begin with, `host` or `host:port`. The driver finds the others.
+    /// Nodes to connect to first, `host` or `host:port`. The driver finds the others.
     pub contact_points: Vec<String>,
-    /// The datacenter of this region, as the database calls it: the only one that is asked.
+    /// The datacenter of this region, as the database calls it. Requests go to no other, except for another region's
+    /// events and marks.
     pub datacenter: String,
     /// This region's name: lower-case letters, digits and `_`.
     pub region: String,
-    /// The keyspace of all regions. This region's own is called the same, `_` and the region.
+    /// The keyspace of all regions. This region's own has the same name, followed by `_` and the region.
     pub keyspace: String,
     /// [`yima_schema::subject::PseudonymKey::fingerprint`]: the same in every region.
     pub pseudonym_fingerprint: [u8; 16],
@@ -22,21 +23,23 @@ pub struct CqlOptions {
     pub credentials: Option<(String, String)>,
     /// TLS to the nodes, whose certificates have to name their IP addresses.
     pub tls: Option<Arc<rustls::ClientConfig>>,
-    /// For one request, repetitions by the driver included.
+    /// For one request, including the driver's own retries.
     pub request_timeout: Duration,
-    /// A look-up that has not been answered after this is also sent to another replica.
+    /// A lookup without an answer after this is also sent to another replica (a hedged request).
     pub speculate_after: Duration,
-    /// How long changes and marks stay for those who are behind; beyond it read nodes load everything again, and regions reconcile.
+    /// How long changes and marks are kept for consumers that are behind. Beyond it read nodes load every view again,
+    /// and regions reconcile.
     pub retention: Duration,
-    /// How often a writer gives a sign of life.
+    /// Interval of a writer's heartbeats.
     pub beat_every: Duration,
-    /// A writer that has given none for so long is taken for dead and its stream closed; it goes on in a new one if it is not.
+    /// A writer without a heartbeat for this long is taken for dead and its stream is sealed; if it lives, it goes on
+    /// in a new one.
     pub dead_after: Duration,
-    /// How long a lease on another stream's marks lasts without being renewed.
+    /// How long a lease on a stream's marks lasts without being renewed.
     pub lease: Duration,
     /// The present moment.
     pub clock: fn() -> Time,
-    /// Replicas that both keyspaces must have in this datacenter at least.
+    /// Lowest number of replicas that both keyspaces must have in this datacenter.
     pub min_replicas: u32,
 }
 

@@ -1,4 +1,4 @@
-//! The one thread that writes. Whatever has queued up while it wrote goes into its next write together (group commit).
+//! The one thread that writes. Requests that queued up during a write go into the next one together (group commit).
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -9,37 +9,37 @@ use super::Shared;
 use super::group_commit::{Group, Numbers};
 use crate::{Result, StoreError};
 
-/// Requests that may wait; beyond it, callers wait for room.
+/// Requests in the queue; beyond it, callers wait.
 const QUEUE_REQUESTS: usize = 4_096;
 /// Requests in one write.
 const GROUP_REQUESTS: usize = 1_024;
-/// Bytes of requests in one write, about. A single larger request is written alone.
+/// Bytes of requests in one write, about. A larger request is written alone.
 const GROUP_BYTES: usize = 8 * 1024 * 1024;
 
-/// The queue to the thread.
+/// The queue to the committer thread.
 #[derive(Clone)]
 pub(super) struct Queue(mpsc::Sender<Box<dyn Request>>);
 
 impl Queue {
-    /// Has `work` done in a group, and waits until that is durable. `bytes`: about how much it writes. The work is done even if the
-    /// caller stops waiting. It may be run again in another group, if its first one could not be evaluated.
+    /// Runs `work` in a group, and waits until its writes are durable. `bytes`: about how much it writes. It runs even
+    /// if the caller is cancelled, and may run again in another group if another request of its first one failed.
     ///
     /// # Errors
-    /// Those of `work`, for which nothing was written; `Unavailable` (nothing was written) after a failed write or when closed; `TimedOut`
-    /// when the write itself failed, so that the outcome is unknown until the directory is opened again.
+    /// Those of `work`, with nothing written; `Unavailable`, with nothing written, after a failed write or when closed;
+    /// `TimedOut` when the write itself failed: the outcome is unknown until the directory is opened again.
     pub(super) async fn submit<T, W>(&self, bytes: usize, work: W) -> Result<T>
     where
         T: Send + 'static,
         W: Fn(&mut Group<'_>) -> Result<T> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let request = Box::new(Pending { bytes, work, done: None, answer });
+        let request = Box::new(Pending { bytes, work, output: None, answer });
         self.0.send(request).await.map_err(|_| closed())?;
         answered.await.map_err(|_| StoreError::TimedOut)?
     }
 }
 
-/// Starts the thread. It ends when every [`Queue`] is dropped and what they sent is written.
+/// Starts the thread. It ends when every [`Queue`] is dropped and all their requests are written.
 pub(super) fn start(shared: Arc<Shared>, numbers: Numbers) -> std::io::Result<(Queue, JoinHandle<()>)> {
     let (sender, mut queue) = mpsc::channel(QUEUE_REQUESTS);
     let mut committer = Committer { shared, numbers };
@@ -53,7 +53,7 @@ pub(super) fn start(shared: Arc<Shared>, numbers: Numbers) -> std::io::Result<(Q
 
 /// A write failed, or an import did not finish.
 pub(super) fn stopped() -> StoreError {
-    StoreError::Unavailable("it stopped after a failed write; restart the process".into())
+    StoreError::Unavailable("it stopped after a failed write: restart the process".into())
 }
 
 /// The store was closed.
@@ -86,19 +86,20 @@ impl Committer {
         }
         let mut group = Group::new(&shared.tables, self.numbers.clone());
         for request in &mut requests {
-            if let Err(fault) = request.stage(&mut group) {
+            if let Err(error) = request.stage(&mut group) {
                 drop((group, usable));
-                return self.commit_apart(requests, fault);
+                return self.commit_apart(requests, error);
             }
         }
         let written = match group.commit() {
             Ok(numbers) => {
-                self.show(numbers);
+                self.take_over(numbers);
                 Ok(())
             }
             Err(e) => {
                 *usable = false;
-                tracing::error!(error = %shared.tables.meta.fault(&e), "a write failed: the store takes no more until it is opened again");
+                let error = shared.tables.meta.error(&e);
+                tracing::error!(%error, "a write failed: the store takes no more until it is opened again");
                 Err(StoreError::TimedOut)
             }
         };
@@ -106,10 +107,10 @@ impl Committer {
         answer(requests, &written);
     }
 
-    /// A request that cannot be evaluated must not fail its neighbours.
-    fn commit_apart(&mut self, requests: Vec<Box<dyn Request>>, fault: StoreError) {
+    /// Commits each request alone: one that fails must not fail its neighbours.
+    fn commit_apart(&mut self, requests: Vec<Box<dyn Request>>, error: StoreError) {
         if requests.len() == 1 {
-            return answer(requests, &Err(fault));
+            return answer(requests, &Err(error));
         }
         for request in requests {
             self.commit(vec![request]);
@@ -117,7 +118,7 @@ impl Committer {
     }
 
     /// Takes over the numbers of a durable group, before anything in it is acknowledged.
-    fn show(&mut self, numbers: Numbers) {
+    fn take_over(&mut self, numbers: Numbers) {
         let changed = !Arc::ptr_eq(&numbers.streams, &self.numbers.streams);
         self.numbers = numbers;
         if changed {
@@ -133,7 +134,7 @@ fn answer(requests: Vec<Box<dyn Request>>, written: &Result<()>) {
     }
 }
 
-/// A request without its types.
+/// A request, whatever its type.
 trait Request: Send {
     fn bytes(&self) -> usize;
     fn stage(&mut self, group: &mut Group<'_>) -> Result<()>;
@@ -143,7 +144,7 @@ trait Request: Send {
 struct Pending<T, W> {
     bytes: usize,
     work: W,
-    done: Option<T>,
+    output: Option<T>,
     answer: oneshot::Sender<Result<T>>,
 }
 
@@ -157,12 +158,12 @@ where
     }
 
     fn stage(&mut self, group: &mut Group<'_>) -> Result<()> {
-        self.done = Some((self.work)(group)?);
+        self.output = Some((self.work)(group)?);
         Ok(())
     }
 
     fn answer(self: Box<Self>, written: Result<()>) {
-        let Self { done, answer, .. } = *self;
-        let _ = answer.send(written.and_then(|()| done.ok_or_else(closed))); // the caller may have stopped waiting
+        let Self { output, answer, .. } = *self;
+        let _ = answer.send(written.and_then(|()| output.ok_or_else(closed))); // the caller may have been cancelled
     }
 }

@@ -1,6 +1,6 @@
-//! A group of requests on its way to one durable write: what they have decided so far, on top of what the tables hold.
+//! Group commit: the requests of one durable write, with their decisions so far on top of the tables.
 //!
-//! Only the committer thread has one, so whatever it reads stays true until it has written.
+//! Only the committer thread has a group, so every row it reads stays true until it has written.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use yima_schema::view::Version;
 
 use super::keys::{self, Stream};
 use super::tables::Tables;
-use crate::append_outcome::{Decided, none_taken};
+use crate::append_outcome::{Decision, none_taken};
 use crate::{Appended, CompareAndSet, Mark, Result, StreamId, ViewWrite};
 
 /// Streams by id.
 pub(super) type Streams = Arc<BTreeMap<StreamId, Stream>>;
 
-/// What is numbered. Replaced by a group's copy when that is durable.
+/// The next numbers, and the streams. Replaced by a group's copy when that is durable.
 #[derive(Clone)]
 pub(super) struct Numbers {
     /// The next mark.
@@ -32,18 +32,18 @@ pub(super) struct Numbers {
     pub(super) streams: Streams,
 }
 
-/// See the module.
+/// The requests of one durable write.
 pub(super) struct Group<'a> {
     pub(super) tables: &'a Tables,
-    /// What it will write.
+    /// The rows to write.
     pub(super) rows: OwnedWriteBatch,
-    /// As they will be when it is written.
+    /// The numbers that hold once it is written.
     pub(super) numbers: Numbers,
-    /// When it began.
+    /// When the group began.
     pub(super) now: Time,
-    /// Keys of the events of each subject that it has looked at, with those that it adds.
+    /// Event keys of each subject read so far, with those that the group adds.
     events: HashMap<SubjectId, BTreeSet<Slice>>,
-    /// Versions of each subject that it sets.
+    /// Versions of the views that the group sets.
     versions: HashMap<SubjectId, Version>,
 }
 
@@ -61,9 +61,9 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Writes all of it or nothing, and returns the numbers that hold from now on. fjall writes the journal and syncs it before it shows
-    /// a row to any reader, so nothing is visible that could still be lost. `fdatasync` is enough: it covers the journal's size,
-    /// and fjall syncs the directory when it starts a new journal.
+    /// Writes all of it or nothing, and returns the numbers that hold from now on. fjall writes the journal and syncs
+    /// it before it shows a row to any reader, so no visible row can still be lost. `fdatasync` is enough: it covers
+    /// the journal's size, and fjall syncs the directory when it starts a new journal.
     pub(super) fn commit(self) -> fjall::Result<Numbers> {
         self.rows.commit()?;
         Ok(self.numbers)
@@ -71,54 +71,54 @@ impl<'a> Group<'a> {
 
     /// [`crate::WriterStore::append`].
     pub(super) fn append(&mut self, events: &[StoredEvent]) -> Result<Vec<Appended>> {
-        let append = |event| self.decide(event).map(|(key, decided)| self.write(event, key, decided));
+        let append = |event| self.decide(event).map(|(key, decision)| self.write(event, key, decision));
         events.iter().map(append).collect()
     }
 
     /// [`crate::WriterStore::append_all`].
     pub(super) fn append_all(&mut self, events: &[StoredEvent]) -> Result<Vec<Appended>> {
         let decided = events.iter().map(|event| self.decide(event)).collect::<Result<Vec<_>>>()?;
-        let (keys, decided): (Vec<_>, Vec<_>) = decided.into_iter().unzip();
-        let decided_by_key = keys.into_iter().zip(decided.iter().copied());
-        if let Some(outcomes) = none_taken(&decided) {
-            // Whoever comes after in this group has to find what will be there.
-            for (event, (key, decided)) in events.iter().zip(decided_by_key) {
-                if decided == Decided::New {
+        let (keys, decisions): (Vec<_>, Vec<_>) = decided.into_iter().unzip();
+        let decided = keys.into_iter().zip(decisions.iter().copied());
+        if let Some(outcomes) = none_taken(&decisions) {
+            // Later requests of this group must not find events that will not be written.
+            for (event, (key, decision)) in events.iter().zip(decided) {
+                if decision == Decision::New {
                     self.known_events(event.event.subject)?.remove(&key);
                 }
             }
             return Ok(outcomes);
         }
-        Ok(events.iter().zip(decided_by_key).map(|(event, (key, decided))| self.write(event, key, decided)).collect())
+        Ok(events.iter().zip(decided).map(|(event, (key, decision))| self.write(event, key, decision)).collect())
     }
 
-    /// What is to become of an event, and its key; one that is new counts from now on.
-    fn decide(&mut self, event: &StoredEvent) -> Result<(Slice, Decided)> {
+    /// Decides about an event and returns its key; a new one counts from now on.
+    fn decide(&mut self, event: &StoredEvent) -> Result<(Slice, Decision)> {
         let key = Slice::from(keys::event(event)?);
         let known = self.known_events(event.event.subject)?;
         let revision = Slice::from(&key[..key.len() - keys::HASH_BYTES]);
-        let decided = if known.contains(&key) {
-            Decided::Duplicate
+        let decision = if known.contains(&key) {
+            Decision::Duplicate
         } else if known.range(revision.clone()..).next().is_some_and(|k| k.starts_with(&revision)) {
-            Decided::Conflict
+            Decision::Conflict
         } else if known.len() >= MAX_EVENTS_PER_SUBJECT {
-            Decided::Full
+            Decision::Full
         } else {
             known.insert(key.clone());
-            Decided::New
+            Decision::New
         };
-        Ok((key, decided))
+        Ok((key, decision))
     }
 
-    fn write(&mut self, event: &StoredEvent, key: Slice, decided: Decided) -> Appended {
-        match decided {
-            Decided::New => {
+    fn write(&mut self, event: &StoredEvent, key: Slice, decision: Decision) -> Appended {
+        match decision {
+            Decision::New => {
                 self.rows.insert(self.tables.events.keyspace(), key, event.encode());
                 Appended::New(self.mark(event.event.subject))
             }
-            Decided::Duplicate => Appended::Duplicate(self.mark(event.event.subject)),
-            Decided::Conflict => Appended::Conflict,
-            Decided::Full => Appended::Full,
+            Decision::Duplicate => Appended::Duplicate(self.mark(event.event.subject)),
+            Decision::Conflict => Appended::Conflict,
+            Decision::Full => Appended::Full,
         }
     }
 
@@ -129,7 +129,7 @@ impl<'a> Group<'a> {
         mark
     }
 
-    /// The keys of a subject's events: one scan a subject and group, of `MAX_EVENTS_PER_SUBJECT` keys at most.
+    /// The keys of a subject's events: one scan for each subject and group, of at most `MAX_EVENTS_PER_SUBJECT` keys.
     fn known_events(&mut self, subject: SubjectId) -> Result<&mut BTreeSet<Slice>> {
         use std::collections::hash_map::Entry;
         match self.events.entry(subject) {

@@ -1,4 +1,4 @@
-//! Whose data a directory holds: recorded when it is created, checked whenever it is opened.
+//! The identity of a data directory: recorded when it is created, checked whenever it is opened.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::{Result, StoreError};
 
 /// Key in `meta`: the next stream's number (u32).
 pub(super) const NEXT_STREAM: &str = "next_stream";
-/// Key in `meta`: how far an import has come.
+/// Key in `meta`: the state of an import.
 pub(super) const IMPORT: &str = "import";
 
 const FORMAT: &str = "format";
@@ -21,12 +21,12 @@ pub(super) const EPOCH: &str = "epoch";
 pub(super) const STORE_ID: &str = "store_id";
 const FINGERPRINT: &str = "pseudonym_fingerprint";
 
-/// The format of keys and rows that this program writes; it reads none newer.
+/// The format of keys and rows that this program writes; it refuses a newer one.
 const CURRENT_FORMAT: u32 = 1;
-/// A store begins here; 0 would leave no room below it.
+/// The first epoch of a store; 0 would leave no room below it.
 const FIRST_EPOCH: u16 = 1;
 
-/// What tells one store from another.
+/// Identifies a store.
 #[derive(Clone, Copy)]
 pub(super) struct Identity {
     /// See [`crate::WriterStore::epoch`].
@@ -59,7 +59,7 @@ impl Identity {
         rows.insert(meta, EPOCH, identity.epoch.to_be_bytes());
         rows.insert(meta, STORE_ID, identity.store_id);
         rows.insert(meta, FINGERPRINT, options.pseudonym_fingerprint);
-        rows.commit().map_err(|e| tables.meta.fault(&e))?;
+        rows.commit().map_err(|e| tables.meta.error(&e))?;
         Ok(identity)
     }
 
@@ -67,15 +67,16 @@ impl Identity {
         let missing = || tables.meta.corrupt("a part of the identity is missing");
         if number(tables, FINGERPRINT)?.ok_or_else(missing)? != options.pseudonym_fingerprint {
             return Err(StoreError::Rejected(
-                "the data directory was made with another pseudonym key, under which nobody would be found: restore that key, \
-                 or choose another data directory"
+                "the data directory was made with another pseudonym key, under which no subject would be found: \
+                 restore that key, or choose another data directory"
                     .into(),
             ));
         }
         let region = tables.meta.get(REGION)?.ok_or_else(missing)?;
         if region.as_ref() != options.region.as_bytes() {
             return Err(StoreError::Rejected(format!(
-                "the data directory belongs to region {}, not {}: correct the setting, or choose another data directory",
+                "the data directory belongs to region {}, not {}: correct region.name, or choose another data \
+                 directory",
                 String::from_utf8_lossy(&region),
                 options.region
             )));
@@ -87,10 +88,10 @@ impl Identity {
     }
 }
 
-/// The epoch of a store that is made from these rows of `meta`.
+/// The epoch of a store restored from these rows of `meta`.
 ///
 /// # Errors
-/// `Rejected` for a newer format or after the last epoch; `Corrupt` if they are not of a store.
+/// `Rejected` for a newer format or after the last epoch; `Corrupt` if the rows are not a store's.
 pub(super) fn next_epoch(meta: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<u16> {
     let value = |key: &str| {
         let missing = || StoreError::Corrupt { table: "meta", what: "a part of the identity is missing".into() };

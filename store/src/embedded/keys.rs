@@ -59,22 +59,22 @@ pub(super) fn change_number(key: &[u8]) -> Option<u64> {
     key.get(4..)?.try_into().ok().map(u64::from_be_bytes)
 }
 
-/// A row of `changes`: when it was written ‖ the change. Reads the former and leaves the latter.
+/// Splits a row of `changes`: time of writing ‖ change.
 pub(super) fn split_change(row: &[u8]) -> Option<(Time, &[u8])> {
     let (written_at, change) = row.split_first_chunk()?;
     Some((Time::from_millis(i64::from_be_bytes(*written_at)), change))
 }
 
-/// A stream with what this engine knows of it besides.
+/// A stream, with the state that only this engine needs.
 #[derive(Clone, Copy)]
 pub(super) struct Stream {
-    /// As the registry shows it.
+    /// Its state, as the registry shows it.
     pub(super) state: StreamState,
     /// Lowest number that has not expired (1 as long as nothing has).
     pub(super) first: u64,
 }
 
-/// `streams`: open ‖ first ‖ last. While a stream is open, `last` may lag behind its rows.
+/// `streams`: open ‖ first ‖ last. While a stream is open, `last` may be behind its rows.
 pub(super) fn encode_stream(Stream { state, first }: &Stream) -> Vec<u8> {
     let mut row = vec![u8::from(state.open)];
     row.extend_from_slice(&first.to_be_bytes());
@@ -92,7 +92,7 @@ pub(super) fn decode_stream(key: &[u8], row: &[u8]) -> Option<Stream> {
     Some(Stream { state: StreamState { id, last, open: *open != 0 }, first: u64::from_be_bytes(*first) })
 }
 
-/// Marks are numbered in one sequence, whatever stream their changes go to.
+/// All marks are numbered in one sequence, whatever the stream of their changes.
 pub(super) fn mark(number: u64) -> Mark {
     Mark { stream: StreamId(0), number }
 }

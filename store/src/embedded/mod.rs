@@ -1,11 +1,12 @@
 //! The embedded engine: fjall tables in one directory of one process, and one thread that writes them.
 //!
-//! Every write goes through the committer thread as part of one batch that is on disk before any reader can see it and before anyone
-//! is told. Conditions (duplicate, full, version, stream open) are evaluated on that thread, so no lock is needed per subject.
+//! The committer thread writes every request as part of one batch, which is on disk before any reader can see it and
+//! before it is acknowledged. That thread evaluates conditions (duplicate, full, version, stream open), so no lock is
+//! needed per subject.
 
 mod backup;
 mod committer;
-mod fault;
+mod error;
 mod group_commit;
 mod identity;
 mod import;
@@ -41,33 +42,34 @@ pub struct EmbeddedStore {
     committer: Mutex<Option<(Queue, JoinHandle<()>)>>,
     identity: Identity,
     options: EmbeddedOptions,
-    /// The first mark of this process; those below were left by earlier ones.
+    /// The first mark of this process; earlier processes left those below.
     first_mark: u64,
 }
 
-/// What readers and the committer thread share.
+/// The part that readers and the committer thread share.
 struct Shared {
     tables: Tables,
     /// The registry as of the last durable write.
     streams: ArcSwap<std::collections::BTreeMap<crate::StreamId, keys::Stream>>,
-    woken: Notify,
-    /// Held by whoever writes. False once a write has failed, after which memory and disk may differ, and while an import runs.
+    published: Notify,
+    /// Locked by the writing thread. `false` once a write has failed, after which memory and disk may differ, and while
+    /// an import runs.
     usable: Mutex<bool>,
 }
 
 impl EmbeddedStore {
-    /// Opens the directory, or creates it. Closes every stream that the process before left open, and undoes an import that
-    /// did not finish. Blocks for as long as that takes (a second or so after a crash).
+    /// Opens the directory, or creates it. Seals every stream that the previous process left open, and undoes an import
+    /// that did not finish. Blocks for as long as that takes (a second or so after a crash).
     ///
     /// # Errors
-    /// `Rejected`, with what to do about it: another process has it open, it is of another region or pseudonym key, or of a newer
-    /// format. `Corrupt` or `Unavailable` as the disk has it.
+    /// `Rejected`, with what to do: another process has it open, it belongs to another region or pseudonym key, or it
+    /// has a newer format. `Corrupt` or `Unavailable` as the disk has it.
     pub fn open(path: &Path, options: EmbeddedOptions) -> Result<Arc<Self>> {
         let mut tables = Tables::open(path, options.cache_bytes)?;
         let identity = Identity::check_or_create(&tables, &options)?;
         if import::was_interrupted(&tables)? {
             tracing::warn!("an import did not finish: dropping its rows");
-            tables = tables.without_people(path, options.cache_bytes)?;
+            tables = tables.without_subjects(path, options.cache_bytes)?;
             import::forget(&tables)?;
         }
         let numbers = streams::recover(&tables)?;
@@ -75,20 +77,20 @@ impl EmbeddedStore {
         let shared = Arc::new(Shared {
             tables,
             streams: ArcSwap::new(Streams::clone(&numbers.streams)),
-            woken: Notify::new(),
+            published: Notify::new(),
             usable: Mutex::new(true),
         });
         let committer = committer::start(Arc::clone(&shared), numbers)
-            .map_err(|e| StoreError::Unavailable(format!("no thread to write with: {}", e.kind())))?;
+            .map_err(|e| StoreError::Unavailable(format!("the committer thread cannot be started: {}", e.kind())))?;
         Ok(Arc::new(Self { shared, committer: Mutex::new(Some(committer)), identity, options, first_mark }))
     }
 
-    /// Tells this store from every other, also from a new one at the same place; random.
+    /// Identifies this store, also against a new one in the same directory; random.
     pub fn store_id(&self) -> [u8; 16] {
         self.identity.store_id
     }
 
-    /// Whether it has neither events nor views, so that [`Self::import`] would be accepted.
+    /// Whether it has neither events nor views, so that [`Self::import`] is possible.
     ///
     /// # Errors
     /// `Unavailable` or `Corrupt` as the disk has it.
@@ -96,9 +98,9 @@ impl EmbeddedStore {
         Ok(self.shared.tables.events.is_empty()? && self.shared.tables.views.is_empty()?)
     }
 
-    /// False once a write has failed: then it has to be opened again. Waits for nobody.
+    /// `false` once a write has failed: then it has to be opened again. Never waits.
     pub fn takes_writes(&self) -> bool {
-        // Whoever holds it is writing.
+        // A locked one is being written to.
         self.shared.usable.try_lock().is_none_or(|usable| *usable)
     }
 
@@ -107,11 +109,11 @@ impl EmbeddedStore {
     /// # Errors
     /// `Unavailable` after a failed write.
     pub fn disk_bytes(&self) -> Result<u64> {
-        self.shared.tables.db.disk_space().map_err(|e| fault::fault("database", &e))
+        self.shared.tables.db.disk_space().map_err(|e| error::from_fjall("database", &e))
     }
 
-    /// Takes no more writes, waits until those under way are durable and answered, and ends the committer thread. Reads go on. The
-    /// directory stays locked until the store is dropped.
+    /// Takes no more writes, waits until those in flight are durable and answered, and ends the committer thread. Reads
+    /// go on. The directory stays locked until the store is dropped.
     pub async fn close(&self) {
         let committer = self.committer.lock().take();
         let joined = tokio::task::spawn_blocking(move || join(committer)).await;
@@ -122,14 +124,14 @@ impl EmbeddedStore {
 }
 
 impl Shared {
-    /// Wakes every follower that waits, and the next one to wait if none does.
+    /// Wakes every waiting follower, or the next one to wait if none does.
     fn wake(&self) {
-        self.woken.notify_one();
-        self.woken.notify_waiters();
+        self.published.notify_one();
+        self.published.notify_waiters();
     }
 }
 
-/// Waits for the thread, so that the directory is unlocked when the store is gone.
+/// Waits for the thread, so that the directory is unlocked once the store is dropped.
 fn join(committer: Option<(Queue, JoinHandle<()>)>) {
     if let Some((queue, thread)) = committer {
         drop(queue);

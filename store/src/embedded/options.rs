@@ -1,17 +1,18 @@
-//! How a data directory is opened.
+//! The options with which a data directory is opened.
 
 use std::time::Duration;
 
-/// What [`super::EmbeddedStore::open`] has to know.
+/// Options of [`super::EmbeddedStore::open`].
 #[derive(Clone, Debug)]
 pub struct EmbeddedOptions {
-    /// The region whose data it is; recorded at creation, and another one is refused.
+    /// The region of the data; recorded at creation, and another one is refused.
     pub region: String,
     /// [`yima_schema::subject::PseudonymKey::fingerprint`]; recorded at creation, and another one is refused.
     pub pseudonym_fingerprint: [u8; 16],
-    /// Memory for blocks read from disk, shared by all tables, in bytes. Memtables take up to about 100 MiB besides. Default 256 MiB.
+    /// Memory for blocks read from disk, shared by all tables, in bytes. Memtables take up to about 100 MiB more.
+    /// Default 256 MiB.
     pub cache_bytes: u64,
-    /// How long changes stay for followers that are behind; beyond it they start a new proof. Default 12 h.
+    /// How long changes are kept for followers that are behind; beyond it they begin a new generation. Default 12 h.
     pub changes_retention: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Reads. They take no lock and see only what is durable.
+//! Reads. They take no lock and see only durable rows.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use super::{EmbeddedStore, keys};
 use crate::span::{call, call_span};
 use crate::{EventReader, Feed, Registry, Result, StoreError, StreamId, VersionedView, ViewReader};
 
-/// Up to this many views are looked up on the caller's own thread: a lookup among 13 million subjects took 10 µs (median; 62 µs at
-/// the 99th percentile) on two cores, about what it takes to hand work to another thread.
+/// Up to this many views are looked up on the caller's own thread: a lookup among 13 million subjects took 10 µs
+/// (median; 62 µs at the 99th percentile) on two cores, about as long as handing work to another thread.
 const INLINE_LOOKUPS: usize = 16;
 
 #[async_trait]
@@ -47,7 +47,7 @@ impl EventReader for EmbeddedStore {
 impl Feed for EmbeddedStore {
     async fn registry(&self) -> Result<Registry> {
         let streams = self.shared.streams.load().values().map(|s| s.state).collect();
-        // One process, one machine: its clock is ours.
+        // One process, one machine: the store has no clock of its own.
         Ok(Registry { streams, clock: None, epoch: self.identity.epoch, regions: Vec::new() })
     }
 
@@ -55,19 +55,20 @@ impl Feed for EmbeddedStore {
         let (first, last) = self.shared.streams.load().get(&stream).map_or((1, 0), |s| (s.first, s.state.last));
         let from = first.max(after.saturating_add(1));
         if from > last || limit == 0 {
-            return Ok(Vec::new()); // the usual poll
+            return Ok(Vec::new()); // most polls find nothing new
         }
         self.blocking(move |tables| changes(tables, stream, from, last, limit)).await
     }
 
-    /// Wakes every caller that waits, and keeps one wake-up for a caller that does not yet: a single follower misses none.
+    /// Wakes every waiting caller, and keeps one wake-up for a caller that does not wait yet: a single follower misses
+    /// none.
     async fn woken(&self) {
-        self.shared.woken.notified().await;
+        self.shared.published.notified().await;
     }
 }
 
 impl EmbeddedStore {
-    /// Reads on a thread where waiting for the disk holds nobody up.
+    /// Reads on a thread that may block on the disk.
     pub(super) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Tables) -> Result<T> + Send + 'static,

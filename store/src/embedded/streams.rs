@@ -1,4 +1,4 @@
-//! What a group does with streams, and the registry as it is found at start.
+//! Streams: a group's operations on them, and the registry at start.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,7 +46,8 @@ impl Group<'_> {
         }
     }
 
-    /// Removes up to `limit` rows written at or before `until`, oldest numbers of each stream first, and returns how many it removed.
+    /// Removes up to `limit` rows written at or before `until`, lowest numbers of each stream first, and returns their
+    /// number.
     pub(super) fn trim(&mut self, until: Time, limit: usize) -> Result<usize> {
         let mut removed = 0;
         for mut stream in self.numbers.streams.values().copied().collect::<Vec<_>>() {
@@ -70,7 +71,7 @@ impl Group<'_> {
         Ok(removed)
     }
 
-    /// Registers a state; a closed stream without rows leaves the registry.
+    /// Writes a stream's state; a sealed stream without rows leaves the registry.
     fn set_stream(&mut self, stream: Stream) {
         let table = self.tables.streams.keyspace();
         let streams = Arc::make_mut(&mut self.numbers.streams);
@@ -85,8 +86,8 @@ impl Group<'_> {
     }
 }
 
-/// Finds the numbers to go on from, and closes every stream that the process before left open: it is gone, since it would hold the
-/// directory's lock.
+/// Finds the next numbers, and seals every stream that the previous process left open: it has ended, or it would hold
+/// the directory's lock.
 pub(super) fn recover(tables: &Tables) -> Result<Numbers> {
     let mut streams = BTreeMap::new();
     for row in tables.streams.prefix(&[]) {
@@ -112,5 +113,5 @@ pub(super) fn recover(tables: &Tables) -> Result<Numbers> {
         group.close_stream(id);
     }
     group.rows = group.rows.durability(Some(PersistMode::SyncAll));
-    group.commit().map_err(|e| tables.streams.fault(&e))
+    group.commit().map_err(|e| tables.streams.error(&e))
 }

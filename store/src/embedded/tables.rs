@@ -1,4 +1,4 @@
-//! The tables: one fjall keyspace each, and how each is tuned.
+//! The tables: one fjall keyspace each, with its tuning.
 
 use std::fs::File;
 use std::ops::RangeBounds;
@@ -7,14 +7,14 @@ use std::path::Path;
 use fjall::config::{BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry};
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, Slice};
 
-use super::fault::fault;
+use super::error::from_fjall;
 use crate::{Result, StoreError};
 
 const MIB: u64 = 1024 * 1024;
-/// Journals beyond this are worked off by writing out the tables that still need them: bounds what a start has to replay.
+/// Beyond this fjall flushes the tables that still need the journals: bounds the replay at a start.
 const JOURNAL_BYTES: u64 = 256 * MIB;
 
-/// A keyspace that knows its name, so that its errors can tell it.
+/// A keyspace with its name, for its errors.
 #[derive(Clone)]
 pub(super) struct Table {
     name: &'static str,
@@ -24,7 +24,7 @@ pub(super) struct Table {
 /// All tables of one data directory. As long as one clone lives, the directory is locked.
 #[derive(Clone)]
 pub(super) struct Tables {
-    /// The database that they are in.
+    /// Their database.
     pub(super) db: Database,
     /// Subject and event key → event.
     pub(super) events: Table,
@@ -41,15 +41,16 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// Opens the directory and its tables, creating what is missing.
+    /// Opens the directory and its tables, and creates missing ones.
     pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<Self> {
         let db = Database::builder(path)
             .cache_size(cache_bytes)
             .max_journaling_size(JOURNAL_BYTES)
             .open()
-            .map_err(|e| fault("database", &e))?;
+            .map_err(|e| from_fjall("database", &e))?;
         let tables = Self {
-            // Point reads only: filters keep most of them to one block. Every other table is read by range, which filters cannot help.
+            // Point reads only: filters keep most of them to one block. All other tables are read by range, where
+            // filters do not help.
             views: Table::open(&db, "views", || tuned(32).filter_policy(FilterPolicy::all(bloom())))?,
             events: Table::open(&db, "events", || tuned(32))?,
             changes: Table::open(&db, "changes", || tuned(32))?,
@@ -62,22 +63,23 @@ impl Tables {
         Ok(tables)
     }
 
-    /// Drops everything in `events` and `views`. Nothing may hold these tables.
+    /// Drops all rows of `events` and `views`. No other handle to the tables may exist.
     ///
-    /// Not `Keyspace::clear`: it is replayed from the journal at the next start and would then take tables with it that were
-    /// ingested after it.
-    pub(super) fn without_people(self, path: &Path, cache_bytes: u64) -> Result<Self> {
+    /// Not by `Keyspace::clear`: the next start would replay it from the journal and drop rows that were ingested after
+    /// it.
+    pub(super) fn without_subjects(self, path: &Path, cache_bytes: u64) -> Result<Self> {
         for table in [&self.events, &self.views] {
-            self.db.delete_keyspace(table.keyspace.clone()).map_err(|e| fault(table.name, &e))?;
+            self.db.delete_keyspace(table.keyspace.clone()).map_err(|e| from_fjall(table.name, &e))?;
         }
-        drop(self); // the files of a deleted keyspace go with its last handle, and the directory's lock with the last table
+        // A deleted keyspace's files go with its last handle, and the directory's lock with the last table.
+        drop(self);
         Self::open(path, cache_bytes)
     }
 }
 
 impl Table {
     fn open(db: &Database, name: &'static str, options: impl FnOnce() -> KeyspaceCreateOptions) -> Result<Self> {
-        Ok(Self { name, keyspace: db.keyspace(name, options).map_err(|e| fault(name, &e))? })
+        Ok(Self { name, keyspace: db.keyspace(name, options).map_err(|e| from_fjall(name, &e))? })
     }
 
     /// The keyspace, for writing.
@@ -87,7 +89,7 @@ impl Table {
 
     /// The value of a key.
     pub(super) fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Slice>> {
-        self.keyspace.get(key).map_err(|e| self.fault(&e))
+        self.keyspace.get(key).map_err(|e| self.error(&e))
     }
 
     /// Rows by ascending key.
@@ -95,32 +97,32 @@ impl Table {
         &self,
         range: impl RangeBounds<K>,
     ) -> impl Iterator<Item = Result<(Slice, Slice)>> {
-        self.keyspace.range(range).map(|row| row.into_inner().map_err(|e| self.fault(&e)))
+        self.keyspace.range(range).map(|row| row.into_inner().map_err(|e| self.error(&e)))
     }
 
     /// Rows whose key begins with `prefix`, by ascending key.
     pub(super) fn prefix(&self, prefix: &[u8]) -> impl Iterator<Item = Result<(Slice, Slice)>> {
-        self.keyspace.prefix(prefix).map(|row| row.into_inner().map_err(|e| self.fault(&e)))
+        self.keyspace.prefix(prefix).map(|row| row.into_inner().map_err(|e| self.error(&e)))
     }
 
     /// The row with the highest key that begins with `prefix`.
     pub(super) fn last(&self, prefix: &[u8]) -> Result<Option<(Slice, Slice)>> {
-        self.keyspace.prefix(prefix).next_back().map(|row| row.into_inner().map_err(|e| self.fault(&e))).transpose()
+        self.keyspace.prefix(prefix).next_back().map(|row| row.into_inner().map_err(|e| self.error(&e))).transpose()
     }
 
-    /// Whether it has no rows.
+    /// Whether the table has no rows.
     pub(super) fn is_empty(&self) -> Result<bool> {
-        self.keyspace.is_empty().map_err(|e| self.fault(&e))
+        self.keyspace.is_empty().map_err(|e| self.error(&e))
     }
 
-    /// A row of it cannot be read.
+    /// The error for a row that cannot be read.
     pub(super) fn corrupt(&self, what: impl ToString) -> StoreError {
         StoreError::Corrupt { table: self.name, what: what.to_string() }
     }
 
-    /// What an error that happened in it means.
-    pub(super) fn fault(&self, error: &fjall::Error) -> StoreError {
-        fault(self.name, error)
+    /// Maps an error of this table.
+    pub(super) fn error(&self, error: &fjall::Error) -> StoreError {
+        from_fjall(self.name, error)
     }
 }
 
@@ -131,13 +133,13 @@ fn tuned(memtable_mib: u64) -> KeyspaceCreateOptions {
         .filter_policy(FilterPolicy::disabled())
 }
 
-/// Ten bits a key: about 1 % of lookups for subjects without a view read a block in vain.
+/// Ten bits a key: about 1 % of lookups of subjects without a view read a block in vain.
 fn bloom() -> FilterPolicyEntry {
     FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0))
 }
 
-/// fjall syncs the directories that it creates, but not the entries of a new keyspace in `keyspaces/` nor of a new database in its
-/// parent; without them a power cut could take the journal's rows with it.
+/// fjall syncs the directories that it creates, but not the entry of a new keyspace in `keyspaces/`, nor that of a new
+/// database in its parent; without them a power cut could lose the journal's rows.
 fn sync_directories(path: &Path) -> std::io::Result<()> {
     let parent = path.canonicalize()?.parent().map(Path::to_path_buf);
     for directory in [Some(path.join("keyspaces")), Some(path.to_path_buf()), parent].into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! Writes: each is checked, then handed to the committer thread.
+//! Writes: each is checked, then sent to the committer thread.
 
 use async_trait::async_trait;
 use yima_schema::change::Change;
@@ -9,13 +9,13 @@ use yima_schema::time::Time;
 use super::committer::{Queue, closed};
 use super::{EmbeddedStore, keys};
 use crate::span::{call, call_span};
-use crate::{Appended, CompareAndSet, Mark, Published, Result, StoreError, StreamId, ViewWrite, WriterStore};
+use crate::{Appended, CompareAndSet, Mark, Published, Result, StreamId, ViewWrite, WriterStore};
 
-/// About what a row takes besides its body, in bytes.
+/// Bytes of a row besides its body, about.
 const ROW_BYTES: usize = 64;
-/// About what an event takes, in bytes.
+/// Bytes of an event, about.
 const EVENT_BYTES: usize = 400;
-/// Rows that one write trims, so that nobody waits long behind it.
+/// Rows that one write trims, so that no other request waits long for it.
 const TRIM_ROWS: usize = 5_000;
 
 #[async_trait]
@@ -35,12 +35,7 @@ impl WriterStore for EmbeddedStore {
     }
 
     async fn compare_and_set(&self, writes: Vec<ViewWrite>) -> Result<Vec<CompareAndSet>> {
-        let floor = u64::from(self.identity.epoch) << 48;
-        if writes.iter().any(|w| w.next <= w.expected || w.next.0 < floor) {
-            return Err(StoreError::Rejected(
-                "a view's next version is not above the one it replaces and the epoch".into(),
-            ));
-        }
+        ViewWrite::check_all(&writes, self.identity.epoch)?;
         let bytes = writes.iter().map(|w| w.view.len() + ROW_BYTES).sum();
         let span = call_span!("fjall", "compare_and_set", "views", writes.len());
         call(span, self.queue()?.submit(bytes, move |group| group.compare_and_set(&writes))).await
@@ -66,7 +61,7 @@ impl WriterStore for EmbeddedStore {
     }
 
     async fn unsettled(&self) -> Result<Vec<(Mark, SubjectId)>> {
-        let end = self.first_mark.to_be_bytes(); // marks from here on are this process's own
+        let end = self.first_mark.to_be_bytes(); // from here on marks are this process's own
         self.blocking(move |tables| {
             let rows = tables.marks.range(..end);
             let decode = |row: Result<(fjall::Slice, fjall::Slice)>| {
@@ -80,11 +75,11 @@ impl WriterStore for EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Removes the changes that are older at `now` than the retention, in bounded pieces, and returns how many. To be called from
-    /// time to time (minutes); a stream that is closed and has no rows left disappears.
+    /// Removes the changes older than the retention at `now`, in bounded pieces, and returns their number. To be called
+    /// every few minutes. A sealed stream without rows disappears.
     ///
     /// # Errors
-    /// As for any write. What was removed before an error stays removed.
+    /// As for any write. Rows removed before an error stay removed.
     pub async fn trim(&self, now: Time) -> Result<usize> {
         let until = now.minus(self.options.changes_retention);
         let mut removed = 0;

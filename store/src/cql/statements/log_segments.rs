@@ -5,8 +5,8 @@ use scylla::statement::prepared::PreparedStatement;
 use super::Preparing;
 use crate::Result;
 
-/// See the module.
-pub(in crate::cql) struct Rows {
+/// Statements on those tables.
+pub(in crate::cql) struct Segments {
     pub(in crate::cql) insert_change: PreparedStatement,
     pub(in crate::cql) changes: PreparedStatement,
     pub(in crate::cql) insert_mark: PreparedStatement,
@@ -14,14 +14,33 @@ pub(in crate::cql) struct Rows {
     pub(in crate::cql) first_mark: PreparedStatement,
 }
 
-impl Rows {
+impl Segments {
     pub(super) async fn prepare(p: &Preparing<'_>) -> Result<Self> {
         Ok(Self {
-            insert_change: p.write("INSERT INTO {region}.changes (stream, part, number, body) VALUES (?, ?, ?, ?) USING TTL ?").await?,
-            changes: p.read("SELECT number, body FROM {region}.changes WHERE stream = ? AND part = ? AND number > ? LIMIT ?").await?,
-            insert_mark: p.write("INSERT INTO {shared}.marks (region, stream, part, number, body) VALUES (?, ?, ?, ?, ?) USING TTL ?").await?,
-            marks: p.read("SELECT number, body FROM {shared}.marks WHERE region = ? AND stream = ? AND part = ? AND number > ? LIMIT ?").await?,
-            first_mark: p.read("SELECT number FROM {shared}.marks WHERE region = ? AND stream = ? AND part = ? LIMIT 1").await?,
+            insert_change: p
+                .write("INSERT INTO {region}.changes (stream, part, number, body) VALUES (?, ?, ?, ?) USING TTL ?")
+                .await?,
+            changes: p
+                .read(
+                    "SELECT number, body FROM {region}.changes \
+                     WHERE stream = ? AND part = ? AND number > ? LIMIT ?",
+                )
+                .await?,
+            insert_mark: p
+                .write(
+                    "INSERT INTO {shared}.marks (region, stream, part, number, body) VALUES (?, ?, ?, ?, ?) \
+                     USING TTL ?",
+                )
+                .await?,
+            marks: p
+                .read(
+                    "SELECT number, body FROM {shared}.marks \
+                     WHERE region = ? AND stream = ? AND part = ? AND number > ? LIMIT ?",
+                )
+                .await?,
+            first_mark: p
+                .read("SELECT number FROM {shared}.marks WHERE region = ? AND stream = ? AND part = ? LIMIT 1")
+                .await?,
         })
     }
 }

@@ -1,18 +1,20 @@
-//! Every statement, prepared at start, with its consistency and what may be done when it fails.
+//! Every statement, prepared at start, with its consistency and its behaviour after a failure.
 //!
-//! | kind | consistency | idempotent | when it fails |
-//! |---|---|---|---|
-//! | read | LOCAL_QUORUM: sees what was acknowledged, and does not go back (both servers repair what a quorum read found uneven first) | yes | once more on another replica |
-//! | look-up | the same | yes | the same; also sent to another replica after `speculate_after` |
-//! | write | LOCAL_QUORUM: what is acknowledged is on a majority | yes: a key is only ever written with the same bytes | once more on another replica |
-//! | compare-and-set | LOCAL_SERIAL, committed at LOCAL_QUORUM: a row belongs to one region | no | never again by itself: its outcome is read serially |
-//! | serial read | LOCAL_SERIAL: finishes a compare-and-set that is under way | yes | once more on another replica |
+//! - **read** (idempotent): LOCAL_QUORUM. It sees every acknowledged write and does not go back: both servers first
+//!   repair what a quorum read found uneven. After a failure once more on another replica.
+//! - **lookup** (idempotent): the same; also sent to another replica after `speculate_after`.
+//! - **write** (idempotent: a key is only ever written with the same bytes): LOCAL_QUORUM, so an acknowledged write is
+//!   on a majority. After a failure once more on another replica.
+//! - **compare-and-set** (not idempotent): LOCAL_SERIAL, committed at LOCAL_QUORUM: a row belongs to one region. No
+//!   retry: an unknown outcome is read serially.
+//! - **serial read** (idempotent): LOCAL_SERIAL: finishes a compare-and-set that is in flight. After a failure once
+//!   more on another replica.
 
 mod events;
+mod jobs;
 mod log_segments;
 mod regions;
 mod streams;
-mod tasks;
 mod views;
 
 use std::sync::Arc;
@@ -25,54 +27,54 @@ use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency};
 
+use super::error::from_prepare;
 use super::options::CqlOptions;
-use crate::{Result, StoreError};
+use crate::Result;
 use events::Events;
-use log_segments::Rows;
+use jobs::Jobs;
+use log_segments::Segments;
 use regions::Regions;
 use streams::Streams;
-use tasks::Tasks;
-use views::ViewCache;
+use views::Views;
 
-/// See the module.
+/// All statements, by the tables they are about.
 pub(super) struct Statements {
-    pub(super) views: ViewCache,
+    pub(super) views: Views,
     pub(super) events: Events,
-    pub(super) rows: Rows,
+    pub(super) segments: Segments,
     pub(super) streams: Streams,
     pub(super) regions: Regions,
-    pub(super) tasks: Tasks,
+    pub(super) jobs: Jobs,
 }
 
 impl Statements {
     /// Prepares all of them.
     pub(super) async fn prepare(session: &Session, options: &CqlOptions) -> Result<Self> {
-        let profile = session.get_default_execution_profile_handle();
-        let patient = profile.pointee_to_builder();
+        let profile = session.get_default_execution_profile_handle().pointee_to_builder();
         let speculation =
             SimpleSpeculativeExecutionPolicy { max_retry_count: 1, retry_interval: options.speculate_after };
-        let impatient = patient.speculative_execution_policy(Some(Arc::new(speculation))).build().into_handle();
-        let p = Preparing { session, shared: &options.keyspace, region: options.region_keyspace(), impatient };
+        let hedged = profile.speculative_execution_policy(Some(Arc::new(speculation))).build().into_handle();
+        let p = Preparing { session, shared: &options.keyspace, region: options.region_keyspace(), hedged };
         Ok(Self {
-            views: ViewCache::prepare(&p).await?,
+            views: Views::prepare(&p).await?,
             events: Events::prepare(&p).await?,
-            rows: Rows::prepare(&p).await?,
+            segments: Segments::prepare(&p).await?,
             streams: Streams::prepare(&p).await?,
             regions: Regions::prepare(&p).await?,
-            tasks: Tasks::prepare(&p).await?,
+            jobs: Jobs::prepare(&p).await?,
         })
     }
 }
 
-/// What texts are prepared with: one function for each kind of the table above.
+/// Prepares texts: one function for each kind of the table above.
 struct Preparing<'a> {
     session: &'a Session,
     /// The keyspace of all regions.
     shared: &'a str,
-    /// The region's own.
+    /// The region's own keyspace.
     region: String,
-    /// Also asks another replica.
-    impatient: ExecutionProfileHandle,
+    /// Also sends a slow request to another replica.
+    hedged: ExecutionProfileHandle,
 }
 
 impl Preparing<'_> {
@@ -82,7 +84,7 @@ impl Preparing<'_> {
 
     async fn lookup(&self, text: &str) -> Result<PreparedStatement> {
         let mut statement = self.prepare(text).await?;
-        statement.set_execution_profile_handle(Some(self.impatient.clone()));
+        statement.set_execution_profile_handle(Some(self.hedged.clone()));
         Ok(statement)
     }
 
@@ -107,9 +109,8 @@ impl Preparing<'_> {
     /// At LOCAL_QUORUM, idempotent.
     async fn prepare(&self, text: &str) -> Result<PreparedStatement> {
         let text = text.replace("{shared}", self.shared).replace("{region}", &self.region);
-        let mut statement = self.session.prepare(text).await.map_err(|error| {
-            StoreError::Rejected(format!("the database does not take a statement of this program: {error}"))
-        })?;
+        let prepared = self.session.prepare(text).await;
+        let mut statement = prepared.map_err(|e| from_prepare("preparing the statements", &e))?;
         statement.set_consistency(Consistency::LocalQuorum);
         statement.set_is_idempotent(true);
         Ok(statement)

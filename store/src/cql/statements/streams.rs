@@ -1,11 +1,11 @@
-//! The registry of streams, and their signs of life.
+//! The registry of streams, and their heartbeats.
 
 use scylla::statement::prepared::PreparedStatement;
 
 use super::Preparing;
 use crate::Result;
 
-/// See the module.
+/// Statements on those tables.
 pub(in crate::cql) struct Streams {
     pub(in crate::cql) newest_stream: PreparedStatement,
     pub(in crate::cql) newest_stream_serially: PreparedStatement,
@@ -24,18 +24,50 @@ impl Streams {
     pub(super) async fn prepare(p: &Preparing<'_>) -> Result<Self> {
         Ok(Self {
             newest_stream: p.read("SELECT newest FROM {shared}.streams WHERE region = ? LIMIT 1").await?,
-            newest_stream_serially: p.read_serially("SELECT newest FROM {shared}.streams WHERE region = ? LIMIT 1").await?,
-            first_stream: p.compare_and_set("UPDATE {shared}.streams SET newest = ?, state = 'open' WHERE region = ? AND stream = ? IF newest = null").await?,
-            next_stream: p.compare_and_set("UPDATE {shared}.streams SET newest = ?, state = 'open' WHERE region = ? AND stream = ? IF newest = ?").await?,
+            newest_stream_serially: p
+                .read_serially("SELECT newest FROM {shared}.streams WHERE region = ? LIMIT 1")
+                .await?,
+            first_stream: p
+                .compare_and_set(
+                    "UPDATE {shared}.streams SET newest = ?, state = 'open' WHERE region = ? AND stream = ? \
+                     IF newest = null",
+                )
+                .await?,
+            next_stream: p
+                .compare_and_set(
+                    "UPDATE {shared}.streams SET newest = ?, state = 'open' WHERE region = ? AND stream = ? \
+                     IF newest = ?",
+                )
+                .await?,
             stream: p.read("SELECT state FROM {shared}.streams WHERE region = ? AND stream = ?").await?,
-            streams: p.read("SELECT stream, newest, state, last_change, last_mark FROM {shared}.streams WHERE region = ?").await?,
-            begin_closing: p.compare_and_set("UPDATE {shared}.streams SET state = 'closing' WHERE region = ? AND stream = ? IF state = 'open'").await?,
-            finish_closing: p.compare_and_set("UPDATE {shared}.streams USING TTL ? SET state = 'closed', last_change = ?, last_mark = ? \
-                     WHERE region = ? AND stream = ? IF state = 'closing'").await?,
-            beat: p.write("INSERT INTO {shared}.heartbeats (region, stream, closed, beats, beat_at, newest, changes_written, marks_written, \
-                     marks_taken, marks_settled, rules_version) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?").await?,
-            heartbeats: p.read("SELECT stream, closed, beats, beat_at, newest, changes_written, marks_written, marks_taken, marks_settled, \
-                     rules_version FROM {shared}.heartbeats WHERE region = ?").await?,
+            streams: p
+                .read("SELECT stream, newest, state, last_change, last_mark FROM {shared}.streams WHERE region = ?")
+                .await?,
+            begin_closing: p
+                .compare_and_set(
+                    "UPDATE {shared}.streams SET state = 'closing' WHERE region = ? AND stream = ? \
+                     IF state = 'open'",
+                )
+                .await?,
+            finish_closing: p
+                .compare_and_set(
+                    "UPDATE {shared}.streams USING TTL ? SET state = 'closed', last_change = ?, last_mark = ? \
+                     WHERE region = ? AND stream = ? IF state = 'closing'",
+                )
+                .await?,
+            beat: p
+                .write(
+                    "INSERT INTO {shared}.heartbeats (region, stream, closed, beats, beat_at, newest, \
+                     changes_written, marks_written, marks_taken, marks_settled, rules_version) \
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?",
+                )
+                .await?,
+            heartbeats: p
+                .read(
+                    "SELECT stream, closed, beats, beat_at, newest, changes_written, marks_written, marks_taken, \
+                     marks_settled, rules_version FROM {shared}.heartbeats WHERE region = ?",
+                )
+                .await?,
             clock: p.read("SELECT toTimestamp(now()) FROM system.local").await?,
         })
     }

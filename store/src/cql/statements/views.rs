@@ -1,12 +1,12 @@
-//! Views, one person each.
+//! Views, one for each subject.
 
 use scylla::statement::prepared::PreparedStatement;
 
 use super::Preparing;
 use crate::Result;
 
-/// See the module.
-pub(in crate::cql) struct ViewCache {
+/// Statements on those tables.
+pub(in crate::cql) struct Views {
     pub(in crate::cql) lookup: PreparedStatement,
     pub(in crate::cql) lookup_many: PreparedStatement,
     pub(in crate::cql) lookup_serially: PreparedStatement,
@@ -14,7 +14,7 @@ pub(in crate::cql) struct ViewCache {
     pub(in crate::cql) next_view: PreparedStatement,
 }
 
-impl ViewCache {
+impl Views {
     pub(super) async fn prepare(p: &Preparing<'_>) -> Result<Self> {
         Ok(Self {
             lookup: p.lookup("SELECT version, body FROM {region}.views WHERE subject = ?").await?,

@@ -80,7 +80,7 @@ impl Counts {
     fn add(&mut self, table: SavedTable) {
         match table {
             SavedTable::Events => self.events += 1,
-            SavedTable::ViewCache => self.people += 1,
+            SavedTable::Views => self.people += 1,
             SavedTable::Meta | SavedTable::Marks => {}
         }
     }

@@ -1,21 +1,21 @@
-//! Leases, and progress of what goes over everyone.
+//! Leases, and progress of full scans.
 
 use scylla::statement::prepared::PreparedStatement;
 
 use super::Preparing;
 use crate::Result;
 
-/// See the module.
-pub(in crate::cql) struct Tasks {
+/// Statements on those tables.
+pub(in crate::cql) struct Jobs {
     pub(in crate::cql) progress: PreparedStatement,
     pub(in crate::cql) save_progress: PreparedStatement,
     pub(in crate::cql) forget_progress: PreparedStatement,
     pub(in crate::cql) take_lease: PreparedStatement,
     pub(in crate::cql) renew_lease: PreparedStatement,
-    pub(in crate::cql) give_back_lease: PreparedStatement,
+    pub(in crate::cql) release_lease: PreparedStatement,
 }
 
-impl Tasks {
+impl Jobs {
     pub(super) async fn prepare(p: &Preparing<'_>) -> Result<Self> {
         Ok(Self {
             progress: p
@@ -23,7 +23,8 @@ impl Tasks {
                 .await?,
             save_progress: p
                 .write(
-                    "INSERT INTO {region}.progress (task, upto, counts, started_at, updated_at) VALUES (?, ?, ?, ?, ?)",
+                    "INSERT INTO {region}.progress (task, upto, counts, started_at, updated_at) \
+                     VALUES (?, ?, ?, ?, ?)",
                 )
                 .await?,
             forget_progress: p.write("DELETE FROM {region}.progress WHERE task = ?").await?,
@@ -33,7 +34,7 @@ impl Tasks {
             renew_lease: p
                 .compare_and_set("UPDATE {region}.leases USING TTL ? SET owner = ? WHERE name = ? IF owner = ?")
                 .await?,
-            give_back_lease: p.compare_and_set("DELETE FROM {region}.leases WHERE name = ? IF owner = ?").await?,
+            release_lease: p.compare_and_set("DELETE FROM {region}.leases WHERE name = ? IF owner = ?").await?,
         })
     }
 }

@@ -1,11 +1,11 @@
-//! fjall's errors as ours. Only kinds are told, never bytes.
+//! Maps fjall's errors to [`StoreError`]. Messages name kinds, never bytes.
 
 use fjall::{Error, LsmError};
 
 use crate::StoreError;
 
-/// What an error of the storage engine means to a caller, when it happened in that table.
-pub(super) fn fault(table: &'static str, error: &Error) -> StoreError {
+/// Maps the storage engine's error in `table`.
+pub(super) fn from_fjall(table: &'static str, error: &Error) -> StoreError {
     match error {
         Error::Io(e) | Error::Storage(LsmError::Io(e)) => {
             StoreError::Unavailable(format!("table {table}: {}", e.kind()))

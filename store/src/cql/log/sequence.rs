@@ -1,4 +1,4 @@
-//! Numbers of one sequence of a stream of ours: taken when rows are ready, and told as written only without gaps.
+//! The numbers of one sequence of a local stream: taken when rows are ready, reported as written only without gaps.
 
 use std::ops::Range;
 
@@ -7,14 +7,15 @@ use tokio::sync::Notify;
 
 use crate::Watermark;
 
-/// Numbers in flight span no more than this, so that readers know how far from a partition's edge they have to look across it.
+/// Numbers in flight span no more than this, so that readers know how near a segment's edge they have to read the next
+/// one.
 pub(super) const SPAN: u64 = 1_000;
 
-/// See the module.
+/// Hands out numbers, and knows which are written.
 #[derive(Default)]
 pub(super) struct Sequence {
     state: Mutex<State>,
-    moved: Notify,
+    progressed: Notify,
 }
 
 #[derive(Default)]
@@ -24,12 +25,13 @@ struct State {
 }
 
 impl Sequence {
-    /// Takes the next `count` numbers, at most [`SPAN`]; waits while too many are in flight. They have to be written, whatever comes.
+    /// Takes the next `count` numbers, at most [`SPAN`]; waits while too many are in flight. The caller has to write
+    /// all of them: a number that is never written holds up every later one.
     pub(super) async fn take(&self, count: u64) -> Range<u64> {
         loop {
-            let moved = self.moved.notified();
-            tokio::pin!(moved);
-            moved.as_mut().enable();
+            let progressed = self.progressed.notified();
+            tokio::pin!(progressed);
+            progressed.as_mut().enable();
             {
                 let mut state = self.state.lock();
                 if state.taken + count <= state.written.upto() + SPAN {
@@ -38,7 +40,7 @@ impl Sequence {
                     return first..first + count;
                 }
             }
-            moved.await;
+            progressed.await;
         }
     }
 
@@ -47,10 +49,10 @@ impl Sequence {
         let mut state = self.state.lock();
         numbers.for_each(|number| state.written.add(number));
         drop(state);
-        self.moved.notify_waiters();
+        self.progressed.notify_waiters();
     }
 
-    /// The highest number taken, and the highest below which every row is written.
+    /// The highest number taken, and the highest up to which every row is written.
     pub(super) fn progress(&self) -> (u64, u64) {
         let state = self.state.lock();
         (state.taken, state.written.upto())
@@ -60,13 +62,13 @@ impl Sequence {
     pub(super) async fn drained(&self) {
         let taken = self.progress().0;
         loop {
-            let moved = self.moved.notified();
-            tokio::pin!(moved);
-            moved.as_mut().enable();
+            let progressed = self.progressed.notified();
+            tokio::pin!(progressed);
+            progressed.as_mut().enable();
             if self.progress().1 >= taken {
                 return;
             }
-            moved.await;
+            progressed.await;
         }
     }
 }
@@ -76,7 +78,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_written_is_told_without_gaps() {
+    async fn written_numbers_are_reported_without_gaps() {
         let sequence = Sequence::default();
         let (a, b, c) = (sequence.take(3).await, sequence.take(1).await, sequence.take(2).await);
         assert_eq!((a.clone(), b.clone(), c.clone()), (1..4, 4..5, 5..7));
@@ -90,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn numbers_in_flight_span_no_more_than_the_bound() {
+    async fn numbers_in_flight_never_exceed_the_span() {
         let sequence = std::sync::Arc::new(Sequence::default());
         let (first, rest) = (sequence.take(1).await, sequence.take(SPAN - 1).await);
         sequence.written(rest);

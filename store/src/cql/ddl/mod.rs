@@ -1,0 +1,8 @@
+//! The schema of both keyspaces: migrations, which create it, and the check at start that it is the one this program
+//! knows.
+
+pub(in crate::cql) mod migrate;
+mod migration_lease;
+pub(in crate::cql) mod region_row;
+pub(in crate::cql) mod schema;
+mod schema_changes;

@@ -1,0 +1,4 @@
+//! Views: lookups, and compare-and-set.
+
+mod cas;
+mod lookup;

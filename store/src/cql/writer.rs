@@ -1,0 +1,92 @@
+//! The writer's steps, in their order: mark, see the stream open, write the event; later set the view; at last write
+//! the change, and see the stream open again.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tracing::Instrument;
+use yima_schema::change::Change;
+use yima_schema::event::StoredEvent;
+use yima_schema::subject::SubjectId;
+
+use super::CqlStore;
+use super::log::log_segments::LogTable;
+use crate::append_outcome::{Decision, none_taken};
+use crate::span::{call, call_span};
+use crate::{
+    Appended, CompareAndSet, Mark, Published, Result, StoreError, StreamId, ViewWrite, WriterStore, failpoint,
+};
+
+#[async_trait]
+impl WriterStore for CqlStore {
+    fn epoch(&self) -> u16 {
+        self.inner.identity.epoch
+    }
+
+    async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
+        let decisions = self.inner.decide(&events).await?;
+        self.append_decided(events, decisions).await
+    }
+
+    async fn append_all(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
+        let decisions = self.inner.decide(&events).await?;
+        match none_taken(&decisions) {
+            Some(outcomes) => Ok(outcomes),
+            None => self.append_decided(events, decisions).await,
+        }
+    }
+
+    async fn compare_and_set(&self, writes: Vec<ViewWrite>) -> Result<Vec<CompareAndSet>> {
+        ViewWrite::check_all(&writes, self.inner.identity.epoch)?;
+        call(call_span!("cassandra", "UPDATE", "views", writes.len()), self.inner.compare_and_set(&writes)).await
+    }
+
+    async fn active_rules(&self) -> Result<u32> {
+        Ok(self.inner.region_state().await?.rules_version)
+    }
+
+    async fn raise_rules(&self, version: u32) -> Result<u32> {
+        self.inner.raise_rules(version).await
+    }
+
+    async fn open_stream(&self) -> Result<StreamId> {
+        Ok(self.inner.open_stream().await?.id.stream)
+    }
+
+    async fn publish(&self, stream: StreamId, changes: Vec<Change>, marks: Vec<Mark>) -> Result<Published> {
+        let inner = &self.inner;
+        let Some(local) = inner.local_streams.lookup(stream) else { return Ok(Published::Closed) };
+        let bodies: Vec<_> = changes.iter().map(Change::encode).collect();
+        failpoint::pass("before_changes")?;
+        if !failpoint::skips("before_changes") {
+            let span = call_span!("cassandra", "INSERT", "changes", changes.len());
+            call(span, inner.append_rows(LogTable::Changes, &local, bodies)).await?;
+        }
+        failpoint::pass("changes_written")?;
+        if !call(call_span!("cassandra", "SELECT", "streams", 1), inner.is_open(stream)).await? {
+            inner.local_streams.remove(stream);
+            return Ok(Published::Closed);
+        }
+        failpoint::pass("stream_seen_open")?;
+        inner.published.notify_one();
+        inner.settle(&marks).await?;
+        Ok(Published::Open)
+    }
+
+    async fn close_stream(&self, stream: StreamId) -> Result<()> {
+        self.inner.seal(stream).await
+    }
+
+    async fn unsettled(&self) -> Result<Vec<(Mark, SubjectId)>> {
+        self.inner.unsettled().await
+    }
+}
+
+impl CqlStore {
+    async fn append_decided(&self, events: Vec<StoredEvent>, decisions: Vec<Decision>) -> Result<Vec<Appended>> {
+        let inner = Arc::clone(&self.inner);
+        // A task of its own: a marked event is written even if the caller is cancelled.
+        let appended = tokio::spawn(async move { inner.append(events, decisions).await }.in_current_span());
+        appended.await.map_err(|_| StoreError::TimedOut)?
+    }
+}
