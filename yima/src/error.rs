@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use yima_read_api::cache::tuning::TuningError;
+use yima_read_api::TuningError;
 use yima_schema::rules::RulesError;
 use yima_schema::subject::DocumentError;
 use yima_service::config::ConfigErrors;
@@ -20,9 +20,9 @@ pub enum CommandError {
     /// Telemetry cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
-    /// The file that `read_api.cache.tuning_file` names.
-    #[error("read_api.cache.tuning_file: {0}")]
-    Modules(#[from] TuningError),
+    /// Cache settings, in `read_api.cache` or in the file that its `tuning_file` names.
+    #[error(transparent)]
+    Tuning(#[from] TuningError),
     /// The rules cannot be used.
     #[error(transparent)]
     Rules(#[from] RulesError),

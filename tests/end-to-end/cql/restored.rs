@@ -58,7 +58,7 @@ impl Reader {
     /// The version of the view that somebody is shown; `None`: there is no answer.
     async fn shows(&self, n: u32) -> Option<Version> {
         let answer = self.cache.get(subject(n), Version::ABSENT).await.ok()?;
-        Some(answer.entry.held.version)
+        Some(answer.entry.version())
     }
 
     /// The same, asked until there is an answer.

@@ -108,7 +108,7 @@ async fn a_row_that_expired_while_the_reader_slept_is_noticed_though_the_stream_
     follower.poll().await.unwrap();
     assert_ne!(views.generation(), generation, "what was missed was not noticed");
     let answer = views.get(change.subject, Version::ABSENT).await.unwrap();
-    assert_eq!(answer.entry.held.version, change.version);
+    assert_eq!(answer.entry.version(), change.version);
 }
 
 /// A writer that is taken for dead while it lives: what it publishes afterwards in its old stream is never acknowledged there.

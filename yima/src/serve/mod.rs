@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::routing::get;
 use tokio::net::TcpListener;
-use yima_read_api::cache::tuning::Modules;
+use yima_read_api::{CacheSettings, DiskTier, ReadApi};
 use yima_schema::rules::Rules;
 use yima_schema::subject::PseudonymKey;
 use yima_service::admin;
@@ -32,7 +32,6 @@ use crate::demo::{identity_provider, people::People};
 use crate::error::CommandError;
 use crate::keys::{DEMO_ISSUER, KeyDir};
 use crate::store::{Opening, Plan, Store};
-use reading::Reading;
 use writing::Writing;
 
 /// How often memory of past requests and expired changes is given back.
@@ -99,10 +98,10 @@ async fn start(
     } else {
         None
     };
-    let modules = if role.reads() { Some(Modules::new(&config.read_api.cache)?) } else { None };
+    let cache = if role.reads() { Some(CacheSettings::load(&config.read_api.cache)?) } else { None };
     let mut router = admin::router(lifecycle.readiness().clone(), telemetry.metrics().clone());
-    if let Some(modules) = modules.clone() {
-        router = router.route("/cache", get(async move || Json(modules.describe())));
+    if let Some(cache) = cache.clone() {
+        router = router.route("/cache", get(async move || Json(cache.report())));
     }
     lifecycle.spawn_critical("admin", serve(admin, None, router, &HttpLimits::default(), &lifecycle));
 
@@ -116,11 +115,11 @@ async fn start(
     let pseudonyms = keys.pseudonyms()?;
     let population = options.population.unwrap_or_else(|| plan.population(config));
     // The embedded store is on this machine's disk itself.
-    let disk = match (&modules, &plan) {
-        (Some(modules), Plan::Cql(_)) => reading::open_disk(options, config, &modules.config(), &pseudonyms).await?,
+    let disk = match (&cache, &plan) {
+        (Some(cache), Plan::Cql(_)) => reading::open_disk(options, config, &cache.config(), &pseudonyms).await?,
         (Some(_), Plan::Embedded) | (None, _) => None,
     };
-    let can_wait = role == Role::ReadApi && disk.as_ref().is_some_and(|(_, state)| state.is_some());
+    let can_wait = role == Role::ReadApi && disk.as_ref().is_some_and(DiskTier::has_state);
     let opening = Opening {
         role,
         lifecycle: &lifecycle,
@@ -148,8 +147,8 @@ async fn start(
         None => None,
     };
     let people = People::read(&options.data_dir)?.unwrap_or_else(|| identity_provider::nobody(now()));
-    let reading = match (read_port, modules) {
-        (Some(port), Some(modules)) => Some(Reading::start(&process, people, modules, disk, port).await?),
+    let reading = match (read_port, cache) {
+        (Some(port), Some(cache)) => Some(reading::start(&process, people, cache, disk, port).await?),
         (None, _) | (Some(_), None) => None,
     };
     starting.release();
@@ -170,13 +169,13 @@ async fn start(
 
 impl Process<'_> {
     /// Until the end: gives back memory, then closes what has to be closed in an order.
-    async fn run(self, writing: Option<Writing>, reading: Option<Reading>) -> Result<u8, CommandError> {
+    async fn run(self, writing: Option<Writing>, reading: Option<ReadApi>) -> Result<u8, CommandError> {
         let sweep = async {
             let mut ticks = tokio::time::interval(SWEEP_EVERY);
             loop {
                 ticks.tick().await;
                 writing.iter().for_each(Writing::sweep);
-                reading.iter().for_each(Reading::sweep);
+                reading.iter().for_each(ReadApi::sweep);
                 self.store.trim().await;
             }
         };
