@@ -83,17 +83,17 @@ mod tests {
     #[test]
     fn a_tag_gives_its_version_only_to_its_own_region_subject_and_store() {
         let tags = EntityTags::new(&[1; 32], "xian", None);
-        let (me, other) = (SubjectId::from_bytes([1; 16]), SubjectId::from_bytes([2; 16]));
-        let tag = tags.tag(me, Version(7), 3);
-        assert_eq!(tags.version(me, &tag), Some(Version(7)));
-        let list = format!("\"x\", W/{}, {}", tag.to_str().unwrap(), tags.tag(me, Version(6), 3).to_str().unwrap());
-        assert_eq!(tags.version(me, &HeaderValue::try_from(list).unwrap()), Some(Version(7)));
+        let (own, other) = (SubjectId::from_bytes([1; 16]), SubjectId::from_bytes([2; 16]));
+        let tag = tags.tag(own, Version(7), 3);
+        assert_eq!(tags.version(own, &tag), Some(Version(7)));
+        let list = format!("\"x\", W/{}, {}", tag.to_str().unwrap(), tags.tag(own, Version(6), 3).to_str().unwrap());
+        assert_eq!(tags.version(own, &HeaderValue::try_from(list).unwrap()), Some(Version(7)));
         assert_eq!(tags.version(other, &tag), None);
-        assert_eq!(EntityTags::new(&[1; 32], "guangdong", None).version(me, &tag), None);
-        assert_eq!(EntityTags::new(&[1; 32], "xian", Some([9; 16])).version(me, &tag), None);
-        assert_ne!(tags.tag(me, Version(7), 4), tag);
+        assert_eq!(EntityTags::new(&[1; 32], "guangdong", None).version(own, &tag), None);
+        assert_eq!(EntityTags::new(&[1; 32], "xian", Some([9; 16])).version(own, &tag), None);
+        assert_ne!(tags.tag(own, Version(7), 4), tag);
         for forged in ["\"\"", "*", "W/\"x\"", "\"AAAAAAAAAAcAAwAAAAAAAAAA\"", "\"AAAAAAAAAAcAAwAAAAAAAAAAAAAAAAAA\""] {
-            assert_eq!(tags.version(me, &HeaderValue::from_static(forged)), None, "{forged}");
+            assert_eq!(tags.version(own, &HeaderValue::from_static(forged)), None, "{forged}");
         }
     }
 }

@@ -100,7 +100,7 @@ impl GuardedStore {
     }
 }
 
-/// Logs an error of the store, and maps it to what waiting requests are told.
+/// Logs an error of the store, and maps it to the error that waiting requests get.
 pub(super) fn load_error(error: &StoreError) -> LoadError {
     match error {
         StoreError::Unavailable(_) | StoreError::TimedOut => {

@@ -14,7 +14,7 @@ use yima_schema::subject::SubjectId;
 use super::entry::Entry;
 use super::guarded_store::LoadError;
 
-/// Where a load looks first, and where its entry came from.
+/// Where a load begins, and where its entry came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Origin {
     /// The memory tier: another load ended after the lookup missed and before this load began.
@@ -72,7 +72,7 @@ impl SingleFlight {
                 return Flight { waiter: waiter.clone(), joined: true };
             }
             let (sender, receiver) = oneshot::channel();
-            // The task always sends a result, unless it panics; waiting requests are then told that nothing was loaded.
+            // The task always sends a result, unless it panics; waiting requests then get an error.
             let waiter = receiver.map(|loaded| loaded.unwrap_or(Err(LoadError::Unavailable))).boxed().shared();
             under_way.insert(*subject, waiter.clone());
             started.push(*subject);

@@ -48,7 +48,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
     security(("session" = [])),
     params((
         "Last-Event-ID" = Option<String>, Header,
-        description = "The `ETag` of the display that is shown, or the `id` of the last event",
+        description = "The `ETag` of the display that is shown, or the `id` of the last event"
     )),
     responses((status = 200, body = String, content_type = "text/event-stream"))
 )]
@@ -58,12 +58,12 @@ pub async fn live_display(State(app): State<Arc<App>>, request: HeaderMap) -> Re
     let remaining = app.limits.live_display.take(session, 1)?;
     let config = &app.live_displays;
     if app.utilization.busy() >= config.max_busy {
-        return Err(refused(Reason::Busy).into());
+        return Err(refused(Refusal::Busy).into());
     }
     let subscription = app.views.subscribe(subject, config.max_open, config.max_per_person).map_err(|error| {
         refused(match error {
-            SubscribeError::Full => Reason::Full,
-            SubscribeError::SubjectFull => Reason::Person,
+            SubscribeError::Full => Refusal::Full,
+            SubscribeError::SubjectFull => Refusal::Person,
         })
     })?;
     let shown = request.get(LAST_EVENT_ID).cloned();
@@ -94,7 +94,7 @@ pub async fn live_display(State(app): State<Arc<App>>, request: HeaderMap) -> Re
 
 /// Why a live display is refused.
 #[derive(Clone, Copy)]
-enum Reason {
+enum Refusal {
     Busy,
     Full,
     Person,
@@ -102,12 +102,12 @@ enum Reason {
 
 /// Exports each counter of refusals as 0, so that a rate shows the first refusal too.
 pub(super) fn register_metrics() {
-    for reason in [Reason::Busy, Reason::Full, Reason::Person] {
+    for reason in [Refusal::Busy, Refusal::Full, Refusal::Person] {
         reason.counter().increment(0);
     }
 }
 
-impl Reason {
+impl Refusal {
     fn counter(self) -> metrics::Counter {
         let reason = match self {
             Self::Busy => "busy",
@@ -118,17 +118,17 @@ impl Reason {
     }
 }
 
-fn refused(reason: Reason) -> Problem {
+fn refused(reason: Refusal) -> Problem {
     reason.counter().increment(1);
     let problem = match reason {
-        Reason::Busy => Problem::new(
+        Refusal::Busy => Problem::new(
             ProblemType::Unavailable,
             "The service is too busy for live displays; poll the display instead",
         ),
-        Reason::Full => {
+        Refusal::Full => {
             Problem::new(ProblemType::Unavailable, "Too many live displays are open; poll the display instead")
         }
-        Reason::Person => Problem::new(
+        Refusal::Person => Problem::new(
             ProblemType::TooManyRequests,
             "Too many live displays of this person are open; close one, or poll the display instead",
         ),

@@ -6,18 +6,18 @@ use super::*;
 async fn outcomes_add_up_to_requests() {
     let node = Node::start().await;
     node.store.write(subject(1));
-    let me = node.citizen(1);
-    let first = node.display(&me, None).await;
+    let citizen = node.citizen(1);
+    let first = node.display(&citizen, None).await;
     assert_eq!(first.headers()[CACHE_STATUS], "yima; fwd=miss; stored; detail=miss");
-    assert_eq!(node.display(&me, Some(&first.headers()[ETAG])).await.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(node.display(&citizen, Some(&first.headers()[ETAG])).await.status(), StatusCode::NOT_MODIFIED);
     // Another node has shown the phone a version that this one does not know yet.
     let newer = node.app.tags.tag(subject(1), node.store.set(subject(1)), 0);
-    let shown = node.display(&me, Some(&newer)).await;
+    let shown = node.display(&citizen, Some(&newer)).await;
     assert_eq!((shown.status(), shown.headers()[ETAG].clone()), (StatusCode::NOT_MODIFIED, newer));
     // And one that the store does not have.
     let unknown = node.app.tags.tag(subject(1), Version(9), 0);
-    assert_eq!(node.display(&me, Some(&unknown)).await.status(), StatusCode::SERVICE_UNAVAILABLE);
-    let code = node.code(&me).await;
+    assert_eq!(node.display(&citizen, Some(&unknown)).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let code = node.code(&citizen).await;
     assert_eq!(node.scan(&node.guard(), &code, None).await.status(), StatusCode::OK);
     assert_eq!(node.outcomes(), as_text(&[("error", 1), ("hit_memory", 3), ("miss", 2)]));
 }
@@ -42,12 +42,12 @@ async fn a_request_whose_client_goes_away_is_counted_as_an_error() {
 async fn a_display_has_rate_limit_fields_only_when_less_than_half_is_left() {
     let node = Node::start().await;
     node.store.write(subject(1));
-    let me = node.citizen(1);
-    let first = node.display(&me, None).await;
+    let citizen = node.citizen(1);
+    let first = node.display(&citizen, None).await;
     assert!(!first.headers().contains_key("ratelimit"));
     let mut with_fields = 0;
     for _ in 0..9 {
-        let answer = node.display(&me, None).await;
+        let answer = node.display(&citizen, None).await;
         if let Some(left) = answer.headers().get("ratelimit") {
             assert!(left.to_str().unwrap().starts_with("\"display\";r="));
             assert!(answer.headers().contains_key("ratelimit-policy"));
@@ -73,13 +73,13 @@ async fn a_history_is_the_callers_own_and_refused_by_a_busy_node() {
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), r#"{"decisions":[]}"#);
     assert_eq!(ask(&node, &node.guard()).await.status(), StatusCode::FORBIDDEN);
     let busy = Node::start_busy(0.8).await;
-    let me = busy.citizen(1);
-    let refused = ask(&busy, &me).await;
+    let citizen = busy.citizen(1);
+    let refused = ask(&busy, &citizen).await;
     assert_eq!(
         (refused.status(), &refused.headers()["retry-after"]),
         (StatusCode::SERVICE_UNAVAILABLE, &"30".parse().unwrap())
     );
-    assert_eq!(busy.display(&me, None).await.status(), StatusCode::OK);
+    assert_eq!(busy.display(&citizen, None).await.status(), StatusCode::OK);
 }
 
 #[tokio::test]
@@ -87,10 +87,10 @@ async fn a_code_and_a_history_are_never_older_than_the_display_that_was_shown() 
     let mut node = Node::start().await;
     node.store.write(subject(1));
     node.follower.poll().await.unwrap();
-    let me = node.citizen(1);
+    let citizen = node.citizen(1);
     let ask = async |path: &str, version: Version| {
         let tag = node.app.tags.tag(subject(1), version, 0);
-        let request = Request::get(path).header(AUTHORIZATION, &me).header(IF_NONE_MATCH, tag);
+        let request = Request::get(path).header(AUTHORIZATION, &citizen).header(IF_NONE_MATCH, tag);
         router(node.app.clone()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status()
     };
     let cached = node.store.version(subject(1));
@@ -110,11 +110,11 @@ async fn a_forged_tag_costs_no_load() {
     let node = Node::start().await;
     node.store.write(subject(1));
     node.store.write(subject(2));
-    let me = node.citizen(1);
-    node.display(&me, None).await;
+    let citizen = node.citizen(1);
+    node.display(&citizen, None).await;
     let (before, elsewhere) = (node.lookups(), crate::etag::EntityTags::new(&[9; 32], "xian", None));
     for forged in [elsewhere.tag(subject(1), Version(9), 0), node.app.tags.tag(subject(2), Version(9), 0)] {
-        assert_eq!(node.display(&me, Some(&forged)).await.status(), StatusCode::OK);
+        assert_eq!(node.display(&citizen, Some(&forged)).await.status(), StatusCode::OK);
     }
     assert_eq!(node.lookups(), before);
 }
@@ -142,7 +142,7 @@ async fn every_metric_is_described() {
     let recorder = PrometheusBuilder::new().build_recorder();
     metrics::with_local_recorder(&recorder, || {
         node.app.views.report();
-        live_display::register_metrics();
+        crate::routes::live_display::register_metrics();
     });
     let rendered = node.metrics.render() + &recorder.handle().render();
     let names: Vec<&str> =
