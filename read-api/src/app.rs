@@ -1,6 +1,7 @@
-//! What the handlers share, wired once.
+//! The state that all handlers share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::http::header::IF_NONE_MATCH;
@@ -16,14 +17,14 @@ use yima_service::jwt::{self, Verifier};
 use yima_service::utilization::Utilization;
 
 use crate::cache::{LookupError, ViewCache};
-use crate::config::ReadApiConfig;
+use crate::config::{LiveDisplaysConfig, ReadApiConfig};
 use crate::etag::EntityTags;
-use crate::headers::AsOf;
+use crate::headers::AsOfHeader;
 use crate::limiters::Limiters;
 
 /// Secrets and public keys of a read node; those of a region's nodes are the same.
 pub struct Keys {
-    /// Turns an identity token's document into a subject.
+    /// Makes a subject id of an identity document.
     pub pseudonyms: PseudonymKey,
     /// Signs codes.
     pub issuer: IssuerKey,
@@ -31,20 +32,26 @@ pub struct Keys {
     pub seal: Vec<[u8; 32]>,
     /// Verifies identity tokens.
     pub identity_provider: Verifier,
-    /// What tells the store from others that had these keys before it: entity tags of those count for nothing. `None`: it is always the same.
+    /// Tells the store from earlier ones with the same keys, whose entity tags are then ignored. `None`: there is only
+    /// this store.
     pub store: Option<[u8; 16]>,
 }
 
-/// A scanner that cannot ask goes on with the keys it has, as long as a stale view is given; so does a cache in front of it.
+/// A scanner that cannot reach this service goes on with the keys it has for as long as a stale view may be served; so
+/// does a cache in between.
 const KEYS_LIFETIME: Lifetime = Lifetime {
     everywhere: "public, max-age=300, stale-while-revalidate=3600, stale-if-error=86400",
     at_the_edge: "max-age=60, stale-while-revalidate=600, stale-if-error=86400",
 };
 
 /// See the module.
-pub struct App {
+pub(crate) struct App {
     pub(crate) views: Arc<ViewCache>,
-    pub(crate) config: ReadApiConfig,
+    pub(crate) code_lifetime: Duration,
+    pub(crate) citizen_session: Duration,
+    pub(crate) checkpoint_session: Duration,
+    pub(crate) refresh_after_s: u32,
+    pub(crate) live_displays: LiveDisplaysConfig,
     pub(crate) region: String,
     pub(crate) pseudonyms: PseudonymKey,
     pub(crate) identity_provider: Verifier,
@@ -55,18 +62,18 @@ pub struct App {
     pub(crate) issuers: IssuerKeys,
     pub(crate) jwks: Public,
     pub(crate) limits: Limiters,
-    pub(crate) as_of: AsOf,
-    pub(crate) load: Arc<Utilization>,
+    pub(crate) as_of: AsOfHeader,
+    pub(crate) utilization: Arc<Utilization>,
     pub(crate) clock: fn() -> Time,
 }
 
-/// Whose session it is.
+/// A citizen's session.
 pub(crate) struct Citizen {
-    /// Random; the unit of rate limits.
+    /// Random id of the session; the key of its rate limits.
     pub session: u64,
     /// When the session ends.
     pub expires_at: Time,
-    /// Who.
+    /// The citizen's own subject.
     pub subject: SubjectId,
 }
 
@@ -77,10 +84,10 @@ impl App {
     /// Without a sealing secret.
     pub fn new(
         views: Arc<ViewCache>,
-        config: ReadApiConfig,
+        config: &ReadApiConfig,
         region: &str,
         keys: Keys,
-        load: Arc<Utilization>,
+        utilization: Arc<Utilization>,
         clock: fn() -> Time,
     ) -> Arc<Self> {
         let issuers = IssuerKeys::new(vec![keys.issuer.verifying_key()]);
@@ -89,6 +96,11 @@ impl App {
         let newest = keys.seal.last().expect("a read node has a sealing secret");
         Arc::new(Self {
             views,
+            code_lifetime: config.code_lifetime,
+            citizen_session: config.citizen_session,
+            checkpoint_session: config.checkpoint_session,
+            refresh_after_s: config.refresh_after_s,
+            live_displays: config.live_displays.clone(),
             region: region.to_owned(),
             pseudonyms: keys.pseudonyms,
             identity_provider: keys.identity_provider,
@@ -99,24 +111,23 @@ impl App {
             issuers,
             jwks,
             limits: Limiters::new(&config.limits),
-            as_of: AsOf::default(),
-            load,
-            config,
+            as_of: AsOfHeader::default(),
+            utilization,
             clock,
         })
     }
 
-    /// Ends the streams that are open, each at once, and lets nobody open another. To be called at the soft stop.
-    pub fn end_streams(&self) {
-        self.views.end_watches();
+    /// Ends every live display at once and refuses new ones. To be called at the soft stop.
+    pub fn end_live_displays(&self) {
+        self.views.end_subscriptions();
     }
 
-    /// Forgets rate limits that count nothing any more. To be called about once a minute.
+    /// Drops rate-limit entries that no longer restrict anyone. To be called about once a minute.
     pub fn sweep(&self) {
         self.limits.sweep();
     }
 
-    /// The caller's session.
+    /// The session in `Authorization`, if it is genuine and has not ended.
     pub(crate) fn session(&self, headers: &HeaderMap, now: Time) -> Result<Session, Problem> {
         let opened = Session::open(jwt::bearer(headers)?, &self.sessions).ok().filter(|s| s.expires_at > now);
         opened.ok_or_else(|| {
@@ -124,34 +135,40 @@ impl App {
         })
     }
 
-    /// The version of the display that a client says it was shown, by its tag in `If-None-Match`.
-    pub(crate) fn shown(&self, subject: SubjectId, headers: &HeaderMap) -> Version {
+    /// The floor of a client: the version of the display that its `If-None-Match` proves it was shown.
+    pub(crate) fn floor(&self, subject: SubjectId, headers: &HeaderMap) -> Version {
         headers.get(IF_NONE_MATCH).and_then(|tags| self.tags.version(subject, tags)).unwrap_or(Version::ABSENT)
     }
 
-    /// The caller, if it is a citizen.
+    /// The session in `Authorization`, if it is a citizen's.
     pub(crate) fn citizen(&self, headers: &HeaderMap, now: Time) -> Result<Citizen, Problem> {
         let Session { id, expires_at, holder } = self.session(headers, now)?;
         match holder {
             Holder::Citizen { subject } => Ok(Citizen { session: id, expires_at, subject }),
-            Holder::Checkpoint { .. } => {
-                Err(Problem::new(ProblemType::Forbidden, "A checkpoint's session scans; it has no code of its own"))
-            }
+            Holder::Checkpoint { .. } => Err(Problem::new(
+                ProblemType::Forbidden,
+                "A checkpoint's session can only scan; sign in as a citizen to see a code",
+            )),
         }
     }
 }
 
-/// What a client is told when the cache has no answer.
-pub(crate) fn no_answer(fault: LookupError) -> Problem {
-    match fault {
+/// The problem that a client gets when a lookup has no answer.
+pub(crate) fn lookup_problem(error: LookupError) -> Problem {
+    match error {
         LookupError::Unavailable => {
             Problem::new(ProblemType::Unavailable, "This cannot be looked up now; try again shortly").retry_after(5)
         }
         LookupError::BeingUpdated => {
             Problem::new(ProblemType::BeingUpdated, "This changed just now; try again shortly").retry_after(1)
         }
+        LookupError::Rejected => Problem::new(
+            ProblemType::Unavailable,
+            "The database refuses this service, which its operators have to repair; try again later",
+        )
+        .retry_after(30),
         LookupError::Corrupt => {
-            Problem::new(ProblemType::Internal, "What is stored cannot be read; it has been reported")
+            Problem::new(ProblemType::Internal, "The stored view cannot be read, which its operators have to repair")
         }
     }
 }

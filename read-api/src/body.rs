@@ -1,4 +1,4 @@
-//! The JSON shapes of answers: stable names at the edge, made from a view and a moment.
+//! JSON bodies of answers, with names that stay stable at the edge; made of a view and a moment.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,7 +17,7 @@ pub struct DisplayBody<'a> {
     next_transition_at: Option<Time>,
 }
 
-/// Masked.
+/// Masked name and document number.
 #[derive(Serialize, ToSchema)]
 pub struct IdentityBody<'a> {
     name: Option<&'a str>,
@@ -43,7 +43,7 @@ pub struct TestBody<'a> {
     agency: &'a str,
 }
 
-/// Doses in short.
+/// Summary of the doses.
 #[derive(Serialize, ToSchema)]
 pub struct VaccinationBody {
     doses: u8,
@@ -53,7 +53,7 @@ pub struct VaccinationBody {
 
 /// The parts that a display and a scan share.
 pub struct Parts<'a> {
-    /// Masked name and number.
+    /// Masked name and document number.
     pub identity: IdentityBody<'a>,
     /// The colour in force.
     pub colour: ColourBody<'a>,
@@ -64,7 +64,7 @@ pub struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// Of a view whose timeline says `at`.
+    /// The parts of a view; `at` is its timeline at one moment.
     pub fn new(view: &'a View, at: &ColourAt<'a>) -> Self {
         Self {
             identity: IdentityBody { name: view.name.as_deref(), document: view.document.as_deref() },
@@ -90,7 +90,7 @@ impl<'a> Parts<'a> {
 }
 
 impl<'a> DisplayBody<'a> {
-    /// Of a view, its version and what its timeline says.
+    /// The display of a view in this version; `at` is its timeline at one moment.
     pub fn new(version: u64, view: &'a View, at: &ColourAt<'a>) -> Self {
         let Parts { identity, colour, tests, vaccination } = Parts::new(view, at);
         Self { version, identity, colour, tests, vaccination, next_transition_at: at.next_transition_at }

@@ -1,5 +1,5 @@
-//! Entity tags of displays: region, version and segment, authenticated, so that a phone can prove which version it was shown and a
-//! forged tag costs no load (RFC 9110 section 8.8.3).
+//! Entity tags of displays: region, version and segment, authenticated. A phone proves with its tag which version it
+//! was shown, and a forged tag costs no load (RFC 9110 section 8.8.3).
 
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine;
@@ -10,9 +10,9 @@ use yima_schema::view::Version;
 
 const VERSION_BYTES: usize = 8;
 const SEGMENT_BYTES: usize = 2;
-/// Short, since a 304 is little else; a guess that is right by chance in 2^64 costs one load.
+/// Short, since a 304 consists of little else. A lucky guess (one in 2^64) costs one load.
 const MAC_BYTES: usize = 8;
-/// Tags of one `If-None-Match` that are looked into.
+/// Tags of one `If-None-Match` that are opened.
 const MAX_TAGS: usize = 8;
 const TAG_BYTES: usize = VERSION_BYTES + SEGMENT_BYTES + MAC_BYTES;
 
@@ -23,7 +23,7 @@ pub struct EntityTags {
 }
 
 impl EntityTags {
-    /// `secret` is shared by the read nodes of a region. `store`: see [`crate::app::Keys::store`].
+    /// `secret` is shared by the read nodes of a region. `store`: see [`crate::Keys::store`].
     pub fn new(secret: &[u8; 32], region: &str, store: Option<[u8; 16]>) -> Self {
         let label = [&b"yima entity tags"[..], store.as_ref().map_or(&[], |id| id)].concat();
         let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), &label);
@@ -37,7 +37,7 @@ impl EntityTags {
     pub fn tag(&self, subject: SubjectId, version: Version, segment: usize) -> HeaderValue {
         let mut tag = [0; TAG_BYTES];
         tag[..VERSION_BYTES].copy_from_slice(&version.0.to_be_bytes());
-        // Segments are counted modulo 2^16: the next one always has another tag.
+        // Segments are counted modulo 2^16: neighbouring segments always have different tags.
         tag[VERSION_BYTES..][..SEGMENT_BYTES].copy_from_slice(&(segment as u16).to_be_bytes());
         let mac = self.mac(subject, &tag[..TAG_BYTES - MAC_BYTES]);
         tag[TAG_BYTES - MAC_BYTES..].copy_from_slice(&mac);
@@ -45,30 +45,31 @@ impl EntityTags {
         HeaderValue::from_str(&text).expect("base64url is visible ASCII")
     }
 
-    /// The highest version in the tags of an `If-None-Match` that this region gave for that subject; `None` without one. A balancer that
-    /// compresses makes tags weak: `W/"…"`.
-    pub fn version(&self, subject: SubjectId, asked: &HeaderValue) -> Option<Version> {
-        asked.to_str().ok()?.split(',').take(MAX_TAGS).filter_map(|tag| self.version_of(subject, tag.trim())).max()
+    /// The highest version among the tags of an `If-None-Match` that this region made for that subject; `None` without
+    /// such a tag. A balancer that compresses makes tags weak: `W/"…"`.
+    pub fn version(&self, subject: SubjectId, if_none_match: &HeaderValue) -> Option<Version> {
+        let tags = if_none_match.to_str().ok()?.split(',');
+        tags.take(MAX_TAGS).filter_map(|tag| self.version_of(subject, tag.trim())).max()
     }
 
     fn version_of(&self, subject: SubjectId, tag: &str) -> Option<Version> {
         let text = tag.trim_start_matches("W/").strip_prefix('"')?.strip_suffix('"')?;
         let mut bytes = [0; TAG_BYTES];
         let len = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
-        let (said, mac) = bytes.split_at(TAG_BYTES - MAC_BYTES);
-        let expected = self.mac(subject, said);
+        let (claim, mac) = bytes.split_at(TAG_BYTES - MAC_BYTES);
+        let expected = self.mac(subject, claim);
         if len != TAG_BYTES || constant_time::verify_slices_are_equal(mac, &expected).is_err() {
             return None;
         }
-        let (version, _) = said.split_first_chunk::<VERSION_BYTES>()?;
+        let (version, _) = claim.split_first_chunk::<VERSION_BYTES>()?;
         Some(Version(u64::from_be_bytes(*version)))
     }
 
-    fn mac(&self, subject: SubjectId, said: &[u8]) -> [u8; MAC_BYTES] {
+    fn mac(&self, subject: SubjectId, claim: &[u8]) -> [u8; MAC_BYTES] {
         let mut hmac = hmac::Context::with_key(&self.key);
         hmac.update(subject.as_bytes());
         hmac.update(self.region.as_bytes());
-        hmac.update(said);
+        hmac.update(claim);
         let mut mac = [0; MAC_BYTES];
         mac.copy_from_slice(&hmac.sign().as_ref()[..MAC_BYTES]);
         mac
@@ -80,19 +81,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_tells_its_version_to_the_same_region_and_subject_only() {
+    fn a_tag_gives_its_version_only_to_its_own_region_subject_and_store() {
         let tags = EntityTags::new(&[1; 32], "xian", None);
-        let (me, other) = (SubjectId::from_bytes([1; 16]), SubjectId::from_bytes([2; 16]));
-        let tag = tags.tag(me, Version(7), 3);
-        assert_eq!(tags.version(me, &tag), Some(Version(7)));
-        let list = format!("\"x\", W/{}, {}", tag.to_str().unwrap(), tags.tag(me, Version(6), 3).to_str().unwrap());
-        assert_eq!(tags.version(me, &HeaderValue::try_from(list).unwrap()), Some(Version(7)));
+        let (own, other) = (SubjectId::from_bytes([1; 16]), SubjectId::from_bytes([2; 16]));
+        let tag = tags.tag(own, Version(7), 3);
+        assert_eq!(tags.version(own, &tag), Some(Version(7)));
+        let list = format!("\"x\", W/{}, {}", tag.to_str().unwrap(), tags.tag(own, Version(6), 3).to_str().unwrap());
+        assert_eq!(tags.version(own, &HeaderValue::try_from(list).unwrap()), Some(Version(7)));
         assert_eq!(tags.version(other, &tag), None);
-        assert_eq!(EntityTags::new(&[1; 32], "guangdong", None).version(me, &tag), None);
-        assert_eq!(EntityTags::new(&[1; 32], "xian", Some([9; 16])).version(me, &tag), None);
-        assert_ne!(tags.tag(me, Version(7), 4), tag);
+        assert_eq!(EntityTags::new(&[1; 32], "guangdong", None).version(own, &tag), None);
+        assert_eq!(EntityTags::new(&[1; 32], "xian", Some([9; 16])).version(own, &tag), None);
+        assert_ne!(tags.tag(own, Version(7), 4), tag);
         for forged in ["\"\"", "*", "W/\"x\"", "\"AAAAAAAAAAcAAwAAAAAAAAAA\"", "\"AAAAAAAAAAcAAwAAAAAAAAAAAAAAAAAA\""] {
-            assert_eq!(tags.version(me, &HeaderValue::from_static(forged)), None, "{forged}");
+            assert_eq!(tags.version(own, &HeaderValue::from_static(forged)), None, "{forged}");
         }
     }
 }

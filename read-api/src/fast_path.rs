@@ -1,5 +1,5 @@
-//! What a request meets first: the display is answered before routing, everything else goes to the router. Routing a display costs as
-//! much as answering it (see `tests/bench display`).
+//! The fast path: a display is answered before routing, every other request goes to the router. Routing a display costs
+//! as much as answering it (see `tests/bench display`).
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,26 +19,25 @@ use yima_service::http::{EdgeLayer, finish};
 use crate::app::App;
 use crate::routes::{DISPLAY, display, router};
 
-/// The public port's service: all routes with `layer` around them, and those of `more`.
-pub fn service(
+/// The service of the public port: all routes, and those of `more`, with `layer` around them.
+pub(crate) fn service(
     app: Arc<App>,
     more: Router,
     layer: &EdgeLayer,
 ) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static {
     let rest = finish(router(app.clone()).merge(more), layer);
-    let display = service_fn(move |request: Request| {
-        display(&app, request.headers()).map(|answered| Ok(answered.into_response()))
-    });
-    Front { display: layer.around(DISPLAY, display), rest }
+    let display =
+        service_fn(move |request: Request| display(&app, request.headers()).map(|result| Ok(result.into_response())));
+    FastPath { display: layer.around(DISPLAY, display), rest }
 }
 
 #[derive(Clone)]
-struct Front<D> {
+struct FastPath<D> {
     display: D,
     rest: Router,
 }
 
-impl<D> Service<Request> for Front<D>
+impl<D> Service<Request> for FastPath<D>
 where
     D: Service<Request, Response = Response, Error = Infallible>,
 {
@@ -47,7 +46,7 @@ where
     type Future = Either<D::Future, RouteFuture<Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(())) // a router and a function always are
+        Poll::Ready(Ok(())) // a router and a function are always ready
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {

@@ -1,4 +1,4 @@
-//! Header fields of answers that come from the cache; values that move with time are made once, not per request.
+//! Header fields that describe an answer of the cache; values that change with time are made once, not per request.
 
 use std::sync::Arc;
 
@@ -9,26 +9,26 @@ use yima_schema::time::Time;
 
 use crate::cache::{Answer, Outcome, ViewCache};
 
-/// The moment of which an answer is true, RFC 3339.
+/// The `as_of` of an answer, RFC 3339.
 const YIMA_AS_OF: HeaderName = HeaderName::from_static("yima-as-of");
 /// The other regions, each with the moment before which everything acknowledged there is in the answer.
 const YIMA_REGIONS_AS_OF: HeaderName = HeaderName::from_static("yima-regions-as-of");
-/// Seconds after which a page should ask again.
+/// Seconds after which a page should poll again.
 pub const YIMA_REFRESH_AFTER: HeaderName = HeaderName::from_static("yima-refresh-after");
 
-/// For one person only, and to be asked about each time (RFC 9111 sections 5.2.2.7 and 5.2.2.4).
+/// For one client only, which has to revalidate it each time (RFC 9111 sections 5.2.2.7 and 5.2.2.4).
 pub const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 
-/// The last value of `Yima-As-Of`: between two polls nearly all answers share it.
-pub struct AsOf(ArcSwap<(Time, HeaderValue)>);
+/// The last value of `Yima-As-Of`: nearly all answers between two polls share it.
+pub struct AsOfHeader(ArcSwap<(Time, HeaderValue)>);
 
-impl Default for AsOf {
+impl Default for AsOfHeader {
     fn default() -> Self {
         Self(ArcSwap::from_pointee((Time::MIN, as_of_value(Time::MIN))))
     }
 }
 
-impl AsOf {
+impl AsOfHeader {
     fn value(&self, as_of: Time) -> HeaderValue {
         let last = self.0.load();
         if last.0 == as_of {
@@ -41,7 +41,7 @@ impl AsOf {
         value
     }
 
-    /// Puts what an answer says of itself on a response.
+    /// Adds the fields that describe an answer to its response.
     pub fn describe(&self, views: &ViewCache, answer: &Answer, now: Time, headers: &mut HeaderMap) {
         headers.insert(CACHE_CONTROL, PRIVATE);
         headers.insert(VARY, HeaderValue::from_static("authorization"));
@@ -82,7 +82,7 @@ fn cache_status(answer: &Answer) -> HeaderValue {
     })
 }
 
-/// The same in a 304: a hit needs no more words.
+/// The same for a 304, without the detail of a hit.
 pub fn brief_cache_status(answer: &Answer) -> HeaderValue {
     match answer.outcome {
         Outcome::HitMemory | Outcome::HitDisk | Outcome::Negative => HeaderValue::from_static("yima; hit"),

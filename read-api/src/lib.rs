@@ -1,15 +1,21 @@
-//! Shows and checks codes: reads only, from a cache whose freshness is proved. Needs of the store no more than looking up views and
-//! following changes.
+//! The read service: shows and checks codes from a cache whose freshness is proved. Of the store it needs only lookups
+//! of views and the feed of changes.
 
-pub mod app;
+mod app;
 mod body;
 pub mod cache;
 pub mod config;
+mod disk_tier;
 mod etag;
 mod fast_path;
 mod headers;
 mod limiters;
+pub mod metrics;
+mod read_api;
 mod routes;
 mod verdict;
 
-pub use fast_path::service;
+pub use app::Keys;
+pub use cache::{CacheSettings, TuningError};
+pub use disk_tier::DiskTier;
+pub use read_api::{ReadApi, Resources};

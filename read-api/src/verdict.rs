@@ -1,4 +1,4 @@
-//! A checkpoint's verdict: a pure function of what is known, the checkpoint's policy and the time.
+//! A checkpoint's verdict: a pure function of the view, its freshness, the checkpoint's policy and the time.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use yima_schema::event::{Colour, TestKind, TestOutcome};
 use yima_schema::time::{HOUR, Time};
 use yima_schema::view::{ColourAt, View};
 
-/// What the guard does.
+/// What the guard should do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -20,7 +20,7 @@ pub enum Verdict {
     Stop,
 }
 
-/// Why. The closed list that pages translate.
+/// The reason for a verdict. Pages translate this closed list.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -36,9 +36,9 @@ pub enum Reason {
     TestRequired,
     /// The newest negative nucleic-acid test is older than the policy allows.
     TestTooOld,
-    /// What is known may have changed since.
+    /// The view may have changed since: it is not proved current.
     Unproved,
-    /// A genuine code past its time.
+    /// A genuine code that has expired.
     Expired,
     /// A genuine code from the future: a clock is wrong.
     NotYetValid,
@@ -46,16 +46,16 @@ pub enum Reason {
     Forged,
     /// Not a yima code, or misread.
     Malformed,
-    /// Signed by a key that is not known here.
+    /// A code signed by a key that this service does not know.
     UnknownIssuer,
-    /// A genuine code of a person of whom nothing is known.
+    /// A genuine code of a subject without a view.
     Nobody,
-    /// Nothing is known of the holder of an identity document.
+    /// An identity document of a subject without a view.
     NotRegistered,
 }
 
 impl Reason {
-    /// What the guard does about it.
+    /// The verdict that follows.
     pub fn verdict(self) -> Verdict {
         match self {
             Self::Green => Verdict::Pass,
@@ -74,7 +74,7 @@ impl Reason {
         }
     }
 
-    /// The instruction in English; pages have their own words.
+    /// The instruction for the guard, in English; pages have texts of their own.
     pub fn instruction(self) -> &'static str {
         match self {
             Self::Green => "Let through.",
@@ -96,17 +96,18 @@ impl Reason {
             Self::Malformed => "This is not a health code, or it was misread. Scan again.",
             Self::UnknownIssuer => "This code comes from an issuer not known here. Check the identity document.",
             Self::NotRegistered => {
-                "Nothing is known of this person. Compare the document with its holder and follow your checkpoint's rule."
+                "Nothing is known of this person. \
+                 Compare the document with its holder and follow your checkpoint's rule."
             }
             Self::Nobody => "The code is genuine, but nothing is known of this person. Check the identity document.",
         }
     }
 }
 
-/// Judges a person by their view. `fresh` tells whether the view is proved to be current.
+/// Judges a view. `fresh`: whether the view is proved current.
 pub fn judge(view: &View, at: &ColourAt<'_>, fresh: bool, require_test_within: Option<Duration>, now: Time) -> Reason {
     match at.colour() {
-        // A restriction stands even when it is not proved to be current.
+        // A restriction stands even if the view is not proved current.
         Colour::Red => Reason::Red,
         Colour::None if at.segment.is_none() => Reason::Nobody,
         Colour::None => Reason::Closed,
@@ -134,7 +135,7 @@ fn judge_tests(view: &View, within: Duration, now: Time) -> Reason {
     }
 }
 
-/// A policy's hours as a duration.
+/// The hours of a policy as a duration.
 pub fn hours(hours: u16) -> Duration {
     HOUR * u32::from(hours)
 }

@@ -14,3 +14,4 @@ pub mod ready;
 mod redacted_serde;
 pub mod telemetry;
 pub mod utilization;
+pub mod watched_file;

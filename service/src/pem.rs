@@ -4,7 +4,6 @@ use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -25,7 +24,12 @@ pub struct PemError {
 impl PemFile {
     /// Reads it.
     pub fn read(path: &Path) -> Self {
-        Self { path: path.to_owned(), text: std::fs::read(path) }
+        Self::new(path, std::fs::read(path))
+    }
+
+    /// A file that was read before.
+    pub(crate) fn new(path: &Path, text: io::Result<Vec<u8>>) -> Self {
+        Self { path: path.to_owned(), text }
     }
 
     /// The certificates in it, at least one.
@@ -43,11 +47,6 @@ impl PemFile {
     /// It cannot be read, or has none.
     pub fn private_key(&self) -> Result<PrivateKeyDer<'static>, PemError> {
         PrivateKeyDer::from_pem_slice(self.text()?).map_err(|_| self.fault("expected a private key (PEM)"))
-    }
-
-    /// Two that are alike were read from the same text.
-    pub(crate) fn digest(&self) -> Option<Vec<u8>> {
-        self.text.as_ref().ok().map(|text| digest(&SHA256, text).as_ref().to_vec())
     }
 
     /// An error of this file.

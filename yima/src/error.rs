@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use yima_read_api::cache::tuning::TuningError;
+use yima_read_api::TuningError;
 use yima_schema::rules::RulesError;
 use yima_schema::subject::DocumentError;
 use yima_service::config::ConfigErrors;
@@ -24,8 +24,8 @@ pub enum CommandError {
     /// Telemetry cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
-    /// The file named by `read_api.cache.tuning_file` is invalid.
-    #[error("read_api.cache.tuning_file: {0}")]
+    /// Cache settings are invalid, in `read_api.cache` or in the file that its `tuning_file` names.
+    #[error(transparent)]
     Tuning(#[from] TuningError),
     /// The rules are invalid.
     #[error(transparent)]

@@ -1,81 +1,78 @@
-//! The circuit breaker: a store that fails or is slow is left alone for a while, so that nobody waits for it in vain and it gets room to
-//! recover. Pattern after M. Nygard, "Release It!", with a window of time.
+//! The circuit breaker: calls of a store that fails or is slow are refused for a while, so that no request waits for it
+//! in vain and the store can recover. Pattern after M. Nygard, "Release It!", with a sliding window of time (decision
+//! 0018).
 
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// Seconds over which calls are counted.
-const WINDOW: usize = 10;
-/// Fewer calls within the window tell nothing.
-const ENOUGH: u32 = 20;
-/// How long the store is left alone.
-const OPEN: Duration = Duration::from_secs(2);
-/// Calls that try it afterwards. All of them have to be good.
+/// Length of the sliding window, in seconds.
+const WINDOW_S: usize = 10;
+/// With fewer calls than this in the window the breaker stays closed.
+const MIN_CALLS: u32 = 20;
+/// How long the breaker stays open.
+const OPEN_FOR: Duration = Duration::from_secs(2);
+/// Probes that are let through half-open. All of them have to succeed.
 const PROBES: u32 = 3;
 
-/// See the module.
-pub struct Breaker {
+/// Lets calls through or refuses them, by the outcomes of the calls before.
+pub(super) struct CircuitBreaker {
     state: Mutex<State>,
-    /// What the window counts its seconds from.
+    /// Start of second 0 of the window.
     start: Instant,
 }
 
 enum State {
     Closed(Window),
-    Open {
-        since: Instant,
-    },
-    /// So many probes may still begin; so many were good.
-    HalfOpen {
-        left: u32,
-        good: u32,
-    },
+    Open { since: Instant },
+    HalfOpen { probes_left: u32, successes: u32 },
 }
 
-/// What a breaker does with calls, for a gauge.
+/// The state of a circuit breaker, for a gauge.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BreakerState {
-    /// Lets them pass.
+pub(super) enum BreakerState {
+    /// Lets calls through.
     Closed,
-    /// Lets a few pass to see how the store is.
+    /// Lets a few probes through.
     HalfOpen,
-    /// Refuses them.
+    /// Refuses calls.
     Open,
 }
 
-/// One call that was let pass. Dropped without an outcome it was cut short: bad if it was slow by then, or a probe.
-pub struct Pass<'a> {
-    breaker: &'a Breaker,
+/// Permission for one call. Dropped without a record, the call was cancelled: a failure if it was slow by then, or a
+/// probe.
+pub(super) struct Permit<'a> {
+    breaker: &'a CircuitBreaker,
     began: Instant,
-    slow: Duration,
+    slow_after: Duration,
 }
 
-impl Default for Breaker {
+impl Default for CircuitBreaker {
     /// Closed.
     fn default() -> Self {
         Self { state: Mutex::new(State::Closed(Window::default())), start: Instant::now() }
     }
 }
 
-impl Breaker {
-    /// Whether a call may be made at `now`. If it takes longer than `slow` it counts as bad.
-    pub fn pass(&self, now: Instant, slow: Duration) -> Option<Pass<'_>> {
+impl CircuitBreaker {
+    /// Permission for a call that begins at `now`; `None` refuses it. A call that takes longer than `slow_after` is a
+    /// failure.
+    pub fn try_acquire(&self, now: Instant, slow_after: Duration) -> Option<Permit<'_>> {
         let mut state = self.state.lock();
         if let State::Open { since } = *state
-            && now.duration_since(since) >= OPEN
+            && now.duration_since(since) >= OPEN_FOR
         {
-            *state = State::HalfOpen { left: PROBES, good: 0 };
+            *state = State::HalfOpen { probes_left: PROBES, successes: 0 };
         }
         match &mut *state {
             State::Closed(_) => {}
-            State::HalfOpen { left, .. } if *left > 0 => *left -= 1,
+            State::HalfOpen { probes_left, .. } if *probes_left > 0 => *probes_left -= 1,
             State::Open { .. } | State::HalfOpen { .. } => return None,
         }
-        Some(Pass { breaker: self, began: now, slow })
+        Some(Permit { breaker: self, began: now, slow_after })
     }
 
-    /// What it does now.
+    /// The present state.
     pub fn state(&self) -> BreakerState {
         match *self.state.lock() {
             State::Closed(_) => BreakerState::Closed,
@@ -84,74 +81,74 @@ impl Breaker {
         }
     }
 
-    fn done(&self, good: bool, now: Instant) {
+    fn record(&self, success: bool, now: Instant) {
         let second = now.duration_since(self.start).as_secs();
         let mut state = self.state.lock();
         match &mut *state {
             State::Closed(window) => {
-                window.count(second, good);
-                if window.is_bad(second) {
-                    tracing::warn!("the store fails or is slow: it is left alone for a while");
+                window.record(second, success);
+                if window.is_failing(second) {
+                    tracing::warn!("circuit breaker open: the store fails or is slow, loads are refused");
                     *state = State::Open { since: now };
                 }
             }
-            State::HalfOpen { good: so_far, .. } if good => {
-                *so_far += 1;
-                if *so_far >= PROBES {
-                    tracing::info!("the store answers again");
+            State::HalfOpen { successes, .. } if success => {
+                *successes += 1;
+                if *successes >= PROBES {
+                    tracing::info!("circuit breaker closed: the store answers again");
                     *state = State::Closed(Window::default());
                 }
             }
             State::HalfOpen { .. } => *state = State::Open { since: now },
-            // Of a call that began before.
+            // The end of a call that began before the breaker opened.
             State::Open { .. } => {}
         }
     }
 }
 
-impl Pass<'_> {
-    /// The call has ended.
-    pub fn done(self, good: bool, now: Instant) {
-        self.breaker.done(good && now.duration_since(self.began) <= self.slow, now);
+impl Permit<'_> {
+    /// Records the outcome of the call, which ended at `now`.
+    pub fn record(self, success: bool, now: Instant) {
+        self.breaker.record(success && now.duration_since(self.began) <= self.slow_after, now);
         std::mem::forget(self);
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let now = Instant::now();
-        if now.duration_since(self.began) >= self.slow || self.breaker.state() == BreakerState::HalfOpen {
-            self.breaker.done(false, now);
+        if now.duration_since(self.began) >= self.slow_after || self.breaker.state() == BreakerState::HalfOpen {
+            self.breaker.record(false, now);
         }
     }
 }
 
-/// Calls of the last seconds, by second.
+/// Outcomes of the calls of the last seconds, by second.
 #[derive(Default)]
-struct Window([Second; WINDOW]);
+struct Window([Second; WINDOW_S]);
 
 #[derive(Clone, Copy, Default)]
 struct Second {
     second: u64,
     calls: u32,
-    bad: u32,
+    failures: u32,
 }
 
 impl Window {
-    fn count(&mut self, second: u64, good: bool) {
-        let slot = &mut self.0[second as usize % WINDOW];
+    fn record(&mut self, second: u64, success: bool) {
+        let slot = &mut self.0[second as usize % WINDOW_S];
         if slot.second != second {
             *slot = Second { second, ..Second::default() };
         }
         slot.calls += 1;
-        slot.bad += u32::from(!good);
+        slot.failures += u32::from(!success);
     }
 
-    /// Whether at least half of enough calls were bad.
-    fn is_bad(&self, second: u64) -> bool {
-        let recent = self.0.iter().filter(|slot| slot.second + WINDOW as u64 > second);
-        let (calls, bad) = recent.fold((0, 0), |(calls, bad), slot| (calls + slot.calls, bad + slot.bad));
-        calls >= ENOUGH && bad * 2 >= calls
+    /// Whether at least half of the calls in the window failed, and there were enough of them.
+    fn is_failing(&self, second: u64) -> bool {
+        let recent = self.0.iter().filter(|slot| slot.second + WINDOW_S as u64 > second);
+        let (calls, failures) = recent.fold((0, 0), |(calls, bad), slot| (calls + slot.calls, bad + slot.failures));
+        calls >= MIN_CALLS && failures * 2 >= calls
     }
 }
 
@@ -162,33 +159,33 @@ mod tests {
     const SLOW: Duration = Duration::from_millis(500);
 
     struct Calls {
-        breaker: Breaker,
+        breaker: CircuitBreaker,
         now: Instant,
     }
 
     impl Calls {
         fn new() -> Self {
-            let breaker = Breaker::default();
+            let breaker = CircuitBreaker::default();
             Self { now: breaker.start, breaker }
         }
 
-        fn wait(&mut self, by: Duration) {
+        fn advance(&mut self, by: Duration) {
             self.now += by;
         }
 
-        /// Makes calls that take no time, or none if they are refused.
-        fn call(&self, good: bool, times: usize) -> usize {
-            let passes = (0..times).filter_map(|_| self.breaker.pass(self.now, SLOW));
-            passes.map(|pass| pass.done(good, self.now)).count()
+        /// Makes calls that take no time; returns how many of them were let through.
+        fn call(&self, success: bool, times: usize) -> usize {
+            let permits = (0..times).filter_map(|_| self.breaker.try_acquire(self.now, SLOW));
+            permits.map(|permit| permit.record(success, self.now)).count()
         }
     }
 
     #[test]
-    fn half_of_enough_calls_open_it() {
+    fn half_of_enough_calls_failing_opens_it() {
         let calls = Calls::new();
         assert_eq!(calls.call(false, 9), 9);
         assert_eq!(calls.call(true, 10), 10);
-        assert_eq!(calls.breaker.state(), BreakerState::Closed, "19 calls tell nothing");
+        assert_eq!(calls.breaker.state(), BreakerState::Closed, "19 calls are too few");
         assert_eq!(calls.call(true, 10), 10);
         assert_eq!(calls.call(false, 9), 9);
         assert_eq!(calls.breaker.state(), BreakerState::Closed, "18 of 38");
@@ -197,47 +194,47 @@ mod tests {
     }
 
     #[test]
-    fn what_was_bad_long_ago_does_not_count() {
+    fn failures_before_the_window_do_not_count() {
         let mut calls = Calls::new();
         calls.call(false, 19);
-        calls.wait(Duration::from_secs(10));
+        calls.advance(Duration::from_secs(10));
         calls.call(false, 1);
         assert_eq!(calls.breaker.state(), BreakerState::Closed);
     }
 
     #[test]
-    fn slow_calls_are_bad() {
+    fn slow_calls_are_failures() {
         let calls = Calls::new();
         for n in 0..20 {
-            let pass = calls.breaker.pass(calls.now, SLOW).expect("closed");
-            pass.done(true, calls.now + if n % 2 == 0 { SLOW * 2 } else { SLOW });
+            let permit = calls.breaker.try_acquire(calls.now, SLOW).expect("closed");
+            permit.record(true, calls.now + if n % 2 == 0 { SLOW * 2 } else { SLOW });
         }
         assert_eq!(calls.breaker.state(), BreakerState::Open);
     }
 
     #[test]
-    fn what_is_cut_short_tells_nothing_unless_it_is_a_probe() {
+    fn a_cancelled_call_counts_only_if_it_is_a_probe() {
         let mut calls = Calls::new();
-        (0..20).for_each(|_| drop(calls.breaker.pass(Instant::now(), SLOW)));
+        (0..20).for_each(|_| drop(calls.breaker.try_acquire(Instant::now(), SLOW)));
         assert_eq!(calls.breaker.state(), BreakerState::Closed);
         calls.call(false, 20);
-        calls.wait(OPEN);
-        drop(calls.breaker.pass(calls.now, SLOW));
+        calls.advance(OPEN_FOR);
+        drop(calls.breaker.try_acquire(calls.now, SLOW));
         assert_eq!(calls.breaker.state(), BreakerState::Open);
     }
 
     #[test]
-    fn good_probes_close_it_and_a_bad_one_opens_it_again() {
+    fn successful_probes_close_it_and_a_failed_one_opens_it_again() {
         let mut calls = Calls::new();
         calls.call(false, 20);
         assert_eq!(calls.call(true, 5), 0);
-        calls.wait(OPEN);
+        calls.advance(OPEN_FOR);
         assert_eq!(calls.call(false, 5), 1);
         assert_eq!((calls.breaker.state(), calls.call(true, 5)), (BreakerState::Open, 0));
-        calls.wait(OPEN);
-        let probes: Vec<_> = (0..5).filter_map(|_| calls.breaker.pass(calls.now, SLOW)).collect();
+        calls.advance(OPEN_FOR);
+        let probes: Vec<_> = (0..5).filter_map(|_| calls.breaker.try_acquire(calls.now, SLOW)).collect();
         assert_eq!((probes.len(), calls.breaker.state()), (PROBES as usize, BreakerState::HalfOpen));
-        probes.into_iter().for_each(|probe| probe.done(true, calls.now));
+        probes.into_iter().for_each(|probe| probe.record(true, calls.now));
         assert_eq!((calls.breaker.state(), calls.call(true, 5)), (BreakerState::Closed, 5));
     }
 }

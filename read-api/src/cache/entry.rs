@@ -1,4 +1,4 @@
-//! A cached view: its bytes, what proves it, and the display body for the segment in force.
+//! A cached view: its bytes, its provenance, and the display body of the segment in force.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,20 +14,19 @@ use yima_store::{StoreError, VersionedView};
 
 use super::freshness::Provenance;
 
-/// A cached view, or the proved absence of one (version 0, an empty view).
+/// A cached view, or a negative entry: a proved absence, with version 0 and an empty view.
 pub struct Entry {
-    /// What freshness is judged by.
-    pub held: Provenance,
+    provenance: Provenance,
     view: Bytes,
     display: ArcSwapOption<Display>,
     revalidated_at: AtomicI64,
 }
 
-/// A display body with its entity tag, right for one segment of the timeline.
+/// A display body with its entity tag, valid for one segment of the timeline.
 pub struct Display {
-    /// The first moment for which it is right; [`Time::MIN`] for the first segment.
+    /// The first moment for which it is valid; [`Time::MIN`] for the first segment.
     pub from: Time,
-    /// The first moment for which it is not right any more.
+    /// The first moment for which it is no longer valid.
     pub until: Time,
     /// JSON.
     pub body: Bytes,
@@ -36,35 +35,45 @@ pub struct Display {
 }
 
 impl Entry {
-    /// Of what a store or a change said about `subject`.
+    /// The entry for the view of `subject` that a store or a change gave, or for its absence. The version is that of
+    /// the view.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] if it is not a view, or somebody else's.
-    pub fn new(subject: SubjectId, found: Option<VersionedView>, held: Provenance) -> Result<Self, StoreError> {
+    /// [`StoreError::Corrupt`] if the bytes are no view, or the view of another subject.
+    pub fn new(subject: SubjectId, found: Option<VersionedView>, provenance: Provenance) -> Result<Self, StoreError> {
         let corrupt = |what: &str| StoreError::Corrupt { table: "views", what: what.into() };
         let found = found.unwrap_or_else(|| VersionedView { version: Version::ABSENT, view: View::default().encode() });
-        let view = View::decode(&found.view).map_err(|fault| corrupt(&fault.to_string()))?;
+        let view = View::decode(&found.view).map_err(|error| corrupt(&error.to_string()))?;
         if found.version != Version::ABSENT && view.subject != Some(subject) {
             return Err(corrupt("a view that belongs to another subject"));
         }
-        let held = Provenance { version: found.version, ..held };
-        // A copy of its own: a slice would keep a whole block of the store or the feed in memory.
         Ok(Self {
-            held,
+            provenance: Provenance { version: found.version, ..provenance },
+            // A copy: a slice would keep a whole block of the store or the feed in memory.
             view: Bytes::copy_from_slice(&found.view),
             display: ArcSwapOption::empty(),
             revalidated_at: AtomicI64::new(Time::MIN.as_millis()),
         })
     }
 
-    /// Whether nobody has asked this since `every` ago; if so, whoever asks is the one to load it again.
+    /// What the entry's freshness is judged by.
+    pub fn provenance(&self) -> Provenance {
+        self.provenance
+    }
+
+    /// The version of the view; [`Version::ABSENT`] for a negative entry.
+    pub fn version(&self) -> Version {
+        self.provenance.version
+    }
+
+    /// Whether the entry was last revalidated at least `every` ago. If so, the caller is the one to revalidate it now.
     pub fn may_revalidate(&self, now: Time, every: Duration) -> bool {
         let last = self.revalidated_at.load(Ordering::Relaxed);
         now.since(Time::from_millis(last)) >= every
             && self.revalidated_at.compare_exchange(last, now.as_millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// The view as it was stored.
+    /// The encoded view, as stored.
     pub fn bytes(&self) -> &[u8] {
         &self.view
     }
@@ -77,12 +86,12 @@ impl Entry {
         View::decode(&self.view).expect("decoded when the entry was made")
     }
 
-    /// Whether there is no view.
+    /// Whether this is a negative entry.
     pub fn is_absent(&self) -> bool {
-        self.held.version == Version::ABSENT
+        self.provenance.version == Version::ABSENT
     }
 
-    /// The display for `now`; made with `render` when the segment in force is another than the last time.
+    /// The display for `now`; rendered again only when another segment is in force than the last time.
     pub fn display(&self, now: Time, render: impl FnOnce(&View) -> Display) -> Arc<Display> {
         if let Some(display) = &*self.display.load()
             && (display.from..display.until).contains(&now)
@@ -94,7 +103,7 @@ impl Entry {
         display
     }
 
-    /// Bytes that it takes in memory, with a display body and the cache's own overhead.
+    /// Bytes of memory that the entry takes, including a display body and the cache's own overhead.
     pub fn weight(&self) -> usize {
         const DISPLAY_AND_OVERHEAD: usize = 1_100;
         self.view.len() + DISPLAY_AND_OVERHEAD

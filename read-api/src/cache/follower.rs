@@ -1,4 +1,5 @@
-//! The follower: polls every stream of the region, raises the ledger, overwrites what is cached, and tells when a poll was complete.
+//! The follower: reads every stream of the region's feed, applies each change to the cache, and moves the proof on
+//! after each complete poll.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -14,12 +15,12 @@ use super::ViewCache;
 use super::disk::{Position, State};
 use super::generations::Generations;
 
-/// Rows read in one call.
+/// Changes read with one call of the store.
 const PAGE: usize = 1_000;
-/// A follower that has not polled for longer does not go on from where it was: a stream may have come and gone. Closed ones stay in the
-/// registry of a CQL store for 30 days.
-pub(super) const AWAY: Duration = DAY.saturating_mul(7);
-/// The state on disk is written when it says something new, and after this in any case.
+/// A follower that has not polled for longer begins a generation: a stream may have been opened and removed meanwhile.
+/// Sealed streams stay in the registry of a CQL store for 30 days.
+pub(super) const MAX_AWAY: Duration = DAY.saturating_mul(7);
+/// The state is saved when a position has moved, and otherwise this often.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 
 /// Follows a feed for a cache.
@@ -32,17 +33,17 @@ pub struct Follower {
     clock: fn() -> Time,
 }
 
-/// How far everything has been read.
+/// The position in each stream.
 struct Following {
     epoch: u16,
     positions: BTreeMap<u32, Position>,
-    /// What the disk tier knows of it.
-    saved_at: Time,
+    /// What the disk tier has saved of them, and when.
     saved: BTreeMap<u32, Position>,
+    saved_at: Time,
 }
 
 impl Follower {
-    /// Goes on from a state that was saved, or at the first poll begins a generation.
+    /// Continues from a saved state; without one the first poll begins a generation.
     pub fn new(
         feed: Arc<dyn Feed>,
         views: Arc<ViewCache>,
@@ -59,7 +60,7 @@ impl Follower {
         Self { feed, views, following, poll_every, clock }
     }
 
-    /// Begins a generation: what is loaded from now on will be proved.
+    /// Begins a generation: entries that are loaded from now on are proved.
     ///
     /// # Errors
     /// The registry cannot be read.
@@ -74,100 +75,103 @@ impl Follower {
         Ok(follower)
     }
 
-    /// Polls when woken and at least every `poll_every`, for ever. A poll that fails leaves `as_of` standing still.
+    /// Polls whenever the store wakes it and at least every `poll_every`, for ever. A poll that fails leaves every
+    /// `as_of` where it is.
     pub async fn run(mut self) {
         let mut failing = false;
         loop {
             let polled = self.poll().await;
             match (&polled, failing) {
-                (Err(fault), false) => tracing::warn!(%fault, "the feed cannot be followed; answers grow stale"),
+                (Err(error), false) => tracing::warn!(%error, "the feed cannot be followed; answers grow stale"),
                 (Ok(()), true) => tracing::info!("the feed is followed again"),
                 (Err(_), true) | (Ok(()), false) => {}
             }
             failing = polled.is_err();
-            // Woken or not, it is time to look again.
+            // Polls again whether it was woken or the wait timed out.
             let _ = tokio::time::timeout(self.poll_every, self.feed.woken()).await;
         }
     }
 
-    /// When a poll began, by the earlier of our clock and the store's, since one of them may be ahead; loads are corrected likewise until
-    /// the next poll.
-    fn began(&self, registry: &Registry, asked: Time) -> Time {
-        let Some(store) = registry.clock else { return asked };
-        // The store was asked for its clock at some moment between the two.
+    /// The beginning of a poll by the earlier of our clock and the store's, since one of them may be ahead. Loads are
+    /// dated back likewise until the next poll.
+    fn poll_began(&self, registry: &Registry, began: Time) -> Time {
+        let Some(store_clock) = registry.clock else { return began };
+        // The store's clock was read at some moment between `began` and `answered`.
         let answered = (self.clock)();
-        self.views.clock_is_ahead_by(answered.since(store));
-        asked.min(store.minus(answered.since(asked)))
+        self.views.set_clock_ahead(answered.since(store_clock));
+        began.min(store_clock.minus(answered.since(began)))
     }
 
-    /// Starts at the end of every stream, then begins the generation: a load of it sees what was acknowledged before the registry was
-    /// read, and what was acknowledged later is in a row after these positions.
-    async fn begin(&mut self, registry: &Registry, generations: Generations) {
+    /// Takes the end of every stream as its position, then begins the generation. A load of the new generation thus
+    /// sees what was acknowledged before the registry was read; what was acknowledged later is a change after these
+    /// positions.
+    async fn begin_generation(&mut self, registry: &Registry, generations: Generations) {
         let at_end = |s: &StreamState| (s.id.0, Position { number: s.last, open: s.open, last: s.last });
         self.following = Some(Following {
             epoch: registry.epoch,
             positions: registry.streams.iter().map(at_end).collect(),
-            saved_at: Time::MIN,
             saved: BTreeMap::new(),
+            saved_at: Time::MIN,
         });
-        // Saved first: rows on disk that say they are of this generation mean this one, not one that a later start begins.
+        // Saved first: a row on disk that names this generation must not be taken for one of a generation that a later
+        // start begins.
         self.save(generations.clone()).await;
-        self.views.follow(generations, &registry.regions);
+        self.views.advance(generations, &registry.regions);
     }
 
-    /// Up to which number a stream has been read without a gap.
+    /// The position in a stream: every change up to this number has been read.
     pub fn position(&self, stream: StreamId) -> u64 {
-        let at = self.following.as_ref().and_then(|following| following.positions.get(&stream.0));
-        at.map_or(0, |at| at.number)
+        let position = self.following.as_ref().and_then(|following| following.positions.get(&stream.0));
+        position.map_or(0, |position| position.number)
     }
 
-    /// Goes on from another position, as if rows up to there had been read and none after.
+    /// Continues from another position, as if exactly the changes up to it had been read.
     pub fn jump(&mut self, stream: StreamId, number: u64) {
         if let Some(following) = &mut self.following {
             following.positions.insert(stream.0, Position { number, open: true, last: 0 });
         }
     }
 
-    /// Reads everything there is once.
+    /// Reads every stream to its end, once.
     ///
     /// # Errors
-    /// The store's; what was read before is applied.
+    /// The store's; changes that were read before are applied.
     pub async fn poll(&mut self) -> Result<(), StoreError> {
-        let asked = (self.clock)();
+        let began = (self.clock)();
         let registry = self.feed.registry().await?;
-        let began = self.began(&registry, asked);
-        let generations = self.views.generations();
+        let polled_at = self.poll_began(&registry, began);
+        let generations = Arc::clone(&self.views.progress.generations());
         let Some(following) = &self.following else {
-            self.begin(&registry, generations.next(began)).await;
+            self.begin_generation(&registry, generations.after_gap(polled_at)).await;
             return Ok(());
         };
         if registry.epoch != following.epoch {
             let epoch = registry.epoch;
             tracing::warn!(epoch, "the region was restored or rebuilt; everything cached will be loaded again");
-            self.begin(&registry, generations.anew(began)).await;
+            self.begin_generation(&registry, generations.after_rebuild(polled_at)).await;
             return Ok(());
         }
-        let too_long_ago = began.since(generations.polled_at) > AWAY;
-        if too_long_ago || self.read_streams(&registry).await? {
-            tracing::warn!("rows of the feed expired unread; everything cached is old until it is loaded again");
-            self.begin(&registry, generations.next(began)).await;
+        let away_too_long = polled_at.since(generations.polled_at) > MAX_AWAY;
+        if away_too_long || self.read_streams(&registry).await? {
+            tracing::warn!("changes of the feed expired unread; everything cached is stale until it is loaded again");
+            self.begin_generation(&registry, generations.after_gap(polled_at)).await;
         } else {
-            self.views.polled(began, &registry.regions);
-            self.save(generations.polled(began)).await;
+            self.views.advance(generations.after_poll(polled_at), &registry.regions);
+            self.save(generations.after_poll(polled_at)).await;
         }
         Ok(())
     }
 
-    /// Reads every stream to its end. The answer says whether anything was missed.
+    /// Reads every stream to its end. `true` if a change was missed.
     async fn read_streams(&mut self, registry: &Registry) -> Result<bool, StoreError> {
         let Some(following) = &self.following else { return Ok(false) };
         let mut positions = following.positions.clone();
-        let is_there = |id: u32| registry.streams.iter().any(|s| s.id.0 == id);
-        let mut missed = positions.iter().any(|(id, at)| !is_there(*id) && (at.open || at.number < at.last));
-        positions.retain(|id, _| is_there(*id));
+        let is_listed = |id: u32| registry.streams.iter().any(|s| s.id.0 == id);
+        let mut missed = positions.iter().any(|(id, at)| !is_listed(*id) && (at.open || at.number < at.last));
+        positions.retain(|id, _| is_listed(*id));
         for stream in &registry.streams {
             let at = positions.get(&stream.id.0).copied().unwrap_or(Position { number: 0, open: true, last: 0 });
-            // A closed stream has been read through its last number once and for all.
+            // A sealed stream that was read through its last number has no more changes.
             let number =
                 if at.open || at.number < at.last { self.read(stream.id, at.number).await? } else { at.number };
             missed |= number < stream.last;
@@ -179,47 +183,47 @@ impl Follower {
         Ok(missed)
     }
 
-    /// Applies every row above `number` that there is; returns how far nothing is missing. Rows beyond a gap are applied too, and again
-    /// at the next poll, which is harmless.
+    /// Applies every change after `number`, and returns the number up to which none is missing. Changes beyond a gap
+    /// are applied now and again at the next poll, which is harmless.
     async fn read(&self, stream: StreamId, mut number: u64) -> Result<u64, StoreError> {
         let mut seen = number;
         loop {
-            let rows = self.feed.changes(stream, seen, PAGE).await?;
-            let Some((highest, _)) = rows.last() else { break };
+            let page = self.feed.changes(stream, seen, PAGE).await?;
+            let Some((highest, _)) = page.last() else { break };
             seen = *highest;
-            for (at, _) in &rows {
+            for (at, _) in &page {
                 if *at == number + 1 {
                     number = *at;
                 }
             }
-            let changes: Vec<Change> = rows.into_iter().filter_map(|(_, change)| change).collect();
+            let changes: Vec<Change> = page.into_iter().filter_map(|(_, change)| change).collect();
             let span = apply_span(&changes);
             let apply = move |views: &ViewCache| {
                 for Change { subject, version, view, traced: _ } in changes {
                     views.apply(subject, VersionedView { version, view });
                 }
             };
-            self.views.with_disk(apply).instrument(span).await;
+            self.views.run_blocking(apply).instrument(span).await;
         }
         Ok(number)
     }
 
-    /// Notes on disk how far everything has been read, if that is something new.
+    /// Saves the positions in the disk tier, if they have moved or were saved a while ago.
     async fn save(&mut self, generations: Generations) {
         let Some(following) = &mut self.following else { return };
         let now = generations.polled_at;
-        let is_known = following.saved == following.positions && now.since(following.saved_at) < SAVE_EVERY;
-        if is_known || !self.views.has_disk() {
+        let is_saved = following.saved == following.positions && now.since(following.saved_at) < SAVE_EVERY;
+        if is_saved || !self.views.tiers.has_disk() {
             return;
         }
         (following.saved, following.saved_at) = (following.positions.clone(), now);
         let state = State { epoch: following.epoch, generations, positions: following.positions.clone() };
-        self.views.with_disk(move |views| views.save(&state)).await;
+        self.views.run_blocking(move |views| views.tiers.save(&state)).await;
     }
 }
 
-/// The span of applying changes, with a link to each traced request that some are of; nothing if none are. It begins a trace: one page
-/// may be of many requests.
+/// The span of applying a page of changes, with a link to each traced request that published some of them; none without
+/// such a request. It begins a trace of its own, since one page may come from many requests.
 fn apply_span(changes: &[Change]) -> Span {
     let traced: HashSet<SpanRef> = changes.iter().filter_map(|change| change.traced).collect();
     if traced.is_empty() {

@@ -1,94 +1,92 @@
-//! What an entry may be used for: one pure function, whose table is in `docs/caching.md`.
+//! The freshness of an entry: one pure function, whose table is in `docs/caching.md`.
 
 use std::time::Duration;
 
 use yima_schema::time::Time;
 use yima_schema::view::Version;
 
-use super::generations::Generation;
+use super::generations::{Generation, Proof};
+use crate::config::CacheConfig;
 
-/// What is known of a cached entry.
+/// Where a cached entry comes from, which is what its freshness is judged by.
 #[derive(Clone, Copy, Debug)]
 pub struct Provenance {
-    /// Its version.
+    /// The version of the view; [`Version::ABSENT`] for a negative entry.
     pub version: Version,
-    /// The generation in which its load began or its feed row was read.
+    /// The generation in which its load began or its change was read.
     pub generation: Generation,
-    /// When that was: everything acknowledged before is in it.
+    /// When that was: everything acknowledged before is in the entry.
     pub loaded_at: Time,
 }
 
-/// What is known beside the entry.
+/// What is known besides the entry's own provenance.
 #[derive(Clone, Copy, Debug)]
 pub struct FreshnessInputs {
     /// The newest version of the subject that is known to exist.
     pub newest: Version,
-    /// What proves entries of the entry's generation.
+    /// The proof for the entry's generation.
     pub proof: Proof,
-    /// The version that the client was shown before: it must not go back.
-    pub client: Version,
-    /// The entry was read from the store for this very answer.
-    pub just_read: bool,
+    /// The lowest version that this client may be answered with: the one it was shown before.
+    pub floor: Version,
+    /// Whether the entry was loaded from the store for this very answer.
+    pub just_loaded: bool,
 }
 
-/// What the feed says of everything that was learned in one generation.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Proof {
-    /// It is being followed: nothing was missed until its last complete poll, which began then.
-    Followed(Time),
-    /// It was followed once, and something may have been missed since its last complete poll, which began then.
-    Ended(Time),
-    /// Nothing is known of it.
-    Unknown,
-}
-
-/// Bounds; see `docs/configuration.md`.
+/// Bounds on the age of an answer; see `docs/configuration.md`.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// An answer true of a moment no longer ago than this is fresh.
+    /// An answer whose `as_of` is at most this old is fresh.
     pub max_lag: Duration,
-    /// An answer true of a moment longer ago than this is not given.
+    /// An answer whose `as_of` is older than this is never given.
     pub max_stale: Duration,
 }
 
-/// What may be done with an entry.
+impl Bounds {
+    /// The bounds that the settings give.
+    pub fn new(config: &CacheConfig) -> Self {
+        Self { max_lag: config.max_lag, max_stale: config.max_stale }
+    }
+}
+
+/// What an entry may be used for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Freshness {
-    /// Proved, and true of a moment within `max_lag`: answer with it.
+    /// Proved current, with an `as_of` within `max_lag`: answer with it.
     Fresh {
-        /// The moment.
+        /// The moment of which the entry is true.
         as_of: Time,
     },
-    /// Not known to be superseded, but its moment is longer ago: answer with it, marked, and load behind.
+    /// Not known to be superseded, but its `as_of` is older: answer with it, marked stale, and refresh it in the
+    /// background.
     Stale {
-        /// The moment.
+        /// The moment of which the entry is true.
         as_of: Time,
     },
-    /// Superseded, older than what the client has seen, too old, or an absence that is not fresh: never answer with it.
+    /// Superseded, below the floor, too old, or a negative entry that is not fresh: never answer with it.
     MustLoad,
 }
 
-/// Decides.
-pub fn judge(held: Provenance, known: FreshnessInputs, bounds: Bounds, now: Time) -> Freshness {
-    if held.version < known.newest || held.version < known.client {
+/// Decides what `entry` may be used for at `now`.
+pub fn judge(entry: Provenance, inputs: FreshnessInputs, bounds: Bounds, now: Time) -> Freshness {
+    if entry.version < inputs.newest || entry.version < inputs.floor {
         return Freshness::MustLoad;
     }
-    // Moments that have not come yet were noted by a clock that has been set back since: they prove nothing. A little ahead is only
-    // a `now` that was read before them.
+    // A moment later than this was noted by a clock that has been set back since, and proves nothing. A moment only a
+    // little after `now` is one that was noted after `now` was read.
     let latest = now.plus(bounds.max_lag);
-    let (polled_at, followed) = match known.proof {
+    let (polled_at, followed) = match inputs.proof {
         Proof::Followed(at) => (at, true),
         Proof::Ended(at) => (at, false),
         Proof::Unknown => return Freshness::MustLoad,
     };
-    if held.loaded_at > latest {
+    if entry.loaded_at > latest {
         return Freshness::MustLoad;
     }
-    let as_of = if polled_at > latest { held.loaded_at } else { held.loaded_at.max(polled_at) };
+    let as_of = if polled_at > latest { entry.loaded_at } else { entry.loaded_at.max(polled_at) };
     match now.since(as_of) {
         age if followed && age <= bounds.max_lag => Freshness::Fresh { as_of },
-        // Nobody is told to be unknown because the store cannot be asked.
-        _ if held.version == Version::ABSENT && !known.just_read => Freshness::MustLoad,
+        // A subject is never reported absent only because the store cannot be reached.
+        _ if entry.version == Version::ABSENT && !inputs.just_loaded => Freshness::MustLoad,
         age if age <= bounds.max_stale => Freshness::Stale { as_of },
         _ => Freshness::MustLoad,
     }
@@ -100,7 +98,7 @@ mod tests {
 
     const BOUNDS: Bounds = Bounds { max_lag: Duration::from_secs(2), max_stale: Duration::from_secs(86_400) };
 
-    /// (version, newest, client, loaded at, proof, now) → what.
+    /// (version, newest, floor, loaded at, proof, now) → freshness.
     #[test]
     fn the_table_in_the_docs_holds() {
         use Proof::{Ended, Followed, Unknown};
@@ -130,15 +128,15 @@ mod tests {
             ((7, 7, 8, 10, Ended(t(100)), 101), Freshness::MustLoad),
             ((7, 7, 0, 100, Unknown, 101), Freshness::MustLoad),
         ];
-        for ((version, newest, client, loaded, proof, now), expected) in rows {
-            let held = Provenance { version: Version(version), generation: Generation(0), loaded_at: t(loaded) };
-            let known = FreshnessInputs { newest: Version(newest), proof, client: Version(client), just_read: false };
-            assert_eq!(judge(held, known, BOUNDS, t(now)), expected, "{held:?} {known:?} at {now}");
+        for ((version, newest, floor, loaded, proof, now), expected) in rows {
+            let entry = Provenance { version: Version(version), generation: Generation(0), loaded_at: t(loaded) };
+            let inputs = FreshnessInputs { newest: Version(newest), proof, floor: Version(floor), just_loaded: false };
+            assert_eq!(judge(entry, inputs, BOUNDS, t(now)), expected, "{entry:?} {inputs:?} at {now}");
         }
-        // With a clock that is ahead of the store's, what was read just now is not fresh.
-        let held = Provenance { version: Version::ABSENT, generation: Generation(0), loaded_at: t(10) };
-        let known =
-            FreshnessInputs { newest: Version::ABSENT, proof: polled(10), client: Version::ABSENT, just_read: true };
-        assert_eq!(judge(held, known, BOUNDS, t(103)), stale(10));
+        // With a clock ahead of the store's, an entry that was just loaded is not fresh.
+        let entry = Provenance { version: Version::ABSENT, generation: Generation(0), loaded_at: t(10) };
+        let inputs =
+            FreshnessInputs { newest: Version::ABSENT, proof: polled(10), floor: Version::ABSENT, just_loaded: true };
+        assert_eq!(judge(entry, inputs, BOUNDS, t(103)), stale(10));
     }
 }

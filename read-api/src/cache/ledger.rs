@@ -1,9 +1,10 @@
-//! The ledger: for each subject of whom something was learned lately, the newest version known to exist, from the feed and from loads.
+//! The ledger: the newest version known to exist of each subject that was loaded or changed lately.
 //!
-//! It is what keeps a slow load from bringing an old view back: whatever goes into a tier is compared with it first, one subject at a
-//! time. What the tiers hold is therefore the newest that is known of whom they hold, and a line is needed only as long as a load can be
-//! under way that began before it. A fingerprint stands for a subject; a collision of two (one in 2^64) only makes an answer look older
-//! than it is, never newer.
+//! It keeps a slow load from bringing an old view back: every admission compares its version with the ledger first, one
+//! subject at a time. A tier therefore never holds a version older than the newest one this node knows, and the ledger
+//! has to remember a subject only as long as a load may be under way that began before the newest version was known. A
+//! fingerprint stands for a subject; a collision of two (one in 2^64) only makes an entry look older than it is, never
+//! newer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -20,7 +21,8 @@ struct Line {
     newest: Version,
 }
 
-/// The lines of a shard in two tables: when the younger is full, the older one is dropped and the younger takes its place.
+/// The lines of a shard in two tables: when the young one is full, the old one is dropped and the young one takes its
+/// place.
 #[derive(Default)]
 struct Lines {
     young: HashTable<Line>,
@@ -33,42 +35,43 @@ struct Shard {
     lines: Mutex<Lines>,
 }
 
-/// See the module. About 20 bytes a line.
+/// The newest known versions by subject, in about 20 bytes a subject.
 pub struct Ledger {
     shards: [Shard; SHARDS],
     entries: AtomicUsize,
-    /// Lines that a shard's young table may have.
-    young: usize,
+    /// Largest number of lines in a shard's young table.
+    young_capacity: usize,
 }
 
 impl Ledger {
-    /// An empty ledger for about `capacity` lines. It has to hold more than what can change within the time that a load may take.
+    /// An empty ledger for about `capacity` subjects: more than can change within the time that a load may take.
     pub fn new(capacity: usize) -> Self {
         Self {
             shards: std::array::from_fn(|_| Shard::default()),
             entries: AtomicUsize::new(0),
-            young: (capacity / SHARDS / 2).max(1),
+            young_capacity: (capacity / SHARDS / 2).max(1),
         }
     }
 
-    /// How many lines it has.
+    /// Number of subjects that it remembers.
     pub fn entries(&self) -> usize {
         self.entries.load(Ordering::Relaxed)
     }
 
-    /// The newest version known of a subject; [`Version::ABSENT`] if none is.
+    /// The newest known version of a subject; [`Version::ABSENT`] if none is known.
     pub fn newest(&self, subject: SubjectId) -> Version {
         let fingerprint = subject.fingerprint();
         self.shard(fingerprint).lines.lock().newest(fingerprint)
     }
 
-    /// Nobody else puts anything about the subject into a tier as long as this is held. It may be held while a disk is waited for, so
-    /// readers never take it.
-    pub fn admission(&self, subject: SubjectId) -> MutexGuard<'_, ()> {
+    /// Locks the subject's admission: the holder is the only one to change the subject's entry in any tier. It may be
+    /// held while waiting for the disk, so lookups never take it.
+    pub fn lock_admission(&self, subject: SubjectId) -> MutexGuard<'_, ()> {
         self.shard(subject.fingerprint()).admission.lock()
     }
 
-    /// Notes that `version` of a subject exists, and runs `admit` if nothing newer is known: no reader sees the one without the other.
+    /// Records that `version` of a subject exists, and runs `admit` unless a newer version is known. No lookup sees one
+    /// without the other.
     pub fn raise(&self, subject: SubjectId, version: Version, admit: impl FnOnce()) {
         let fingerprint = subject.fingerprint();
         let mut lines = self.shard(fingerprint).lines.lock();
@@ -76,8 +79,8 @@ impl Ledger {
             return;
         }
         let before = lines.len();
-        lines.note(Line { fingerprint, newest: version }, self.young);
-        // Modulo 2^64: it may be fewer than before.
+        lines.record(Line { fingerprint, newest: version }, self.young_capacity);
+        // Wrapping: there may be fewer lines than before.
         self.entries.fetch_add(lines.len().wrapping_sub(before), Ordering::Relaxed);
         admit();
     }
@@ -99,9 +102,9 @@ impl Lines {
         line.map_or(Version::ABSENT, |line| line.newest)
     }
 
-    fn note(&mut self, line: Line, capacity: usize) {
-        if let Some(noted) = self.young.find_mut(line.fingerprint, |other| other.fingerprint == line.fingerprint) {
-            *noted = line;
+    fn record(&mut self, line: Line, capacity: usize) {
+        if let Some(recorded) = self.young.find_mut(line.fingerprint, |other| other.fingerprint == line.fingerprint) {
+            *recorded = line;
             return;
         }
         if self.young.len() >= capacity {
@@ -122,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_only_rise_and_admit_runs_for_the_newest_only() {
+    fn versions_only_rise_and_only_the_newest_is_admitted() {
         let ledger = Ledger::new(1_000);
         let mut admitted = Vec::new();
         for version in [3, 2, 3, 5, 4] {
@@ -134,15 +137,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_its_capacity_is_the_oldest() {
-        // All in one shard, of which a young table has room for 2.
+    fn over_capacity_the_oldest_lines_are_dropped() {
+        // All in one shard, whose young table has room for two lines.
         let ledger = Ledger::new(4 * SHARDS);
         for n in 1..=5 {
             ledger.raise(subject(n), Version(n), || ());
         }
         let known = (1..=5).map(|n| ledger.newest(subject(n)).0).collect::<Vec<_>>();
         assert_eq!((known, ledger.entries()), (vec![0, 0, 3, 4, 5], 3));
-        // What is noted again is young again.
+        // A line that is recorded again is young again.
         ledger.raise(subject(3), Version(6), || ());
         ledger.raise(subject(6), Version(6), || ());
         assert_eq!((ledger.newest(subject(3)), ledger.newest(subject(4))), (Version(6), Version::ABSENT));

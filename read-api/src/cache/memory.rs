@@ -1,4 +1,5 @@
-//! The memory tier: views, and apart from them proved absences, so that people who do not exist cannot push out those who do.
+//! The memory tier: views, and separately negative entries, so that lookups of unknown subjects cannot evict known
+//! ones.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use crate::config::CacheConfig;
 
 type Tier = foyer::Cache<SubjectId, Arc<Entry>, ByFingerprint>;
 
-/// See the module.
+/// Entries by subject, each in one of two caches with a size limit of its own.
 pub(super) struct Memory {
     present: Tier,
     absent: Tier,
@@ -31,9 +32,9 @@ impl Memory {
     pub fn resize(&self, config: &CacheConfig) {
         for (tier, bytes) in [(&self.present, config.memory_bytes), (&self.absent, config.absent_bytes)] {
             if tier.capacity() != bytes
-                && let Err(fault) = tier.resize(bytes)
+                && let Err(error) = tier.resize(bytes)
             {
-                tracing::error!(%fault, "the memory tier cannot be resized");
+                tracing::error!(%error, "the memory tier cannot be resized; it keeps its size");
             }
         }
     }
@@ -48,7 +49,7 @@ impl Memory {
     }
 
     /// Only under the ledger's lock of the subject.
-    pub fn put(&self, subject: SubjectId, entry: Arc<Entry>) {
+    pub fn insert(&self, subject: SubjectId, entry: Arc<Entry>) {
         if entry.is_absent() {
             self.absent.insert(subject, entry);
         } else {
@@ -63,13 +64,13 @@ impl Memory {
         self.absent.remove(&subject);
     }
 
-    /// Views, and absences.
+    /// Number of views, and of negative entries.
     pub fn entries(&self) -> (usize, usize) {
         (self.present.entries(), self.absent.entries())
     }
 }
 
-/// Subject ids are uniformly distributed already.
+/// Hashes a subject id to its first eight bytes: subject ids are uniformly distributed.
 #[derive(Clone, Copy, Default, Debug)]
 struct ByFingerprint;
 

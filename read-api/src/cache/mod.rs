@@ -1,17 +1,19 @@
-//! The view cache: memory, then disk, in front of the store; and what proves the entries that it holds.
+//! The view cache: a memory and a disk tier in front of the store, and the proof that lets their entries be served.
 //!
-//! There is one way into the tiers (`learning.rs`), in which nothing older ever replaces something newer. What is looked up (`looking.rs`) is
-//! judged by one function (`freshness.rs`) before it is given.
+//! There is one way into the tiers (`tiers.rs`), on which nothing older ever replaces something newer. Every lookup
+//! (`lookup.rs`) has its entry judged by one function (`freshness.rs`) before it is served.
 
-mod admission;
-pub mod audit;
+mod audit;
 mod circuit_breaker;
 pub mod disk;
-pub mod entry;
+mod entry;
+mod feed_progress;
 pub mod follower;
 pub mod freshness;
 pub mod generations;
-pub mod ledger;
+mod guarded_store;
+mod ledger;
+mod load;
 mod lookup;
 mod memory;
 mod metrics;
@@ -21,159 +23,148 @@ mod single_flight;
 mod subscriptions;
 #[cfg(test)]
 pub(crate) mod tests;
-pub mod tuning;
+mod tiers;
+mod tuning;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
-use ::metrics::Counter;
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::{ArcSwap, Guard};
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
-use yima_store::ViewReader;
+use yima_store::{VersionedView, ViewReader};
 
 use crate::config::CacheConfig;
+use audit::AuditRate;
 use disk::{Disk, State};
-use freshness::Bounds;
+use feed_progress::FeedProgress;
+use freshness::{Bounds, Provenance};
 use generations::{Generation, Generations};
-use ledger::Ledger;
-use memory::Memory;
+use guarded_store::GuardedStore;
 use outcome::Outcomes;
 use regions::Regions;
 use single_flight::SingleFlight;
 use subscriptions::Subscriptions;
+use tiers::Tiers;
 
+pub(crate) use audit::Audit;
+pub(crate) use entry::Display;
+pub use entry::Entry;
 pub use lookup::{Answer, LookupError};
 pub use outcome::Outcome;
 pub(crate) use subscriptions::{SubscribeError, Subscription};
+pub use tuning::{CacheSettings, TuningError};
 
-/// See the module.
+/// Composes tiers, feed progress, single flight and the store behind its circuit breaker. `lookup.rs` answers from it,
+/// `load.rs` fills it.
 pub struct ViewCache {
-    store: Arc<dyn ViewReader>,
-    memory: Memory,
-    /// Gone once it could not be written.
-    disk: ArcSwapOption<Disk>,
-    ledger: Ledger,
-    generations: ArcSwap<Generations>,
-    /// By how many milliseconds our clock is ahead of the store's, at most.
-    ahead_ms: AtomicI64,
-    regions: ArcSwap<Regions>,
-    loads: Arc<SingleFlight>,
+    tiers: Tiers,
+    progress: FeedProgress,
+    store: GuardedStore,
+    single_flight: Arc<SingleFlight>,
     bounds: ArcSwap<Bounds>,
-    audit_per_s: AtomicU32,
     outcomes: Outcomes,
-    watchers: Arc<Subscriptions>,
-    disk_errors: Counter,
+    subscriptions: Arc<Subscriptions>,
+    audit_rate: AuditRate,
     clock: fn() -> Time,
 }
 
 impl ViewCache {
-    /// A cache in front of `store`, empty but for what a disk tier brings, with the state that was found on it. What is on it is shown as
-    /// true of the moment until which it was followed, and what is learned is proved as long as a [`follower::Follower`] runs.
+    /// A cache in front of `store`, empty but for the disk tier and the state that was saved on it. Entries of the disk
+    /// tier are served as true of the moment until which they were followed; entries admitted from now on are proved as
+    /// long as a [`follower::Follower`] runs.
     pub fn new(
         store: Arc<dyn ViewReader>,
         config: &CacheConfig,
         disk: Option<(Disk, Option<&State>)>,
         clock: fn() -> Time,
     ) -> Arc<Self> {
-        let (disk, state) = disk.map_or((None, None), |(disk, state)| (Some(Arc::new(disk)), state));
+        let (disk, state) = disk.map_or((None, None), |(disk, state)| (Some(disk), state));
         let generations = state.map_or_else(Generations::default, |state| state.generations.clone());
         Arc::new(Self {
-            store,
-            memory: Memory::new(config),
-            disk: ArcSwapOption::from(disk),
-            ledger: Ledger::new(config.ledger_entries),
-            generations: ArcSwap::from_pointee(generations),
-            ahead_ms: AtomicI64::new(0),
-            regions: ArcSwap::default(),
-            loads: Arc::new(SingleFlight::new(config)),
-            bounds: ArcSwap::from_pointee(bounds(config)),
-            audit_per_s: AtomicU32::new(config.audit_per_s),
+            tiers: Tiers::new(config, disk),
+            progress: FeedProgress::new(generations),
+            store: GuardedStore::new(store, config),
+            single_flight: Arc::default(),
+            bounds: ArcSwap::from_pointee(Bounds::new(config)),
             outcomes: Outcomes::new("view"),
-            watchers: Arc::default(),
-            disk_errors: ::metrics::counter!("cache_disk_errors_total"),
+            subscriptions: Arc::default(),
+            audit_rate: AuditRate::new(config.audit_per_s),
             clock,
         })
     }
 
-    /// Goes on with other sizes, times and limits. What is under way keeps its own.
-    pub fn tune(&self, config: &CacheConfig) {
-        self.memory.resize(config);
-        self.bounds.store(Arc::new(bounds(config)));
-        self.loads.tune(config);
-        self.audit_per_s.store(config.audit_per_s, Ordering::Relaxed);
-        if let Some(disk) = self.disk() {
-            disk.resize(config.disk_bytes);
-        }
+    /// Applies other sizes, times and limits. Loads under way keep the limits they began with.
+    pub(crate) fn tune(&self, config: &CacheConfig) {
+        self.tiers.resize(config);
+        self.bounds.store(Arc::new(Bounds::new(config)));
+        self.store.tune(config);
+        self.audit_rate.set(config.audit_per_s);
     }
 
     /// When the last complete poll of the feed began.
     pub fn polled_at(&self) -> Time {
-        self.generations.load().polled_at
+        self.progress.generations().polled_at
     }
 
-    /// The generation that is being followed.
+    /// The current generation.
     pub fn generation(&self) -> Generation {
-        self.generations.load().current
+        self.progress.generations().current
     }
 
-    fn generations(&self) -> Arc<Generations> {
-        self.generations.load_full()
-    }
-
-    fn has_disk(&self) -> bool {
-        self.disk.load().is_some()
-    }
-
-    /// The newest version of a subject that is known, if something was learned of it lately.
+    /// The newest version known of a subject, if it was loaded or changed lately.
     pub fn newest(&self, subject: SubjectId) -> Version {
-        self.ledger.newest(subject)
+        self.tiers.newest(subject)
     }
 
-    /// The other regions, each with the moment before which everything acknowledged there is in answers given from now on.
-    pub(crate) fn regions(&self) -> arc_swap::Guard<Arc<Regions>> {
-        self.regions.load()
+    /// The other regions, each with the moment before which everything acknowledged there is in every answer given from
+    /// now on.
+    pub(crate) fn regions(&self) -> Guard<Arc<Regions>> {
+        self.progress.regions()
     }
 
-    /// Watches a subject: whatever is learned of it after this can be looked up when the watcher is woken.
-    ///
-    /// # Errors
-    /// `max_open` watch already, or `max_per_person` of them this subject.
-    pub(crate) fn watch(
-        &self,
-        subject: SubjectId,
-        max_open: usize,
-        max_per_person: usize,
-    ) -> Result<Subscription, SubscribeError> {
-        self.watchers.watch(subject, max_open, max_per_person)
-    }
-
-    /// Ends every watch, for the process stops.
-    pub(crate) fn end_watches(&self) {
-        self.watchers.close();
-    }
-
-    /// A complete poll of the feed began at `began` and everything it told is applied; what it told of other regions is true with it.
-    pub fn polled(&self, began: Time, regions: &[(String, Option<Time>)]) {
-        self.follow(self.generations.load().polled(began), regions);
-    }
-
-    /// Goes on with other generations. With a disk tier they have to be saved there before.
-    fn follow(&self, generations: Generations, regions: &[(String, Option<Time>)]) {
-        self.generations.store(Arc::new(generations));
-        if self.regions.load().as_of != regions {
-            self.regions.store(Arc::new(Regions::new(regions)));
+    /// Applies a change of the feed, and wakes the subject's subscriptions once a lookup would find it. A view that
+    /// cannot be decoded only raises the ledger, so that its subject is loaded.
+    pub(crate) fn apply(&self, subject: SubjectId, change: VersionedView) {
+        // True of the last complete poll and no later, since this may be the first of two changes of the subject. The
+        // end of the poll proves more.
+        let provenance = self.progress.provenance(self.polled_at());
+        let provenance = Provenance { version: change.version, ..provenance };
+        let entry = Entry::new(subject, Some(change), provenance).inspect_err(
+            |error| tracing::error!(%error, "a change of the feed cannot be decoded; its subject will be loaded"),
+        );
+        if self.tiers.admit_change(subject, provenance, entry.ok()) {
+            self.subscriptions.wake(subject);
         }
     }
 
-    /// Our clock was found ahead of the store's by up to `by`: what is loaded is true of an earlier moment than ours.
-    pub fn clock_is_ahead_by(&self, by: Duration) {
-        self.ahead_ms.store(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Release);
+    /// Moves on after a poll of the feed that is complete or began a generation: every change that it read has been
+    /// applied.
+    fn advance(&self, generations: Generations, regions: &[(String, Option<Time>)]) {
+        self.progress.advance(generations, regions);
     }
-}
 
-fn bounds(config: &CacheConfig) -> Bounds {
-    Bounds { max_lag: config.max_lag, max_stale: config.max_stale }
+    /// Records that our clock is ahead of the store's by up to `offset`.
+    fn set_clock_ahead(&self, offset: Duration) {
+        self.progress.set_clock_ahead(offset);
+    }
+
+    /// Subscribes to a subject: the subscription is woken by each change that is admitted after this call.
+    ///
+    /// # Errors
+    /// `max_open` subscriptions are open, or `max_per_subject` of this subject.
+    pub(crate) fn subscribe(
+        &self,
+        subject: SubjectId,
+        max_open: usize,
+        max_per_subject: usize,
+    ) -> Result<Subscription, SubscribeError> {
+        self.subscriptions.subscribe(subject, max_open, max_per_subject)
+    }
+
+    /// Ends every subscription and refuses new ones, since the process stops.
+    pub(crate) fn end_subscriptions(&self) {
+        self.subscriptions.close();
+    }
 }

@@ -1,31 +1,31 @@
-//! What a look into the cache came to, in the words of metrics, headers and docs.
+//! Outcomes of lookups, under the names that metrics, headers and docs use.
 
 use metrics::Counter;
 use tracing::Span;
 
-/// The outcome of one look. Outcomes of a module add up to its requests.
+/// The outcome of one lookup. The counts of all outcomes add up to the number of lookups.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(usize)]
 pub enum Outcome {
-    /// Proved and in memory.
+    /// Answered by a fresh entry in memory.
     HitMemory,
-    /// Proved and on disk.
+    /// Answered by a fresh entry of the disk tier.
     HitDisk,
-    /// Loaded for this request.
+    /// Answered by a load of its own.
     Miss,
-    /// Loaded by another request that was waited for.
+    /// Answered by a load that another request had started.
     Coalesced,
-    /// Here, true of a moment longer ago than `max_lag` or before something that may have been missed.
+    /// Answered by a cached entry whose `as_of` is older than `max_lag`, or after which a change may have been missed.
     Stale,
-    /// A proved absence, in memory.
+    /// Answered by a negative entry in memory.
     Negative,
-    /// Loaded past what is held, because the request asked for that.
+    /// Answered by a load that the request asked for, whatever was cached.
     Bypass,
-    /// No answer: the store was not asked, to spare it.
+    /// No answer: the store was not called, to spare it.
     Throttled,
-    /// No answer, or nobody there to take it any more.
+    /// No answer for another reason, or the client went away before it.
     Error,
-    /// A load behind a stale answer: no request of its own.
+    /// A load in the background of a stale answer; not the outcome of a lookup.
     Revalidated,
 }
 
@@ -43,7 +43,7 @@ impl Outcome {
         Self::Revalidated,
     ];
 
-    /// Its name.
+    /// The name in metrics and headers.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::HitMemory => "hit_memory",
@@ -60,9 +60,9 @@ impl Outcome {
     }
 }
 
-/// Counters of one cache module, made once.
+/// Counters of one cache module by outcome, registered once.
 pub(super) struct Outcomes {
-    requests: [Counter; Outcome::ALL.len()],
+    counters: [Counter; Outcome::ALL.len()],
 }
 
 impl Outcomes {
@@ -71,34 +71,34 @@ impl Outcomes {
             let name = if outcome == Outcome::Revalidated { "cache_loads_total" } else { "cache_requests_total" };
             metrics::counter!(name, "module" => module, "outcome" => outcome.as_str())
         };
-        Self { requests: Outcome::ALL.map(counter) }
+        Self { counters: Outcome::ALL.map(counter) }
     }
 
     pub fn count(&self, outcome: Outcome) {
-        self.requests[outcome as usize].increment(1);
+        self.counters[outcome as usize].increment(1);
     }
 
-    /// A look that has to wait.
-    pub fn look(&self) -> Look<'_> {
-        Look { outcomes: self, outcome: Outcome::Error }
+    /// The outcome of a lookup that has to wait.
+    pub fn pending(&self) -> PendingOutcome<'_> {
+        PendingOutcome { outcomes: self, outcome: Outcome::Error }
     }
 }
 
-/// A look under way. It is counted once, when it is dropped: as an error unless it came to something else, so also when its client has
-/// gone away.
-pub(super) struct Look<'a> {
+/// The outcome of a lookup under way. Counted once, when it is dropped: as an error unless another outcome was set, so
+/// also when the client goes away.
+pub(super) struct PendingOutcome<'a> {
     outcomes: &'a Outcomes,
     pub outcome: Outcome,
 }
 
-impl Look<'_> {
-    /// It goes on in a look of its own.
-    pub fn not_counted(self) {
-        std::mem::forget(self); // there is nothing to free
+impl PendingOutcome<'_> {
+    /// Counts nothing, since another lookup goes on in place of this one.
+    pub fn discard(self) {
+        std::mem::forget(self); // owns nothing
     }
 }
 
-impl Drop for Look<'_> {
+impl Drop for PendingOutcome<'_> {
     fn drop(&mut self) {
         self.outcomes.count(self.outcome);
         Span::current().record("cache.outcome", self.outcome.as_str());

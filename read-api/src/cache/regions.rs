@@ -1,19 +1,21 @@
-//! How far this region has followed the others, and what answers say of it.
+//! How far this region has followed the other regions, as every answer states it.
 
 use http::HeaderValue;
 use yima_schema::time::Time;
 
-/// As the last complete poll told it; the header's value is made once, not per request.
+/// The other regions as of the last complete poll; the header's value is made once, not per request.
 #[derive(Default)]
 pub(crate) struct Regions {
-    /// Each region with the moment before which everything acknowledged there is in our answers; `None` before the first time.
+    /// Each region with the moment before which everything acknowledged there is in every answer; `None` as long as
+    /// none is known.
     pub as_of: Vec<(String, Option<Time>)>,
-    /// A dictionary of strings (RFC 9651 section 3.2): `chengdu="2026-11-25T07:30:00Z"`. `None` if there is no other region.
+    /// A dictionary of strings (RFC 9651 section 3.2): `chengdu="2026-11-25T07:30:00Z"`. `None` if there is no other
+    /// region.
     pub header: Option<HeaderValue>,
 }
 
 impl Regions {
-    /// Of regions whose names are lower-case letters, digits and `_`.
+    /// The regions' names are of lower-case letters, digits and `_`.
     pub fn new(as_of: &[(String, Option<Time>)]) -> Self {
         let member = |(region, as_of): &(String, Option<Time>)| match as_of {
             Some(as_of) => format!("{region}=\"{as_of}\""),
@@ -30,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_member_a_region() {
+    fn the_header_has_one_member_per_region() {
         let regions = [("chengdu".to_owned(), Some(Time::from_secs(1_790_000_000))), ("xian".to_owned(), None)];
         let header = Regions::new(&regions).header.unwrap();
         assert_eq!(header, "chengdu=\"2026-09-21T14:13:20Z\", xian=\"\"");

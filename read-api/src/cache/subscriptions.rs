@@ -1,4 +1,5 @@
-//! Who wants to know at once what is learned of a subject: the streams that are open, a few of each person.
+//! Subscriptions: live displays that are woken as soon as a change of their subject is admitted; a limited number of
+//! each subject.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,97 +10,99 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use yima_schema::subject::SubjectId;
 
-/// See the module.
+/// All open subscriptions.
 #[derive(Default)]
 pub(super) struct Subscriptions {
     by_subject: Mutex<HashMap<SubjectId, Vec<Arc<Notify>>>>,
-    /// As many as are in there, so that as long as nobody watches the feed takes no lock for it.
+    /// Number of subscriptions in the map; as long as it is 0, applying a change takes no lock.
     open: AtomicUsize,
     closed: AtomicBool,
 }
 
-/// Why nobody may watch any more.
+/// Why a subscription is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum SubscribeError {
-    /// As many watch as may, or the process stops.
+    /// The largest number of subscriptions is open, or the process stops.
     Full,
-    /// As many watch this subject as may.
-    Person,
+    /// The largest number of subscriptions to this subject is open.
+    SubjectFull,
 }
 
-/// One who watches a subject, until it is dropped.
+/// A subscription to one subject; ends when it is dropped.
 pub(crate) struct Subscription {
-    watchers: Arc<Subscriptions>,
+    subscriptions: Arc<Subscriptions>,
     subject: SubjectId,
-    woken: Arc<Notify>,
+    changed: Arc<Notify>,
 }
 
 impl Subscriptions {
+    /// Number of open subscriptions.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Whatever is learned of the subject from now on wakes the watcher, once for all that it has not looked at yet.
-    pub fn watch(
+    /// Opens a subscription. Changes that are admitted before it waits again wake it once.
+    pub fn subscribe(
         self: &Arc<Self>,
         subject: SubjectId,
         max_open: usize,
-        max_per_person: usize,
+        max_per_subject: usize,
     ) -> Result<Subscription, SubscribeError> {
         let mut by_subject = self.by_subject.lock();
         if self.closed.load(Ordering::Relaxed) || self.open() >= max_open {
             return Err(SubscribeError::Full);
         }
         let of_subject = by_subject.get(&subject).map_or(0, Vec::len);
-        if of_subject >= max_per_person {
-            return Err(SubscribeError::Person);
+        if of_subject >= max_per_subject {
+            return Err(SubscribeError::SubjectFull);
         }
-        let woken = Arc::new(Notify::new());
-        by_subject.entry(subject).or_default().push(Arc::clone(&woken));
+        let changed = Arc::new(Notify::new());
+        by_subject.entry(subject).or_default().push(Arc::clone(&changed));
         self.open.fetch_add(1, Ordering::Relaxed);
-        Ok(Subscription { watchers: Arc::clone(self), subject, woken })
+        Ok(Subscription { subscriptions: Arc::clone(self), subject, changed })
     }
 
-    /// To be called after what was learned can be looked up. Whoever began to watch before that look-up would have missed it is seen here: the
-    /// lock of what is looked up has been held by them, then by the caller.
+    /// Wakes the subject's subscriptions. To be called once a lookup would find the change. A subscriber whose first
+    /// lookup missed the change has subscribed before: that lookup took the lock of the subject's entry before the
+    /// caller did, so `open` is seen here.
     pub fn wake(&self, subject: SubjectId) {
         if self.open() > 0
-            && let Some(watching) = self.by_subject.lock().get(&subject)
+            && let Some(subscribed) = self.by_subject.lock().get(&subject)
         {
-            watching.iter().for_each(|woken| woken.notify_one());
+            subscribed.iter().for_each(|changed| changed.notify_one());
         }
     }
 
-    /// Ends every watch, and lets nobody watch any more.
+    /// Ends every subscription, and refuses new ones.
     pub fn close(&self) {
         let by_subject = self.by_subject.lock();
         self.closed.store(true, Ordering::Relaxed);
-        by_subject.values().flatten().for_each(|woken| woken.notify_one());
+        by_subject.values().flatten().for_each(|changed| changed.notify_one());
     }
 }
 
 impl Subscription {
-    /// Waits until something was learned since this was called last, or the watch has ended.
-    pub async fn woken(&self) {
-        self.woken.notified().await;
+    /// Waits until a change was admitted since the last call, or the subscription has ended.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
     }
 
-    /// Whether the process stops.
-    pub fn is_over(&self) -> bool {
-        self.watchers.closed.load(Ordering::Relaxed)
+    /// Whether the subscription has ended because the process stops.
+    pub fn is_closed(&self) -> bool {
+        self.subscriptions.closed.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut by_subject = self.watchers.by_subject.lock();
-        if let Entry::Occupied(mut watching) = by_subject.entry(self.subject) {
-            watching.get_mut().retain(|woken| !Arc::ptr_eq(woken, &self.woken));
-            if watching.get().is_empty() {
-                watching.remove();
+        let mut by_subject = self.subscriptions.by_subject.lock();
+        if let Entry::Occupied(mut subscribed) = by_subject.entry(self.subject) {
+            subscribed.get_mut().retain(|changed| !Arc::ptr_eq(changed, &self.changed));
+            if subscribed.get().is_empty() {
+                subscribed.remove();
             }
         }
-        self.watchers.open.fetch_sub(1, Ordering::Relaxed);
+        self.subscriptions.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -113,37 +116,37 @@ mod tests {
         SubjectId::from_bytes([n; 16])
     }
 
-    fn is_woken(watcher: &Subscription) -> bool {
-        watcher.woken().now_or_never().is_some()
+    fn is_woken(subscription: &Subscription) -> bool {
+        subscription.changed().now_or_never().is_some()
     }
 
     #[test]
-    fn those_who_watch_a_subject_are_woken_and_nobody_else() {
-        let watchers = Arc::new(Subscriptions::default());
-        let [first, second, other] = [1, 1, 2].map(|n| watchers.watch(subject(n), 10, 2).unwrap());
+    fn a_change_wakes_the_subscriptions_of_its_subject_and_no_other() {
+        let subscriptions = Arc::new(Subscriptions::default());
+        let [first, second, other] = [1, 1, 2].map(|n| subscriptions.subscribe(subject(n), 10, 2).unwrap());
         for _ in 0..3 {
-            watchers.wake(subject(1));
+            subscriptions.wake(subject(1));
         }
         assert_eq!([&first, &second, &other].map(is_woken), [true, true, false]);
-        assert!(!is_woken(&first), "once for all");
+        assert!(!is_woken(&first), "once for three changes");
         drop(first);
-        watchers.wake(subject(1));
+        subscriptions.wake(subject(1));
         assert!(is_woken(&second));
     }
 
     #[test]
-    fn there_is_room_for_some_and_it_is_given_back() {
-        let watchers = Arc::new(Subscriptions::default());
-        let watch = |n| watchers.watch(subject(n), 3, 2);
-        let mut held = vec![watch(1).unwrap(), watch(1).unwrap()];
-        assert_eq!(watch(1).err(), Some(SubscribeError::Person));
-        held.push(watch(2).unwrap());
-        assert_eq!(watch(3).err(), Some(SubscribeError::Full));
-        held.clear();
-        assert_eq!((watchers.open(), watchers.by_subject.lock().len()), (0, 0));
-        let last = watch(3).unwrap();
-        watchers.close();
-        assert!(is_woken(&last) && last.is_over());
-        assert_eq!(watch(4).err(), Some(SubscribeError::Full));
+    fn the_number_of_subscriptions_is_limited_and_a_dropped_one_makes_room() {
+        let subscriptions = Arc::new(Subscriptions::default());
+        let subscribe = |n| subscriptions.subscribe(subject(n), 3, 2);
+        let mut open = vec![subscribe(1).unwrap(), subscribe(1).unwrap()];
+        assert_eq!(subscribe(1).err(), Some(SubscribeError::SubjectFull));
+        open.push(subscribe(2).unwrap());
+        assert_eq!(subscribe(3).err(), Some(SubscribeError::Full));
+        open.clear();
+        assert_eq!((subscriptions.open(), subscriptions.by_subject.lock().len()), (0, 0));
+        let last = subscribe(3).unwrap();
+        subscriptions.close();
+        assert!(is_woken(&last) && last.is_closed());
+        assert_eq!(subscribe(4).err(), Some(SubscribeError::Full));
     }
 }

@@ -1,4 +1,5 @@
-//! `GET /v1/code`: a signed code for the caller's phone. Rare and dear beside a display, so it can be refused while displays live.
+//! `GET /v1/code`: a signed code for the caller's phone. Rarer and costlier than a display, so it has a limit of its
+//! own.
 
 use std::sync::Arc;
 
@@ -10,16 +11,16 @@ use yima_schema::code::{Claims, Handle, Snapshot, sign};
 use yima_schema::time::Time;
 use yima_service::http::ProblemResponse;
 
-use crate::app::{App, Citizen, no_answer};
+use crate::app::{App, Citizen, lookup_problem};
 
-/// To be shown as one QR code in alphanumeric mode.
+/// A code, to be shown as one QR code in alphanumeric mode.
 #[derive(Serialize, ToSchema)]
 struct CodeBody {
     code: String,
     expires_at: Time,
 }
 
-/// A code that lives for `code_lifetime_s`.
+/// A code that is valid for `code_lifetime_s`.
 ///
 /// # Errors
 /// 401, 403, 429, 503.
@@ -28,18 +29,21 @@ struct CodeBody {
     path = "/v1/code",
     tag = "citizen",
     security(("session" = [])),
-    params(("If-None-Match" = Option<String>, Header, description = "The display's `ETag`: the code is of nothing older")),
+    params(
+        ("If-None-Match" = Option<String>, Header, description = "The display's `ETag`: the code is of nothing older"),
+    ),
     responses((status = 200, body = CodeBody))
 )]
 pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
     let Citizen { session, subject, .. } = app.citizen(request.headers(), now)?;
     let remaining = app.limits.code.take(session, 1)?;
-    let answer = app.views.get(subject, app.shown(subject, request.headers())).await.map_err(no_answer)?;
-    let handle = Handle { subject, region: app.region.clone(), version: answer.entry.held.version, sealed_at: now };
+    let floor = app.floor(subject, request.headers());
+    let answer = app.views.get(subject, floor).await.map_err(lookup_problem)?;
+    let handle = Handle { subject, region: app.region.clone(), version: answer.entry.version(), sealed_at: now };
     // Whole seconds, as the code carries them.
     let issued_at = Time::from_secs(now.as_secs());
-    let expires_at = issued_at.plus(app.config.code_lifetime);
+    let expires_at = issued_at.plus(app.code_lifetime);
     let claims = Claims {
         issuer: app.region.clone(),
         issued_at,

@@ -1,4 +1,4 @@
-//! `GET /v1/display`: the hot path. Open the session, find the entry, prove it, answer with bytes made before.
+//! `GET /v1/display`: the hot path. Opens the session, finds the entry, judges it, and answers with bytes made before.
 
 use std::sync::Arc;
 
@@ -14,67 +14,70 @@ use yima_service::http::ProblemResponse;
 use yima_service::http::public::names;
 use yima_service::rate_limit::Remaining;
 
-use crate::app::{App, Citizen, no_answer};
+use crate::app::{App, Citizen, lookup_problem};
 use crate::body::DisplayBody;
-use crate::cache::Answer;
-use crate::cache::entry::{Display, Entry};
+use crate::cache::{Answer, Display, Entry};
 use crate::headers::{YIMA_REFRESH_AFTER, brief_cache_status, small_number};
 
-type Answered = Result<Response, ProblemResponse>;
+type DisplayResult = Result<Response, ProblemResponse>;
 
-/// The caller's own code, unsigned. What memory has is answered here and now: only who has to wait takes a future, and the app with it.
+/// The caller's own display. An answer from memory is given at once; only a request that has to wait for a load boxes a
+/// future.
 ///
 /// # Errors
 /// 401, 403, 429, 503.
-pub(crate) fn display(app: &Arc<App>, request: &HeaderMap) -> Either<Ready<Answered>, BoxFuture<'static, Answered>> {
-    let asked = match Asked::of(app, request) {
-        Ok(asked) => asked,
-        Err(refused) => return Either::Left(ready(Err(refused))),
+pub(crate) fn display(
+    app: &Arc<App>,
+    request: &HeaderMap,
+) -> Either<Ready<DisplayResult>, BoxFuture<'static, DisplayResult>> {
+    let request = match DisplayRequest::admit(app, request) {
+        Ok(request) => request,
+        Err(problem) => return Either::Left(ready(Err(problem))),
     };
-    if let Some(answer) = asked.look(app) {
-        return Either::Left(ready(Ok(asked.respond(app, &answer))));
+    if let Some(answer) = request.answer_from_memory(app) {
+        return Either::Left(ready(Ok(request.respond(app, &answer))));
     }
     let app = Arc::clone(app);
     Either::Right(Box::pin(async move {
-        let answer = app.views.get(asked.subject, asked.shown(&app)).await.map_err(no_answer)?;
-        Ok(asked.respond(&app, &answer))
+        let answer = app.views.get(request.subject, request.floor(&app)).await.map_err(lookup_problem)?;
+        Ok(request.respond(&app, &answer))
     }))
 }
 
-/// A request that may be answered.
-struct Asked {
+/// A request for a display with a valid session, within its limit.
+struct DisplayRequest {
     subject: SubjectId,
     now: Time,
-    /// What is left of the session's limit.
+    /// Of the session's limit.
     remaining: Remaining,
     /// `If-None-Match`.
     tags: Option<HeaderValue>,
 }
 
-impl Asked {
-    fn of(app: &App, headers: &HeaderMap) -> Result<Self, ProblemResponse> {
+impl DisplayRequest {
+    fn admit(app: &App, headers: &HeaderMap) -> Result<Self, ProblemResponse> {
         let now = (app.clock)();
         let Citizen { session, subject, .. } = app.citizen(headers, now)?;
         let remaining = app.limits.display.take(session, 1)?;
         Ok(Self { subject, now, remaining, tags: headers.get(IF_NONE_MATCH).cloned() })
     }
 
-    /// The version that the client was shown.
-    fn shown(&self, app: &App) -> Version {
+    /// The version that the client's tag proves it was shown.
+    fn floor(&self, app: &App) -> Version {
         self.tags.as_ref().and_then(|tags| app.tags.version(self.subject, tags)).unwrap_or(Version::ABSENT)
     }
 
-    /// The answer that memory has.
-    fn look(&self, app: &App) -> Option<Answer> {
+    /// The answer that memory has, if it is not below the client's floor; records the hit.
+    fn answer_from_memory(&self, app: &App) -> Option<Answer> {
         let answer = app.views.peek(self.subject, Version::ABSENT, self.now)?;
-        // The client's tag is opened only when it is not of what we have: most ask again about the same.
-        let is_of_this = |tags: &HeaderValue| *tags == show(app, self.subject, &answer.entry, self.now).etag;
-        let serves = self.tags.as_ref().is_none_or(is_of_this) || self.shown(app) <= answer.entry.held.version;
-        serves.then(|| app.views.record_hit(self.subject, answer, self.now))
+        // The client's tag is opened only if it is not the entry's own: most requests poll an unchanged display.
+        let is_current = |tags: &HeaderValue| *tags == rendered(app, self.subject, &answer.entry, self.now).etag;
+        let may_serve = self.tags.as_ref().is_none_or(is_current) || self.floor(app) <= answer.entry.version();
+        may_serve.then(|| app.views.record_hit(self.subject, answer, self.now))
     }
 
     fn respond(&self, app: &App, answer: &Answer) -> Response {
-        let display = show(app, self.subject, &answer.entry, self.now);
+        let display = rendered(app, self.subject, &answer.entry, self.now);
         let mut response = Response::default();
         let headers = response.headers_mut();
         headers.reserve(12);
@@ -82,12 +85,12 @@ impl Asked {
         headers.insert(YIMA_REFRESH_AFTER, small_number(refresh_after(app)));
         app.as_of.describe(&app.views, answer, self.now, headers);
         if self.tags.as_ref().is_some_and(|tags| names(tags, &display.etag)) {
-            // As short as can be: it is what most requests get (RFC 9110 section 15.4.5).
+            // As short as possible, since most requests get a 304 (RFC 9110 section 15.4.5).
             headers.insert(CACHE_STATUS, brief_cache_status(answer));
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         } else {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            // Two fields fewer for nearly everyone, of thirteen that server and client have to write and read.
+            // Left out for nearly all requests: two of thirteen fields that server and client have to write and read.
             if app.limits.display.is_low(self.remaining) {
                 app.limits.display.describe(self.remaining, headers);
             }
@@ -97,8 +100,9 @@ impl Asked {
     }
 }
 
-pub(super) fn show(app: &App, subject: SubjectId, entry: &Entry, now: Time) -> Arc<Display> {
-    entry.display(now, |view| render(app, subject, entry.held.version, view, now))
+/// The entry's display for `now`, rendered at most once per segment.
+pub(super) fn rendered(app: &App, subject: SubjectId, entry: &Entry, now: Time) -> Arc<Display> {
+    entry.display(now, |view| render(app, subject, entry.version(), view, now))
 }
 
 fn render(app: &App, subject: SubjectId, version: Version, view: &View, now: Time) -> Display {
@@ -112,18 +116,18 @@ fn render(app: &App, subject: SubjectId, version: Version, view: &View, now: Tim
     }
 }
 
-/// At most so many times as long as usual.
+/// Largest factor by which a busy node stretches `Yima-Refresh-After`.
 const MAX_STRETCH: f32 = 30.0;
 
 fn refresh_after(app: &App) -> u32 {
-    stretched(app.config.refresh_after_s, app.load.busy(), rand::random(), rand::random())
+    stretched(app.refresh_after_s, app.utilization.busy(), rand::random(), rand::random())
 }
 
-/// `seconds`, longer in proportion to how long requests wait for a server that is busy by that share, 1 / (1 - busy), from half on. Spread
-/// by up to a quarter, so that pages which were opened together do not ask together; what is below a second decides how often the
-/// next one is told. `spread` and `rounding` are random numbers from 0 to 1.
-fn stretched(seconds: u32, busy: f32, spread: f32, rounding: f32) -> u32 {
-    let stretch = (0.5 / (1.0 - busy)).clamp(1.0, MAX_STRETCH);
+/// `seconds`, stretched from half utilization on in proportion to the wait for a busy server: 1 / (1 - utilization). Up
+/// to a quarter is added, so that pages which were opened together do not poll together; a fraction of a second is the
+/// probability of rounding up. `spread` and `rounding` are random numbers from 0 to 1.
+fn stretched(seconds: u32, utilization: f32, spread: f32, rounding: f32) -> u32 {
+    let stretch = (0.5 / (1.0 - utilization)).clamp(1.0, MAX_STRETCH);
     (seconds.max(1) as f32 * stretch * (1.0 + spread / 4.0) + rounding) as u32
 }
 
@@ -132,8 +136,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_busier_the_longer() {
-        for (seconds, busy, spread, rounding, expected) in [
+    fn a_busier_node_asks_for_rarer_polls() {
+        for (seconds, utilization, spread, rounding, expected) in [
             (1, 0.0, 0.0, 0.0, 1),
             (1, 0.5, 0.99, 0.0, 1),
             (1, 0.5, 0.99, 0.99, 2),
@@ -144,7 +148,7 @@ mod tests {
             (20, 0.2, 0.99, 0.0, 24),
             (0, 0.0, 0.0, 0.0, 1),
         ] {
-            assert_eq!(stretched(seconds, busy, spread, rounding), expected, "{seconds} s, {busy} busy");
+            assert_eq!(stretched(seconds, utilization, spread, rounding), expected, "{seconds} s at {utilization}");
         }
     }
 }

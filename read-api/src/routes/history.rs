@@ -1,4 +1,5 @@
-//! `GET /v1/history`: what was decided about the caller, by whom, why and until when. Refused when the node is busy: displays go first.
+//! `GET /v1/history`: the decisions about the caller, each with its agency, reason and end. Refused by a busy node:
+//! displays go first.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -15,14 +16,14 @@ use yima_schema::time::Time;
 use yima_schema::view::View;
 use yima_service::http::ProblemResponse;
 
-use crate::app::{App, Citizen, no_answer};
+use crate::app::{App, Citizen, lookup_problem};
 
-/// From so busy on it is refused: displays wait longer than they take by then.
+/// Utilization from which on histories are refused: displays then wait longer than they take.
 const REFUSED_FROM: f32 = 0.8;
-/// Seconds after which to ask again.
+/// `Retry-After` of a refused history, in seconds.
 const RETRY_AFTER_S: u32 = 30;
 
-/// Newest first; what is still to come is before what is in force.
+/// Newest first: decisions still to come, the one in force, past ones.
 #[derive(Serialize, ToSchema)]
 struct HistoryBody<'a> {
     decisions: Vec<DecisionBody<'a>>,
@@ -32,25 +33,25 @@ struct HistoryBody<'a> {
 struct DecisionBody<'a> {
     colour: Colour,
     reason: &'a str,
-    /// For people; clients with words of their own go by `reason`.
+    /// English text of the reason; clients with texts of their own use `reason`.
     words: Cow<'a, str>,
-    /// Who decided; null where nobody had to.
+    /// The agency that decided; null for a decision without one.
     agency: Option<&'a str>,
     from: Time,
-    /// Null: until something else is decided.
+    /// Null until another decision is made.
     until: Option<Time>,
-    state: When,
+    state: DecisionState,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum When {
+enum DecisionState {
     Past,
     InForce,
     ToCome,
 }
 
-/// The caller's decisions, as far back as the view goes.
+/// The decisions about the caller, as far back as the view goes.
 ///
 /// # Errors
 /// 401, 403, 429, 503.
@@ -59,18 +60,20 @@ enum When {
     path = "/v1/history",
     tag = "citizen",
     security(("session" = [])),
-    params(("If-None-Match" = Option<String>, Header, description = "The display's `ETag`: nothing older is told")),
+    params(
+        ("If-None-Match" = Option<String>, Header, description = "The display's `ETag`: the history is of nothing older"),
+    ),
     responses((status = 200, body = HistoryBody))
 )]
 pub async fn history(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
     let Citizen { session, subject, .. } = app.citizen(&request, now)?;
     let remaining = app.limits.history.take(session, 1)?;
-    if app.load.busy() >= REFUSED_FROM {
-        let busy = Problem::new(ProblemType::Unavailable, "The history is not shown while the service is busy");
-        return Err(busy.retry_after(RETRY_AFTER_S).into());
+    if app.utilization.busy() >= REFUSED_FROM {
+        let problem = Problem::new(ProblemType::Unavailable, "The service is too busy for histories; try again later");
+        return Err(problem.retry_after(RETRY_AFTER_S).into());
     }
-    let answer = app.views.get(subject, app.shown(subject, &request)).await.map_err(no_answer)?;
+    let answer = app.views.get(subject, app.floor(subject, &request)).await.map_err(lookup_problem)?;
     let view = answer.entry.view();
     let mut response = axum::Json(HistoryBody { decisions: decisions(&view, now) }).into_response();
     app.as_of.describe(&app.views, &answer, now, response.headers_mut());
@@ -85,22 +88,22 @@ fn decisions(view: &View, now: Time) -> Vec<DecisionBody<'_>> {
         decisions.push(DecisionBody {
             colour: segment.colour,
             reason: &segment.reason,
-            words: in_words(&segment.reason),
+            words: english(&segment.reason),
             agency: segment.agency.as_deref(),
             from: segment.from,
             until: view.timeline.get(index + 1).map(|next| next.from),
             state: match index.cmp(&in_force) {
-                Ordering::Less => When::Past,
-                Ordering::Equal => When::InForce,
-                Ordering::Greater => When::ToCome,
+                Ordering::Less => DecisionState::Past,
+                Ordering::Equal => DecisionState::InForce,
+                Ordering::Greater => DecisionState::ToCome,
             },
         });
     }
     decisions
 }
 
-/// The built-in reasons; a region's own are written out as they are.
-fn in_words(reason: &str) -> Cow<'_, str> {
+/// English text of the built-in reasons; a region's own reason is shown with spaces.
+fn english(reason: &str) -> Cow<'_, str> {
     Cow::Borrowed(match reason {
         "no_restriction" => "No restriction",
         "positive_nucleic_acid" => "A nucleic-acid test was positive",
@@ -124,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_is_first_and_each_ends_where_the_next_begins() {
+    fn the_newest_decision_is_first_and_each_ends_where_the_next_begins() {
         let t = Time::from_secs;
         let segment = |from, colour, reason: &str, agency: Option<&str>| Segment {
             from: t(from),
@@ -139,12 +142,12 @@ mod tests {
             segment(30, Colour::Green, "no_restriction", None),
         ];
         let view = View { timeline, ..View::default() };
-        let told = |now| -> Vec<_> {
+        let shown = |now| -> Vec<_> {
             decisions(&view, t(now)).into_iter().map(|d| (d.words.into_owned(), d.agency, d.until, d.state)).collect()
         };
-        use When::{InForce, Past, ToCome};
+        use DecisionState::{InForce, Past, ToCome};
         assert_eq!(
-            told(25),
+            shown(25),
             [
                 ("No restriction".to_owned(), None, None, ToCome),
                 ("city rule 7".to_owned(), Some("cdc"), Some(t(30)), InForce),
@@ -152,7 +155,7 @@ mod tests {
                 ("No restriction".to_owned(), None, Some(t(10)), Past),
             ]
         );
-        assert_eq!(told(30)[0].3, InForce);
+        assert_eq!(shown(30)[0].3, InForce);
         assert!(decisions(&View::default(), t(0)).is_empty());
     }
 }

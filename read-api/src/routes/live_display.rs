@@ -1,5 +1,6 @@
-//! `GET /v1/display/events`: tells a phone at once that its display is another, and from time to time of which moment it is still true, as
-//! server-sent events. A comfort: the first thing that is refused and ended when the node is busy, since a page can ask instead.
+//! `GET /v1/display/events`: a live display. Server-sent events send a phone each change of its display at once, and
+//! from time to time the `as_of` of an unchanged one. A busy node refuses and ends live displays first, since a page
+//! can poll instead.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,24 +20,23 @@ use yima_schema::time::Time;
 use yima_schema::view::Version;
 use yima_service::http::ProblemResponse;
 
-use super::display::show;
-use crate::app::{App, Citizen, no_answer};
-use crate::cache::entry::Display;
-use crate::cache::{Answer, LookupError, SubscribeError, Subscription};
+use super::display::rendered;
+use crate::app::{App, Citizen, lookup_problem};
+use crate::cache::{Answer, Display, LookupError, SubscribeError, Subscription};
 
-/// So much above the share from which no stream is opened, those that are open end, each when it would report.
+/// Utilization above `max_busy` from which on open live displays end, each when it would report.
 const ENDED_ABOVE: f32 = 0.1;
-/// After this, and up to twice as long, whoever was refused or sent away may come again.
-const COME_AGAIN_S: u32 = 30;
-/// After this, and up to three times as long, a stream that ended otherwise is opened again.
-const RETRY: Duration = Duration::from_secs(1);
-/// The id of the last event that a client has seen (HTML, section 9.2.4): the tag of the display that it shows.
+/// After this, and up to twice as long, a client that was refused or ended by a busy node may return.
+const RETURN_AFTER_S: u32 = 30;
+/// After this, and up to three times as long, a client reopens a live display that ended otherwise.
+const REOPEN_AFTER: Duration = Duration::from_secs(1);
+/// The id of the last event that a client received (HTML, section 9.2.4): the tag of the display that it shows.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// Tells nginx, and those that do as it does, to pass on each event when it comes.
+/// Makes nginx, and proxies that follow its example, pass on each event at once.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// Server-sent events: `display` when the caller's display is another (`{"as_of", "display"}`, `id` is its tag), else `unchanged` from time to
-/// time (`{"as_of"}`). Ended when the service is busy: then ask for the display.
+/// Server-sent events: `display` when the caller's display has changed (`{"as_of", "display"}`, `id` is its tag),
+/// otherwise `unchanged` from time to time (`{"as_of"}`). A busy service ends it; poll the display then.
 ///
 /// # Errors
 /// 401, 403, 429, 503.
@@ -46,39 +46,43 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
     operation_id = "display_events",
     tag = "citizen",
     security(("session" = [])),
-    params(("Last-Event-ID" = Option<String>, Header, description = "The `ETag` of what is shown, or the `id` of the last event")),
+    params((
+        "Last-Event-ID" = Option<String>, Header,
+        description = "The `ETag` of the display that is shown, or the `id` of the last event"
+    )),
     responses((status = 200, body = String, content_type = "text/event-stream"))
 )]
-pub async fn stream(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ProblemResponse> {
+pub async fn live_display(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
     let Citizen { session, expires_at, subject } = app.citizen(&request, now)?;
     let remaining = app.limits.live_display.take(session, 1)?;
-    let config = &app.config.live_displays;
-    if app.load.busy() >= config.max_busy {
-        return Err(refused(Reason::Busy).into());
+    let config = &app.live_displays;
+    if app.utilization.busy() >= config.max_busy {
+        return Err(refused(Refusal::Busy).into());
     }
-    let watcher = app.views.watch(subject, config.max_open, config.max_per_person).map_err(|no_place| {
-        refused(match no_place {
-            SubscribeError::Full => Reason::Full,
-            SubscribeError::Person => Reason::Person,
+    let subscription = app.views.subscribe(subject, config.max_open, config.max_per_person).map_err(|error| {
+        refused(match error {
+            SubscribeError::Full => Refusal::Full,
+            SubscribeError::SubjectFull => Refusal::Person,
         })
     })?;
     let shown = request.get(LAST_EVENT_ID).cloned();
-    let version = shown.as_ref().and_then(|tag| app.tags.version(subject, tag)).unwrap_or(Version::ABSENT);
-    let begun = Instant::now();
-    let mut open = Open {
+    let floor = shown.as_ref().and_then(|tag| app.tags.version(subject, tag)).unwrap_or(Version::ABSENT);
+    let opened_at = Instant::now();
+    let mut live = LiveDisplay {
         subject,
-        watcher,
+        subscription,
         shown,
-        version,
-        until: Time::MAX,
-        report_at: begun,
-        ends_at: begun + config.max_age.min(expires_at.since(now)),
+        floor,
+        valid_until: Time::MAX,
+        report_at: opened_at,
+        ends_at: opened_at + config.max_age.min(expires_at.since(now)),
         app: Arc::clone(&app),
     };
-    // Who cannot be answered is told so before a stream begins.
-    let first = open.look().await.map_err(no_answer)?.retry(RETRY.mul_f32(1.0 + 2.0 * rand::random::<f32>()));
-    let rest = stream::unfold(open, |mut open| async { open.next().await.map(|event| (event, open)) });
+    // A display that cannot be looked up is a problem, not an empty live display.
+    let first = live.look_up().await.map_err(lookup_problem)?;
+    let first = first.retry(REOPEN_AFTER.mul_f32(1.0 + 2.0 * rand::random::<f32>()));
+    let rest = stream::unfold(live, |mut live| async { live.next().await.map(|event| (event, live)) });
     let events = stream::once(std::future::ready(first)).chain(rest).map(Ok::<_, Infallible>);
     let mut response = Sse::new(events).into_response();
     let headers = response.headers_mut();
@@ -88,22 +92,22 @@ pub async fn stream(State(app): State<Arc<App>>, request: HeaderMap) -> Result<R
     Ok(response)
 }
 
-/// Why a stream is not opened.
+/// Why a live display is refused.
 #[derive(Clone, Copy)]
-enum Reason {
+enum Refusal {
     Busy,
     Full,
     Person,
 }
 
-/// So that a rate can be taken of the first refusal too.
-pub(super) fn count_from_zero() {
-    for reason in [Reason::Busy, Reason::Full, Reason::Person] {
+/// Exports each counter of refusals as 0, so that a rate shows the first refusal too.
+pub(super) fn register_metrics() {
+    for reason in [Refusal::Busy, Refusal::Full, Refusal::Person] {
         reason.counter().increment(0);
     }
 }
 
-impl Reason {
+impl Refusal {
     fn counter(self) -> metrics::Counter {
         let reason = match self {
             Self::Busy => "busy",
@@ -114,93 +118,99 @@ impl Reason {
     }
 }
 
-fn refused(reason: Reason) -> Problem {
+fn refused(reason: Refusal) -> Problem {
     reason.counter().increment(1);
     let problem = match reason {
-        Reason::Busy => Problem::new(ProblemType::Unavailable, "No stream is opened while the service is busy"),
-        Reason::Full => Problem::new(ProblemType::Unavailable, "As many live_displays are open as there may be"),
-        Reason::Person => {
-            Problem::new(ProblemType::TooManyRequests, "This person has as many live_displays open as one may")
+        Refusal::Busy => Problem::new(
+            ProblemType::Unavailable,
+            "The service is too busy for live displays; poll the display instead",
+        ),
+        Refusal::Full => {
+            Problem::new(ProblemType::Unavailable, "Too many live displays are open; poll the display instead")
         }
+        Refusal::Person => Problem::new(
+            ProblemType::TooManyRequests,
+            "Too many live displays of this person are open; close one, or poll the display instead",
+        ),
     };
-    problem.retry_after(come_again_s())
+    problem.retry_after(return_after_s())
 }
 
-/// Spread, so that those who were refused together do not come back together.
-fn come_again_s() -> u32 {
-    COME_AGAIN_S + rand::random_range(0..=COME_AGAIN_S)
+/// With jitter, so that clients which were refused together do not return together.
+fn return_after_s() -> u32 {
+    RETURN_AFTER_S + rand::random_range(0..=RETURN_AFTER_S)
 }
 
-/// An open stream.
-struct Open {
+/// An open live display.
+struct LiveDisplay {
     app: Arc<App>,
-    watcher: Subscription,
+    subscription: Subscription,
     subject: SubjectId,
-    /// The tag of what the client shows.
+    /// The tag of the display that the client shows.
     shown: Option<HeaderValue>,
-    /// The version of it: nothing older is looked at.
-    version: Version,
-    /// When the timeline goes on to another segment.
-    until: Time,
+    /// The version of that display; no older one is sent.
+    floor: Version,
+    /// When the timeline moves on to another segment.
+    valid_until: Time,
     report_at: Instant,
     ends_at: Instant,
 }
 
-impl Open {
-    /// What is to be told next; `None`: the stream is over.
+impl LiveDisplay {
+    /// The next event; `None` at the end.
     async fn next(&mut self) -> Option<Event> {
         loop {
             self.wait().await;
-            if self.watcher.is_over() || self.ends_at <= Instant::now() {
+            if self.subscription.is_closed() || self.ends_at <= Instant::now() {
                 return None;
             }
             let is_due = self.report_at <= Instant::now();
-            if is_due && self.app.load.busy() >= self.app.config.live_displays.max_busy + ENDED_ABOVE {
-                // The last word: the page asks for its displays meanwhile, as often as the service can bear.
+            if is_due && self.app.utilization.busy() >= self.app.live_displays.max_busy + ENDED_ABOVE {
+                // The last event: the page polls its display meanwhile, as often as `Yima-Refresh-After` allows.
                 self.ends_at = Instant::now();
-                return Some(Event::default().retry(Duration::from_secs(come_again_s().into())));
+                return Some(Event::default().retry(Duration::from_secs(return_after_s().into())));
             }
             let before = self.shown.clone();
-            // Who cannot be answered now asks for the display, and is told why.
-            let event = self.look().await.ok()?;
+            // Without an answer the live display ends; the page then polls its display and gets the problem.
+            let event = self.look_up().await.ok()?;
             if is_due || self.shown != before {
                 return Some(event);
             }
         }
     }
 
-    /// Until there is something to look at.
+    /// Waits for a change, the next segment, the next report or the end.
     async fn wait(&self) {
-        let until_next = self.until.since((self.app.clock)());
-        let at = self.report_at.min(self.ends_at);
-        let wait = at.saturating_duration_since(Instant::now()).min(until_next);
-        // Either way it is time to look.
-        let _ = tokio::time::timeout(wait, self.watcher.woken()).await;
+        let until_next_segment = self.valid_until.since((self.app.clock)());
+        let deadline = self.report_at.min(self.ends_at);
+        let wait = deadline.saturating_duration_since(Instant::now()).min(until_next_segment);
+        // Continues whether it was woken or the wait timed out.
+        let _ = tokio::time::timeout(wait, self.subscription.changed()).await;
     }
 
-    /// Looks the display up as a request for it would; the event is what to tell of it.
-    async fn look(&mut self) -> Result<Event, LookupError> {
+    /// Looks the display up as a request for it would, and makes the event.
+    async fn look_up(&mut self) -> Result<Event, LookupError> {
         let now = (self.app.clock)();
         let views = &self.app.views;
-        let answer = match views.peek(self.subject, self.version, now) {
+        let answer = match views.peek(self.subject, self.floor, now) {
             Some(answer) => views.record_hit(self.subject, answer, now),
-            // Boxed, for it is big and rare.
-            None => Box::pin(views.get(self.subject, self.version)).await?,
+            // Boxed: a large future that is rarely needed.
+            None => Box::pin(views.get(self.subject, self.floor)).await?,
         };
         let now = (self.app.clock)();
-        let display = show(&self.app, self.subject, &answer.entry, now);
-        (self.version, self.until) = (answer.entry.held.version, display.until);
-        let every = self.app.config.live_displays.report_every.max(Duration::from_millis(100));
+        let display = rendered(&self.app, self.subject, &answer.entry, now);
+        (self.floor, self.valid_until) = (answer.entry.version(), display.until);
+        let every = self.app.live_displays.report_every.max(Duration::from_millis(100));
         self.report_at = Instant::now() + every.mul_f32(1.0 + rand::random::<f32>() / 4.0);
         if self.shown.as_ref() == Some(&display.etag) {
             return Ok(Event::default().event("unchanged").data(format!(r#"{{"as_of":"{}"}}"#, answer.as_of)));
         }
         self.shown = Some(display.etag.clone());
-        Ok(changed(&answer, &display))
+        Ok(display_event(&answer, &display))
     }
 }
 
-fn changed(answer: &Answer, display: &Display) -> Event {
+fn display_event(answer: &Answer, display: &Display) -> Event {
     let tag = display.etag.to_str().expect("a tag is visible ASCII");
     // JSON as serde writes it: one line.
     let body = std::str::from_utf8(&display.body).expect("JSON is UTF-8");

@@ -1,5 +1,6 @@
-//! The table of contents of the public port.
+//! All routes of the public port.
 
+mod checkpoint;
 mod code;
 mod display;
 mod history;
@@ -27,18 +28,18 @@ use crate::body::DisplayBody;
 
 pub(crate) use display::display;
 
-const DESCRIPTION: &str = "Shows and checks health codes. A JWT of the identity provider is exchanged once for a session; a citizen's session \
-    shows their own code, a checkpoint's session scans.";
+const DESCRIPTION: &str = "Shows and checks health codes. A JWT of the identity provider is exchanged once for a \
+    session; a citizen's session shows their own code, a checkpoint's session scans.";
 
-/// The one route that is answered before routing; here for its other methods.
+/// The one route that is answered before routing; the router has it for other methods.
 pub(crate) const DISPLAY: &str = "/v1/display";
 
-/// All routes, without the layer and the fallbacks that every service has.
+/// All routes, without the layer and the fallbacks of every service.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    live_display::count_from_zero();
+    live_display::register_metrics();
     let (router, api) = OpenApiRouter::new()
         .routes(routes!(display_routed))
-        .routes(routes!(live_display::stream))
+        .routes(routes!(live_display::live_display))
         .routes(routes!(code::code))
         .routes(routes!(history::history))
         .routes(routes!(scan::scan))
@@ -50,7 +51,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     described(router, api, "yima read-api", DESCRIPTION).merge(yima_web::reading())
 }
 
-/// The caller's own code: colour, tests, vaccination. Ask again with `If-None-Match`: unchanged is 304.
+/// The caller's own display: colour, tests, vaccination. Poll it with `If-None-Match`: an unchanged display is 304.
 ///
 /// # Errors
 /// 401, 403, 429, 503.

@@ -1,5 +1,5 @@
-//! `POST /v1/scans`: what a gate with several lanes has read, checked in one request. Each code gets what it would get alone; people whom
-//! memory has not are looked up in one call.
+//! `POST /v1/scans`: checks many codes in one request, such as those of a gate with several lanes. Each code gets the
+//! verdict that it would get alone; views that memory does not have are loaded with one call of the store.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use yima_schema::code::Handle;
 use yima_schema::problem::{FieldError, Problem};
 use yima_schema::time::Time;
 use yima_schema::view::View;
 use yima_service::http::{ProblemResponse, body};
 
-use super::scan::{BODY_TIMEOUT, Checkpoint, ScanBody, open, shown};
-use crate::app::{App, no_answer};
+use super::checkpoint::{Checkpoint, ScanBody, Target};
+use super::scan::BODY_TIMEOUT;
+use crate::app::{App, lookup_problem};
 use crate::cache::Answer;
 use crate::verdict::Reason;
 
@@ -32,13 +32,13 @@ struct ScansRequest {
     codes: Vec<String>,
 }
 
-/// In the order of the codes.
+/// Results in the order of the codes.
 #[derive(Serialize, ToSchema)]
 struct ScansBody<'a> {
     results: Vec<ResultBody<'a>>,
 }
 
-/// What the code would have been answered alone.
+/// The body that the code would get alone.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum ResultBody<'a> {
@@ -46,17 +46,17 @@ enum ResultBody<'a> {
     Problem { problem: &'a Problem },
 }
 
-/// What a code comes to.
+/// The outcome of one code.
 enum Checked {
     Refused(Reason),
-    Found(Answer, View),
-    Unknown(Problem),
+    Found(Target, Answer, View),
+    Failed(Problem),
 }
 
 /// Verdicts.
 ///
 /// # Errors
-/// 400, 401, 403, 408, 413, 415, 429. A code that cannot be looked up now has a problem in its place.
+/// 400, 401, 403, 408, 413, 415, 429. A code whose view cannot be looked up now has a problem in its place.
 #[utoipa::path(
     post,
     path = "/v1/scans",
@@ -78,12 +78,12 @@ pub async fn scans(State(app): State<Arc<App>>, request: Request) -> Result<Resp
     let limit = &app.limits.scan;
     let remaining = limit.take(limit.key(&checkpoint.name), codes.len() as u32)?;
 
-    let opened = open_all(&app, codes, now).await;
-    let checked = look_up(&app, opened).await;
+    let targets = resolve_all(&app, codes, now).await;
+    let checked = look_up_all(&app, targets).await;
     let result = |checked| match checked {
-        &Checked::Refused(reason) => ResultBody::Verdict(ScanBody::refusal(reason)),
-        Checked::Found(answer, view) => ResultBody::Verdict(checkpoint.judge(answer, view, now)),
-        Checked::Unknown(problem) => ResultBody::Problem { problem },
+        &Checked::Refused(reason) => ResultBody::Verdict(ScanBody::refused(reason)),
+        Checked::Found(target, answer, view) => ResultBody::Verdict(checkpoint.judge(target, answer, view, now)),
+        Checked::Failed(problem) => ResultBody::Problem { problem },
     };
     let mut response = axum::Json(ScansBody { results: checked.iter().map(result).collect() }).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -91,22 +91,23 @@ pub async fn scans(State(app): State<Arc<App>>, request: Request) -> Result<Resp
     Ok(response)
 }
 
-/// Apart from those who serve displays: a hundred signatures take some milliseconds.
-async fn open_all(app: &Arc<App>, codes: Vec<String>, now: Time) -> Vec<Result<Handle, Reason>> {
+/// Resolves the codes away from the workers that serve displays: a hundred signatures take some milliseconds.
+async fn resolve_all(app: &Arc<App>, codes: Vec<String>, now: Time) -> Vec<Result<Target, Reason>> {
     let app = Arc::clone(app);
-    let opened = tokio::task::spawn_blocking(move || codes.iter().map(|code| open(&app, code, now)).collect());
-    opened.await.expect("opening a code does not panic, and its task is never cancelled")
+    let resolved =
+        tokio::task::spawn_blocking(move || codes.iter().map(|code| Target::of_code(&app, code, now)).collect());
+    resolved.await.expect("resolving a code does not panic, and its task is never cancelled")
 }
 
-async fn look_up(app: &Arc<App>, opened: Vec<Result<Handle, Reason>>) -> Vec<Checked> {
-    let asked: Vec<_> = opened.iter().flatten().map(|handle| (handle.subject, shown(app, handle))).collect();
-    let mut answers = app.views.get_many(&asked).await.into_iter();
-    let mut next = || match answers.next().expect("an answer for each handle") {
+async fn look_up_all(app: &App, targets: Vec<Result<Target, Reason>>) -> Vec<Checked> {
+    let lookups: Vec<_> = targets.iter().flatten().map(|target| (target.subject, target.floor)).collect();
+    let mut answers = app.views.get_many(&lookups).await.into_iter();
+    let mut checked = |target| match answers.next().expect("an answer for each target") {
         Ok(answer) => {
             let view = answer.entry.view();
-            Checked::Found(answer, view)
+            Checked::Found(target, answer, view)
         }
-        Err(fault) => Checked::Unknown(no_answer(fault)),
+        Err(error) => Checked::Failed(lookup_problem(error)),
     };
-    opened.into_iter().map(|opened| opened.map_or_else(Checked::Refused, |_| next())).collect()
+    targets.into_iter().map(|target| target.map_or_else(Checked::Refused, &mut checked)).collect()
 }

@@ -1,4 +1,4 @@
-//! `POST /v1/sessions`: exchanges an identity token for a session, once, so that the hot path never checks a signature.
+//! `POST /v1/sessions`: exchanges an identity token for a session, so that the hot path never verifies a signature.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use yima_service::jwt::{self, Claims, Scope};
 
 use crate::app::App;
 
-/// To be sent as bearer until it expires.
+/// A session, to be sent as the bearer token until it expires.
 #[derive(Serialize, ToSchema)]
 struct SessionBody {
     session: String,
@@ -43,11 +43,11 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Res
     let claims = app.identity_provider.verify(token)?;
     let holder = holder(&app, &claims)?;
     let limit = &app.limits.session;
-    let (who, lifetime) = match &holder {
-        Holder::Citizen { subject } => (subject.fingerprint(), app.config.citizen_session),
-        Holder::Checkpoint { checkpoint, .. } => (limit.key(checkpoint), app.config.checkpoint_session),
+    let (key, lifetime) = match &holder {
+        Holder::Citizen { subject } => (subject.fingerprint(), app.citizen_session),
+        Holder::Checkpoint { checkpoint, .. } => (limit.key(checkpoint), app.checkpoint_session),
     };
-    let remaining = limit.take(who, 1)?;
+    let remaining = limit.take(key, 1)?;
     let session = Session { id: rand::random(), expires_at: now.plus(lifetime), holder };
     let body = SessionBody { session: session.seal(&app.sessions), expires_at: session.expires_at };
     let mut response = axum::Json(body).into_response();

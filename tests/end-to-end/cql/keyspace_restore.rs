@@ -59,7 +59,7 @@ impl Reader {
     /// The version of a subject's view in an answer; `None` without an answer.
     async fn shown(&self, n: u32) -> Option<Version> {
         let answer = self.cache.get(subject(n), Version::ABSENT).await.ok()?;
-        Some(answer.entry.held.version)
+        Some(answer.entry.version())
     }
 
     /// The version in the first answer.

@@ -109,7 +109,7 @@ async fn a_change_that_expired_between_polls_begins_a_new_generation() {
     follower.poll().await.unwrap();
     assert_ne!(cache.generation(), generation, "the gap was not detected");
     let answer = cache.get(change.subject, Version::ABSENT).await.unwrap();
-    assert_eq!(answer.entry.held.version, change.version);
+    assert_eq!(answer.entry.version(), change.version);
 }
 
 /// The stream of a living writer is sealed: a later publication in it is not acknowledged.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::routing::get;
 use tokio::net::TcpListener;
-use yima_read_api::cache::tuning::Modules;
+use yima_read_api::{CacheSettings, DiskTier, ReadApi};
 use yima_schema::rules::Rules;
 use yima_schema::subject::PseudonymKey;
 use yima_service::admin;
@@ -34,7 +34,6 @@ use crate::error::CommandError;
 use crate::keys::{DEMO_ISSUER, KeyDir};
 use crate::metrics;
 use crate::store::{Opening, Plan, ReadStore};
-use reading::Reading;
 use writing::Writing;
 
 /// Interval of freeing the memory of past requests and removing expired changes.
@@ -100,10 +99,10 @@ async fn start(
     } else {
         None
     };
-    let modules = if role.reads() { Some(Modules::new(&config.read_api.cache)?) } else { None };
+    let cache = if role.reads() { Some(CacheSettings::load(&config.read_api.cache)?) } else { None };
     let mut router = admin::router(lifecycle.readiness().clone(), telemetry.metrics().clone());
-    if let Some(modules) = modules.clone() {
-        router = router.route("/cache", get(async move || Json(modules.describe())));
+    if let Some(cache) = cache.clone() {
+        router = router.route("/cache", get(async move || Json(cache.report())));
     }
     lifecycle.spawn_critical("admin", serve(admin, None, router, &HttpLimits::default(), &lifecycle));
 
@@ -120,8 +119,8 @@ async fn start(
         Role::ReadApi | Role::Writer => 0,
     };
     // The embedded store is on this machine's disk already and needs no disk tier.
-    let disk = match (&modules, &plan) {
-        (Some(modules), Plan::Cql(_)) => reading::open_disk(options, config, &modules.config(), &pseudonyms).await?,
+    let disk = match (&cache, &plan) {
+        (Some(cache), Plan::Cql(_)) => reading::open_disk(options, config, &cache.config(), &pseudonyms).await?,
         (Some(_), Plan::Embedded) | (None, _) => None,
     };
     let opening = Opening { role, lifecycle: &lifecycle, options, config, pseudonyms: &pseudonyms };
@@ -131,7 +130,7 @@ async fn start(
             (store.reader(), Some((store, port)))
         }
         None => {
-            let can_defer = disk.as_ref().is_some_and(|(_, state)| state.is_some());
+            let can_defer = disk.as_ref().is_some_and(DiskTier::has_state);
             (plan.open_for_reading(opening, can_defer).await?, None)
         }
     };
@@ -163,8 +162,8 @@ async fn start(
         process.serve_backups(store);
     }
     let people = People::read(&options.data_dir)?.unwrap_or_else(|| People::none(now()));
-    let reading = match (read_port, modules) {
-        (Some(port), Some(modules)) => Some(Reading::start(&process, people, modules, disk, port).await?),
+    let reading = match (read_port, cache) {
+        (Some(port), Some(cache)) => Some(reading::start(&process, people, cache, disk, port).await?),
         (None, _) | (Some(_), None) => None,
     };
     starting.release();
@@ -185,12 +184,12 @@ async fn start(
 
 impl Process<'_> {
     /// Runs until the stop, then closes the writer's stream and the store, in this order.
-    async fn run(self, writing: Option<Writing>, reading: Option<Reading>) -> Result<u8, CommandError> {
+    async fn run(self, writing: Option<Writing>, reading: Option<ReadApi>) -> Result<u8, CommandError> {
         let sweep = async {
             let mut ticks = tokio::time::interval(SWEEP_EVERY);
             loop {
                 ticks.tick().await;
-                reading.iter().for_each(Reading::sweep);
+                reading.iter().for_each(ReadApi::sweep);
                 if let Some(writing) = &writing {
                     writing.sweep().await;
                 }

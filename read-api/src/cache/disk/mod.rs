@@ -1,8 +1,10 @@
-//! The disk tier: of everyone whom this node has looked up or heard of, the newest view that it knows, and how far it has followed.
+//! The disk tier: the newest known view of every subject that this node has loaded or followed, and the state: how far
+//! it has followed.
 //!
-//! One table for all of it. A row and the state that says "everything up to here is in the rows" are written in this order into one
-//! journal, of which a crash can only take the end: what is found at the next start may be old, and then so is what it says of itself.
-//! The rows are written through, never behind, so none is older than what the feed told before the state that is found with it.
+//! One table holds both. A row, and later the state that claims every change up to a position is in the rows, are
+//! written in this order into one journal, of which a crash can only lose the end. A state that is found at the next
+//! start may be old, but then the positions it claims are old too. Rows are written through, never behind: no row is
+//! older than the changes that the state found with it claims.
 
 mod row;
 mod state;
@@ -25,45 +27,45 @@ use super::freshness::Provenance;
 
 pub use state::{Identity, Position, State};
 
-/// Key of the state. No subject's: those have 16 bytes.
+/// Key of the state. Never a subject's: those have 16 bytes.
 const STATE: &[u8] = b"state";
 const MIB: u64 = 1 << 20;
-/// Blocks of the table kept in memory beside what the kernel keeps.
+/// Blocks of the table kept in memory, in addition to the kernel's page cache.
 const BLOCK_CACHE: u64 = 32 * MIB;
-/// What a start has to replay, at most.
+/// The largest journal that a start has to replay.
 const JOURNAL: u64 = 128 * MIB;
 
-/// Settings of the tier.
+/// How a disk tier is opened.
 #[derive(Clone, Debug)]
 pub struct DiskOptions {
-    /// Its directory, of this process alone.
+    /// Directory, used by this process alone.
     pub path: PathBuf,
-    /// Over this, views of people who are not there yet are not kept any more. Bytes.
+    /// Bytes beyond which no new subjects are admitted.
     pub max_bytes: u64,
-    /// Whose views these are: a directory of another region or store is emptied.
+    /// Region and pseudonym key of the views. A directory with another identity is emptied.
     pub identity: Identity,
 }
 
-/// Why the tier cannot be used.
+/// Why the disk tier cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
-    /// Another process has the directory.
+    /// Another process uses the directory.
     #[error("another process uses this directory")]
     InUse,
-    /// The disk or what is on it.
+    /// The disk fails, or its content is damaged.
     #[error("{0}")]
     Broken(String),
 }
 
-/// What was found about a subject.
-pub struct Found {
-    /// What proves it.
-    pub held: Provenance,
-    /// The view; its bytes are those that were stored.
+/// A subject's row that has a view.
+pub struct Row {
+    /// Where the view came from.
+    pub provenance: Provenance,
+    /// The view, as it was stored.
     pub view: VersionedView,
 }
 
-/// See the module. All methods wait for the disk.
+/// An open disk tier. All methods wait for the disk.
 pub struct Disk {
     database: Database,
     rows: Keyspace,
@@ -78,25 +80,26 @@ struct Recovered {
 }
 
 impl Disk {
-    /// Opens the directory, or makes it, and tells how far it had followed. What cannot be read, or belongs to another region, store or
-    /// format, is removed: it is a cache.
+    /// Opens the directory, or makes it, and returns the state that was saved in it. A directory that cannot be read,
+    /// or belongs to another region, store or format, is emptied: it is only a cache.
     ///
-    /// Some damage ends the whole process in fjall. A file beside the directory tells the next start, which then empties it first.
+    /// On some damage fjall ends the whole process. A marker file beside the directory tells the next start, which
+    /// empties it first.
     ///
     /// # Errors
     /// The directory is in use, or cannot be made.
     pub fn open(options: DiskOptions) -> Result<(Self, Option<State>), DiskError> {
-        let opening = options.path.with_extension("opening");
+        let marker_path = options.path.with_extension("opening");
         fs::create_dir_all(options.path.parent().unwrap_or(Path::new(".")))?;
-        let ended_here = opening.exists();
-        let marker = File::create(&opening)?;
+        let crashed_before = marker_path.exists();
+        let marker = File::create(&marker_path)?;
         marker.try_lock().map_err(|_| DiskError::InUse)?;
-        if ended_here {
-            tracing::warn!("an earlier start ended while it opened the cache on disk: it is emptied");
+        if crashed_before {
+            tracing::warn!("an earlier start ended while it opened the disk tier; emptying it");
             remove(&options.path)?;
         }
         let opened = Self::open_or_empty(&options);
-        fs::remove_file(&opening)?;
+        fs::remove_file(&marker_path)?;
         opened
     }
 
@@ -107,11 +110,9 @@ impl Disk {
                 return Ok((disk, Some(state)));
             }
             Ok(Recovered { disk, state: None }) if disk.rows.is_empty().unwrap_or(false) => return Ok((disk, None)),
-            Ok(_) => tracing::warn!(
-                "the cache on disk is another region's or store's, or knows nothing of itself: it is emptied"
-            ),
+            Ok(_) => tracing::warn!("the disk tier belongs to another region or store, or has no state; emptying it"),
             Err(DiskError::InUse) => return Err(DiskError::InUse),
-            Err(DiskError::Broken(why)) => tracing::warn!(%why, "the cache on disk cannot be opened: it is emptied"),
+            Err(error @ DiskError::Broken(_)) => tracing::warn!(%error, "the disk tier cannot be opened; emptying it"),
         }
         remove(&options.path)?;
         Self::recover(options).map(|recovered| (recovered.disk, None))
@@ -119,17 +120,17 @@ impl Disk {
 
     fn recover(options: &DiskOptions) -> Result<Recovered, DiskError> {
         let builder = Database::builder(&options.path).cache_size(BLOCK_CACHE).max_journaling_size(JOURNAL);
-        let in_use = |fault: &fjall::Error| matches!(fault, fjall::Error::Locked);
+        let in_use = |error: &fjall::Error| matches!(error, fjall::Error::Locked);
         let database =
-            builder.open().map_err(|fault| if in_use(&fault) { DiskError::InUse } else { broken(&fault) })?;
+            builder.open().map_err(|error| if in_use(&error) { DiskError::InUse } else { broken(&error) })?;
         let table = || {
             let ten_bits = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0));
             KeyspaceCreateOptions::default().max_memtable_size(32 * MIB).filter_policy(FilterPolicy::all(ten_bits))
         };
-        let rows = database.keyspace("rows", table).map_err(|fault| broken(&fault))?;
-        let state = rows.get(STATE).map_err(|fault| broken(&fault))?;
+        let rows = database.keyspace("rows", table).map_err(|error| broken(&error))?;
+        let state = rows.get(STATE).map_err(|error| broken(&error))?;
         let decode =
-            |row: fjall::Slice| state::decode(&row).ok_or_else(|| DiskError::Broken("an unknown format".into()));
+            |bytes: fjall::Slice| state::decode(&bytes).ok_or_else(|| DiskError::Broken("an unknown format".into()));
         let state = state.map(decode).transpose()?;
         let (identity, max_bytes) = (options.identity.clone(), AtomicU64::new(options.max_bytes));
         let disk = Self { database, rows, identity, max_bytes, full: AtomicBool::new(false) };
@@ -137,27 +138,27 @@ impl Disk {
         Ok(Recovered { disk, state })
     }
 
-    /// What is here of a subject; `None` also for a row that knows a version and has no view.
+    /// A subject's row; `None` without one, and for a row that has a version but no view.
     ///
     /// # Errors
-    /// The disk, or a row that is damaged.
-    pub fn lookup(&self, subject: SubjectId) -> Result<Option<Found>, DiskError> {
-        let Some(row) = self.rows.get(subject.as_bytes()).map_err(|fault| broken(&fault))? else { return Ok(None) };
-        row::decode(subject, &row).ok_or_else(|| DiskError::Broken("a row is damaged".into()))
+    /// The disk fails, or the row is damaged.
+    pub fn lookup(&self, subject: SubjectId) -> Result<Option<Row>, DiskError> {
+        let Some(bytes) = self.rows.get(subject.as_bytes()).map_err(|error| broken(&error))? else { return Ok(None) };
+        row::decode(subject, &bytes).ok_or_else(|| DiskError::Broken("a row is damaged".into()))
     }
 
-    /// Up to `limit` subjects after one, by ascending id, each with the version that is here. Damaged rows are left out.
+    /// Up to `limit` subjects after one, by ascending id, each with the version of its row. Damaged rows are left out.
     ///
     /// # Errors
-    /// The disk.
+    /// The disk fails.
     pub fn subjects(&self, after: Option<SubjectId>, limit: usize) -> Result<Vec<(SubjectId, Version)>, DiskError> {
         let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.as_bytes().to_vec()));
         let mut subjects = Vec::with_capacity(limit);
         for row in self.rows.range::<Vec<u8>, _>((from, Bound::Unbounded)) {
-            let (key, row) = row.into_inner().map_err(|fault| broken(&fault))?;
-            // The state's key has another length.
+            let (key, row) = row.into_inner().map_err(|error| broken(&error))?;
+            // The key of the state has another length.
             let Ok(subject) = key.as_ref().try_into().map(SubjectId::from_bytes) else { continue };
-            subjects.extend(row::split(subject, &row).map(|(held, _)| (subject, held.version)));
+            subjects.extend(row::split(subject, &row).map(|(provenance, _)| (subject, provenance.version)));
             if subjects.len() >= limit {
                 break;
             }
@@ -165,51 +166,54 @@ impl Disk {
         Ok(subjects)
     }
 
-    /// Writes what was learned of a subject, unless something newer is here, and returns the newest version that is here then. A `view`
-    /// of `None` says only that the version exists; absences are not written. Whoever calls this is the only one for that subject.
+    /// Writes a subject's row unless a newer version is there, and returns the newest version that is there then.
+    /// Without a `view` the row only states that the version exists; negative entries are not written. To be called
+    /// under the subject's admission lock.
     ///
     /// # Errors
-    /// The disk. Nothing here may be believed any more then.
-    pub fn raise(&self, subject: SubjectId, held: Provenance, view: Option<&[u8]>) -> Result<Version, DiskError> {
-        let there = self.rows.get(subject.as_bytes()).map_err(|fault| broken(&fault))?;
+    /// The disk fails; nothing on it may be believed any more.
+    pub fn raise(&self, subject: SubjectId, provenance: Provenance, view: Option<&[u8]>) -> Result<Version, DiskError> {
+        let present = self.rows.get(subject.as_bytes()).map_err(|error| broken(&error))?;
         // A damaged row is overwritten.
-        let known = there.as_ref().and_then(|row| row::split(subject, row));
+        let known = present.as_ref().and_then(|row| row::split(subject, row));
         let newest = known.map_or(Version::ABSENT, |(known, _)| known.version);
-        let says_the_same = known.is_some_and(|(known, there)| {
-            known.version == held.version && known.generation == held.generation && there.is_empty() == view.is_none()
+        let is_equal = known.is_some_and(|(known, known_view)| {
+            known.version == provenance.version
+                && known.generation == provenance.generation
+                && known_view.is_empty() == view.is_none()
         });
-        if newest > held.version || held.version == Version::ABSENT || says_the_same {
+        if newest > provenance.version || provenance.version == Version::ABSENT || is_equal {
             return Ok(newest);
         }
-        // Where there is nothing older, nothing has to be outdone.
-        if there.is_none() && (view.is_none() || self.full.load(Ordering::Relaxed)) {
-            return Ok(held.version);
+        // Without an older row there is nothing that a bare version would have to supersede.
+        if present.is_none() && (view.is_none() || self.full.load(Ordering::Relaxed)) {
+            return Ok(provenance.version);
         }
-        let row = row::encode(subject, held, view);
-        self.rows.insert(subject.as_bytes(), row).map_err(|fault| broken(&fault))?;
-        Ok(held.version)
+        let row = row::encode(subject, provenance, view);
+        self.rows.insert(subject.as_bytes(), row).map_err(|error| broken(&error))?;
+        Ok(provenance.version)
     }
 
-    /// Notes how far everything that was told is in the rows.
+    /// Saves the state: every change up to its positions is in the rows.
     ///
     /// # Errors
-    /// The disk. Nothing here may be believed any more then.
+    /// The disk fails; nothing on it may be believed any more.
     pub fn save(&self, state: &State) -> Result<(), DiskError> {
         self.measure();
-        self.rows.insert(STATE, state::encode(&self.identity, state)).map_err(|fault| broken(&fault))
+        self.rows.insert(STATE, state::encode(&self.identity, state)).map_err(|error| broken(&error))
     }
 
-    /// Over so many bytes it takes nobody new from the next [`Self::save`] on.
+    /// Changes the size beyond which no new subjects are admitted, from the next [`Self::save`] on.
     pub fn resize(&self, max_bytes: u64) {
         self.max_bytes.store(max_bytes, Ordering::Relaxed);
     }
 
-    /// Bytes that it takes.
+    /// Bytes on disk.
     pub fn bytes(&self) -> u64 {
         self.rows.disk_space() + self.database.journal_disk_space().unwrap_or(0)
     }
 
-    /// Subjects that are here, about: some are counted more than once until they are merged.
+    /// Number of subjects, about: some are counted more than once until their rows are merged.
     pub fn entries(&self) -> usize {
         self.rows.approximate_len()
     }
@@ -218,7 +222,7 @@ impl Disk {
         let max_bytes = self.max_bytes.load(Ordering::Relaxed);
         let full = self.bytes() >= max_bytes;
         if full && !self.full.swap(true, Ordering::Relaxed) {
-            tracing::warn!(max_bytes, "the cache on disk is full: nobody new is kept on it");
+            tracing::warn!(max_bytes, "the disk tier is full; no new subjects are admitted to it");
         }
         self.full.store(full, Ordering::Relaxed);
     }
@@ -226,17 +230,17 @@ impl Disk {
 
 fn remove(path: &Path) -> std::io::Result<()> {
     match fs::remove_dir_all(path) {
-        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
 }
 
 impl From<std::io::Error> for DiskError {
-    fn from(fault: std::io::Error) -> Self {
-        Self::Broken(fault.to_string())
+    fn from(error: std::io::Error) -> Self {
+        Self::Broken(error.to_string())
     }
 }
 
-fn broken(fault: &fjall::Error) -> DiskError {
-    DiskError::Broken(fault.to_string())
+fn broken(error: &fjall::Error) -> DiskError {
+    DiskError::Broken(error.to_string())
 }

@@ -1,4 +1,5 @@
-//! What the tier knows of itself: whose it is, and how far it has followed.
+//! The saved state of the disk tier: which region's views it has, and the positions up to which it has followed the
+//! feed.
 
 use std::collections::BTreeMap;
 
@@ -6,37 +7,37 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::generations::Generations;
 
-/// Raised when rows or state are written in another way; another format's directory is emptied.
+/// Raised when the encoding of rows or state changes; a directory of another format is emptied.
 const FORMAT: u8 = 1;
 
-/// Whose views a directory holds.
+/// Region and pseudonym key of the views in a directory.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Identity {
     /// The region.
     pub region: String,
-    /// The fingerprint of the pseudonym key, under which its subjects are known.
+    /// The fingerprint of the pseudonym key that its subject ids are made with.
     pub pseudonyms: [u8; 16],
 }
 
-/// How far a stream has been read: everything up to `number`, of which nothing is missing.
+/// The position in a stream: every change up to `number` has been read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Position {
-    /// See there.
+    /// The highest number without a gap before it.
     pub number: u64,
-    /// As the registry last showed it.
+    /// Whether the stream was open when the registry was last read.
     pub open: bool,
-    /// Likewise.
+    /// The stream's last number when the registry was last read.
     pub last: u64,
 }
 
-/// How far everything that was told is in the rows.
+/// How far the feed has been followed: every change up to these positions is in the rows.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct State {
-    /// The epoch of the store when it was followed.
+    /// The epoch of the store at that time.
     pub epoch: u16,
-    /// The generations, with the last complete poll.
+    /// The generations as of the last complete poll.
     pub generations: Generations,
-    /// How far each stream has been read, by its number.
+    /// The position in each stream, by its number.
     pub positions: BTreeMap<u32, Position>,
 }
 
@@ -44,7 +45,7 @@ pub(super) fn encode(identity: &Identity, state: &State) -> Vec<u8> {
     postcard::to_extend(&(identity, state), vec![FORMAT]).expect("numbers and a name always encode")
 }
 
-/// `None` for what is neither, or of another format.
+/// `None` for bytes of another format, or damaged ones.
 pub(super) fn decode(row: &[u8]) -> Option<(Identity, State)> {
     let (format, body) = row.split_first()?;
     if *format == FORMAT { postcard::from_bytes(body).ok() } else { None }

@@ -1,5 +1,5 @@
-//! Random interleavings of writes, polls, looks, evictions, failures, expiries, crashes and worse, on two nodes of a region, against an
-//! oracle of what was acknowledged when.
+//! Random interleavings of writes, polls, lookups, evictions, failures, expiries, crashes and worse on two nodes of a
+//! region, checked against an oracle that knows what was acknowledged when.
 
 use std::collections::HashMap;
 use std::fs;
@@ -21,29 +21,29 @@ enum Step {
     Write(u8),
     /// Set a view; its publication (and acknowledgement) comes with the next write of the subject.
     Set(u8),
-    /// Ask a node, or ask it as a phone does that knows what it was shown.
-    Look(usize, u8),
-    LookAgain(usize, u8),
+    /// A lookup at a node, without a floor or with the version that a phone was shown.
+    Lookup(usize, u8),
+    LookupWithFloor(usize, u8),
     Poll(usize),
     Evict(usize, u8),
     Fail(bool),
-    /// Every row expires.
+    /// Every change expires.
     Expire,
     /// Another writer's stream takes over.
     OpenStream,
-    /// A writer comes, writes, and goes.
-    PassBy(u8),
+    /// Another writer opens a stream, writes, and seals it.
+    BriefWriter(u8),
     /// The region is rebuilt.
     Rebuild,
     Wait(i64),
     /// The process is killed and started.
     Crash(usize),
-    /// The disk takes no more writes.
+    /// A write to the disk tier fails.
     LoseDisk(usize),
-    /// The disk as it is now; killed and started on what it was then: what a power cut took is gone.
-    Remember(usize),
+    /// A copy of the disk; killed and started on that copy, as after a power cut that took the writes since.
+    CopyDisk(usize),
     Rewind(usize),
-    /// Both are killed and started on each other's disk.
+    /// Both nodes are killed and started on each other's disk.
     Swap,
     /// Killed and started on an empty disk.
     Delete(usize),
@@ -51,24 +51,24 @@ enum Step {
 
 fn step(may_crash: u32) -> impl Strategy<Value = Step> {
     let node = || 0..2usize;
-    let who = || 0..4u8;
+    let subject = || 0..4u8;
     prop_oneof![
-        6 => who().prop_map(Step::Write),
-        2 => who().prop_map(Step::Set),
-        8 => (node(), who()).prop_map(|(node, n)| Step::Look(node, n)),
-        4 => (node(), who()).prop_map(|(node, n)| Step::LookAgain(node, n)),
+        6 => subject().prop_map(Step::Write),
+        2 => subject().prop_map(Step::Set),
+        8 => (node(), subject()).prop_map(|(node, n)| Step::Lookup(node, n)),
+        4 => (node(), subject()).prop_map(|(node, n)| Step::LookupWithFloor(node, n)),
         6 => node().prop_map(Step::Poll),
-        2 => (node(), who()).prop_map(|(node, n)| Step::Evict(node, n)),
+        2 => (node(), subject()).prop_map(|(node, n)| Step::Evict(node, n)),
         2 => any::<bool>().prop_map(Step::Fail),
         1 => Just(Step::Expire),
         1 => Just(Step::OpenStream),
-        1 => who().prop_map(Step::PassBy),
+        1 => subject().prop_map(Step::BriefWriter),
         1 => Just(Step::Rebuild),
         4 => prop_oneof![Just(1i64), Just(500), Just(3_000), Just(50_000_000), Just(700_000_000)].prop_map(Step::Wait),
         may_crash => prop_oneof![
             3 => node().prop_map(Step::Crash),
             1 => node().prop_map(Step::LoseDisk),
-            1 => node().prop_map(Step::Remember),
+            1 => node().prop_map(Step::CopyDisk),
             1 => node().prop_map(Step::Rewind),
             1 => Just(Step::Swap),
             1 => node().prop_map(Step::Delete),
@@ -78,10 +78,10 @@ fn step(may_crash: u32) -> impl Strategy<Value = Step> {
 
 struct Node {
     directory: TempDir,
-    remembered: Option<TempDir>,
+    copied: Option<TempDir>,
     /// `None` for a moment, while it is down.
     up: Option<(Arc<ViewCache>, Follower)>,
-    /// What it has shown and has to remember.
+    /// The versions that it has answered with, below which it must not go.
     shown: HashMap<u8, Version>,
 }
 
@@ -89,7 +89,7 @@ impl Node {
     fn new(store: &Arc<TestStore>) -> Self {
         let directory = TempDir::new().unwrap();
         let up = Some(start(store, options(&directory)));
-        Self { directory, remembered: None, up, shown: HashMap::new() }
+        Self { directory, copied: None, up, shown: HashMap::new() }
     }
 
     fn up(&mut self) -> &mut (Arc<ViewCache>, Follower) {
@@ -100,26 +100,26 @@ impl Node {
         self.up = Some(start(store, options(&self.directory)));
     }
 
-    /// Starts it on another disk: it need not know what it has shown.
+    /// Starts it on another disk, which need not have the versions that it answered with.
     fn start_on(&mut self, store: &Arc<TestStore>, directory: TempDir) {
-        (self.directory, self.remembered) = (directory, None);
+        (self.directory, self.copied) = (directory, None);
         self.shown.clear();
         self.start(store);
     }
 }
 
-/// What has to hold of every answer.
+/// Checks every answer.
 #[derive(Default)]
 struct Oracle {
     /// Versions by the moment of their acknowledgement.
     acknowledged: HashMap<u8, Vec<(Time, Version)>>,
-    /// What the phone was shown.
+    /// The versions that the phone was shown.
     phone: HashMap<u8, Version>,
 }
 
 impl Oracle {
     fn check(&mut self, n: u8, answer: &Answer, floor: Version) -> Result<(), TestCaseError> {
-        let version = answer.entry.held.version;
+        let version = answer.entry.version();
         let acknowledged = self.acknowledged.entry(n).or_default();
         let lacking = acknowledged.iter().find(|(at, v)| *at < answer.as_of && *v > version);
         prop_assert!(lacking.is_none(), "as of {:?} lacks {lacking:?}: {version:?}", answer.as_of);
@@ -148,47 +148,47 @@ impl World {
             Step::Set(n) => {
                 store.set(subject(n));
             }
-            Step::Look(at, n) => {
+            Step::Lookup(at, n) => {
                 if let Ok(answer) = nodes[at].up().0.get(subject(n), Version::ABSENT).await {
-                    let shown = nodes[at].shown.insert(n, answer.entry.held.version);
+                    let shown = nodes[at].shown.insert(n, answer.entry.version());
                     oracle.check(n, &answer, shown.unwrap_or_default())?;
                 }
             }
-            Step::LookAgain(at, n) => {
+            Step::LookupWithFloor(at, n) => {
                 let shown = oracle.phone.get(&n).copied().unwrap_or_default();
                 if let Ok(answer) = nodes[at].up().0.get(subject(n), shown).await {
                     oracle.check(n, &answer, shown)?;
-                    oracle.phone.insert(n, answer.entry.held.version);
-                    nodes[at].shown.insert(n, answer.entry.held.version);
+                    oracle.phone.insert(n, answer.entry.version());
+                    nodes[at].shown.insert(n, answer.entry.version());
                 }
             }
-            // Whether it succeeds is the store's matter.
+            // Fails when the store does.
             Step::Poll(at) => drop(nodes[at].up().1.poll().await),
-            Step::Evict(at, n) => nodes[at].up().0.memory.remove(subject(n)),
+            Step::Evict(at, n) => nodes[at].up().0.tiers.evict(subject(n)),
             Step::Fail(failing) => store.failing.store(failing, Ordering::Relaxed),
             Step::Expire => store.expire(),
             Step::OpenStream => store.open_stream(),
-            Step::PassBy(n) => {
-                store.pass_by(subject(n));
+            Step::BriefWriter(n) => {
+                store.brief_writer(subject(n));
                 oracle.acknowledged.entry(n).or_default().push((now(), store.version(subject(n))));
             }
             Step::Rebuild => store.rebuild(),
             Step::Wait(ms) => advance(ms),
             Step::Crash(at) => {
                 let (views, _) = nodes[at].up();
-                if !views.has_disk() {
-                    // What it showed since it lost its disk is forgotten with the process.
+                if !views.tiers.has_disk() {
+                    // Versions that it answered with since it lost its disk are forgotten with the process.
                     nodes[at].shown.clear();
                 }
                 nodes[at].up = None;
                 nodes[at].start(store);
             }
-            Step::LoseDisk(at) => nodes[at].up().0.lose_disk(&DiskError::Broken("by the test".into())),
-            Step::Remember(at) => nodes[at].remembered = Some(copy(nodes[at].directory.path())),
+            Step::LoseDisk(at) => nodes[at].up().0.tiers.lose_disk(&DiskError::Broken("by the test".into())),
+            Step::CopyDisk(at) => nodes[at].copied = Some(copy(nodes[at].directory.path())),
             Step::Rewind(at) => {
-                if let Some(remembered) = nodes[at].remembered.take() {
+                if let Some(copied) = nodes[at].copied.take() {
                     nodes[at].up = None;
-                    nodes[at].start_on(store, remembered);
+                    nodes[at].start_on(store, copied);
                 }
             }
             Step::Swap => {
@@ -207,14 +207,14 @@ impl World {
         }
         for node in &self.nodes {
             let (views, _) = node.up.as_ref().expect("started");
-            while views.loads.under_way() > 0 {
-                tokio::task::yield_now().await; // loads behind stale answers
+            while views.single_flight.count() > 0 {
+                tokio::task::yield_now().await; // loads in the background
             }
         }
         Ok(())
     }
 
-    /// With everything well again, everybody is shown what was acknowledged, fresh.
+    /// Once everything works again, every answer is fresh and has everything acknowledged.
     async fn recover(&mut self) -> Result<(), TestCaseError> {
         self.store.failing.store(false, Ordering::Relaxed);
         for _ in 0..2 {
@@ -222,14 +222,14 @@ impl World {
             for at in 0..2 {
                 self.take(Step::Poll(at)).await?;
                 for n in 0..4 {
-                    self.take(Step::Look(at, n)).await?;
+                    self.take(Step::Lookup(at, n)).await?;
                 }
             }
         }
         for node in &mut self.nodes {
             for n in 0..4 {
                 let answer = node.up().0.get(subject(n), Version::ABSENT).await;
-                let answer = answer.map_err(|fault| TestCaseError::fail(format!("{fault:?}")))?;
+                let answer = answer.map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
                 prop_assert!(answer.fresh && answer.as_of.plus(Duration::from_secs(1)) > now());
                 self.oracle.check(n, &answer, Version::ABSENT)?;
             }

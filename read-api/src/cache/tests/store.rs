@@ -1,11 +1,11 @@
-//! A store and feed in memory that a test holds in its hands: it can fail, and it can keep a look-up waiting.
+//! A store and feed in memory under a test's control: it can fail, and it can hold lookups at a gate.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering};
 
-use crate::cache::follower::AWAY;
+use crate::cache::follower::MAX_AWAY;
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -33,7 +33,7 @@ pub fn subject(n: u8) -> SubjectId {
     SubjectId::from_bytes(bytes)
 }
 
-/// A view that belongs to `subject` and tells nothing else.
+/// A view of `subject` without content.
 pub fn view(subject: SubjectId) -> Bytes {
     View { subject: Some(subject), ..View::default() }.encode()
 }
@@ -41,24 +41,26 @@ pub fn view(subject: SubjectId) -> Bytes {
 pub struct TestStore {
     views: Mutex<BTreeMap<SubjectId, Version>>,
     streams: Mutex<BTreeMap<StreamId, Stream>>,
-    /// Never used again, also when the streams have expired: as in both engines.
+    /// Never reused, even after streams have expired, as in both engines.
     next_stream: AtomicU32,
     pub failing: AtomicBool,
-    /// Calls of it, whether about one subject or many.
+    /// Whether lookups are rejected, as after a revoked permission.
+    pub rejecting: AtomicBool,
+    /// Number of lookup calls, whether of one subject or many.
     pub lookups: AtomicUsize,
-    /// What the registry tells once.
+    /// The store's clock, returned with the registry once.
     pub clock: Mutex<Option<Time>>,
     pub epoch: AtomicU16,
-    /// Look-ups read first and then wait for a permit, so that what they bring can be old.
+    /// Lookups read first and then wait for a permit, so that their result can be old.
     pub gate: Semaphore,
 }
 
-/// Rows above `expired`, and `last` of them written.
+/// A stream with numbers up to `last`, of which those up to `expired` have expired.
 struct Stream {
     rows: BTreeMap<u64, Option<Change>>,
     expired: u64,
     last: u64,
-    closed_at: Option<Time>,
+    sealed_at: Option<Time>,
 }
 
 pub const STREAM: StreamId = StreamId(1);
@@ -70,6 +72,7 @@ impl TestStore {
             streams: Mutex::default(),
             next_stream: AtomicU32::new(STREAM.0),
             failing: AtomicBool::new(false),
+            rejecting: AtomicBool::new(false),
             lookups: AtomicUsize::new(0),
             clock: Mutex::default(),
             epoch: AtomicU16::new(1),
@@ -79,14 +82,14 @@ impl TestStore {
         Arc::new(store)
     }
 
-    /// Closes the stream and opens the next.
+    /// Seals the open stream and opens the next.
     pub fn open_stream(&self) {
         let mut streams = self.streams.lock();
         for stream in streams.values_mut() {
-            stream.closed_at.get_or_insert(now());
+            stream.sealed_at.get_or_insert(now());
         }
         let next = self.next_stream();
-        streams.insert(StreamId(next), Stream { rows: BTreeMap::new(), expired: 0, last: 0, closed_at: None });
+        streams.insert(StreamId(next), Stream { rows: BTreeMap::new(), expired: 0, last: 0, sealed_at: None });
     }
 
     fn next_stream(&self) -> u32 {
@@ -100,19 +103,19 @@ impl TestStore {
         version
     }
 
-    /// Publishes the view that is there.
+    /// Publishes the current view.
     pub fn append_again(&self, subject: SubjectId) {
         self.append(Some(Change { subject, version: self.version(subject), view: view(subject), traced: None }));
     }
 
-    /// A number that a writer took and never used.
+    /// Leaves a number unused.
     pub fn leave_void(&self) {
         self.append(None);
     }
 
     fn append(&self, row: Option<Change>) {
         let mut streams = self.streams.lock();
-        let mut open = streams.values_mut().rev().filter(|stream| stream.closed_at.is_none());
+        let mut open = streams.values_mut().rev().filter(|stream| stream.sealed_at.is_none());
         let stream = open.next().expect("one is open");
         stream.last += 1;
         stream.rows.insert(stream.last, row);
@@ -126,21 +129,21 @@ impl TestStore {
         *version
     }
 
-    /// Loses a view, as no store of ours does.
+    /// Loses a view, which no engine does.
     pub fn lose(&self, subject: SubjectId) {
         self.views.lock().remove(&subject);
     }
 
-    /// Another writer comes, writes a view, and goes.
-    pub fn pass_by(&self, subject: SubjectId) {
+    /// Another writer opens a stream, writes a view, and seals the stream.
+    pub fn brief_writer(&self, subject: SubjectId) {
         let version = self.set(subject);
         let mut streams = self.streams.lock();
         let next = self.next_stream();
         let rows = [(1, Some(Change { subject, version, view: view(subject), traced: None }))].into();
-        streams.insert(StreamId(next), Stream { rows, expired: 0, last: 1, closed_at: Some(now()) });
+        streams.insert(StreamId(next), Stream { rows, expired: 0, last: 1, sealed_at: Some(now()) });
     }
 
-    /// Gives everyone who has a view another one, which nothing in the feed tells of, and says so.
+    /// Raises the version of every view without publishing a change, and raises the epoch.
     pub fn rebuild(&self) {
         self.views.lock().values_mut().for_each(|version| version.0 += 1);
         self.epoch.fetch_add(1, Ordering::Relaxed);
@@ -150,10 +153,10 @@ impl TestStore {
         self.views.lock().get(&subject).copied().unwrap_or_default()
     }
 
-    /// Expires every row that is there, and every stream that was closed as long ago as a follower may be away.
+    /// Expires every change, and every stream that was sealed as long ago as a follower may be away.
     pub fn expire(&self) {
         let mut streams = self.streams.lock();
-        streams.retain(|_, stream| stream.closed_at.is_none_or(|at| now().since(at) < AWAY));
+        streams.retain(|_, stream| stream.sealed_at.is_none_or(|at| now().since(at) < MAX_AWAY));
         for stream in streams.values_mut() {
             stream.expired = stream.last;
             stream.rows.clear();
@@ -175,6 +178,9 @@ impl ViewReader for TestStore {
     async fn lookup_many(&self, subjects: &[SubjectId]) -> Result<Vec<Option<VersionedView>>> {
         self.lookups.fetch_add(1, Ordering::Relaxed);
         self.check()?;
+        if self.rejecting.load(Ordering::Relaxed) {
+            return Err(StoreError::Rejected("by the test".into()));
+        }
         let found = |subject: &SubjectId| {
             let (version, view) = (self.version(*subject), view(*subject));
             (version != Version::ABSENT).then_some(VersionedView { version, view })
@@ -192,7 +198,7 @@ impl Feed for TestStore {
         let streams = self.streams.lock();
         let streams = streams
             .iter()
-            .map(|(id, stream)| StreamState { id: *id, last: stream.last, open: stream.closed_at.is_none() })
+            .map(|(id, stream)| StreamState { id: *id, last: stream.last, open: stream.sealed_at.is_none() })
             .collect();
         Ok(Registry {
             streams,

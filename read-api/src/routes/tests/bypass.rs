@@ -3,12 +3,12 @@
 use super::*;
 
 #[tokio::test]
-async fn a_guard_may_ask_past_the_cache_within_a_quota() {
+async fn a_guard_may_bypass_the_cache_within_a_quota() {
     let node = Node::start().await;
     node.store.write(subject(1));
-    let (me, guard) = (node.citizen(1), node.guard());
-    let code = node.code(&me).await;
-    // Nothing tells the node of the next version: only who asks the store can know it.
+    let (citizen, guard) = (node.citizen(1), node.guard());
+    let code = node.code(&citizen).await;
+    // No change announces the next version: only a call of the store finds it.
     for directive in ["no-cache", "max-age=0, No-Store", "no-cache", "no-cache", "no-cache"] {
         node.store.set(subject(1));
         let scan = node.scan(&guard, &code, Some(directive)).await;
@@ -17,26 +17,26 @@ async fn a_guard_may_ask_past_the_cache_within_a_quota() {
             scan.headers().get_all("ratelimit").iter().any(|left| left.to_str().unwrap().starts_with("\"bypass\";r="))
         );
     }
-    let asked = node.lookups();
-    assert_eq!(asked, 6);
+    let lookups = node.lookups();
+    assert_eq!(lookups, 6);
     let over = node.scan(&guard, &code, Some("no-cache")).await;
     assert_eq!(
         (over.status(), &over.headers()[CACHE_STATUS]),
         (StatusCode::OK, &"yima; hit; detail=hit_memory".parse().unwrap())
     );
     assert!(over.headers().get_all("ratelimit").iter().any(|left| left == "\"bypass\";r=0;t=60"));
-    // A plain scan, and a citizen who asks the same, are answered as usual.
+    // A plain scan, and a citizen's request with the same directive, are answered from the cache.
     let plain = node.scan(&guard, &code, None).await;
     assert!(plain.headers().get_all("ratelimit").iter().all(|left| !left.to_str().unwrap().contains("bypass")));
-    let request = Request::get(DISPLAY).header(AUTHORIZATION, &me).header(CACHE_CONTROL, "no-cache");
+    let request = Request::get(DISPLAY).header(AUTHORIZATION, &citizen).header(CACHE_CONTROL, "no-cache");
     let answer = display(&node.app, request.body(()).unwrap().headers()).await.into_response();
     assert_eq!(answer.headers()[CACHE_STATUS], "yima; hit; detail=hit_memory");
-    assert_eq!(node.lookups(), asked);
+    assert_eq!(node.lookups(), lookups);
     assert_eq!(node.outcomes(), as_text(&[("bypass", 5), ("hit_memory", 3), ("miss", 1)]));
 }
 
 #[tokio::test]
-async fn who_asks_past_the_cache_gets_what_is_held_when_the_store_is_dead() {
+async fn a_bypass_is_answered_from_the_cache_when_the_store_is_down() {
     let node = Node::start().await;
     node.store.write(subject(1));
     let code = node.code(&node.citizen(1)).await;
@@ -50,12 +50,12 @@ async fn who_asks_past_the_cache_gets_what_is_held_when_the_store_is_dead() {
 }
 
 #[tokio::test]
-async fn who_asks_past_the_cache_joins_no_load_that_began_before() {
+async fn a_bypass_joins_no_load_that_began_before() {
     let node = Node::start().await;
     node.store.write(subject(1));
     let views = node.app.views.clone();
     node.store.gate.forget_permits(Semaphore::MAX_PERMITS);
-    let begun = tokio::spawn({
+    let earlier = tokio::spawn({
         let views = views.clone();
         async move { views.get(subject(1), Version::ABSENT).await.is_ok() }
     });
@@ -63,9 +63,9 @@ async fn who_asks_past_the_cache_joins_no_load_that_began_before() {
         tokio::task::yield_now().await;
     }
     node.store.set(subject(1)); // the load has read version 1 and waits
-    let asked = tokio::spawn(async move { views.bypass(subject(1), Version::ABSENT).await });
+    let bypass = tokio::spawn(async move { views.bypass(subject(1), Version::ABSENT).await });
     tokio::task::yield_now().await;
     node.store.gate.add_permits(Semaphore::MAX_PERMITS);
-    assert!(begun.await.unwrap());
-    assert_eq!(asked.await.unwrap().ok().unwrap().entry.held.version, Version(2));
+    assert!(earlier.await.unwrap());
+    assert_eq!(bypass.await.unwrap().ok().unwrap().entry.version(), Version(2));
 }

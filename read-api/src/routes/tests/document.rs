@@ -8,15 +8,15 @@ use super::*;
 
 const NUMBER: &str = "610102199003070016";
 
-async fn look_up(node: &Node, bearer: &str) -> (StatusCode, Value) {
+async fn scan_document(node: &Node, bearer: &str) -> (StatusCode, Value) {
     node.post("/v1/scan", bearer, json!({ "document_type": "cn_resident_id", "document_number": NUMBER })).await
 }
 
 #[tokio::test]
-async fn a_document_is_looked_up_by_whom_may() {
+async fn only_a_checkpoint_with_the_scope_may_scan_documents() {
     let node = Node::start().await;
     let (guard, other) = (node.checkpoint(true), node.guard());
-    let (status, body) = look_up(&node, &guard).await;
+    let (status, body) = scan_document(&node, &guard).await;
     assert_eq!(
         (status, &body["verdict"], &body["reason"]),
         (StatusCode::OK, &json!("check"), &json!("not_registered"))
@@ -24,32 +24,32 @@ async fn a_document_is_looked_up_by_whom_may() {
     assert!(body["identity"].is_null() && body["as_of"].is_string());
 
     let document = Document::new(DocumentType::CnResidentId, NUMBER).unwrap();
-    let theirs = node.app.pseudonyms.subject(&document);
-    node.store.write(theirs);
-    node.app.views.apply(theirs, VersionedView { version: Version(1), view: crate::cache::tests::store::view(theirs) });
-    let (status, body) = look_up(&node, &guard).await;
-    assert_eq!((status, &body["reason"]), (StatusCode::OK, &json!("not_registered"))); // a view that says nothing
+    let holder = node.app.pseudonyms.subject(&document);
+    node.store.write(holder);
+    node.app.views.apply(holder, VersionedView { version: Version(1), view: crate::cache::tests::store::view(holder) });
+    let (status, body) = scan_document(&node, &guard).await;
+    assert_eq!((status, &body["reason"]), (StatusCode::OK, &json!("not_registered"))); // a view without a timeline
 
-    let (status, body) = look_up(&node, &other).await;
+    let (status, body) = scan_document(&node, &other).await;
     assert_eq!((status, &body["status"]), (StatusCode::FORBIDDEN, &json!(403)));
     assert!(body["detail"].as_str().unwrap().contains("scan:document"));
-    assert_eq!(look_up(&node, &node.citizen(1)).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(scan_document(&node, &node.citizen(1)).await.0, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
-async fn few_in_a_minute() {
+async fn scans_of_documents_have_a_limit_of_their_own() {
     let node = Node::start().await;
     let guard = node.checkpoint(true);
     for _ in 0..10 {
-        assert_eq!(look_up(&node, &guard).await.0, StatusCode::OK);
+        assert_eq!(scan_document(&node, &guard).await.0, StatusCode::OK);
     }
-    assert_eq!(look_up(&node, &guard).await.0, StatusCode::TOO_MANY_REQUESTS);
-    // Codes have a limit of their own.
+    assert_eq!(scan_document(&node, &guard).await.0, StatusCode::TOO_MANY_REQUESTS);
+    // Codes are not affected.
     assert_eq!(node.scan(&guard, "x", None).await.status(), StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_request_that_is_neither_names_the_field() {
+async fn an_invalid_combination_names_the_field() {
     let node = Node::start().await;
     for (body, pointer) in [
         (json!({}), "/code"),

@@ -1,15 +1,15 @@
-//! Streams: what is told when, who gets none, and what ends one.
+//! Live displays: which events are sent when, who is refused, and what ends one.
 
 use yima_schema::time::Time;
 
 use super::*;
 use crate::cache::tests::store::advance;
 
-/// What a client holds: events as they are written.
+/// The events that a client receives.
 struct Events(Body);
 
 impl Events {
-    /// The next event's fields; `None`: the stream is over.
+    /// The fields of the next event; `None` at the end.
     async fn next(&mut self) -> Option<Vec<(String, String)>> {
         let frame = self.0.frame().await?.unwrap().into_data().unwrap();
         let text = std::str::from_utf8(&frame).unwrap().strip_suffix("\n\n").unwrap();
@@ -25,7 +25,7 @@ impl Events {
 }
 
 impl Node {
-    async fn ask_for_stream(&self, bearer: &str, shown: Option<&HeaderValue>) -> Response {
+    async fn open_live_display(&self, bearer: &str, shown: Option<&HeaderValue>) -> Response {
         let mut request = Request::get("/v1/display/events").header(AUTHORIZATION, bearer);
         if let Some(shown) = shown {
             request = request.header("last-event-id", shown);
@@ -33,8 +33,8 @@ impl Node {
         router(self.app.clone()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 
-    async fn stream(&self, bearer: &str, shown: Option<&HeaderValue>) -> Events {
-        let answer = self.ask_for_stream(bearer, shown).await;
+    async fn live_display(&self, bearer: &str, shown: Option<&HeaderValue>) -> Events {
+        let answer = self.open_live_display(bearer, shown).await;
         assert_eq!(
             (answer.status(), &answer.headers()[CONTENT_TYPE]),
             (StatusCode::OK, &"text/event-stream".parse().unwrap())
@@ -43,14 +43,14 @@ impl Node {
         Events(answer.into_body())
     }
 
-    /// Something new about that person is followed.
+    /// Writes a view and follows its change.
     async fn change(&mut self, n: u8) -> Version {
         let version = self.store.write(subject(n));
         self.follower.poll().await.unwrap();
         version
     }
 
-    fn open_streams(&self) -> String {
+    fn open_live_displays(&self) -> String {
         let recorder = PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || self.app.views.report());
         let scraped = recorder.handle().render();
@@ -60,72 +60,72 @@ impl Node {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_is_told_at_once_and_otherwise_of_which_moment_it_is_true() {
+async fn a_change_is_sent_at_once_and_otherwise_the_as_of() {
     let mut node = Node::start().await;
     node.change(1).await;
-    let me = node.citizen(1);
-    let mut events = node.stream(&me, None).await;
+    let citizen = node.citizen(1);
+    let mut events = node.live_display(&citizen, None).await;
     let first = events.next().await.unwrap();
     let fields: Vec<_> = first.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(fields, ["event", "id", "data", "retry"], "{first:?}");
-    let display = node.display(&me, None).await;
+    let display = node.display(&citizen, None).await;
     let (tag, as_of) = (display.headers()[ETAG].clone(), display.headers()["yima-as-of"].to_str().unwrap().to_owned());
     let body = display.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(first[1].1, tag);
     assert_eq!(first[2].1, format!(r#"{{"as_of":"{as_of}","display":{}}}"#, std::str::from_utf8(&body).unwrap()));
 
-    // Nothing new: what is shown is true of a later moment.
+    // No change: the display is true of a later moment.
     advance(1_000);
     node.follower.poll().await.unwrap();
-    let begun = tokio::time::Instant::now();
+    let started = tokio::time::Instant::now();
     let later: Time = as_of.parse::<Time>().unwrap().plus(Duration::from_secs(1));
     assert_eq!(events.expect("data").await, format!(r#"{{"as_of":"{later}"}}"#));
-    let waited = begun.elapsed();
+    let waited = started.elapsed();
     assert!((Duration::from_secs(5)..Duration::from_millis(6_300)).contains(&waited), "{waited:?}");
 
-    // Somebody else's change is not told, one's own at once.
+    // A change of another subject is not sent, one of the caller's own at once.
     node.change(2).await;
     node.change(1).await;
-    let (asked, told) = (tokio::time::Instant::now(), events.next().await.unwrap());
-    assert_eq!((asked.elapsed(), told[0].1.as_str()), (Duration::ZERO, "display"));
-    assert!(told[2].1.contains(r#""version":2"#), "{told:?}");
+    let (started, event) = (tokio::time::Instant::now(), events.next().await.unwrap());
+    assert_eq!((started.elapsed(), event[0].1.as_str()), (Duration::ZERO, "display"));
+    assert!(event[2].1.contains(r#""version":2"#), "{event:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_phone_has_seen_is_not_told_again_and_nothing_older() {
+async fn a_display_that_the_phone_shows_is_not_sent_again_nor_an_older_one() {
     let mut node = Node::start().await;
     node.change(1).await;
-    let me = node.citizen(1);
-    let held = node.display(&me, None).await.headers()[ETAG].clone();
-    assert_eq!(node.stream(&me, Some(&held)).await.expect("event").await, "unchanged");
-    // Another node has shown what this one has not heard of.
+    let citizen = node.citizen(1);
+    let shown = node.display(&citizen, None).await.headers()[ETAG].clone();
+    assert_eq!(node.live_display(&citizen, Some(&shown)).await.expect("event").await, "unchanged");
+    // Another node has shown a version that this one does not know yet.
     let newer = node.app.tags.tag(subject(1), node.store.set(subject(1)), 0);
-    assert_eq!(node.stream(&me, Some(&newer)).await.expect("event").await, "unchanged");
-    let unheard_of = node.app.tags.tag(subject(1), Version(9), 0);
-    let refused = node.ask_for_stream(&me, Some(&unheard_of)).await;
+    assert_eq!(node.live_display(&citizen, Some(&newer)).await.expect("event").await, "unchanged");
+    let unknown = node.app.tags.tag(subject(1), Version(9), 0);
+    let refused = node.open_live_display(&citizen, Some(&unknown)).await;
     assert_eq!(
         (refused.status(), &refused.headers()["retry-after"]),
         (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap())
     );
-    assert_eq!(node.open_streams(), "0");
+    assert_eq!(node.open_live_displays(), "0");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_busy_node_opens_none_and_ends_those_that_are_open() {
+async fn a_busy_node_refuses_and_ends_live_displays() {
     let mut node = Node::start_busy(0.6).await;
     node.change(1).await;
-    let me = node.citizen(1);
-    let refused = node.ask_for_stream(&me, None).await;
-    let again: u32 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
-    assert!(refused.status() == StatusCode::SERVICE_UNAVAILABLE && (30..=60).contains(&again), "{again}");
-    assert_eq!(node.display(&me, None).await.status(), StatusCode::OK);
+    let citizen = node.citizen(1);
+    let refused = node.open_live_display(&citizen, None).await;
+    let retry_after: u32 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!(refused.status() == StatusCode::SERVICE_UNAVAILABLE && (30..=60).contains(&retry_after), "{retry_after}");
+    assert_eq!(node.display(&citizen, None).await.status(), StatusCode::OK);
 
     let mut node = Node::start_busy(0.59).await;
     node.change(1).await;
-    let mut events = node.stream(&node.citizen(1), None).await;
+    let mut events = node.live_display(&node.citizen(1), None).await;
     events.next().await.unwrap();
-    node.load.set(0.71);
-    // A change is told all the same: that is less work than to be asked for it.
+    node.utilization.set(0.71);
+    // A change is sent all the same: that is less work than answering a poll.
     node.change(1).await;
     assert_eq!(events.expect("event").await, "display");
     let last = events.next().await.unwrap();
@@ -133,57 +133,58 @@ async fn a_busy_node_opens_none_and_ends_those_that_are_open() {
     assert!(last.len() == 1 && name == "retry" && (30_000..=60_000).contains(&ms.parse::<u32>().unwrap()), "{last:?}");
     assert_eq!(events.next().await, None);
     drop(events);
-    assert_eq!(node.open_streams(), "0");
+    assert_eq!(node.open_live_displays(), "0");
 }
 
 #[tokio::test(start_paused = true)]
-async fn there_are_only_so_many() {
+async fn the_number_of_live_displays_is_limited() {
     let few =
         |config: &mut ReadApiConfig| (config.live_displays.max_open, config.live_displays.max_per_person) = (3, 2);
     let mut node = Node::start_with(0.0, few).await;
     for n in 1..=3 {
         node.change(n).await;
     }
-    // Of one person, however many sessions.
-    let (first, _second) = (node.stream(&node.citizen(1), None).await, node.stream(&node.citizen(1), None).await);
-    assert_eq!(node.ask_for_stream(&node.citizen(1), None).await.status(), StatusCode::TOO_MANY_REQUESTS);
-    let _third = node.stream(&node.citizen(2), None).await;
-    assert_eq!(node.ask_for_stream(&node.citizen(3), None).await.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(node.open_streams(), "3");
-    // A client that goes away gives its place back.
+    // Of one subject, in however many sessions.
+    let (first, _second) =
+        (node.live_display(&node.citizen(1), None).await, node.live_display(&node.citizen(1), None).await);
+    assert_eq!(node.open_live_display(&node.citizen(1), None).await.status(), StatusCode::TOO_MANY_REQUESTS);
+    let _third = node.live_display(&node.citizen(2), None).await;
+    assert_eq!(node.open_live_display(&node.citizen(3), None).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(node.open_live_displays(), "3");
+    // A client that goes away makes room.
     drop(first);
-    node.stream(&node.citizen(3), None).await;
-    // And only so many a minute.
-    let me = node.citizen(3);
+    node.live_display(&node.citizen(3), None).await;
+    // And the rate at which a session opens them.
+    let citizen = node.citizen(3);
     for _ in 0..20 {
-        node.stream(&me, None).await;
+        node.live_display(&citizen, None).await;
     }
-    let refused = node.ask_for_stream(&me, None).await;
+    let refused = node.open_live_display(&citizen, None).await;
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
-    assert!(refused.headers()["ratelimit"].to_str().unwrap().starts_with("\"stream\";r=0"));
-    assert_eq!(node.ask_for_stream(&node.guard(), None).await.status(), StatusCode::FORBIDDEN);
+    assert!(refused.headers()["ratelimit"].to_str().unwrap().starts_with("\"live_display\";r=0"));
+    assert_eq!(node.open_live_display(&node.guard(), None).await.status(), StatusCode::FORBIDDEN);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_ends_with_its_session_its_time_and_its_process() {
+async fn a_live_display_ends_with_its_session_its_maximum_age_and_its_process() {
     let mut node = Node::start_with(0.0, |config| config.live_displays.max_age = DAY * 2).await;
     node.change(1).await;
-    let mut events = node.stream(&node.citizen(1), None).await;
-    let begun = tokio::time::Instant::now();
+    let mut events = node.live_display(&node.citizen(1), None).await;
+    let started = tokio::time::Instant::now();
     while events.next().await.is_some() {}
-    assert!(begun.elapsed() >= DAY && begun.elapsed() < DAY + Duration::from_secs(7), "{:?}", begun.elapsed());
+    assert!(started.elapsed() >= DAY && started.elapsed() < DAY + Duration::from_secs(7), "{:?}", started.elapsed());
 
     let mut node = Node::start_with(0.0, |config| config.live_displays.max_age = Duration::from_secs(60)).await;
     node.change(1).await;
-    let mut events = node.stream(&node.citizen(1), None).await;
-    let begun = tokio::time::Instant::now();
+    let mut events = node.live_display(&node.citizen(1), None).await;
+    let started = tokio::time::Instant::now();
     while events.next().await.is_some() {}
-    assert_eq!(begun.elapsed().as_secs(), 60);
+    assert_eq!(started.elapsed().as_secs(), 60);
 
-    let mut events = node.stream(&node.citizen(1), None).await;
+    let mut events = node.live_display(&node.citizen(1), None).await;
     events.next().await.unwrap();
-    let begun = tokio::time::Instant::now();
-    node.app.end_streams();
-    assert_eq!((events.next().await, begun.elapsed()), (None, Duration::ZERO));
-    assert_eq!(node.ask_for_stream(&node.citizen(1), None).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let started = tokio::time::Instant::now();
+    node.app.end_live_displays();
+    assert_eq!((events.next().await, started.elapsed()), (None, Duration::ZERO));
+    assert_eq!(node.open_live_display(&node.citizen(1), None).await.status(), StatusCode::SERVICE_UNAVAILABLE);
 }

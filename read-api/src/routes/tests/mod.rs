@@ -1,4 +1,4 @@
-//! Routes over a store in memory: what is counted and what is asked of the store.
+//! Routes over a store in memory: answers, counted outcomes, and calls of the store.
 
 mod bypass;
 mod document;
@@ -37,7 +37,7 @@ struct Node {
     app: Arc<App>,
     store: Arc<TestStore>,
     follower: Follower,
-    load: Arc<Utilization>,
+    utilization: Arc<Utilization>,
     metrics: PrometheusHandle,
 }
 
@@ -66,9 +66,9 @@ impl Node {
             identity_provider: Verifier::from_jwks(&jwks, "test").unwrap(),
             store: None,
         };
-        let load = Utilization::fixed(busy);
-        let app = App::new(views, config, "xian", keys, load.clone(), now);
-        Self { app, store, follower, load, metrics: recorder.handle() }
+        let utilization = Utilization::fixed(busy);
+        let app = App::new(views, &config, "xian", keys, utilization.clone(), now);
+        Self { app, store, follower, utilization, metrics: recorder.handle() }
     }
 
     fn bearer(&self, holder: Holder) -> String {
@@ -114,7 +114,7 @@ impl Node {
         router(self.app.clone()).oneshot(request.body(Body::from(body)).unwrap()).await.unwrap()
     }
 
-    /// What `POST` of a body is answered, with its JSON.
+    /// Status and JSON body of the answer to a `POST`.
     async fn post(&self, path: &str, bearer: &str, body: serde_json::Value) -> (StatusCode, serde_json::Value) {
         let request = Request::post(path).header(AUTHORIZATION, bearer).header(CONTENT_TYPE, "application/json");
         let answer = router(self.app.clone()).oneshot(request.body(Body::from(body.to_string())).unwrap());
@@ -123,15 +123,15 @@ impl Node {
         (status, serde_json::from_slice(&body).unwrap())
     }
 
-    /// What was counted under `cache_requests_total`, by outcome, without those that never were.
+    /// The counts of `cache_requests_total` by outcome, without those that are 0.
     fn outcomes(&self) -> Vec<(String, u64)> {
-        let counted = |line: &str| {
+        let count = |line: &str| {
             let (outcome, count) =
                 line.strip_prefix("cache_requests_total{")?.split_once("outcome=\"")?.1.split_once("\"} ")?;
             let count = count.parse().unwrap();
             (count > 0).then(|| (outcome.to_owned(), count))
         };
-        let mut outcomes: Vec<_> = self.metrics.render().lines().filter_map(counted).collect();
+        let mut outcomes: Vec<_> = self.metrics.render().lines().filter_map(count).collect();
         outcomes.sort();
         outcomes
     }

@@ -1,4 +1,4 @@
-//! What is counted, and what costs a load.
+//! Counted outcomes of lookups, and requests that cost a load.
 
 use super::*;
 
@@ -6,59 +6,59 @@ use super::*;
 async fn outcomes_add_up_to_requests() {
     let node = Node::start().await;
     node.store.write(subject(1));
-    let me = node.citizen(1);
-    let first = node.display(&me, None).await;
+    let citizen = node.citizen(1);
+    let first = node.display(&citizen, None).await;
     assert_eq!(first.headers()[CACHE_STATUS], "yima; fwd=miss; stored; detail=miss");
-    assert_eq!(node.display(&me, Some(&first.headers()[ETAG])).await.status(), StatusCode::NOT_MODIFIED);
-    // Another node has shown the phone a version that this one has not heard of.
+    assert_eq!(node.display(&citizen, Some(&first.headers()[ETAG])).await.status(), StatusCode::NOT_MODIFIED);
+    // Another node has shown the phone a version that this one does not know yet.
     let newer = node.app.tags.tag(subject(1), node.store.set(subject(1)), 0);
-    let shown = node.display(&me, Some(&newer)).await;
+    let shown = node.display(&citizen, Some(&newer)).await;
     assert_eq!((shown.status(), shown.headers()[ETAG].clone()), (StatusCode::NOT_MODIFIED, newer));
-    // And one that nobody has.
-    let unheard_of = node.app.tags.tag(subject(1), Version(9), 0);
-    assert_eq!(node.display(&me, Some(&unheard_of)).await.status(), StatusCode::SERVICE_UNAVAILABLE);
-    let code = node.code(&me).await;
+    // And one that the store does not have.
+    let unknown = node.app.tags.tag(subject(1), Version(9), 0);
+    assert_eq!(node.display(&citizen, Some(&unknown)).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let code = node.code(&citizen).await;
     assert_eq!(node.scan(&node.guard(), &code, None).await.status(), StatusCode::OK);
     assert_eq!(node.outcomes(), as_text(&[("error", 1), ("hit_memory", 3), ("miss", 2)]));
 }
 
 #[tokio::test]
-async fn a_request_whose_client_goes_away_is_counted_too() {
+async fn a_request_whose_client_goes_away_is_counted_as_an_error() {
     let node = Node::start().await;
     node.store.write(subject(1));
     node.store.gate.forget_permits(Semaphore::MAX_PERMITS);
     let (app, bearer) = (node.app.clone(), node.citizen(1));
     let request = Request::get(DISPLAY).header(AUTHORIZATION, bearer).body(()).unwrap();
-    let asked = tokio::spawn(async move { display(&app, request.headers()).await.is_ok() });
+    let request = tokio::spawn(async move { display(&app, request.headers()).await.is_ok() });
     while node.lookups() == 0 {
         tokio::task::yield_now().await;
     }
-    asked.abort();
-    assert!(asked.await.unwrap_err().is_cancelled());
+    request.abort();
+    assert!(request.await.unwrap_err().is_cancelled());
     assert_eq!(node.outcomes(), as_text(&[("error", 1)]));
 }
 
 #[tokio::test]
-async fn a_display_tells_of_its_limit_when_less_than_half_is_left() {
+async fn a_display_has_rate_limit_fields_only_when_less_than_half_is_left() {
     let node = Node::start().await;
     node.store.write(subject(1));
-    let me = node.citizen(1);
-    let first = node.display(&me, None).await;
+    let citizen = node.citizen(1);
+    let first = node.display(&citizen, None).await;
     assert!(!first.headers().contains_key("ratelimit"));
-    let mut told = 0;
+    let mut with_fields = 0;
     for _ in 0..9 {
-        let answer = node.display(&me, None).await;
+        let answer = node.display(&citizen, None).await;
         if let Some(left) = answer.headers().get("ratelimit") {
             assert!(left.to_str().unwrap().starts_with("\"display\";r="));
             assert!(answer.headers().contains_key("ratelimit-policy"));
-            told += 1;
+            with_fields += 1;
         }
     }
-    assert!(told > 0);
+    assert!(with_fields > 0);
 }
 
 #[tokio::test]
-async fn a_history_is_the_callers_own_and_goes_first_when_it_is_busy() {
+async fn a_history_is_the_callers_own_and_refused_by_a_busy_node() {
     let node = Node::start_busy(0.79).await;
     node.store.write(subject(1));
     let ask = async |node: &Node, bearer: &str| {
@@ -73,48 +73,82 @@ async fn a_history_is_the_callers_own_and_goes_first_when_it_is_busy() {
     assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), r#"{"decisions":[]}"#);
     assert_eq!(ask(&node, &node.guard()).await.status(), StatusCode::FORBIDDEN);
     let busy = Node::start_busy(0.8).await;
-    let me = busy.citizen(1);
-    let refused = ask(&busy, &me).await;
+    let citizen = busy.citizen(1);
+    let refused = ask(&busy, &citizen).await;
     assert_eq!(
         (refused.status(), &refused.headers()["retry-after"]),
         (StatusCode::SERVICE_UNAVAILABLE, &"30".parse().unwrap())
     );
-    assert_eq!(busy.display(&me, None).await.status(), StatusCode::OK);
+    assert_eq!(busy.display(&citizen, None).await.status(), StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_code_and_a_history_are_of_nothing_older_than_the_display_that_was_shown() {
+async fn a_code_and_a_history_are_never_older_than_the_display_that_was_shown() {
     let mut node = Node::start().await;
     node.store.write(subject(1));
     node.follower.poll().await.unwrap();
-    let me = node.citizen(1);
+    let citizen = node.citizen(1);
     let ask = async |path: &str, version: Version| {
         let tag = node.app.tags.tag(subject(1), version, 0);
-        let request = Request::get(path).header(AUTHORIZATION, &me).header(IF_NONE_MATCH, tag);
+        let request = Request::get(path).header(AUTHORIZATION, &citizen).header(IF_NONE_MATCH, tag);
         router(node.app.clone()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status()
     };
-    let held = node.store.version(subject(1));
-    // Another node has shown what this one has not heard of, and what nobody can load yet.
-    let unheard_of = node.store.set(subject(1));
+    let cached = node.store.version(subject(1));
+    // Versions that another node has shown: one that this node does not know yet, and one that the store does not have.
+    let unknown = node.store.set(subject(1));
     for path in ["/v1/code", "/v1/history"] {
-        assert_eq!(ask(path, held).await, StatusCode::OK, "never 304");
-        assert_eq!(ask(path, Version(unheard_of.0 + 1)).await, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert_eq!(ask(path, cached).await, StatusCode::OK, "never 304");
+        assert_eq!(ask(path, Version(unknown.0 + 1)).await, StatusCode::SERVICE_UNAVAILABLE, "{path}");
     }
     let before = node.lookups();
-    assert_eq!(ask("/v1/code", unheard_of).await, StatusCode::OK);
-    assert_eq!(node.lookups(), before, "what was loaded for the one before is new enough");
+    assert_eq!(ask("/v1/code", unknown).await, StatusCode::OK);
+    assert_eq!(node.lookups(), before, "the load for the request before is new enough");
 }
 
 #[tokio::test]
-async fn a_tag_that_was_not_given_costs_no_load() {
+async fn a_forged_tag_costs_no_load() {
     let node = Node::start().await;
     node.store.write(subject(1));
     node.store.write(subject(2));
-    let me = node.citizen(1);
-    node.display(&me, None).await;
+    let citizen = node.citizen(1);
+    node.display(&citizen, None).await;
     let (before, elsewhere) = (node.lookups(), crate::etag::EntityTags::new(&[9; 32], "xian", None));
     for forged in [elsewhere.tag(subject(1), Version(9), 0), node.app.tags.tag(subject(2), Version(9), 0)] {
-        assert_eq!(node.display(&me, Some(&forged)).await.status(), StatusCode::OK);
+        assert_eq!(node.display(&citizen, Some(&forged)).await.status(), StatusCode::OK);
     }
     assert_eq!(node.lookups(), before);
+}
+
+#[tokio::test]
+async fn a_rejected_call_of_the_store_is_a_503_that_blames_no_stored_view() {
+    let node = Node::start().await;
+    node.store.write(subject(1));
+    node.store.rejecting.store(true, Ordering::Relaxed);
+    let answer = node.display(&node.citizen(1), None).await;
+    assert_eq!(
+        (answer.status(), &answer.headers()["retry-after"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"30".parse().unwrap())
+    );
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert!(problem["type"].as_str().unwrap().ends_with("unavailable"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().starts_with("The database refuses this service"), "{problem}");
+    assert_eq!(node.outcomes(), as_text(&[("error", 1)]));
+}
+
+#[tokio::test]
+async fn every_metric_is_described() {
+    let node = Node::start().await;
+    let recorder = PrometheusBuilder::new().build_recorder();
+    metrics::with_local_recorder(&recorder, || {
+        node.app.views.report();
+        crate::routes::live_display::register_metrics();
+    });
+    let rendered = node.metrics.render() + &recorder.handle().render();
+    let names: Vec<&str> =
+        rendered.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    assert!(names.contains(&"cache_requests_total") && names.contains(&"cache_generation"), "{names:?}");
+    for name in names {
+        assert!(crate::metrics::METRICS.iter().any(|metric| metric.name == name), "{name}");
+    }
 }

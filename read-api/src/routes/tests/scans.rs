@@ -11,7 +11,7 @@ async fn scans(node: &Node, bearer: &str, codes: &[&str]) -> (StatusCode, Value)
 }
 
 #[tokio::test]
-async fn each_code_gets_what_it_would_get_alone() {
+async fn each_code_gets_the_verdict_that_it_would_get_alone() {
     let node = Node::start().await;
     let guard = node.guard();
     let mut codes = Vec::new();
@@ -20,33 +20,33 @@ async fn each_code_gets_what_it_would_get_alone() {
         codes.push(node.code(&node.citizen(n)).await);
     }
     let mut alone = Vec::new();
-    let asked = [&*codes[0], "YM1:NOT A CODE", &codes[1], &codes[0], "", &codes[2]];
-    for code in asked {
+    let scanned = [&*codes[0], "YM1:NOT A CODE", &codes[1], &codes[0], "", &codes[2]];
+    for code in scanned {
         let answer = node.scan(&guard, code, None).await.into_body().collect().await.unwrap().to_bytes();
         alone.push(serde_json::from_slice::<Value>(&answer).unwrap());
     }
-    let (status, together) = scans(&node, &guard, &asked).await;
+    let (status, together) = scans(&node, &guard, &scanned).await;
     assert_eq!((status, &together["results"]), (StatusCode::OK, &Value::Array(alone)));
 }
 
 #[tokio::test]
-async fn who_cannot_be_looked_up_has_a_problem_in_their_place() {
+async fn a_code_whose_lookup_fails_has_a_problem_in_its_place() {
     let node = Node::start().await;
     node.store.write(subject(1));
     node.store.write(subject(2));
     let (first, second, guard) = (node.code(&node.citizen(1)).await, node.code(&node.citizen(2)).await, node.guard());
-    // Of the second a change was told that cannot be read: it has to be loaded.
+    // A change of the second that cannot be decoded: its view has to be loaded.
     node.app.views.apply(subject(2), VersionedView { version: Version(2), view: Bytes::from_static(b"?") });
     node.store.failing.store(true, Ordering::Relaxed);
     let (status, body) = scans(&node, &guard, &[&second, &first]).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(body["results"][0], json!({ "problem": body["results"][0]["problem"] }));
     assert_eq!(body["results"][0]["problem"]["status"], 503);
-    assert_eq!(body["results"][1]["verdict"], "check"); // nothing is known of this person's colour
+    assert_eq!(body["results"][1]["verdict"], "check"); // a view without a timeline
 }
 
 #[tokio::test]
-async fn as_many_as_the_limit_says_and_each_counts() {
+async fn each_code_counts_against_the_limit() {
     let node = Node::start().await;
     for wrong in [0, 101] {
         let (status, body) = scans(&node, &node.guard(), &vec!["x"; wrong]).await;

@@ -1,7 +1,7 @@
-//! The certificate that new connections are shown, and its change while others go on.
+//! The certificate of a TLS port, and its replacement while connections go on.
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use metrics::{Counter, Gauge};
@@ -14,100 +14,96 @@ use yima_schema::time::Time;
 use super::{TlsConfig, TlsError};
 use crate::clock::now;
 use crate::pem::PemFile;
+use crate::watched_file::{self, Contents, Fingerprint, WatchedFiles};
 
-/// How often the files are looked at.
-const EVERY: Duration = Duration::from_secs(2);
-
-/// What is shown now, and where it came from.
+/// The certificate that new connections get, and the files that it is reloaded from.
 #[derive(Debug)]
 pub(super) struct Certificate {
     service: &'static str,
-    config: TlsConfig,
-    /// The files of the start.
-    loaded: Seen,
+    /// Certificate and key.
+    paths: [PathBuf; 2],
+    /// Of the files at the start.
+    loaded: Fingerprint<2>,
     pair: ArcSwap<Pair>,
 }
 
 #[derive(Debug)]
 struct Pair {
     key: Arc<CertifiedKey>,
+    /// The latest of the chain.
     begins: Time,
     /// The earliest of the chain.
     ends: Time,
 }
 
-/// What became of files that changed.
-enum Taken {
-    /// They are shown, or never will be.
-    Judged,
-    /// They may be at a later look: their time comes, or that of the shown ones ends.
-    Waits,
+/// What became of changed files.
+enum Reload {
+    /// They were taken, or can never be used.
+    Done,
+    /// They may be taken at a later poll: once they become valid, or the pair in use ends.
+    NotYetValid,
 }
 
-/// Both files, as they were at one look.
+/// Both files, as they were at one poll.
 struct Files {
     cert: PemFile,
     key: PemFile,
 }
 
-/// Equal for equal texts; of a file that cannot be read there is none.
-type Seen = [Option<Vec<u8>>; 2];
-
 impl Certificate {
     pub(super) fn load(service: &'static str, config: &TlsConfig) -> Result<Arc<Self>, TlsError> {
-        let files = Files::read(config);
-        let pair = files.pair()?;
+        let paths = [config.cert_file.clone(), config.key_file.clone()];
+        let contents = watched_file::read(&paths);
+        let loaded = Fingerprint::new(&contents);
+        let pair = Files::new(&paths, contents).pair()?;
         pair.warn(service);
-        Ok(Arc::new(Self { service, config: config.clone(), loaded: files.seen(), pair: ArcSwap::from_pointee(pair) }))
+        Ok(Arc::new(Self { service, paths, loaded, pair: ArcSwap::from_pointee(pair) }))
     }
 
-    /// Looks at the files again and again. What has changed is taken once it is the same at two looks, since two files are not replaced at
-    /// once. A pair that cannot be used changes nothing. One that is not valid now waits as long as the shown one is.
+    /// Reloads the files whenever they change, for ever. A pair that cannot be used changes nothing. A pair that is not
+    /// valid now does not replace one that is, and is judged again at each poll.
     pub(super) async fn watch(self: Arc<Self>) {
         let ends = metrics::gauge!("tls_certificate_expires_seconds", "service" => self.service);
-        // From the start, so that the first of each is seen to be one more.
+        // Exported as 0 from the start, so that a rate shows the first of each.
         ["taken", "refused"].iter().for_each(|outcome| self.reloads(outcome).increment(0));
-        let (mut judged, mut changed, mut waiting) = (self.loaded.clone(), None, None);
-        let mut ticks = tokio::time::interval(EVERY);
+        let mut files = WatchedFiles::new(self.paths.clone(), self.loaded.clone());
+        // The files whose pair was reported as not valid now.
+        let mut reported = None;
         loop {
-            ticks.tick().await;
             self.report(&ends);
-            let config = self.config.clone();
-            // A file system may keep us waiting.
-            let Ok(files) = tokio::task::spawn_blocking(move || Files::read(&config)).await else { return };
-            let seen = files.seen();
-            if seen != judged && changed.as_ref() == Some(&seen) {
-                match self.take(&files, waiting.as_ref() == Some(&seen)) {
-                    Taken::Judged => judged = seen.clone(),
-                    Taken::Waits => waiting = Some(seen.clone()),
-                }
+            let Some(contents) = files.poll().await else { continue };
+            let fingerprint = Fingerprint::new(&contents);
+            match self.reload(&Files::new(&self.paths, contents), reported.as_ref() == Some(&fingerprint)) {
+                Reload::Done => files.accept(),
+                Reload::NotYetValid => reported = Some(fingerprint),
             }
-            changed = Some(seen);
         }
     }
 
-    fn take(&self, files: &Files, is_known: bool) -> Taken {
+    fn reload(&self, files: &Files, is_reported: bool) -> Reload {
         match files.pair() {
             Ok(pair) if !pair.is_valid(now()) && self.pair.load().is_valid(now()) => {
-                if !is_known {
+                if !is_reported {
                     let (begins, ends) = (pair.begins, pair.ends);
-                    tracing::error!(service = self.service, %begins, %ends, "the new certificate is not valid now; the old one stays");
+                    let service = self.service;
+                    tracing::error!(service, %begins, %ends, "the new certificate is not valid now; the old one stays");
                     self.reloads("refused").increment(1);
                 }
-                return Taken::Waits;
+                return Reload::NotYetValid;
             }
             Ok(pair) => {
                 pair.warn(self.service);
-                tracing::info!(service = self.service, ends = %pair.ends, "a new certificate is shown to new connections");
+                let (service, ends) = (self.service, pair.ends);
+                tracing::info!(service, %ends, "a new certificate is shown to new connections");
                 self.pair.store(Arc::new(pair));
                 self.reloads("taken").increment(1);
             }
-            Err(fault) => {
-                tracing::error!(service = self.service, %fault, "the new certificate is refused; the old one stays");
+            Err(error) => {
+                tracing::error!(service = self.service, %error, "the new certificate is refused; the old one stays");
                 self.reloads("refused").increment(1);
             }
         }
-        Taken::Judged
+        Reload::Done
     }
 
     fn reloads(&self, outcome: &'static str) -> Counter {
@@ -127,12 +123,8 @@ impl ResolvesServerCert for Certificate {
 }
 
 impl Files {
-    fn read(config: &TlsConfig) -> Self {
-        Self { cert: PemFile::read(&config.cert_file), key: PemFile::read(&config.key_file) }
-    }
-
-    fn seen(&self) -> Seen {
-        [self.cert.digest(), self.key.digest()]
+    fn new([cert_path, key_path]: &[PathBuf; 2], [cert, key]: Contents<2>) -> Self {
+        Self { cert: PemFile::new(cert_path, cert), key: PemFile::new(key_path, key) }
     }
 
     fn pair(&self) -> Result<Pair, TlsError> {
@@ -159,7 +151,8 @@ impl Pair {
         self.begins <= at && at < self.ends
     }
 
-    /// Clients will not believe it, but no certificate is no better.
+    /// Warns of a pair that clients will refuse: it is used all the same, since a port without a certificate is no
+    /// better.
     fn warn(&self, service: &'static str) {
         let (begins, ends) = (self.begins, self.ends);
         if ends <= now() {

@@ -1,0 +1,68 @@
+//! How far this node has followed the feed: the generations that prove entries, the other regions, and the offset
+//! between our clock and the store's. Written by the follower, read by every lookup.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Guard};
+use yima_schema::time::Time;
+use yima_schema::view::Version;
+
+use super::freshness::Provenance;
+use super::generations::Generations;
+use super::regions::Regions;
+
+/// See the module.
+pub(super) struct FeedProgress {
+    generations: ArcSwap<Generations>,
+    regions: ArcSwap<Regions>,
+    /// By how many milliseconds our clock is ahead of the store's, at most.
+    clock_ahead_ms: AtomicI64,
+}
+
+impl FeedProgress {
+    /// Progress that the disk tier saved, or none.
+    pub fn new(generations: Generations) -> Self {
+        Self {
+            generations: ArcSwap::from_pointee(generations),
+            regions: ArcSwap::default(),
+            clock_ahead_ms: AtomicI64::new(0),
+        }
+    }
+
+    /// The generations as of the last complete poll.
+    pub fn generations(&self) -> Guard<Arc<Generations>> {
+        self.generations.load()
+    }
+
+    /// The other regions as of the last complete poll.
+    pub fn regions(&self) -> Guard<Arc<Regions>> {
+        self.regions.load()
+    }
+
+    /// Moves on to these generations and regions. With a disk tier a new generation has to be saved there first.
+    pub fn advance(&self, generations: Generations, regions: &[(String, Option<Time>)]) {
+        self.generations.store(Arc::new(generations));
+        if self.regions.load().as_of != regions {
+            self.regions.store(Arc::new(Regions::new(regions)));
+        }
+    }
+
+    /// Records that our clock is ahead of the store's by up to `offset`: loads are true of an earlier moment than our
+    /// clock says.
+    pub fn set_clock_ahead(&self, offset: Duration) {
+        self.clock_ahead_ms.store(i64::try_from(offset.as_millis()).unwrap_or(i64::MAX), Ordering::Release);
+    }
+
+    /// The earlier of our clock, which says `now`, and the store's.
+    pub fn earlier_clock(&self, now: Time) -> Time {
+        let ahead_ms = self.clock_ahead_ms.load(Ordering::Acquire).unsigned_abs();
+        now.minus(Duration::from_millis(ahead_ms))
+    }
+
+    /// The provenance of an entry that is read from now on and true of `loaded_at`; its version is not known yet.
+    pub fn provenance(&self, loaded_at: Time) -> Provenance {
+        Provenance { version: Version::ABSENT, generation: self.generations.load().current, loaded_at }
+    }
+}

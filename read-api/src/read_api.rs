@@ -1,0 +1,100 @@
+//! The read service of a process: wires cache, follower, audit and routes, and starts them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use yima_service::clock::now;
+use yima_service::http::{EdgeLayer, Tls, serve};
+use yima_service::lifecycle::Lifecycle;
+use yima_service::telemetry::{Telemetry, describe};
+use yima_service::utilization::Utilization;
+use yima_store::{Feed, StoreError, ViewReader};
+
+use crate::app::{App, Keys};
+use crate::cache::follower::Follower;
+use crate::cache::{Audit, CacheSettings, ViewCache};
+use crate::config::ReadApiConfig;
+use crate::disk_tier::DiskTier;
+use crate::fast_path;
+use crate::metrics::METRICS;
+
+/// A running read service.
+pub struct ReadApi {
+    app: Arc<App>,
+}
+
+/// What a read service is started with.
+pub struct Resources<'a> {
+    /// Its settings.
+    pub config: &'a ReadApiConfig,
+    /// The cache settings in force, which may be tuned while it runs.
+    pub cache: Arc<CacheSettings>,
+    /// The disk tier, if the node has one.
+    pub disk: Option<DiskTier>,
+    /// Name of the region.
+    pub region: &'a str,
+    /// Looks up views.
+    pub views: Arc<dyn ViewReader>,
+    /// The region's feed.
+    pub feed: Arc<dyn Feed>,
+    /// Secrets and public keys.
+    pub keys: Keys,
+    /// The public port.
+    pub listener: TcpListener,
+    /// TLS of that port.
+    pub tls: Option<Tls>,
+    /// Routes of the port besides those of the service.
+    pub more: Router,
+    /// Utilization of the process.
+    pub utilization: Arc<Utilization>,
+    /// Telemetry of the process.
+    pub telemetry: &'a Telemetry,
+    /// Lifecycle of the process, which ends every task.
+    pub lifecycle: &'a Lifecycle,
+}
+
+impl ReadApi {
+    /// Follows the feed and serves. With a disk tier that has a state it serves at once; otherwise it follows the feed
+    /// first.
+    ///
+    /// # Errors
+    /// The store's, when the feed has to be followed first.
+    pub async fn start(resources: Resources<'_>) -> Result<Self, StoreError> {
+        let Resources { config, cache, disk, region, views, feed, keys, .. } = resources;
+        let Resources { listener, tls, more, utilization, telemetry, lifecycle, .. } = resources;
+        describe(METRICS);
+        let (disk, state) = disk.map_or((None, None), |DiskTier { disk, state }| (Some(disk), state));
+        let (has_disk, has_state) = (disk.is_some(), state.is_some());
+        let settings = cache.config();
+        let views = ViewCache::new(views, &settings, disk.map(|disk| (disk, state.as_ref())), now);
+        let reported = views.clone();
+        telemetry.metrics().before_scrape(move || reported.report());
+
+        let mut follower = Follower::new(feed, views.clone(), state, settings.poll_every, now);
+        if !has_state {
+            follower.poll().await?;
+        }
+        lifecycle.spawn_critical_until_stop("follower", follower.run());
+        lifecycle.spawn_until_stop("tuning", cache.watch(views.clone()));
+        if has_disk {
+            lifecycle.spawn_until_stop("audit", Audit::new(views.clone(), now).run());
+        }
+
+        let app = App::new(views, config, region, keys, utilization, now);
+        let (stopping, ended) = (lifecycle.soft().clone(), app.clone());
+        lifecycle.spawn("live displays", async move {
+            stopping.cancelled().await;
+            ended.end_live_displays();
+        });
+        let layer = EdgeLayer::new("read-api", &config.http, telemetry);
+        let service = fast_path::service(app.clone(), more, &layer);
+        lifecycle.spawn_critical("read-api", serve(listener, tls, service, &config.http, lifecycle));
+        Ok(Self { app })
+    }
+
+    /// Drops rate-limit entries that no longer restrict anyone. To be called about once a minute.
+    pub fn sweep(&self) {
+        self.app.sweep();
+    }
+}

@@ -1,0 +1,148 @@
+//! A checkpoint and its scans, in three steps that `/v1/scan` and `/v1/scans` share: resolve a code or document to a
+//! subject, look its view up, judge the view.
+
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use serde::Serialize;
+use utoipa::ToSchema;
+use yima_schema::code::{self, CodeError, Handle};
+use yima_schema::problem::{Problem, ProblemType};
+use yima_schema::session::Holder;
+use yima_schema::subject::{Document, SubjectId};
+use yima_schema::time::Time;
+use yima_schema::view::{Version, View};
+use yima_service::http::ProblemResponse;
+
+use crate::app::App;
+use crate::body::{ColourBody, IdentityBody, Parts, TestBody, VaccinationBody};
+use crate::cache::Answer;
+use crate::verdict::{Reason, Verdict, hours, judge};
+
+/// How far the clocks of two read nodes may differ.
+const NODE_CLOCK_SKEW: Duration = Duration::from_secs(30);
+
+/// The session of a checkpoint.
+pub(super) struct Checkpoint {
+    /// The key of its rate limits.
+    pub name: String,
+    require_test_within_h: Option<u16>,
+    may_scan_documents: bool,
+}
+
+/// A resolved code or document.
+pub(super) struct Target {
+    pub subject: SubjectId,
+    /// The lowest version that may be judged.
+    pub floor: Version,
+    /// The reason for the verdict on a subject without a view.
+    without_view: Reason,
+}
+
+/// The verdict; fields that are not known are null.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ScanBody<'a> {
+    verdict: Verdict,
+    reason: Reason,
+    instruction: &'static str,
+    identity: Option<IdentityBody<'a>>,
+    colour: Option<ColourBody<'a>>,
+    tests: Vec<TestBody<'a>>,
+    vaccination: Option<VaccinationBody>,
+    as_of: Option<Time>,
+}
+
+impl Target {
+    /// Resolves a code that is genuine and current.
+    ///
+    /// # Errors
+    /// The reason for a verdict without a lookup: an old, forged or foreign code opens no one's view.
+    pub fn of_code(app: &App, code: &str, now: Time) -> Result<Self, Reason> {
+        let claims = code::open(code, &app.issuers).map_err(|error| match error {
+            CodeError::Malformed => Reason::Malformed,
+            CodeError::UnknownIssuer => Reason::UnknownIssuer,
+            CodeError::Forged => Reason::Forged,
+        })?;
+        if now >= claims.expires_at {
+            return Err(Reason::Expired);
+        }
+        if claims.issued_at > now.plus(NODE_CLOCK_SKEW) {
+            return Err(Reason::NotYetValid);
+        }
+        let handle = Handle::open(&claims.handle, &app.handles).ok_or(Reason::UnknownIssuer)?;
+        // The version that the phone was shown. A version of another region's view cannot be compared with ours.
+        let floor = if handle.region == app.region { handle.version } else { Version::ABSENT };
+        Ok(Self { subject: handle.subject, floor, without_view: Reason::Nobody })
+    }
+
+    /// Resolves an identity document, which no phone has shown.
+    fn of_document(app: &App, document: &Document) -> Self {
+        let subject = app.pseudonyms.subject(document);
+        Self { subject, floor: Version::ABSENT, without_view: Reason::NotRegistered }
+    }
+}
+
+impl Checkpoint {
+    /// The session in `Authorization`, if it is a checkpoint's.
+    ///
+    /// # Errors
+    /// 401, 403.
+    pub fn of(app: &App, headers: &HeaderMap, now: Time) -> Result<Self, Problem> {
+        match app.session(headers, now)?.holder {
+            Holder::Checkpoint { checkpoint: name, require_test_within_h, looks_up_documents } => {
+                Ok(Self { name, require_test_within_h, may_scan_documents: looks_up_documents })
+            }
+            Holder::Citizen { .. } => Err(Problem::new(ProblemType::Forbidden, "Only a checkpoint's session can scan")),
+        }
+    }
+
+    /// Resolves an identity document, within the scope and the limit for that; each attempt is counted.
+    ///
+    /// # Errors
+    /// 403, 429.
+    pub fn resolve_document(&self, app: &App, document: &Document) -> Result<Target, ProblemResponse> {
+        let count = |outcome: &'static str| {
+            metrics::counter!("scan_documents_total", "outcome" => outcome).increment(1);
+        };
+        if !self.may_scan_documents {
+            count("forbidden");
+            let detail = "Looking people up by their document needs the scope `scan:document`";
+            return Err(Problem::new(ProblemType::Forbidden, detail).into());
+        }
+        let limit = &app.limits.document;
+        limit.take(limit.key(&self.name), 1).inspect_err(|_| count("refused"))?;
+        count("asked");
+        Ok(Target::of_document(app, document))
+    }
+
+    /// The verdict on the view of a target, by this checkpoint's policy.
+    pub fn judge<'a>(&self, target: &Target, answer: &Answer, view: &'a View, now: Time) -> ScanBody<'a> {
+        let at = view.colour_at(now);
+        let body = match judge(view, &at, answer.fresh, self.require_test_within_h.map(hours), now) {
+            // Without a view there is nothing to compare the document with.
+            Reason::Nobody if target.without_view == Reason::NotRegistered => ScanBody::refused(Reason::NotRegistered),
+            reason => {
+                let Parts { identity, colour, tests, vaccination } = Parts::new(view, &at);
+                let (identity, colour, vaccination) = (Some(identity), Some(colour), Some(vaccination));
+                ScanBody { identity, colour, tests, vaccination, ..ScanBody::refused(reason) }
+            }
+        };
+        ScanBody { as_of: Some(answer.as_of), ..body }
+    }
+}
+
+impl ScanBody<'_> {
+    /// A verdict that says nothing of any subject.
+    pub fn refused(reason: Reason) -> Self {
+        Self {
+            verdict: reason.verdict(),
+            reason,
+            instruction: reason.instruction(),
+            identity: None,
+            colour: None,
+            tests: Vec::new(),
+            vaccination: None,
+            as_of: None,
+        }
+    }
+}
