@@ -9,7 +9,7 @@ use yima_schema::subject::SubjectId;
 use super::entry::Entry;
 use crate::config::CacheConfig;
 
-type Tier = foyer::Cache<SubjectId, Arc<Entry>, ByFingerprint>;
+type Tier = foyer_memory::Cache<SubjectId, Arc<Entry>, ByFingerprint>;
 
 /// Entries by subject, each in one of two caches with a size limit of its own.
 pub(super) struct Memory {
@@ -20,7 +20,7 @@ pub(super) struct Memory {
 impl Memory {
     pub fn new(config: &CacheConfig) -> Self {
         let tier = |bytes: usize| -> Tier {
-            foyer::CacheBuilder::new(bytes)
+            foyer_memory::CacheBuilder::new(bytes)
                 .with_shards(16)
                 .with_weighter(|_: &SubjectId, entry: &Arc<Entry>| entry.weight())
                 .with_hash_builder(ByFingerprint)
