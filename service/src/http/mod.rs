@@ -1,6 +1,8 @@
 //! HTTP as every server of ours speaks it: the accept loop, the one middleware layer, bodies and problem documents.
 
 pub mod body;
+mod coding;
+mod docs;
 mod edge;
 mod limits;
 pub mod openapi;
@@ -22,7 +24,7 @@ pub use tls::{Tls, TlsConfig, TlsError};
 
 /// A finished router: 404 and 405 (with `Allow`) as problem documents, and `layer` around every route and both of these.
 pub fn finish(router: Router, layer: &EdgeLayer) -> Router {
-    router
+    coding::with_codings(router)
         .fallback(async || ProblemResponse::from(Problem::new(ProblemType::NotFound, "No route has this path")))
         .method_not_allowed_fallback(async || {
             ProblemResponse::from(Problem::new(
