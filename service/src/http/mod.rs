@@ -1,6 +1,8 @@
 //! HTTP of all ports: the accept loop, the one middleware, bodies and problem documents.
 
 pub mod body;
+mod coding;
+mod docs;
 mod edge;
 mod limits;
 pub mod openapi;
@@ -23,7 +25,7 @@ pub use tls::{Tls, TlsConfig, TlsError};
 /// Finishes a router: 404 and 405 (with `Allow`) are problem documents, and `layer` goes around every route and both of
 /// these.
 pub fn finish(router: Router, layer: &EdgeLayer) -> Router {
-    router
+    coding::with_codings(router)
         .fallback(async || {
             ProblemResponse::from(Problem::new(
                 ProblemType::NotFound,

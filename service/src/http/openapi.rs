@@ -1,19 +1,22 @@
 //! The description of an API: OpenAPI 3.1 at `/openapi.json`, and a page to read and try it at `/docs/`.
 
+use std::io::Write;
+
 use axum::Router;
-use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, HeaderValue};
-use axum::response::Response;
+use axum::body::Bytes;
+use axum::http::HeaderMap;
 use axum::routing::get;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use utoipa::PartialSchema;
 use utoipa::openapi::schema::ObjectBuilder;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, Ref, RefOr, ResponseBuilder,
 };
-use utoipa_swagger_ui::{Config, SwaggerUi};
 use yima_schema::problem::{FieldError, Problem};
 
+use super::docs;
 use super::public::{Lifetime, Public};
 
 const FHIR_JSON: &str = "application/fhir+json";
@@ -28,12 +31,6 @@ const LIFETIME: Lifetime = Lifetime {
     everywhere: "public, max-age=300, stale-while-revalidate=3600, stale-if-error=86400",
     at_the_edge: "max-age=60, stale-while-revalidate=600, stale-if-error=86400",
 };
-
-/// Swagger UI has inline styles; it loads nothing from other hosts.
-const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-);
 
 /// Adds to the routes of an API its description and the page: every operation can also answer a problem document.
 pub fn described(router: Router, mut api: OpenApi, title: &str, description: &str) -> Router {
@@ -72,17 +69,16 @@ pub fn described(router: Router, mut api: OpenApi, title: &str, description: &st
         }
     }
     let document = api.to_json().expect("a description consists of texts and always serialises");
-    let document = Public::new(document.into(), "application/json", LIFETIME);
-    let page: Router = SwaggerUi::new("/docs").config(Config::from("/openapi.json").validator_url("none")).into();
+    let gzipped = gzip(document.as_bytes());
+    let document = Public::new(document.into(), "application/json", LIFETIME).with_gzip(gzipped);
     router
         .route("/openapi.json", get(async move |request: HeaderMap| document.respond(&request)))
-        .merge(page.layer(axum::middleware::map_response(guarded)))
+        .merge(docs::page(LIFETIME))
 }
 
-async fn guarded(mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, PAGE_POLICY);
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    response
+/// With gzip, as small as it gets: this happens once.
+fn gzip(body: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    let written = encoder.write_all(body).and_then(|()| encoder.finish());
+    written.expect("writing into memory does not fail").into()
 }

@@ -3,7 +3,7 @@
 
 use aws_lc_rs::digest;
 use axum::body::Bytes;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -26,15 +26,22 @@ pub struct Lifetime {
     pub at_the_edge: &'static str,
 }
 
-/// A document with the header fields of its 200.
+/// A document as it is sent, plain and with gzip.
 #[derive(Clone)]
 pub struct Public {
+    identity: Representation,
+    gzip: Option<Representation>,
+}
+
+/// A body with the header fields of its 200. Each content coding has an entity tag of its own (RFC 9110 section 8.8.3.3).
+#[derive(Clone)]
+struct Representation {
     body: Bytes,
     headers: HeaderMap,
 }
 
 impl Public {
-    /// A document of a body and its type.
+    /// A document of this body and media type.
     pub fn new(body: Bytes, content_type: &'static str, lifetime: Lifetime) -> Self {
         let headers = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static(content_type)),
@@ -42,24 +49,47 @@ impl Public {
             (CACHE_CONTROL, HeaderValue::from_static(lifetime.everywhere)),
             (CDN_CACHE_CONTROL, HeaderValue::from_static(lifetime.at_the_edge)),
         ]);
-        Self { body, headers }
+        Self { identity: Representation { body, headers }, gzip: None }
+    }
+
+    /// Adds the same body with gzip (RFC 1952), compressed beforehand: clients that accept it get this one.
+    pub fn with_gzip(mut self, body: Bytes) -> Self {
+        let mut headers = self.identity.headers.clone();
+        headers.insert(ETAG, etag(&body));
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        self.gzip = Some(Representation { body, headers });
+        self.with(VARY, HeaderValue::from_static("accept-encoding"))
     }
 
     /// Adds a header field.
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        for representation in [Some(&mut self.identity), self.gzip.as_mut()].into_iter().flatten() {
+            representation.headers.insert(name.clone(), value.clone());
+        }
         self
     }
 
-    /// 200, or 304 to an `If-None-Match` that names the tag (RFC 9110 sections 13.1.2 and 15.4.5).
+    /// 200 in the coding that the client accepts, or 304 to an `If-None-Match` that names its tag (RFC 9110 sections 13.1.2 and 15.4.5).
     pub fn respond(&self, request: &HeaderMap) -> Response {
-        let mut headers = self.headers.clone();
+        let gzip = self.gzip.as_ref().filter(|_| accepts_gzip(request));
+        let Representation { body, headers } = gzip.unwrap_or(&self.identity);
+        let mut headers = headers.clone();
         if request.get_all(IF_NONE_MATCH).iter().any(|tags| names(tags, &headers[ETAG])) {
             headers.remove(CONTENT_TYPE);
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }
-        (headers, self.body.clone()).into_response()
+        (headers, body.clone()).into_response()
     }
+}
+
+/// Whether `Accept-Encoding` allows gzip, by its name or by `*` (RFC 9110 section 12.5.3).
+fn accepts_gzip(request: &HeaderMap) -> bool {
+    let fields = request.get_all(ACCEPT_ENCODING).iter().filter_map(|field| field.to_str().ok());
+    let codings = fields.flat_map(|field| field.split(',')).map(|part| part.split_once(';').unwrap_or((part, "")));
+    let codings: Vec<_> = codings.map(|(name, weight)| (name.trim(), weight.trim())).collect();
+    let weight_of = |name: &str| codings.iter().find(|(coding, _)| coding.eq_ignore_ascii_case(name));
+    let is_zero = |weight: &str| weight.trim_start_matches(['q', 'Q', '=']).parse() == Ok(0.0);
+    weight_of("gzip").or_else(|| weight_of("*")).is_some_and(|(_, weight)| !is_zero(weight))
 }
 
 /// A strong tag: the first 128 bits of the body's SHA-256, in hex.
@@ -101,5 +131,18 @@ mod tests {
             assert!(!unchanged.headers().contains_key(CONTENT_TYPE));
         }
         assert_eq!(get(&document, &["\"other\""]).status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn a_coding_of_weight_zero_is_not_accepted() {
+        let accepts =
+            |codings: &str| accepts_gzip(&HeaderMap::from_iter([(ACCEPT_ENCODING, codings.parse().unwrap())]));
+        for codings in ["gzip", "deflate, GZIP;q=0.5", "*", "br;q=1, *;q=0.1", "gzip;q=1.0, *;q=0"] {
+            assert!(accepts(codings), "{codings}");
+        }
+        for codings in ["", "br", "gzip;q=0", "gzip; q=0.000", "*;q=0", "*, gzip;q=0", "identity"] {
+            assert!(!accepts(codings), "{codings}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
     }
 }
