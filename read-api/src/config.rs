@@ -89,7 +89,7 @@ pub struct CacheConfig {
     /// An older answer is not served. No less than `max_lag_ms`.
     #[serde(rename = "max_stale_s", with = "config::S")]
     pub max_stale: Duration,
-    /// Longest time between two reads of the feed. The reader is also woken.
+    /// Longest time between two reads of the feed. The follower is also woken by changes.
     #[serde(rename = "poll_ms", with = "config::Ms")]
     pub poll_every: Duration,
     /// Loads in the store at once, 1 to 10,000.
@@ -155,8 +155,8 @@ pub struct LiveDisplaysConfig {
     /// those that are open are ended: they go before histories (0.8) and displays.
     pub max_busy: f32,
     /// How often a live display without changes reports its `as_of`. Up to a quarter is added; at least 100 is used.
-    /// Each time it is also ended if the node is too busy. Pages treat a display whose `as_of` is 10 s old as out of
-    /// date, and then poll.
+    /// Each time the live display is also ended if the node is too busy. Pages treat a display whose `as_of` is 10 s
+    /// old as out of date, and then poll.
     #[serde(rename = "report_every_ms", with = "config::Ms")]
     pub report_every: Duration,
     /// A live display ends after this time. Its page opens another, perhaps on another node.

@@ -20,7 +20,7 @@ use crate::ready::Readiness;
 #[serde(default, deny_unknown_fields)]
 #[schemars(transform = config::in_order::<Self>)]
 pub struct LifecycleConfig {
-    /// From "not ready" to the end of accepting. So the balancer notices first: more than its health check interval ×
+    /// From "not ready" to the end of accepting. Time for the balancer to notice: more than its health check interval ×
     /// threshold. 0 where there is no balancer.
     #[serde(rename = "drain_wait_ms", with = "config::Ms")]
     pub drain_wait: Duration,

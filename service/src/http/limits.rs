@@ -23,8 +23,8 @@ pub struct HttpLimits {
     /// it protects nothing. For the writer, times 10 MB bounds the bodies in memory: a place is taken until the rows
     /// are committed, also those of a client that has gone.
     pub max_in_flight: NonZeroUsize,
-    /// From waiting for a request to its last header. So it ends idle connections: keep a balancer's idle time below
-    /// it, or the balancer sends requests into connections that close.
+    /// From waiting for a request to its last header. This timeout also ends idle connections: keep a balancer's idle
+    /// time below it, or the balancer sends requests into connections that close.
     #[serde(rename = "header_read_timeout_ms", with = "config::Ms")]
     pub header_read_timeout: Duration,
     /// Request line and headers. At least 8,192 is used; a request with more is answered 431.

@@ -26,8 +26,8 @@ pub const METRICS: &[MetricDescription] = &[
         name: "data_dir_free_bytes",
         kind: MetricKind::Gauge,
         labels: &[],
-        help: "Free space of the file system of the data directory, without the part reserved for root, measured \
-               once a second; NaN when the file system has not answered for 5 s",
+        help: "Free space of the data directory's file system, without the part reserved for root, once a second; \
+               NaN when it has not answered for 5 s",
     },
     MetricDescription {
         name: "data_dir_space_low",
@@ -40,7 +40,7 @@ pub const METRICS: &[MetricDescription] = &[
         name: "data_dir_total_bytes",
         kind: MetricKind::Gauge,
         labels: &[],
-        help: "Size of the file system of the data directory",
+        help: "Size of the data directory's file system",
     },
     MetricDescription {
         name: "http_connections_refused_total",
@@ -65,8 +65,7 @@ pub const METRICS: &[MetricDescription] = &[
         kind: MetricKind::Counter,
         labels: &["service", "method", "route", "status"],
         help: "Answered requests; status 499: the client left first; route `unmatched`: no route. 429, 500 and \
-               503 exist, as 0, from a route's first request on. An NDJSON upload whose rows were all rejected is \
-               a 200",
+               503 exist, as 0, from a route's first request on",
     },
     MetricDescription {
         name: "process_clock_seconds",
@@ -114,9 +113,8 @@ pub const METRICS: &[MetricDescription] = &[
         name: "runtime_busy_ratio",
         kind: MetricKind::Gauge,
         labels: &[],
-        help: "Utilization: share of the last second for which the runtime's workers were busy. From 0.5 on pages \
-               are told to refresh less often; from `live_displays.max_busy` (0.6) on no live display is opened, \
-               and from 0.1 above it those that are open are ended",
+        help: "Utilization: share of the last second for which the runtime's workers were busy; from 0.5 on pages \
+               refresh less often, from 0.6 on live displays are refused, from 0.7 on ended",
     },
     MetricDescription {
         name: "tls_certificate_expires_seconds",

@@ -21,7 +21,7 @@ pub struct CqlConfig {
     /// First nodes to connect to, `host` or `host:port`. The driver finds the others. Without an answer a start is
     /// given up after 12 s.
     pub contact_points: Vec<String>,
-    /// This region's datacenter, by the database's name for it. No request goes to another.
+    /// This region's datacenter, by the database's name for it. No request goes to another datacenter.
     pub datacenter: String,
     /// Keyspace of all regions. This region's own is called `yima_<region.name>`: this name, `_` and the region. Both
     /// this name and `region.name`: 1 to 20 lower-case letters, digits and `_`, a letter first.
@@ -44,8 +44,8 @@ pub struct CqlConfig {
     /// Time between two heartbeats of a writer. At least 10.
     #[serde(rename = "beat_every_ms", with = "config::Ms")]
     pub beat_every: Duration,
-    /// A writer without a heartbeat for this time has its stream sealed by another. If it lives, it goes on in a new
-    /// stream. At least 3 × `beat_every_ms`.
+    /// A writer without a heartbeat for this time has its stream sealed by another. A writer that still lives goes on
+    /// in a new stream. At least 3 × `beat_every_ms`.
     #[serde(rename = "dead_after_ms", with = "config::Ms")]
     pub dead_after: Duration,
     /// How long a lease on another writer's marks lasts without renewal. Whole seconds count. At least 1,000.

@@ -92,8 +92,8 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 #[schemars(transform = config::in_order::<Self>)]
 pub struct RegionConfig {
-    /// Name of the region: the issuer of its codes. The embedded store records it when it is made, and refuses another
-    /// one afterwards. On CQL it is part of a keyspace's name.
+    /// Name of the region: the issuer of its codes. The embedded store records the name when it is made, and refuses
+    /// another one afterwards. On CQL the name is part of a keyspace's name.
     pub name: String,
 }
 

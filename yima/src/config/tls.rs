@@ -24,8 +24,8 @@ const KEY_FILE: &str = "store.cql.tls.key_file";
 pub struct TlsConfig {
     /// Certificates of the authorities that sign the nodes' certificates. No other authority is trusted.
     pub ca_file: PathBuf,
-    /// Certificate of this process, for nodes that ask for one; with `key_file` or not at all. Then those between it
-    /// and the authority.
+    /// Certificate of this process, then those between it and the authority, for nodes that ask for one; with
+    /// `key_file` or not at all.
     pub cert_file: Option<PathBuf>,
     /// Private key of `cert_file`.
     pub key_file: Option<PathBuf>,

@@ -33,7 +33,7 @@ const PLAIN: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nCache-Control: no-store\r\nContent-Length: 42\r\n\
     Connection: close\r\n\r\nThis port speaks TLS: ask it by https://.\n";
 
-/// Without its section a port speaks plain HTTP. With it: TLS 1.2 or 1.3, HTTP/1.1 only (ALPN `http/1.1`).
+/// Without this section a port speaks plain HTTP. With it: TLS 1.2 or 1.3, HTTP/1.1 only (ALPN `http/1.1`).
 ///
 /// The files are read every 2 s; files that have changed, and are the same in two reads, are used for connections made
 /// from then on ([replacing a certificate](operations.md#certificates)). Files that cannot be used refuse a start,
@@ -50,9 +50,9 @@ pub struct TlsConfig {
     /// `max_connections`.
     #[serde(rename = "handshake_timeout_ms", with = "config::Ms", default = "handshake_timeout")]
     pub handshake_timeout: Duration,
-    /// `max-age` of the `Strict-Transport-Security` on each answer; 0 does not send it. It binds the whole host name,
-    /// on every port, and browsers keep it: it cannot be taken back. Set it when no port of that name speaks plain HTTP
-    /// any more.
+    /// `max-age` of the `Strict-Transport-Security` on each answer; 0 does not send it. The header binds the whole host
+    /// name, on every port, and browsers keep it: it cannot be taken back. Set it when no port of that name speaks
+    /// plain HTTP any more.
     #[serde(default)]
     pub hsts_s: u32,
 }
