@@ -47,7 +47,7 @@ pub(in crate::cql) fn segment(number: u64) -> u64 {
     number / SEGMENT_ROWS
 }
 
-/// Splits bodies, in order, into writes that are few and small enough.
+/// Splits bodies, in order, into writes within both bounds.
 pub(super) fn chunks(bodies: Vec<Vec<u8>>) -> Vec<Vec<Vec<u8>>> {
     let mut chunks: Vec<Vec<Vec<u8>>> = Vec::new();
     let mut bytes = 0;

@@ -65,7 +65,7 @@ impl Inner {
         let key = (stream.region.as_str(), id.0 as i32);
         let before = self.heartbeats(&stream.region).await?.get(&id).copied();
         let settled = local.map(|stream| stream.settled_upto());
-        // Also `false` when another process has begun to seal it: then this one goes on there.
+        // Also `false` when another process has begun to seal it: then this one continues.
         if !self.compare(TABLE, &self.statements.streams.begin_closing, key).await? && self.is_sealed(id).await? {
             self.local_streams.remove(id);
             return Ok(());
