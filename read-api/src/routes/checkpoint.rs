@@ -118,16 +118,15 @@ impl Checkpoint {
     /// The verdict on the view of a target, by this checkpoint's policy.
     pub fn judge<'a>(&self, target: &Target, answer: &Answer, view: &'a View, now: Time) -> ScanBody<'a> {
         let at = view.colour_at(now);
-        let body = match judge(view, &at, answer.fresh, self.require_test_within_h.map(hours), now) {
+        let as_of = Some(answer.as_of);
+        let reason = judge(view, &at, answer.fresh, self.require_test_within_h.map(hours), now);
+        if reason == Reason::Nobody && target.without_view == Reason::NotRegistered {
             // Without a view there is nothing to compare the document with.
-            Reason::Nobody if target.without_view == Reason::NotRegistered => ScanBody::refused(Reason::NotRegistered),
-            reason => {
-                let Parts { identity, colour, tests, vaccination } = Parts::new(view, &at);
-                let (identity, colour, vaccination) = (Some(identity), Some(colour), Some(vaccination));
-                ScanBody { identity, colour, tests, vaccination, ..ScanBody::refused(reason) }
-            }
-        };
-        ScanBody { as_of: Some(answer.as_of), ..body }
+            return ScanBody { as_of, ..ScanBody::refused(Reason::NotRegistered) };
+        }
+        let Parts { identity, colour, tests, vaccination } = Parts::new(view, &at);
+        let (identity, colour, vaccination) = (Some(identity), Some(colour), Some(vaccination));
+        ScanBody { identity, colour, tests, vaccination, as_of, ..ScanBody::refused(reason) }
     }
 }
 
