@@ -35,8 +35,8 @@ pub enum CommandError {
     Store(#[from] StoreError),
     /// The pseudonym key is missing beside an existing store.
     #[error(
-        "the pseudonym key {0} is missing, but the store has subjects derived from it: restore it from your backup, or choose another \
-         --data-dir"
+        "the pseudonym key {0} is missing, but the store has subjects derived from it: restore it from your backup, or \
+         choose another --data-dir"
     )]
     PseudonymKeyMissing(PathBuf),
     /// The data directory holds an unfinished restore, so nothing in it is valid.
@@ -44,8 +44,8 @@ pub enum CommandError {
     RestoreUnfinished(PathBuf),
     /// A service apart on the embedded engine, which only one process can open.
     #[error(
-        "--store embedded: only one process can open the embedded store, so it is for `yima` without a command; a service apart runs on \
-         --store cql"
+        "--store embedded: only one process can open the embedded store, so it is for `yima` without a command; a \
+         service apart runs on --store cql"
     )]
     EmbeddedApart,
     /// A key does not exist yet, or was not copied to this machine.

@@ -75,7 +75,8 @@ fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T,
 fn reconcile_line(report: &reconcile::Report) -> String {
     let reconcile::Report { subjects, behind, fetched, sent, unreadable, part } = report;
     format!(
-        "{:.1} % subjects={subjects} views_behind={behind} events_fetched={fetched} events_sent={sent} unreadable={unreadable}",
+        "{:.1} % subjects={subjects} views_behind={behind} events_fetched={fetched} events_sent={sent} \
+         unreadable={unreadable}",
         part * 100.0
     )
 }

@@ -8,8 +8,8 @@ pub const METRICS: &[MetricDescription] = &[
         name: "backup_as_of_seconds",
         kind: MetricKind::Gauge,
         labels: &[],
-        help: "Embedded store: as_of of the last backup that its receiver has completely on disk, Unix time in seconds; 0 before the first \
-               one since the start",
+        help: "Embedded store: as_of of the last backup that its receiver has completely on disk, Unix time in \
+               seconds; 0 before the first one since the start",
     },
     MetricDescription {
         name: "store_takes_writes",

@@ -63,8 +63,8 @@ fn embedded_only(options: &Options) -> Result<(), CommandError> {
     match options.store {
         None | Some(Engine::Embedded) => Ok(()),
         Some(Engine::Cql) => Err(CommandError::Usage(
-            "--store cql: back up the database with its own tools, and copy keys/ of the data directory; after restoring the database run \
-             `yima rebuild` (docs/operations.md)"
+            "--store cql: back up the database with its own tools, and copy keys/ of the data directory; after \
+             restoring the database run `yima rebuild` (docs/operations.md)"
                 .into(),
         )),
     }

@@ -42,8 +42,8 @@ pub fn restore(options: &Options, path: &Path) -> Result<(), CommandError> {
     };
     print_result(&format!(
         "restored {people} people and {events} events of region {}, as of {}; epoch {epoch}\n\
-         WHAT WAS ACKNOWLEDGED AFTER {} IS NOT IN IT: let every agency send again what it sent since then. Events that exist already are \
-         answered `duplicate`.",
+         WHAT WAS ACKNOWLEDGED AFTER {} IS NOT IN IT: let every agency send again what it sent since then. Events that \
+         exist already are answered `duplicate`.",
         head.region, head.as_of, head.as_of
     ));
     Ok(())
@@ -66,7 +66,8 @@ fn into(
     let restored = match remaining(data_dir) {
         Ok(None) => fill(data_dir, &directory, input).map_err(failed),
         Ok(Some(name)) => Err(CommandError::Usage(format!(
-            "the data directory is not empty ({} is there): choose another --data-dir, or move the content of this one away",
+            "the data directory is not empty ({} is there): choose another --data-dir, or move the content of \
+             this one away",
             name.display()
         ))),
         Err(error) => Err(failed(error.into())),

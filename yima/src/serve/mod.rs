@@ -228,8 +228,8 @@ impl Process<'_> {
         if !self.config.is_real() && !public.ip().is_loopback() {
             tracing::warn!(
                 address = %public,
-                "the demo identity provider issues tokens to anyone, and this port is reachable from other machines: set \
-                 identity_provider.keys_file before storing real data"
+                "the demo identity provider issues tokens to anyone, and this port is reachable from other machines: \
+                 set identity_provider.keys_file before storing real data"
             );
         }
     }
