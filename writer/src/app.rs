@@ -1,59 +1,59 @@
-//! What the handlers share, wired once.
+//! The state that the handlers share, wired once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use axum::http::HeaderMap;
+use yima_schema::agency::is_agency_name;
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::subject::PseudonymKey;
 use yima_schema::time::Time;
 use yima_service::disk_space::DiskSpace;
 use yima_service::jwt::{self, Scope, Verifier};
 use yima_service::lifecycle::Lifecycle;
-use yima_service::rate_limit::RateLimiter;
+use yima_service::telemetry::describe;
 
 use crate::config::WriterConfig;
 use crate::fold::Folder;
+use crate::intake::Intake;
+use crate::metrics::METRICS;
 
-/// See the module.
+/// The state that the handlers share.
 pub struct App {
-    pub(crate) folder: Arc<Folder>,
-    pub(crate) room: Arc<DiskSpace>,
-    pub(crate) pseudonyms: PseudonymKey,
-    pub(crate) identity_provider: Verifier,
-    pub(crate) events: RateLimiter,
-    /// As many as there may be requests.
-    pub(crate) places: Arc<Semaphore>,
-    pub(crate) config: WriterConfig,
-    pub(crate) lifecycle: Lifecycle,
-    pub(crate) clock: fn() -> Time,
+    pub(crate) intake: Intake,
+    pub(crate) body_timeout: Duration,
+    identity_provider: Verifier,
 }
 
 impl App {
-    /// Wires the service over a folder. `room`: where the store keeps its data, never low if that is elsewhere. Folds run as tasks of `lifecycle`, so that what was begun is finished.
+    /// Wires the service over a folder. `disk_space`: of the store's data directory, never low if the store is
+    /// elsewhere. Folds run as tasks of `lifecycle`, so that a fold that has begun is finished.
     pub fn new(
         folder: Arc<Folder>,
-        room: Arc<DiskSpace>,
+        disk_space: Arc<DiskSpace>,
         pseudonyms: PseudonymKey,
         identity_provider: Verifier,
         config: WriterConfig,
         lifecycle: Lifecycle,
         clock: fn() -> Time,
     ) -> Arc<Self> {
-        let events = RateLimiter::new("events", &config.events);
-        let places = Arc::new(Semaphore::new(config.http.max_in_flight.get().min(Semaphore::MAX_PERMITS)));
-        Arc::new(Self { folder, room, pseudonyms, identity_provider, events, places, config, lifecycle, clock })
+        describe(METRICS);
+        let body_timeout = config.body_timeout;
+        let intake = Intake::new(folder, disk_space, pseudonyms, &config, lifecycle, clock);
+        Arc::new(Self { intake, body_timeout, identity_provider })
     }
 
-    /// Forgets rate limits that count nothing any more. To be called about once a minute.
+    /// Drops rate limits that are full again. To be called about once a minute.
     pub fn sweep(&self) {
-        self.events.sweep();
+        self.intake.sweep();
     }
 
-    /// The agency that a request's token speaks for.
-    pub(crate) fn agency(&self, headers: &axum::http::HeaderMap) -> Result<String, Problem> {
+    /// The agency of a request's token.
+    pub(crate) fn agency(&self, headers: &HeaderMap) -> Result<String, Problem> {
         let claims = self.identity_provider.verify(jwt::bearer(headers)?)?;
         claims.require(Scope::EventsWrite)?;
-        let agency = claims.agency.clone().filter(|name| yima_schema::agency::is_agency_name(name));
-        agency.ok_or_else(|| Problem::new(ProblemType::Forbidden, "The token has no valid claim `agency`"))
+        let agency = claims.agency.clone().filter(|name| is_agency_name(name));
+        let detail = "The token has no valid claim `agency`: use a token that was issued to an agency";
+        agency.ok_or_else(|| Problem::new(ProblemType::Forbidden, detail))
     }
 }

@@ -1,15 +1,30 @@
 //! Takes events from agencies, folds them into views and publishes the changes.
+//!
+//! An event goes one way, from POST to publish:
+//!
+//! 1. `routes/` authenticates the agency, takes a place of the in-flight limit and reads the body.
+//! 2. `decode/` splits the body into rows: JSON, NDJSON, CSV, FHIR resource or Bundle.
+//! 3. `intake/` takes the rows in batches, paced by the agency's rate limit. A task of its own decodes a batch (each
+//!    row with `decode/`) and commits its events.
+//! 4. [`fold`] appends the events, derives the views and publishes the changes.
+//! 5. `answer/` renders the result of each row as JSON, NDJSON or FHIR.
+//!
+//! Beside it, [`follow`] folds events of other regions and of dead writers by their marks, and [`jobs`] scan all
+//! subjects: refold, reconcile, rebuild.
 
+mod answer;
 pub mod app;
+mod backoff;
 pub mod config;
+mod decode;
 pub mod fold;
 pub mod follow;
-mod full_scan;
-pub mod ingest;
-pub mod rebuild;
-pub mod reconcile;
-pub mod refold;
+mod intake;
+pub mod jobs;
+mod metrics;
 mod routes;
 
-pub use full_scan::Rate;
+pub use self::metrics::METRICS;
+pub use decode::openapi;
+pub use jobs::{Rate, rebuild, reconcile, refold};
 pub use routes::router;

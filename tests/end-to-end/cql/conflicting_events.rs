@@ -13,7 +13,7 @@ use yima_schema::time::Time;
 use yima_schema::view::View;
 use yima_store::cql::CqlStore;
 use yima_store::{EventReader, ViewReader};
-use yima_writer::fold::{Folder, Outcome};
+use yima_writer::fold::{CommitOutcome, Folder};
 use yima_writer::follow::MarkFollower;
 
 use super::{cluster, open, options};
@@ -81,15 +81,15 @@ async fn race(stores: [&Arc<CqlStore>; 2]) {
         for racer in racing {
             outcomes.push(racer.await.unwrap());
         }
-        let accepted = outcomes.iter().filter(|o| **o == Outcome::Accepted).count();
+        let accepted = outcomes.iter().filter(|o| **o == CommitOutcome::Accepted).count();
         assert!(
-            accepted >= 1 && outcomes.iter().all(|o| matches!(o, Outcome::Accepted | Outcome::Conflict)),
+            accepted >= 1 && outcomes.iter().all(|o| matches!(o, CommitOutcome::Accepted | CommitOutcome::Conflict)),
             "{outcomes:?}"
         );
         both_kept += usize::from(accepted == 2);
         for store in stores {
             let view = wait_for_fold(store, subject, accepted).await;
-            let positive = outcomes[0] == Outcome::Accepted;
+            let positive = outcomes[0] == CommitOutcome::Accepted;
             assert_eq!(view.conflict, accepted == 2);
             assert_eq!(view.tests[0].result == TestOutcome::Positive, positive, "the more restrictive one counts");
         }

@@ -1,12 +1,18 @@
-//! The embedded store with one subject whose events cannot be read.
+//! The embedded store, except that the events of one subject cannot be read.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use yima_schema::change::Change;
 use yima_schema::event::StoredEvent;
+use yima_schema::subject::SubjectId;
 use yima_store::embedded::EmbeddedStore;
-use yima_store::{Appended, EventReader, Result, VersionedView, ViewReader};
+use yima_store::{
+    Appended, CompareAndSet, EventReader, Mark, Published, Result, StoreError, StreamId, VersionedView, ViewReader,
+    ViewWrite, WriterStore,
+};
 
-use super::*;
-
+/// See the module.
 pub(crate) struct Damaged {
     pub store: Arc<EmbeddedStore>,
     pub subject: SubjectId,

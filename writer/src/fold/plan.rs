@@ -1,4 +1,4 @@
-//! What a fold is to write: pure, by what was read.
+//! Decides what a fold writes: a pure function of what it read.
 
 use yima_schema::change::Change;
 use yima_schema::derive::derive;
@@ -8,16 +8,18 @@ use yima_schema::subject::SubjectId;
 use yima_schema::view::{Version, View};
 use yima_store::{StoreError, VersionedView};
 
-/// What folding some subjects comes to.
+/// The writes of one fold.
 pub(super) struct Plan {
-    /// Views that have all of their events already.
+    /// Views that already contain all of their events.
     pub unchanged: Vec<Change>,
-    /// Views to set, each with the version that is expected to be there.
+    /// Views to set, each with the version that the compare-and-set expects.
     pub changed: Vec<(Version, Change)>,
 }
 
+/// Derives each subject's view from its events and compares it with the stored one.
+///
 /// # Errors
-/// `Rejected` if a view was made by newer rules: this program does not know what they say.
+/// `Rejected` if a view was derived by newer rules, which this program does not know.
 pub(super) fn plan(
     subjects: &[SubjectId],
     current: Vec<Option<VersionedView>>,
@@ -28,7 +30,7 @@ pub(super) fn plan(
     let mut plan = Plan { unchanged: Vec::new(), changed: Vec::new() };
     for ((subject, current), events) in subjects.iter().zip(current).zip(events) {
         let derived = derive(events, rules);
-        // One that cannot be read is replaced.
+        // A view that cannot be decoded is replaced.
         let stored = current.as_ref().and_then(|current| View::decode(&current.view).ok());
         let newer = stored.as_ref().map(|stored| stored.rules_version).filter(|version| *version > rules.version);
         if let Some(newer) = newer {
@@ -37,12 +39,12 @@ pub(super) fn plan(
         let same = stored
             .is_some_and(|stored| stored.events == derived.events && stored.rules_version == derived.rules_version);
         match current {
-            // Below the epoch it was made before a restore, and somebody may have seen a higher version.
+            // A version below the epoch was derived before a restore, and a client may have seen a higher one.
             Some(VersionedView { version, view }) if same && version >= Version::floor(epoch) => {
                 plan.unchanged.push(Change { subject: *subject, version, view, traced: None });
             }
-            found => {
-                let expected = found.map_or(Version::ABSENT, |v| v.version);
+            current => {
+                let expected = current.map_or(Version::ABSENT, |v| v.version);
                 let change =
                     Change { subject: *subject, version: expected.next(epoch), view: derived.encode(), traced: None };
                 plan.changed.push((expected, change));
@@ -52,8 +54,10 @@ pub(super) fn plan(
     Ok(plan)
 }
 
+/// The error of a program whose rules are older than the region's.
 pub(super) fn outdated(active: u32, ours: u32) -> StoreError {
     StoreError::Rejected(format!(
-        "rules of version {active} are in force in this region and this program has version {ours}: give it the newer document (rules.file)"
+        "rules of version {active} are in force in this region and this program has version {ours}: \
+         give it the newer document (rules.file)"
     ))
 }

@@ -43,7 +43,7 @@ async fn stored_view(store: &EmbeddedStore, n: u8) -> (Version, View) {
     (found.version, View::decode(&found.view).unwrap())
 }
 
-/// The highest version of each subject that the feed tells.
+/// The highest version of each subject in the feed.
 async fn published(store: &EmbeddedStore) -> HashMap<SubjectId, Version> {
     let mut newest = HashMap::new();
     for stream in store.registry().await.unwrap().streams {
@@ -69,7 +69,7 @@ async fn two_writers_and_eight_clients_lose_nothing() {
                 let id = format!("{client}-{round}");
                 let events = (0..SUBJECTS).map(|n| event(n, &id, n % 3 == 0)).collect();
                 let outcomes = folder.commit(events).await.unwrap();
-                assert!(outcomes.iter().all(|o| *o == Outcome::Accepted));
+                assert!(outcomes.iter().all(|o| *o == CommitOutcome::Accepted));
             }
         })
     });
@@ -88,25 +88,25 @@ async fn two_writers_and_eight_clients_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn outcomes_are_each_rows_own() {
+async fn each_event_of_a_commit_has_its_own_outcome() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
     let folder = folder(&store).await;
     let first = folder.commit(vec![event(1, "a", false), event(1, "a", false), event(1, "a", true)]).await.unwrap();
-    assert_eq!(first, [Outcome::Accepted, Outcome::Duplicate, Outcome::Conflict]);
+    assert_eq!(first, [CommitOutcome::Accepted, CommitOutcome::Duplicate, CommitOutcome::Conflict]);
     let (version, _) = stored_view(&store, 1).await;
-    // A duplicate finds nothing new: no new version, but it is published again.
+    // A duplicate makes no new version, but the view is published again.
     let rows_before = store.registry().await.unwrap().streams[0].last;
-    assert_eq!(folder.commit(vec![event(1, "a", false)]).await.unwrap(), [Outcome::Duplicate]);
+    assert_eq!(folder.commit(vec![event(1, "a", false)]).await.unwrap(), [CommitOutcome::Duplicate]);
     assert_eq!(stored_view(&store, 1).await.0, version);
     assert_eq!(store.registry().await.unwrap().streams[0].last, rows_before + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_writer_left_unfinished_is_folded_at_the_next_start() {
+async fn marks_of_an_earlier_process_are_folded_at_start() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
-    // As if the process had died between the append and the fold.
+    // The state of a process that died between the append and the fold.
     store.append(vec![event(1, "a", true), event(2, "b", false)]).await.unwrap();
     store.close().await;
     drop(store);
@@ -123,7 +123,7 @@ async fn what_a_writer_left_unfinished_is_folded_at_the_next_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_cannot_be_read_keeps_nobody_else_waiting() {
+async fn an_unreadable_subject_does_not_block_other_subjects() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
     store.append(vec![event(1, "a", true), event(2, "b", true), event(3, "c", true)]).await.unwrap();
@@ -134,40 +134,40 @@ async fn who_cannot_be_read_keeps_nobody_else_waiting() {
     let folder = Folder::start(damaged, Arc::new(Rules::built_in())).await.unwrap();
     let folded = async |n| store.lookup(subject(n)).await.unwrap().is_some();
     assert_eq!((folded(1).await, folded(2).await, folded(3).await), (true, false, true));
-    assert_eq!(store.unsettled().await.unwrap().iter().map(|(_, of)| *of).collect::<Vec<_>>(), [subject(2)]);
+    assert_eq!(store.unsettled().await.unwrap().iter().map(|(_, subject)| *subject).collect::<Vec<_>>(), [subject(2)]);
     assert_eq!(folder.refold(&[1, 2, 3].map(subject)).await.unwrap(), [subject(2)]);
     assert_eq!(folder.refold(&[]).await.unwrap(), []);
     let outcomes = folder.commit(vec![event(1, "d", true), event(2, "e", true), event(1, "a", true)]).await.unwrap();
-    assert_eq!(outcomes, [Outcome::Accepted, Outcome::Unreadable, Outcome::Duplicate]);
+    assert_eq!(outcomes, [CommitOutcome::Accepted, CommitOutcome::Unreadable, CommitOutcome::Duplicate]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_writer_whose_stream_was_closed_publishes_in_a_new_one() {
+async fn a_writer_whose_stream_was_sealed_publishes_in_a_new_one() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
     let folder = folder(&store).await;
     folder.commit(vec![event(1, "a", false)]).await.unwrap();
-    let stream = *folder.stream.lock();
+    let stream = folder.stream.id();
     store.close_stream(stream).await.unwrap();
-    assert_eq!(folder.commit(vec![event(1, "b", true)]).await.unwrap(), [Outcome::Accepted]);
-    assert_ne!(*folder.stream.lock(), stream);
+    assert_eq!(folder.commit(vec![event(1, "b", true)]).await.unwrap(), [CommitOutcome::Accepted]);
+    assert_ne!(folder.stream.id(), stream);
     assert_eq!(published(&store).await[&subject(1)], stored_view(&store, 1).await.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_view_made_by_newer_rules_is_never_replaced() {
+async fn a_view_derived_by_newer_rules_is_never_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
     let old = folder(&store).await;
-    let newer = Arc::new(Rules { version: 2, ..Rules::built_in() });
-    let new = Folder::start(store.clone(), newer).await.unwrap();
+    let newer_rules = Arc::new(Rules { version: 2, ..Rules::built_in() });
+    let new = Folder::start(store.clone(), newer_rules).await.unwrap();
     new.commit(vec![event(1, "a", false)]).await.unwrap();
     let before = stored_view(&store, 1).await;
     let refused = old.commit(vec![event(1, "b", true)]).await;
     assert!(matches!(refused, Err(StoreError::Rejected(why)) if why.contains("version 2")));
     assert!(old.is_outdated());
     assert!(stored_view(&store, 1).await == before);
-    // Whoever has the newer rules finishes it.
+    // The folder with the newer rules finishes the fold.
     new.refold(&[subject(1)]).await.unwrap();
     assert_eq!(stored_view(&store, 1).await.1.events.count, 2);
 }
@@ -177,11 +177,11 @@ fn a_view_from_before_a_restore_is_written_again_above_the_epoch() {
     let rules = Rules::built_in();
     let events = vec![event(1, "a", false)];
     let view = derive(&events, &rules).encode();
-    let of_version = |version| {
+    let plan_at = |version| {
         let current = vec![Some(VersionedView { version, view: view.clone() })];
         plan(&[subject(1)], current, std::slice::from_ref(&events), &rules, 2).unwrap()
     };
-    let (expected, change) = of_version(Version(1 << 48)).changed.remove(0);
+    let (expected, change) = plan_at(Version(1 << 48)).changed.remove(0);
     assert_eq!((expected, change.version), (Version(1 << 48), Version::floor(2)));
-    assert_eq!(of_version(Version::floor(2)).unchanged.len(), 1);
+    assert_eq!(plan_at(Version::floor(2)).unchanged.len(), 1);
 }

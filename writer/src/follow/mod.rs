@@ -1,8 +1,9 @@
-//! Follows marks: folds here what other regions have taken, and what this region's dead writers left.
+//! Follows marks: folds here the events that other regions accepted, and those that dead writers of this region left
+//! unfolded.
 //!
-//! A mark says that a subject has an event. The event may be on its way; only when it can be read here is the subject folded. What does not
-//! arrive is fetched from the region that took it. Several writers share the streams out by leases; two that follow one stream do the same
-//! work twice, which is harmless.
+//! A mark says that a subject has an event. The event may still be on its way; its subject is folded only when the
+//! event can be read here. An event that does not arrive is fetched from the region that accepted it. Writers share the
+//! streams by leases; two writers that follow one stream do the same work twice, which is harmless.
 
 mod source;
 #[cfg(test)]
@@ -15,86 +16,87 @@ use std::time::Duration;
 use yima_store::{MarkFeed, Source, StoreError, StreamId};
 
 use crate::fold::Folder;
-use source::Following;
+use source::StreamFollower;
 
-/// How often the streams are looked at.
-const EVERY: Duration = Duration::from_millis(200);
-/// In how many of these rounds the dead are looked for.
-const DEAD_EVERY: u32 = 5;
+/// Time between two rounds over the streams.
+const ROUND_EVERY: Duration = Duration::from_millis(200);
+/// Rounds from one search for dead writers to the next.
+const ROUNDS_PER_SEARCH: u32 = 5;
 
-/// See the module.
+/// Follows the marks of all streams that this writer has a lease on.
 pub struct MarkFollower {
     marks: Arc<dyn MarkFeed>,
     folder: Arc<Folder>,
-    following: HashMap<(String, StreamId), Following>,
+    streams: HashMap<(String, StreamId), StreamFollower>,
     rounds: u32,
 }
 
 impl MarkFollower {
-    /// Follows for a folder.
+    /// A follower that folds with `folder`.
     pub fn new(marks: Arc<dyn MarkFeed>, folder: Arc<Folder>) -> Self {
-        Self { marks, folder, following: HashMap::new(), rounds: 0 }
+        Self { marks, folder, streams: HashMap::new(), rounds: 0 }
     }
 
-    /// Follows for ever. A round that fails is made again; only newer rules than the folder's end it, and with it should the process.
+    /// Follows without end. A round that fails is repeated; only rules newer than the folder's end it, and then the
+    /// process should end too.
     pub async fn run(mut self) {
         let mut failing = false;
         loop {
-            let done = self.round().await;
-            match (&done, failing) {
-                (Err(fault), false) => {
-                    tracing::warn!(%fault, "marks cannot be followed; this region falls behind the others")
+            let result = self.round().await;
+            match (&result, failing) {
+                (Err(error), false) => {
+                    tracing::warn!(%error, "marks cannot be followed; this region falls behind the others")
                 }
                 (Ok(()), true) => tracing::info!("marks are followed again"),
                 (Err(_), true) | (Ok(()), false) => {}
             }
-            failing = done.is_err();
+            failing = result.is_err();
             if self.folder.is_outdated() {
                 tracing::error!(
                     "newer rules are in force in this region: start this writer again with them (rules.file)"
                 );
                 return;
             }
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(ROUND_EVERY).await;
         }
     }
 
-    /// Looks at every stream once. A stream that fails holds no other up.
+    /// Follows every stream once. An error in one stream does not delay the others.
     ///
     /// # Errors
-    /// The first of those that happened.
+    /// The first error of the round.
     pub async fn round(&mut self) -> Result<(), StoreError> {
-        if self.rounds.is_multiple_of(DEAD_EVERY) {
+        if self.rounds.is_multiple_of(ROUNDS_PER_SEARCH) {
             self.folder.check_rules().await?;
             self.marks.close_dead().await?;
         }
         self.rounds = self.rounds.wrapping_add(1);
         let sources = self.marks.sources().await?;
         let key = |source: &Source| (source.region.clone(), source.stream);
-        self.following.retain(|followed, _| sources.iter().any(|source| key(source) == *followed));
-        let mut first_fault = Ok(());
+        self.streams.retain(|stream, _| sources.iter().any(|source| key(source) == *stream));
+        let mut first_error = Ok(());
         for source in &sources {
-            let done = self.follow(key(source), source).await;
-            first_fault = first_fault.and(done);
+            let result = self.follow(key(source), source).await;
+            first_error = first_error.and(result);
         }
         self.report(&sources);
-        first_fault
+        first_error
     }
 
     async fn follow(&mut self, key: (String, StreamId), source: &Source) -> Result<(), StoreError> {
         if !self.marks.lease(source).await? {
-            self.following.remove(&key);
+            self.streams.remove(&key);
             return Ok(());
         }
-        let following = self.following.entry(key).or_insert_with(|| Following::new(source));
-        following.follow(source, &*self.marks, &self.folder).await
+        let stream = self.streams.entry(key).or_insert_with(|| StreamFollower::new(source));
+        stream.follow(source, &*self.marks, &self.folder).await
     }
 
-    /// Marks that are read and not folded yet, by region.
+    /// Sets `marks_waiting`: marks that were read and are not folded yet, by region.
     fn report(&self, sources: &[Source]) {
         let mut waiting: HashMap<&str, usize> = sources.iter().map(|source| (source.region.as_str(), 0)).collect();
-        for ((region, _), following) in &self.following {
-            *waiting.entry(region).or_default() += following.waiting();
+        for ((region, _), stream) in &self.streams {
+            *waiting.entry(region).or_default() += stream.waiting();
         }
         for (region, count) in waiting {
             metrics::gauge!("marks_waiting", "region" => region.to_owned()).set(count as f64);

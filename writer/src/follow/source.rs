@@ -1,4 +1,4 @@
-//! One stream's marks, from where they were followed last.
+//! The marks of one stream, from the saved position on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -11,44 +11,45 @@ use crate::fold::Folder;
 
 /// Marks read in one call, and folded together.
 const PAGE: usize = 1_000;
-/// Marks that are kept waiting for their events; beyond it no more are read.
+/// Largest number of marks that wait for their events; no more are read beyond it.
 const MAX_WAITING: usize = 20_000;
-/// What has not arrived by itself after this is asked for where it comes from, and again as often.
+/// Age at which an event or mark that has not arrived is read in its source region; also the time between such reads.
 const FETCH_AFTER: Duration = Duration::from_secs(2);
 
-/// See the module.
-pub(super) struct Following {
-    /// Marks that are folded and published, void, or lost.
+/// The follower of one stream's marks.
+pub(super) struct StreamFollower {
+    /// Marks that are folded and published, void, or missed.
     done: Watermark,
-    /// Marks whose events are not here yet, or not folded.
-    waiting: BTreeMap<u64, Waiting>,
-    /// Since when a number that was written has not been found.
+    /// Marks whose events have not arrived or are not folded, by number.
+    waiting: BTreeMap<u64, WaitingMark>,
+    /// Since when a number that was written has been missing here.
     missing_since: Option<Instant>,
     as_of: Time,
+    /// The position and time saved last.
     settled: Option<(u64, Time)>,
 }
 
-struct Waiting {
+struct WaitingMark {
     event: EventName,
-    ask_at: Instant,
+    fetch_at: Instant,
 }
 
 /// What became of a mark.
 #[derive(Clone, Copy)]
-enum Outcome {
-    /// Its subject is folded.
+enum MarkOutcome {
+    /// Its subject was folded.
     Folded,
-    /// Its event had to be fetched, and then it was.
+    /// Its event was fetched from the source region, then its subject was folded.
     Fetched,
-    /// There is no such event: its writer died before it wrote it.
+    /// Its event does not exist: the writer died before it wrote the event.
     Void,
-    /// Nobody has it any more: reconciling finds what it stood for.
+    /// It expired before it was read: a reconciliation finds its event.
     Missed,
     /// Its subject's data cannot be read.
     Corrupt,
 }
 
-impl Outcome {
+impl MarkOutcome {
     fn as_str(self) -> &'static str {
         match self {
             Self::Folded => "folded",
@@ -60,7 +61,7 @@ impl Outcome {
     }
 }
 
-impl Following {
+impl StreamFollower {
     pub(super) fn new(source: &Source) -> Self {
         Self {
             done: Watermark::new(source.position),
@@ -71,19 +72,20 @@ impl Following {
         }
     }
 
-    /// As if everything had been late for long.
+    /// Makes everything that waits as old as [`FETCH_AFTER`].
     #[cfg(test)]
-    pub(super) fn hurry(&mut self) {
+    pub(super) fn age(&mut self) {
         let long_ago = Instant::now().checked_sub(FETCH_AFTER).expect("the machine has been up for longer");
-        self.waiting.values_mut().for_each(|waiting| waiting.ask_at = long_ago);
+        self.waiting.values_mut().for_each(|mark| mark.fetch_at = long_ago);
         self.missing_since = self.missing_since.and(Some(long_ago));
     }
 
+    /// Number of marks that wait.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Reads what is new, folds what has arrived, fetches what is late, and remembers how far that is.
+    /// Reads new marks, folds the events that have arrived, fetches those that are late, and saves the position.
     pub(super) async fn follow(
         &mut self,
         source: &Source,
@@ -91,11 +93,12 @@ impl Following {
         folder: &Folder,
     ) -> Result<(), StoreError> {
         self.read(source, Place::Here, marks).await?;
-        let lost = self.look_for_missing(source, marks).await?;
+        let missed = self.resolve_missing(source, marks).await?;
         self.fold_arrived(source, marks, folder).await?;
         self.fetch_late(source, marks, folder).await?;
-        // Everything that its writer had marked by then is folded and published, unless marks were lost: nobody knows what they stood for.
-        if self.done.upto() >= source.taken && !source.missed && !lost {
+        // Every mark that the writer had made by then is folded and published. After a missed mark that is not known:
+        // its event may be missing.
+        if self.done.upto() >= source.taken && !source.missed && !missed {
             self.as_of = source.as_of;
         }
         let now = (self.done.upto(), self.as_of);
@@ -106,7 +109,7 @@ impl Following {
         Ok(())
     }
 
-    /// Takes in every mark that is there, also beyond gaps.
+    /// Reads every mark that exists at `place`, also beyond gaps.
     async fn read(&mut self, source: &Source, place: Place, marks: &dyn MarkFeed) -> Result<(), StoreError> {
         let mut seen = self.done.upto();
         while self.waiting.len() < MAX_WAITING {
@@ -117,8 +120,8 @@ impl Following {
                 match event {
                     None => self.done.add(number),
                     Some(event) if !self.done.contains(number) => {
-                        let ask_at = Instant::now() + FETCH_AFTER;
-                        self.waiting.entry(number).or_insert(Waiting { event, ask_at });
+                        let fetch_at = Instant::now() + FETCH_AFTER;
+                        self.waiting.entry(number).or_insert(WaitingMark { event, fetch_at });
                     }
                     Some(_) => {}
                 }
@@ -127,10 +130,11 @@ impl Following {
         Ok(())
     }
 
-    /// Numbers that were written and are not here may be on their way; if they stay away they are read where they come from. What is not there
-    /// either has expired, and somebody has to reconcile; returns whether that is so.
-    async fn look_for_missing(&mut self, source: &Source, marks: &dyn MarkFeed) -> Result<bool, StoreError> {
-        // In this order: far behind, what has not been read yet is much.
+    /// Numbers that were written and are missing here may still be on their way; when they are late, they are read in
+    /// the source region. Marks missing there too have expired, and an operator has to reconcile; returns whether there
+    /// are such marks.
+    async fn resolve_missing(&mut self, source: &Source, marks: &dyn MarkFeed) -> Result<bool, StoreError> {
+        // The limit is tested first: far behind the stream's end, the list of missing numbers is long.
         if self.waiting.len() >= MAX_WAITING || self.missing(source).is_empty() {
             self.missing_since = None;
             return Ok(false);
@@ -141,21 +145,22 @@ impl Following {
         }
         self.read(source, Place::Source, marks).await?;
         self.missing_since = None;
-        let lost = self.missing(source);
-        if lost.is_empty() || self.waiting.len() >= MAX_WAITING {
+        let missed = self.missing(source);
+        if missed.is_empty() || self.waiting.len() >= MAX_WAITING {
             return Ok(false);
         }
         marks.missed(source).await?;
         tracing::error!(
             region = source.region,
-            marks = lost.len(),
+            marks = missed.len(),
             "marks expired before they were followed: run yima reconcile"
         );
-        count(source, Outcome::Missed, lost.len());
-        lost.into_iter().for_each(|number| self.done.add(number));
+        count(source, MarkOutcome::Missed, missed.len());
+        missed.into_iter().for_each(|number| self.done.add(number));
         Ok(true)
     }
 
+    /// Numbers that the stream's writer has written and that were not read here.
     fn missing(&self, source: &Source) -> Vec<u64> {
         let unknown = |number: &u64| !self.done.contains(*number) && !self.waiting.contains_key(number);
         (self.done.upto() + 1..=source.written).filter(unknown).collect()
@@ -165,26 +170,27 @@ impl Following {
         let all: Vec<u64> = self.waiting.keys().copied().collect();
         for numbers in all.chunks(PAGE) {
             let arrived = marks.arrived(&self.events(numbers)).await?;
-            self.fold(source, folder, numbers, &arrived, Outcome::Folded).await?;
+            self.fold(source, folder, numbers, &arrived, MarkOutcome::Folded).await?;
         }
         Ok(())
     }
 
     async fn fetch_late(&mut self, source: &Source, marks: &dyn MarkFeed, folder: &Folder) -> Result<(), StoreError> {
         let now = Instant::now();
-        let late: Vec<u64> = self.waiting.iter().filter(|(_, w)| w.ask_at <= now).map(|(number, _)| *number).collect();
+        let late = self.waiting.iter().filter(|(_, mark)| mark.fetch_at <= now);
+        let late: Vec<u64> = late.map(|(number, _)| *number).collect();
         for numbers in late.chunks(PAGE) {
             for number in numbers {
-                if let Some(waiting) = self.waiting.get_mut(number) {
-                    waiting.ask_at = now + FETCH_AFTER;
+                if let Some(mark) = self.waiting.get_mut(number) {
+                    mark.fetch_at = now + FETCH_AFTER;
                 }
             }
-            let found = marks.fetch(source, &self.events(numbers)).await?;
-            self.fold(source, folder, numbers, &found, Outcome::Fetched).await?;
+            let fetched = marks.fetch(source, &self.events(numbers)).await?;
+            self.fold(source, folder, numbers, &fetched, MarkOutcome::Fetched).await?;
             if !source.open {
                 let void: Vec<u64> =
                     numbers.iter().copied().filter(|number| self.waiting.remove(number).is_some()).collect();
-                count(source, Outcome::Void, void.len());
+                count(source, MarkOutcome::Void, void.len());
                 void.into_iter().for_each(|number| self.done.add(number));
             }
         }
@@ -192,31 +198,32 @@ impl Following {
     }
 
     fn events(&self, numbers: &[u64]) -> Vec<EventName> {
-        numbers.iter().filter_map(|number| self.waiting.get(number)).map(|w| w.event.clone()).collect()
+        numbers.iter().filter_map(|number| self.waiting.get(number)).map(|mark| mark.event.clone()).collect()
     }
 
-    /// Folds the subjects of those marks whose events are there, and counts them as done.
+    /// Folds the subjects of those marks whose events can be read here, and counts these marks as done. `arrived`: by
+    /// position in `numbers`.
     async fn fold(
         &mut self,
         source: &Source,
         folder: &Folder,
         numbers: &[u64],
-        there: &[bool],
-        outcome: Outcome,
+        arrived: &[bool],
+        outcome: MarkOutcome,
     ) -> Result<(), StoreError> {
-        let ready: Vec<u64> =
-            numbers.iter().zip(there).filter(|(_, there)| **there).map(|(number, _)| *number).collect();
+        let ready = numbers.iter().zip(arrived).filter(|(_, arrived)| **arrived);
+        let ready: Vec<u64> = ready.map(|(number, _)| *number).collect();
         let subjects: BTreeSet<_> =
-            ready.iter().filter_map(|number| self.waiting.get(number)).map(|w| w.event.subject).collect();
+            ready.iter().filter_map(|number| self.waiting.get(number)).map(|mark| mark.event.subject).collect();
         let subjects: Vec<_> = subjects.into_iter().collect();
         if subjects.is_empty() {
             return Ok(());
         }
-        // One of them must not keep the others waiting.
+        // An unreadable subject must not delay the others.
         let unreadable = folder.refold(&subjects).await?;
-        let is_corrupt = |number| self.waiting.get(number).is_some_and(|w| unreadable.contains(&w.event.subject));
+        let is_corrupt = |number| self.waiting.get(number).is_some_and(|mark| unreadable.contains(&mark.event.subject));
         let corrupt = ready.iter().filter(|number| is_corrupt(number)).count();
-        count(source, Outcome::Corrupt, corrupt);
+        count(source, MarkOutcome::Corrupt, corrupt);
         count(source, outcome, ready.len() - corrupt);
         for number in ready {
             self.waiting.remove(&number);
@@ -226,7 +233,7 @@ impl Following {
     }
 }
 
-fn count(source: &Source, outcome: Outcome, marks: usize) {
+fn count(source: &Source, outcome: MarkOutcome, marks: usize) {
     let labels = [("region", source.region.clone()), ("outcome", outcome.as_str().to_owned())];
     metrics::counter!("marks_total", &labels).increment(marks as u64);
 }

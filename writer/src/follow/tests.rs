@@ -1,4 +1,4 @@
-//! Following on the real embedded store, with marks that a test holds in its hands.
+//! Following on the real embedded store, with a mark feed that the test controls.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use yima_store::{Place, ViewReader, WriterStore};
 use super::*;
 use crate::fold::damaged::Damaged;
 
-/// The events of this one cannot be read.
+/// The subject whose events cannot be read.
 const UNREADABLE: u8 = 9;
 
 fn event(n: u8) -> StoredEvent {
@@ -33,11 +33,11 @@ fn event(n: u8) -> StoredEvent {
     StoredEvent::new(event, Time::from_secs(1_790_000_100))
 }
 
-/// One stream of another region. What is "elsewhere" is only read at the source.
-struct Fake {
+/// One stream of another region. The fields `…_elsewhere` are only read at [`Place::Source`].
+struct FakeFeed {
     source: Mutex<Source>,
-    here: Mutex<BTreeMap<u64, Option<EventName>>>,
-    elsewhere: Mutex<BTreeMap<u64, Option<EventName>>>,
+    marks_here: Mutex<BTreeMap<u64, Option<EventName>>>,
+    marks_elsewhere: Mutex<BTreeMap<u64, Option<EventName>>>,
     events_elsewhere: Mutex<Vec<StoredEvent>>,
     store: Arc<EmbeddedStore>,
     settled: Mutex<(u64, Time)>,
@@ -45,7 +45,7 @@ struct Fake {
 }
 
 #[async_trait]
-impl MarkFeed for Fake {
+impl MarkFeed for FakeFeed {
     async fn sources(&self) -> Result<Vec<Source>, StoreError> {
         Ok(vec![self.source.lock().clone()])
     }
@@ -61,9 +61,9 @@ impl MarkFeed for Fake {
         after: u64,
         limit: usize,
     ) -> Result<Vec<(u64, Option<EventName>)>, StoreError> {
-        let mut rows = self.here.lock().clone();
+        let mut rows = self.marks_here.lock().clone();
         if place == Place::Source {
-            rows.extend(self.elsewhere.lock().clone());
+            rows.extend(self.marks_elsewhere.lock().clone());
         }
         Ok(rows.range(after + 1..).take(limit).map(|(n, event)| (*n, event.clone())).collect())
     }
@@ -75,13 +75,13 @@ impl MarkFeed for Fake {
     }
 
     async fn fetch(&self, _: &Source, events: &[EventName]) -> Result<Vec<bool>, StoreError> {
-        let mut found = Vec::new();
+        let mut fetched = Vec::new();
         for name in events {
             let event = self.events_elsewhere.lock().iter().find(|e| EventName::of(e) == *name).cloned();
-            found.push(event.is_some());
+            fetched.push(event.is_some());
             self.store.append(event.into_iter().collect()).await?;
         }
-        Ok(found)
+        Ok(fetched)
     }
 
     async fn settle(&self, _: &Source, position: u64, as_of: Time) -> Result<(), StoreError> {
@@ -101,7 +101,7 @@ impl MarkFeed for Fake {
 
 struct Test {
     _dir: tempfile::TempDir,
-    fake: Arc<Fake>,
+    feed: Arc<FakeFeed>,
     follower: MarkFollower,
 }
 
@@ -120,10 +120,10 @@ impl Test {
             taken: written,
             as_of: Time::from_secs(1_790_000_200),
         };
-        let fake = Arc::new(Fake {
+        let feed = Arc::new(FakeFeed {
             source: Mutex::new(source),
-            here: Mutex::default(),
-            elsewhere: Mutex::default(),
+            marks_here: Mutex::default(),
+            marks_elsewhere: Mutex::default(),
             events_elsewhere: Mutex::default(),
             store: store.clone(),
             settled: Mutex::new((0, Time::MIN)),
@@ -131,110 +131,110 @@ impl Test {
         });
         let damaged = Arc::new(Damaged { store, subject: SubjectId::from_bytes([UNREADABLE; 16]) });
         let folder = Folder::start(damaged, Arc::new(Rules::built_in())).await.unwrap();
-        let follower = MarkFollower::new(fake.clone(), Arc::new(folder));
-        Self { _dir: dir, fake, follower }
+        let follower = MarkFollower::new(feed.clone(), Arc::new(folder));
+        Self { _dir: dir, feed, follower }
     }
 
     fn mark(&self, number: u64, n: u8) {
-        self.fake.here.lock().insert(number, Some(EventName::of(&event(n))));
+        self.feed.marks_here.lock().insert(number, Some(EventName::of(&event(n))));
     }
 
-    async fn arrives(&self, n: u8) {
-        self.fake.store.append(vec![event(n)]).await.unwrap();
+    async fn arrive(&self, n: u8) {
+        self.feed.store.append(vec![event(n)]).await.unwrap();
     }
 
-    async fn is_red(&self, n: u8) -> bool {
-        let found = self.fake.store.lookup(SubjectId::from_bytes([n; 16])).await.unwrap();
+    async fn is_folded(&self, n: u8) -> bool {
+        let found = self.feed.store.lookup(SubjectId::from_bytes([n; 16])).await.unwrap();
         found.is_some_and(|found| View::decode(&found.view).unwrap().events.count == 1)
     }
 
     fn settled(&self) -> (u64, bool) {
-        let settled = *self.fake.settled.lock();
-        (settled.0, settled.1 == self.fake.source.lock().as_of)
+        let settled = *self.feed.settled.lock();
+        (settled.0, settled.1 == self.feed.source.lock().as_of)
     }
 
-    /// As long after as it takes for what is late to be asked for.
-    async fn much_later(&mut self) {
-        self.follower.following.values_mut().for_each(Following::hurry);
+    /// A round when everything that waits is old enough to be fetched.
+    async fn round_when_late(&mut self) {
+        self.follower.streams.values_mut().for_each(StreamFollower::age);
         self.follower.round().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn an_event_is_folded_when_it_has_arrived_and_the_position_follows() {
+async fn the_position_follows_the_events_that_have_arrived() {
     let mut test = Test::new(2).await;
     test.mark(1, 1);
     test.mark(2, 2);
-    test.arrives(2).await;
+    test.arrive(2).await;
     test.follower.round().await.unwrap();
-    assert!(test.is_red(2).await && !test.is_red(1).await);
+    assert!(test.is_folded(2).await && !test.is_folded(1).await);
     assert_eq!(test.settled(), (0, false), "mark 1 is not done");
-    test.arrives(1).await;
+    test.arrive(1).await;
     test.follower.round().await.unwrap();
-    assert!(test.is_red(1).await);
+    assert!(test.is_folded(1).await);
     assert_eq!(test.settled(), (2, true));
 }
 
 #[tokio::test]
-async fn rows_beyond_a_gap_are_folded_and_the_gap_is_filled_where_it_comes_from() {
+async fn marks_beyond_a_gap_are_folded_and_the_gap_is_read_at_the_source() {
     let mut test = Test::new(3).await;
     test.mark(3, 3);
-    test.arrives(3).await;
-    test.fake.here.lock().insert(1, None);
+    test.arrive(3).await;
+    test.feed.marks_here.lock().insert(1, None);
     test.follower.round().await.unwrap();
-    assert!(test.is_red(3).await);
+    assert!(test.is_folded(3).await);
     assert_eq!(test.settled(), (1, false));
-    test.fake.elsewhere.lock().insert(2, Some(EventName::of(&event(2))));
-    test.arrives(2).await;
-    test.much_later().await;
-    assert!(test.is_red(2).await);
+    test.feed.marks_elsewhere.lock().insert(2, Some(EventName::of(&event(2))));
+    test.arrive(2).await;
+    test.round_when_late().await;
+    assert!(test.is_folded(2).await);
     assert_eq!(test.settled(), (3, true));
 }
 
 #[tokio::test]
-async fn what_does_not_arrive_is_fetched_and_what_nobody_has_is_void_only_when_closed() {
+async fn late_events_are_fetched_and_a_mark_without_event_is_void_only_in_a_sealed_stream() {
     let mut test = Test::new(2).await;
     test.mark(1, 1);
     test.mark(2, 2);
-    test.fake.events_elsewhere.lock().push(event(1));
+    test.feed.events_elsewhere.lock().push(event(1));
     test.follower.round().await.unwrap();
-    assert!(!test.is_red(1).await, "it may come by itself");
-    test.much_later().await;
-    assert!(test.is_red(1).await);
-    assert_eq!(test.settled(), (1, false), "the writer of mark 2 may be about to write its event");
-    test.fake.source.lock().open = false;
-    test.much_later().await;
+    assert!(!test.is_folded(1).await, "it is not late yet");
+    test.round_when_late().await;
+    assert!(test.is_folded(1).await);
+    assert_eq!(test.settled(), (1, false), "the writer of mark 2 may still write its event");
+    test.feed.source.lock().open = false;
+    test.round_when_late().await;
     assert_eq!(test.settled(), (2, true));
 }
 
 #[tokio::test]
-async fn marks_that_expired_are_passed_over_and_nobody_is_told_to_know_all_until_reconciled() {
+async fn after_expired_marks_as_of_stands_still_until_reconciled() {
     let mut test = Test::new(3).await;
     test.mark(3, 3);
-    test.arrives(3).await;
+    test.arrive(3).await;
     test.follower.round().await.unwrap();
     assert_eq!(test.settled(), (0, false));
-    test.much_later().await;
-    assert!(test.is_red(3).await);
+    test.round_when_late().await;
+    assert!(test.is_folded(3).await);
     assert_eq!(test.settled(), (3, false));
     test.follower.round().await.unwrap();
     assert_eq!(test.settled(), (3, false));
-    test.fake.source.lock().missed = false;
+    test.feed.source.lock().missed = false;
     test.follower.round().await.unwrap();
     assert_eq!(test.settled(), (3, true));
 }
 
 #[tokio::test]
-async fn who_cannot_be_read_is_passed_over_and_counted_apart() {
+async fn an_unreadable_subject_is_skipped_and_counted_as_corrupt() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let _guard = metrics::set_default_local_recorder(&recorder);
     let mut test = Test::new(3).await;
     for (number, n) in [(1, 1), (2, UNREADABLE), (3, 3)] {
         test.mark(number, n);
-        test.arrives(n).await;
+        test.arrive(n).await;
     }
     test.follower.round().await.unwrap();
-    assert!(test.is_red(1).await && !test.is_red(UNREADABLE).await && test.is_red(3).await);
+    assert!(test.is_folded(1).await && !test.is_folded(UNREADABLE).await && test.is_folded(3).await);
     assert_eq!(test.settled(), (3, true));
     let metrics = recorder.handle().render();
     for (outcome, marks) in [("folded", 2), ("corrupt", 1)] {
@@ -244,14 +244,14 @@ async fn who_cannot_be_read_is_passed_over_and_counted_apart() {
 }
 
 #[tokio::test]
-async fn without_the_lease_nothing_is_done() {
+async fn a_stream_is_not_followed_without_its_lease() {
     let mut test = Test::new(1).await;
-    *test.fake.leased.lock() = false;
+    *test.feed.leased.lock() = false;
     test.mark(1, 1);
-    test.arrives(1).await;
+    test.arrive(1).await;
     test.follower.round().await.unwrap();
-    assert!(!test.is_red(1).await);
-    *test.fake.leased.lock() = true;
+    assert!(!test.is_folded(1).await);
+    *test.feed.leased.lock() = true;
     test.follower.round().await.unwrap();
-    assert!(test.is_red(1).await);
+    assert!(test.is_folded(1).await);
 }

@@ -1,53 +1,40 @@
-//! `POST /v1/events`: one event as JSON, or many rows with one result each; resources and bundles for who speaks FHIR.
+//! `POST /v1/events`: one event as JSON, many rows with one result each, FHIR resources and Bundles.
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue};
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use serde::Serialize;
-use utoipa::ToSchema;
-use yima_schema::limits::{MAX_BODY_BYTES, MAX_ROWS};
-use yima_schema::problem::{Problem, ProblemType};
+use axum::response::Response;
+use yima_schema::limits::MAX_BODY_BYTES;
+use yima_schema::problem::Problem;
 use yima_service::http::{ProblemResponse, body};
-use yima_service::rate_limit::Remaining;
 
-use super::fhir;
-use super::rows::{Atomicity, RowAnswer, Status, commit, paced};
-use super::sender::Sender;
+use super::fhir::{is_fhir_client, refuse_conditions};
+use crate::answer::{self, EventAnswer};
 use crate::app::App;
-use crate::ingest::shape::Event;
-use crate::ingest::{Input, csv};
+use crate::decode::openapi::Event;
+use crate::decode::upload::{MediaType, Upload};
+use crate::intake::{Receipt, RowAnswer};
 
-const JSON: &str = "application/json";
-const NDJSON: &str = "application/x-ndjson";
-const CSV: &str = "text/csv";
-const FHIR_JSON: &str = "application/fhir+json";
-const FHIR_NDJSON: &str = "application/fhir+ndjson";
-
-const EXAMPLE_NDJSON: &str = r#"{"id":"v-1","kind":"vaccination","subject":{"document_type":"passport","document_number":"E12345678"},"occurred_at":"2026-11-22T07:30:00Z","data":{"vaccine":"208","dose":1}}
-{"id":"i-1","kind":"identity","subject":{"document_type":"passport","document_number":"E12345678"},"occurred_at":"2026-11-22T07:30:00Z","data":{"name":"Anna Lee"}}
-"#;
+const EXAMPLE_NDJSON: &str = concat!(
+    r#"{"id":"v-1","kind":"vaccination","subject":{"document_type":"passport","document_number":"E12345678"},"#,
+    r#""occurred_at":"2026-11-22T07:30:00Z","data":{"vaccine":"208","dose":1}}"#,
+    "\n",
+    r#"{"id":"i-1","kind":"identity","subject":{"document_type":"passport","document_number":"E12345678"},"#,
+    r#""occurred_at":"2026-11-22T07:30:00Z","data":{"name":"Anna Lee"}}"#,
+    "\n",
+);
 const EXAMPLE_CSV: &str = "id,kind,document_type,document_number,occurred_at,test,result\n\
     lab7-000124,test_result,cn_resident_id,610102199003070016,2026-11-23T07:30:00Z,nucleic_acid,negative\n";
-const EXAMPLE_FHIR_NDJSON: &str = r#"{"resourceType":"Patient","id":"p-1","name":[{"text":"Anna Lee"}],"birthDate":"1990-03-07"}
-"#;
+const EXAMPLE_FHIR_NDJSON: &str =
+    concat!(r#"{"resourceType":"Patient","id":"p-1","name":[{"text":"Anna Lee"}],"birthDate":"1990-03-07"}"#, "\n",);
 
-/// What became of one event.
-#[derive(Serialize, ToSchema)]
-struct EventAnswer {
-    id: Option<String>,
-    status: Status,
-    /// Why it was ignored.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
-
-/// Takes events. An answer of `accepted` or `duplicate` means: durable, folded into the view and published to the region.
+/// Takes events. An answer of `accepted` or `duplicate` means: durable, folded into the view and published to the
+/// region.
 ///
-/// Problems: 400, 401, 403, 408, 409, 413, 415, 429, 503, as `OperationOutcome` for who speaks FHIR; for many rows each has its own.
+/// Problems: 400, 401, 403, 408, 409, 413, 415, 429, 503, as `OperationOutcome` for FHIR clients; of many rows each has
+/// its own.
 #[utoipa::path(
     post,
     path = "/v1/events",
@@ -72,100 +59,50 @@ struct EventAnswer {
     )),
     responses(
         (status = 200, content(
-            (EventAnswer = "application/json"), (RowAnswer = "application/x-ndjson"), (Object = "application/fhir+json"),
+            (EventAnswer = "application/json"),
+            (RowAnswer = "application/x-ndjson"),
+            (Object = "application/fhir+json"),
         )),
-        (status = 201, description = "A FHIR resource by itself was accepted", content((Object = "application/fhir+json"))),
+        (
+            status = 201,
+            description = "A single FHIR resource was accepted",
+            content((Object = "application/fhir+json"))
+        ),
     )
 )]
 pub async fn create(State(app): State<Arc<App>>, request: Request) -> Response {
-    let speaks_fhir = fhir::is_spoken(request.headers());
+    let is_fhir_client = is_fhir_client(request.headers());
     match take(&app, request).await {
         Ok(response) => response,
-        Err(failure) if speaks_fhir => fhir::failure(failure, ""),
-        Err(failure) => failure.into_response(),
+        Err(error) => answer::error(error, is_fhir_client),
     }
 }
 
-async fn take(app: &Arc<App>, request: Request) -> Result<Response, ProblemResponse> {
-    let sender = Sender::of(app, request.headers()).await?;
-    let content_type = content_type(request.headers())?;
-    if content_type == FHIR_JSON {
-        fhir::refuse_conditions(request.headers())?;
+/// The way of an upload: authenticate, read, split, take, answer.
+async fn take(app: &App, request: Request) -> Result<Response, ProblemResponse> {
+    let agency = app.agency(request.headers())?;
+    let submission = app.intake.admit(agency.into()).await?;
+    let media_type = media_type(request.headers())?;
+    if media_type == MediaType::FhirJson {
+        refuse_conditions(request.headers())?;
     }
-    let body = body::read_body(request.into_body(), MAX_BODY_BYTES, app.config.body_timeout).await?;
-    let (mut response, remaining) = match content_type {
-        NDJSON => many(app, &sender, lines(&body, Input::Event)?).await?,
-        FHIR_NDJSON => many(app, &sender, lines(&body, Input::Fhir)?).await?,
-        CSV => {
-            let records = sender.away(move || csv::records(&body)).await?;
-            many(app, &sender, records).await?
+    let body = body::read_body(request.into_body(), MAX_BODY_BYTES, app.body_timeout).await?;
+    let upload = match media_type {
+        MediaType::Json => Upload::event(body),
+        MediaType::Ndjson | MediaType::Csv | MediaType::FhirJson | MediaType::FhirNdjson => {
+            submission.run_blocking(move || Upload::split(media_type, body)).await?
         }
-        FHIR_JSON => fhir::take(app, &sender, body).await?,
-        _ => one(app, &sender, body).await?,
     };
-    app.events.describe(remaining, response.headers_mut());
+    let form = upload.form;
+    let Receipt { answers, remaining } = app.intake.take(&submission, upload).await?;
+    let mut response = answer::render(form, answers).await?;
+    app.intake.describe(remaining, response.headers_mut());
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
-fn content_type(headers: &HeaderMap) -> Result<&'static str, Problem> {
-    body::content_type(headers, &[JSON, NDJSON, CSV, FHIR_JSON, FHIR_NDJSON])
-}
-
-async fn one(app: &Arc<App>, sender: &Sender, body: Bytes) -> Result<(Response, Remaining), ProblemResponse> {
-    let answers = commit(app, sender, vec![(1, Input::Event(body))], Atomicity::Each).await;
-    let RowAnswer { id, status, reason, problem, .. } = answers.into_iter().next().unwrap_or_default();
-    if let Some(problem) = problem {
-        return Err(problem.into());
-    }
-    Ok((axum::Json(EventAnswer { id, status, reason }).into_response(), sender.remaining))
-}
-
-/// The lines of a body that have something in them, with their numbers from 1. Slices of the body, no copies.
-fn lines(body: &Bytes, input: impl Fn(Bytes) -> Input) -> Result<Vec<(usize, Input)>, Problem> {
-    // Counted before anything is made of them: a row can be two bytes.
-    let ended = body.strip_suffix(b"\n").unwrap_or(body);
-    if ended.iter().filter(|b| **b == b'\n').count() >= MAX_ROWS {
-        return Err(Problem::new(ProblemType::TooLarge, format!("A body may have up to {MAX_ROWS} rows")));
-    }
-    let lines = (1..).zip(body.split(|b| *b == b'\n').map(<[u8]>::trim_ascii));
-    Ok(lines.filter(|(_, line)| !line.is_empty()).map(|(n, line)| (n, input(body.slice_ref(line)))).collect())
-}
-
-async fn many(
-    app: &Arc<App>,
-    sender: &Sender,
-    rows: Vec<(usize, Input)>,
-) -> Result<(Response, Remaining), ProblemResponse> {
-    if rows.is_empty() {
-        let expected = "Expected one JSON document a line, or CSV with a header and at least one record";
-        return Err(Problem::new(ProblemType::Malformed, expected).into());
-    }
-    let (answers, remaining) = paced(app, sender, rows).await?;
-    // Tens of megabytes at worst.
-    let answer = tokio::task::spawn_blocking(move || {
-        let mut answer = Vec::with_capacity(answers.len() * 48);
-        for row in answers {
-            serde_json::to_writer(&mut answer, &row).expect("a row's answer always encodes");
-            answer.push(b'\n');
-        }
-        answer
-    });
-    let answer = answer.await.expect("encoding does not panic");
-    let content_type = [(CONTENT_TYPE, HeaderValue::from_static(NDJSON))];
-    Ok(((content_type, answer).into_response(), remaining))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn as_many_lines_as_there_may_be_are_taken_with_and_without_their_last_end() {
-        let (most, text) = ("1\n".repeat(MAX_ROWS), |rows: &str| Bytes::copy_from_slice(rows.as_bytes()));
-        for rows in [most.as_str(), most.trim_end()] {
-            assert_eq!(lines(&text(rows), Input::Event).ok().unwrap().len(), MAX_ROWS);
-        }
-        assert!(lines(&text(&format!("{most}1")), Input::Event).is_err());
-    }
+fn media_type(headers: &HeaderMap) -> Result<MediaType, Problem> {
+    let name = body::content_type(headers, &MediaType::ALL.map(MediaType::as_str))?;
+    let found = MediaType::ALL.into_iter().find(|media_type| media_type.as_str() == name);
+    Ok(found.expect("the name is one of the list"))
 }

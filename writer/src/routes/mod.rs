@@ -1,11 +1,7 @@
-//! The table of contents of the public port.
+//! The routes of the public port.
 
 mod events;
 mod fhir;
-mod rows;
-mod sender;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 
@@ -16,8 +12,8 @@ use yima_service::http::openapi::described;
 
 use crate::app::App;
 
-const DESCRIPTION: &str = "Takes events about people from agencies: identities, test results, vaccinations, decisions on colours. What is \
-    accepted is durable and shows on the phone within a second.";
+const DESCRIPTION: &str = "Takes events about people from agencies: identities, test results, vaccinations, decisions \
+    on colours. An accepted event is durable and shows on the phone within a second.";
 
 /// All routes, without the layer and the fallbacks that every service has.
 pub fn router(app: Arc<App>) -> Router {

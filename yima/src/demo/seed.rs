@@ -14,7 +14,7 @@ use yima_schema::time::Time;
 use yima_schema::view::Version;
 use yima_store::embedded::{EmbeddedStore, ImportedSubject};
 use yima_store::{StoreError, WriterStore};
-use yima_writer::fold::{Folder, Outcome};
+use yima_writer::fold::{CommitOutcome, Folder};
 
 use super::people::People;
 use super::population::{MAX_PEOPLE, document, person};
@@ -107,7 +107,7 @@ impl Seeding<'_> {
                 let events = numbers.clone().flat_map(|n| person(n, loaded_at, &pseudonyms).1).collect();
                 let outcomes = folder.commit(events).await?;
                 bar.inc(numbers.end - numbers.start);
-                Ok::<_, StoreError>(outcomes.into_iter().filter(|o| *o == Outcome::Conflict).count())
+                Ok::<_, StoreError>(outcomes.into_iter().filter(|o| *o == CommitOutcome::Conflict).count())
             }
         };
         let (mut batches, mut conflicts) = (JoinSet::new(), 0);

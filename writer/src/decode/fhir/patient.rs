@@ -1,0 +1,60 @@
+//! FHIR R4 `Patient`: identity and death of a person.
+
+use serde_json::Value;
+use yima_schema::event::EventData;
+use yima_schema::mask::{is_han, mask_name};
+
+use super::super::json::name_fits;
+use super::{Context, DATE_TIME, Person, RowError, Statement, date_time, invalid, not_in_the_future, text};
+
+/// Decodes a Patient.
+pub(super) fn decode(id: &str, resource: &Value, context: Context<'_>) -> Result<Statement, RowError> {
+    let person = Person::of_patient(id, resource.get("identifier"))?;
+    let name = resource.pointer("/name").and_then(Value::as_array).map_or(&[] as &[_], Vec::as_slice);
+    let official = name.iter().find(|n| text(n, "/use") == Some("official"));
+    let current = name.iter().find(|n| !matches!(text(n, "/use"), Some("maiden" | "old" | "temp")));
+    let name = official.or(current).and_then(full_name).filter(|n| name_fits(n));
+    let name = name.ok_or_else(|| invalid("/name", "expected a name with text, or family and given"))?;
+    let born =
+        resource.get("birthDate").map(|b| b.as_str().filter(|b| date_time(b, context).is_some() && b.len() <= 10));
+    let born = match born {
+        Some(None) => return Err(invalid("/birthDate", "expected a FHIR date, such as 1990, 1990-03 or 1990-03-07")),
+        Some(Some(born)) => Some(born),
+        None => None,
+    };
+    // A Patient does not say since when it is true: the time of its last change, or of birth, orders it among others.
+    let occurred_at =
+        text(resource, "/meta/lastUpdated").or(born).and_then(|time| date_time(time, context)).unwrap_or_default();
+    let deceased_at = match (resource.get("deceasedDateTime"), resource.get("deceasedBoolean")) {
+        (Some(at), _) => Some(
+            at.as_str()
+                .and_then(|time| date_time(time, context))
+                .ok_or_else(|| invalid("/deceasedDateTime", DATE_TIME))?,
+        ),
+        (None, Some(Value::Bool(true))) => Some(occurred_at),
+        (None, Some(Value::Bool(false)) | None) => None,
+        (None, Some(_)) => return Err(invalid("/deceasedBoolean", "expected true or false")),
+    };
+    if let Some(at) = deceased_at {
+        not_in_the_future("/deceasedDateTime", at, context)?;
+    }
+    let data = EventData::Identity { name: mask_name(&name), born: born.map(str::to_owned), deceased_at };
+    Ok(Statement { person, occurred_at, pointer: "/meta/lastUpdated", data })
+}
+
+/// `text`, else given names and family name; in Han characters the family name comes first, without a space.
+fn full_name(name: &Value) -> Option<String> {
+    if let Some(full) = text(name, "/text") {
+        return Some(full.to_owned());
+    }
+    let given = name.get("given").and_then(Value::as_array);
+    let given: Vec<_> = given.into_iter().flatten().filter_map(Value::as_str).collect();
+    let family = text(name, "/family");
+    let family_first = family.is_some_and(|f| f.chars().all(is_han));
+    let parts: Vec<_> = if family_first {
+        family.into_iter().chain(given).collect()
+    } else {
+        given.into_iter().chain(family).collect()
+    };
+    (!parts.is_empty()).then(|| parts.join(if family_first { "" } else { " " }))
+}

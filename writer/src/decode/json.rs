@@ -1,0 +1,177 @@
+//! yima's own event as JSON.
+
+use serde_json::Value;
+use yima_schema::event::{Colour, Event, EventData, EventKind, StoredEvent, TestKind, TestOutcome, is_event_id};
+use yima_schema::limits::{MAX_NAME_CHARS, MAX_WHY_CHARS};
+use yima_schema::mask::mask_name;
+use yima_schema::problem::{FieldError, Problem, ProblemType};
+use yima_schema::subject::{Document, DocumentType};
+use yima_schema::time::Time;
+
+use super::fields::{Fields, invalid};
+use super::{Context, DecodedRow, RowError};
+
+const TIME: &str = "expected a time as RFC 3339 writes it, with an offset, such as 2026-11-22T07:30:00Z";
+const EVENT_ID: &str = "expected 1 to 100 letters, digits or . _ : / -";
+
+/// Decodes an event; reports every field that has an error.
+pub(super) fn decode(value: &Value, context: Context<'_>) -> DecodedRow {
+    let mut event = Fields::new(Some(value), "");
+    if !value.is_object() {
+        return DecodedRow::rejected(Problem::invalid(event.finish()));
+    }
+    let id = event.required("id", EVENT_ID, |v| v.as_str().filter(|id| is_event_id(id)).map(str::to_owned));
+    let is_own_agency = event.optional("agency").map(|v| v.as_str() == Some(context.agency));
+    if is_own_agency == Some(false) {
+        let detail = "an agency writes under its own name only: leave `agency` out or send the token's";
+        let mut problem = Problem::new(ProblemType::Forbidden, detail);
+        problem.errors = vec![FieldError::new("/agency", "expected the agency of the token")];
+        return DecodedRow { id, event: Err(RowError::Rejected(problem)) };
+    }
+    let revision =
+        event.maybe("revision", "expected a whole number from 0", Value::as_u64).map(Option::unwrap_or_default);
+    let kind = event.one_of("kind", &EventKind::ALL.map(|kind| (kind.as_str(), kind)));
+    let latest = context.latest();
+    let occurred_at = event.required("occurred_at", TIME, time);
+    if occurred_at.is_some_and(|t| t > latest) {
+        event.reject("occurred_at", "expected a time that is not in the future");
+    }
+    let (document, subject_errors) = document(event.optional("subject"), context);
+    let data = event.optional("data");
+    let mut errors = event.finish();
+    errors.extend(subject_errors);
+    let data = kind.and_then(|kind| {
+        let mut fields = Fields::new(data, "/data");
+        let data = decode_data(kind, &mut fields, occurred_at, context);
+        errors.extend(fields.finish());
+        data
+    });
+    let event = match (id.clone(), revision, occurred_at, document, data) {
+        (Some(id), Some(revision), Some(occurred_at), Some(document), Some(data)) if errors.is_empty() => Ok(Event {
+            subject: context.pseudonyms.subject(&document),
+            agency: context.agency.to_owned(),
+            id,
+            revision,
+            document: document.masked(),
+            occurred_at,
+            data,
+        }),
+        _ => Err(RowError::Rejected(invalid(errors))),
+    };
+    let event = event.and_then(|event| match &event.data {
+        EventData::Vaccination { vaccine, .. } => covid_19_only(vaccine, context).map(|()| event),
+        EventData::Identity { .. }
+        | EventData::TestResult { .. }
+        | EventData::ColourAssignment { .. }
+        | EventData::Retraction { .. } => Ok(event),
+    });
+    DecodedRow { id, event: event.map(|event| StoredEvent::new(event, context.now)) }
+}
+
+/// Vaccinations against other diseases are irrelevant to a health code.
+pub(super) fn covid_19_only(cvx: &str, context: Context<'_>) -> Result<(), RowError> {
+    let is_covid_19 = context.rules.vaccination.covid_19.contains(cvx);
+    is_covid_19.then_some(()).ok_or_else(|| RowError::Ignored("not a COVID-19 vaccine (by its CVX code)".into()))
+}
+
+/// The checked document, and the errors of its fields. The agency in a `local` number must be the sender.
+fn document(value: Option<&Value>, context: Context<'_>) -> (Option<Document>, Vec<FieldError>) {
+    let mut subject = Fields::new(value, "/subject");
+    let kind = subject.one_of("document_type", &DocumentType::ALL.map(|t| (t.as_str(), t)));
+    let number = subject.required("document_number", "expected a text", Value::as_str);
+    let document = kind.zip(number).and_then(|(kind, number)| match Document::new(kind, number) {
+        Ok(document) if document.local_agency().is_none_or(|agency| agency == context.agency) => Some(document),
+        Ok(_) => {
+            subject.reject("document_number", "expected a number of the token's own agency: agency/number");
+            None
+        }
+        Err(error) => {
+            subject.reject("document_number", error.to_string());
+            None
+        }
+    });
+    (document, subject.finish())
+}
+
+fn decode_data(
+    kind: EventKind,
+    data: &mut Fields<'_>,
+    occurred_at: Option<Time>,
+    context: Context<'_>,
+) -> Option<EventData> {
+    Some(match kind {
+        EventKind::Identity => {
+            let masked = |v: &Value| v.as_str().map(str::trim).filter(|s| name_fits(s)).map(mask_name);
+            let name = data.required("name", "expected a name of 1 to 200 characters", masked);
+            let born = data.maybe("born", "expected a date of birth as YYYY-MM-DD", |v| v.as_str().and_then(date));
+            let deceased_at = data.maybe("deceased_at", TIME, time);
+            if deceased_at.flatten().is_some_and(|t| t > context.latest()) {
+                data.reject("deceased_at", "expected a time that is not in the future");
+            }
+            EventData::Identity { name: name?, born: born?, deceased_at: deceased_at? }
+        }
+        EventKind::TestResult => {
+            let test = data.one_of("test", &TestKind::ALL.map(|test| (test.as_str(), test)));
+            let result = data.one_of("result", &TestOutcome::ALL.map(|result| (result.as_str(), result)));
+            EventData::TestResult { test: test?, result: result? }
+        }
+        EventKind::Vaccination => {
+            let cvx = |v: &Value| v.as_str().filter(|c| is_cvx(c)).map(str::to_owned);
+            let vaccine = data.required("vaccine", "expected a CVX code, such as \"208\"", cvx);
+            let number = |v: &Value| v.as_u64().and_then(|n| u8::try_from(n).ok()).filter(|n| (1..=20).contains(n));
+            let dose = data.maybe("dose", "expected a whole number from 1 to 20", number);
+            EventData::Vaccination { vaccine: vaccine?, dose: dose? }
+        }
+        EventKind::ColourAssignment => colour_assignment(data, occurred_at, context)?,
+        EventKind::Retraction => {
+            let id = |v: &Value| v.as_str().filter(|id| is_event_id(id)).map(str::to_owned);
+            let event_id = data.required("event_id", EVENT_ID, id);
+            let text = |v: &Value| v.as_str().map(str::trim).filter(|s| fits(s, MAX_WHY_CHARS)).map(str::to_owned);
+            let why =
+                data.required("why", "expected the reason in 1 to 200 characters without control characters", text);
+            EventData::Retraction { event_id: event_id?, why: why? }
+        }
+    })
+}
+
+fn colour_assignment(data: &mut Fields<'_>, occurred_at: Option<Time>, context: Context<'_>) -> Option<EventData> {
+    let colour = data.one_of("colour", &Colour::ASSIGNABLE.map(|colour| (colour.as_str(), colour)));
+    let reasons: Vec<_> =
+        context.rules.assignment_reasons.iter().map(|(name, may_give)| (name.as_str(), (name, may_give))).collect();
+    let reason = data.one_of("reason", &reasons);
+    if let (Some(colour), Some((name, may_give))) = (colour, reason)
+        && !may_give.contains(&colour)
+    {
+        let names: Vec<_> = may_give.iter().map(|c| c.as_str()).collect();
+        data.reject("colour", format!("the reason {name} gives only {}", names.join(" or ")));
+    }
+    let until = data.maybe("until", TIME, time);
+    if let (Some(from), Some(Some(until))) = (occurred_at, until)
+        && until <= from
+    {
+        data.reject("until", "expected a time after occurred_at");
+    }
+    Some(EventData::ColourAssignment { colour: colour?, reason: reason?.0.clone(), until: until? })
+}
+
+fn time(value: &Value) -> Option<Time> {
+    value.as_str()?.parse().ok()
+}
+
+fn date(text: &str) -> Option<String> {
+    let date: jiff::civil::Date = text.parse().ok()?;
+    (text.len() == 10).then(|| date.to_string())
+}
+
+/// Whether a name has 1 to 200 characters, none of them control characters.
+pub(super) fn name_fits(name: &str) -> bool {
+    fits(name, MAX_NAME_CHARS)
+}
+
+fn fits(text: &str, max_chars: usize) -> bool {
+    (1..=max_chars).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
+fn is_cvx(code: &str) -> bool {
+    (1..=4).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_digit())
+}

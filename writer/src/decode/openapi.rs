@@ -1,0 +1,85 @@
+//! The event in the OpenAPI description. Events are decoded by hand, field by field, so that every error is reported at
+//! once; a test compares the description with the decoder.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+use yima_schema::event::{Colour, TestKind, TestOutcome};
+use yima_schema::subject::DocumentType;
+use yima_schema::time::Time;
+
+/// A fact about a person, from the agency of the token.
+#[derive(Deserialize, ToSchema)]
+pub struct Event {
+    /// The agency's own; unique within agency and subject.
+    #[schema(pattern = "^[A-Za-z0-9._:/-]{1,100}$")]
+    pub id: String,
+    /// A higher one corrects a lower one. Default 0.
+    pub revision: Option<u64>,
+    /// Must be the token's.
+    pub agency: Option<String>,
+    /// The person.
+    pub subject: Subject,
+    /// When it happened: of a test, when the sample was taken. At most 300 s ahead.
+    pub occurred_at: Time,
+    /// What happened.
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+/// A person, by an identity document.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Subject {
+    /// The kind of document.
+    pub document_type: DocumentType,
+    /// Its number; for `local`: the token's agency, a slash, and the agency's own number.
+    pub document_number: String,
+}
+
+/// The kind of event and its data.
+#[derive(Deserialize, ToSchema)]
+#[serde(tag = "kind", content = "data", rename_all = "snake_case")]
+pub enum Fact {
+    /// A person's identity.
+    Identity {
+        /// Masked before it is stored.
+        #[schema(max_length = 200)]
+        name: String,
+        /// YYYY-MM-DD.
+        born: Option<String>,
+        /// Closes the code from then on.
+        deceased_at: Option<Time>,
+    },
+    /// The result of a test.
+    TestResult {
+        /// The kind of test.
+        test: TestKind,
+        /// The result.
+        result: TestOutcome,
+    },
+    /// A dose.
+    Vaccination {
+        /// CVX code.
+        vaccine: String,
+        /// Its number.
+        #[schema(minimum = 1, maximum = 20)]
+        dose: Option<u8>,
+    },
+    /// A decision on a person's colour.
+    ColourAssignment {
+        /// A colour that the reason may give.
+        colour: Colour,
+        /// One of the closed list of reasons.
+        reason: String,
+        /// Without it: until it is retracted.
+        until: Option<Time>,
+    },
+    /// Takes back an earlier event.
+    Retraction {
+        /// The event's id.
+        event_id: String,
+        /// The reason, in words.
+        #[schema(max_length = 200)]
+        why: String,
+    },
+}

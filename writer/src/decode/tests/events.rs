@@ -1,0 +1,156 @@
+//! Events as JSON.
+
+use yima_schema::event::{Colour, EventKind};
+
+use super::*;
+
+#[test]
+fn the_documented_example_is_an_event() {
+    let row = decode_event(&test_result());
+    assert_eq!(row.id.as_deref(), Some("lab7-000123"));
+    let stored = row.event.unwrap();
+    assert_eq!(stored.event.document, "610102********0016");
+    assert_eq!(stored.event.agency, "lab-7");
+}
+
+/// A valid event of a kind, with every field that its data can have.
+pub(super) fn complete(kind: EventKind) -> Value {
+    let mut event = with("/kind", json!(kind.as_str()));
+    event["data"] = match kind {
+        EventKind::Identity => json!({"name": "Anna", "born": "1990-03-07", "deceased_at": "2026-09-21T07:30:00Z"}),
+        EventKind::TestResult => json!({"test": "antigen", "result": "invalid"}),
+        EventKind::Vaccination => json!({"vaccine": "208", "dose": 2}),
+        EventKind::ColourAssignment => {
+            json!({"colour": "red", "reason": "quarantine", "until": "2026-09-28T07:30:00Z"})
+        }
+        EventKind::Retraction => json!({"event_id": "t-1", "why": "mixed up"}),
+    };
+    event
+}
+
+#[test]
+fn every_kind_is_decoded_as_it_is_described() {
+    for kind in EventKind::ALL {
+        let event = complete(kind);
+        assert_eq!(decode_event(&event).event.unwrap().event.data.kind(), kind);
+        serde_json::from_value::<openapi::Event>(event.clone()).unwrap();
+        // Every field that the description requires is required by the decoder, and the reverse.
+        for (pointer, field) in [("", "id"), ("", "occurred_at"), ("/subject", "document_type"), ("/data", "")] {
+            let fields = event.pointer(pointer).and_then(Value::as_object).unwrap().keys();
+            for field in fields.filter(|key| field.is_empty() || *key == field) {
+                let mut without = event.clone();
+                without.pointer_mut(pointer).and_then(Value::as_object_mut).unwrap().remove(field);
+                let described = serde_json::from_value::<openapi::Event>(without.clone()).is_ok();
+                assert_eq!(decode_event(&without).event.is_ok(), described, "{without}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_error_names_its_field() {
+    for (pointer, value) in [
+        ("/id", json!("has space")),
+        ("/id", json!(7)),
+        ("/revision", json!(-1)),
+        ("/kind", json!("tset")),
+        ("/occurred_at", json!("2026-09-21")),
+        ("/occurred_at", json!("2026-09-21T14:18:21Z")),
+        ("/subject/document_type", json!("library_card")),
+        ("/subject/document_number", json!("610102199003070015")),
+        ("/data/test", json!("smell")),
+        ("/data/result", json!("maybe")),
+        ("/data/untill", json!("2026-09-22T00:00:00Z")),
+        ("/extra", json!(1)),
+    ] {
+        assert_eq!(error_pointers(decode_event(&with(pointer, value))), [pointer], "{pointer}");
+    }
+    assert_eq!(error_pointers(decode_event(&with("/subject", json!(3)))), ["/subject"]);
+    assert_eq!(error_pointers(decode_event(&json!([]))), [""]);
+    let several = json!({"kind": "identity", "data": {"born": "1990"}});
+    assert_eq!(error_pointers(decode_event(&several)), ["/id", "/occurred_at", "/subject", "/data/name", "/data/born"]);
+}
+
+#[test]
+fn at_most_twenty_errors_are_reported_and_the_last_says_that_there_are_more() {
+    let mut event = json!({"data": {}});
+    for n in 0..2_000 {
+        event["data"][format!("f{n}")] = json!(n);
+        event[format!("f{n}")] = json!(n);
+    }
+    let problem = |event: &Value| match decode_event(event).event {
+        Err(RowError::Rejected(problem)) => problem,
+        _ => panic!("the event was accepted"),
+    };
+    let errors = problem(&event).errors;
+    assert_eq!(errors.len(), 20);
+    assert!(errors[..19].iter().all(|error| !error.detail.contains("more")));
+    assert!(errors[19].detail.ends_with("; more errors are not listed"), "{}", errors[19].detail);
+    event = test_result();
+    for n in 0..20 {
+        event[format!("f{n}")] = json!(n);
+    }
+    let errors = problem(&event).errors;
+    assert!(errors.len() == 20 && !errors[19].detail.contains("more"), "there are no more than twenty");
+}
+
+#[test]
+fn an_event_may_be_five_minutes_ahead() {
+    assert!(decode_event(&with("/occurred_at", json!("2026-09-21T14:18:20Z"))).event.is_ok());
+}
+
+#[test]
+fn an_agency_writes_under_its_own_name() {
+    assert!(decode_event(&with("/agency", json!("lab-7"))).event.is_ok());
+    assert_eq!(error_pointers(decode_event(&with("/agency", json!("lab-8")))), ["/agency"]);
+    let local = |n: &str| with("/subject", json!({"document_type": "local", "document_number": n}));
+    assert!(decode_event(&local("lab-7/42")).event.is_ok());
+    assert_eq!(error_pointers(decode_event(&local("lab-8/42"))), ["/subject/document_number"]);
+}
+
+#[test]
+fn a_reason_gives_only_its_colours() {
+    let assignment = |colour: &str, reason: &str, until: Value| {
+        let mut event = test_result();
+        event["kind"] = json!("colour_assignment");
+        event["data"] = json!({"colour": colour, "reason": reason, "until": until});
+        error_pointers(decode_event(&event))
+    };
+    assert!(assignment("yellow", "close_contact", Value::Null).is_empty());
+    assert_eq!(assignment("green", "close_contact", Value::Null), ["/data/colour"]);
+    assert_eq!(assignment("red", "bank_deposit", Value::Null), ["/data/reason"]);
+    assert_eq!(assignment("none", "released", Value::Null), ["/data/colour"]);
+    assert_eq!(assignment("red", "quarantine", json!("2026-09-21T07:30:00Z")), ["/data/until"]);
+}
+
+#[test]
+fn other_vaccines_are_ignored_and_names_are_masked() {
+    let mut event = test_result();
+    event["kind"] = json!("vaccination");
+    event["data"] = json!({"vaccine": "140", "dose": 1});
+    assert!(error_pointers(decode_event(&event))[0].starts_with("ignored: not a COVID-19 vaccine"));
+    event["kind"] = json!("identity");
+    event["data"] = json!({"name": "张三", "born": "1990-03-07"});
+    let EventData::Identity { name, .. } = decode_event(&event).event.unwrap().event.data else { panic!() };
+    assert_eq!(name, "张*");
+}
+
+#[test]
+fn every_result_test_and_assignable_colour_is_decoded_by_its_name() {
+    let data = |event: &Value| decode_event(event).event.unwrap().event.data;
+    for expected in TestOutcome::ALL {
+        let event = with("/data/result", json!(expected.as_str()));
+        assert!(matches!(data(&event), EventData::TestResult { result, .. } if result == expected));
+    }
+    for expected in TestKind::ALL {
+        let event = with("/data/test", json!(expected.as_str()));
+        assert!(matches!(data(&event), EventData::TestResult { test, .. } if test == expected));
+    }
+    for expected in Colour::ASSIGNABLE {
+        let rules = Rules::built_in();
+        let (reason, _) = rules.assignment_reasons.iter().find(|(_, may_give)| may_give.contains(&expected)).unwrap();
+        let mut event = complete(EventKind::ColourAssignment);
+        event["data"] = json!({"colour": expected.as_str(), "reason": reason});
+        assert!(matches!(data(&event), EventData::ColourAssignment { colour, .. } if colour == expected));
+    }
+}

@@ -1,0 +1,193 @@
+//! FHIR resources.
+
+use super::*;
+
+pub(super) fn immunization() -> Value {
+    json!({
+        "resourceType": "Immunization", "id": "i1", "status": "completed",
+        "vaccineCode": {"coding": [{"system": "http://hl7.org/fhir/sid/cvx", "code": "208"}]},
+        "patient": {"reference": "Patient/p1"}, "occurrenceDateTime": "2021-05-16T05:15:06-04:00"
+    })
+}
+
+#[test]
+fn a_resource_and_its_patient_are_one_subject() {
+    let patient = json!({"resourceType": "Patient", "id": "p1", "name": [{"family": "Lee", "given": ["Anna"]}],
+        "birthDate": "1990-03", "meta": {"versionId": "4"}, "deceasedDateTime": "2022"});
+    let patient = decode_fhir(&patient).event.unwrap();
+    let dose = decode_fhir(&immunization()).event.unwrap();
+    assert!(patient.event.subject == dose.event.subject);
+    assert_eq!((patient.event.id.as_str(), patient.event.revision), ("Patient/p1", 4));
+    let EventData::Identity { name, born, deceased_at } = patient.event.data else { panic!() };
+    assert_eq!((name.as_str(), born.as_deref()), ("A*** L**", Some("1990-03")));
+    assert_eq!(deceased_at.unwrap().to_string(), "2022-01-01T00:00:00Z");
+}
+
+#[test]
+fn fhir_errors_name_their_element() {
+    let changed = |key: &str, value: Value| {
+        let mut resource = immunization();
+        resource[key] = value;
+        error_pointers(decode_fhir(&resource))
+    };
+    assert_eq!(changed("resourceType", json!("Condition")), ["/resourceType"]);
+    assert_eq!(changed("id", json!("a/b")), ["/id"]);
+    assert_eq!(changed("status", json!("on-hold")), ["/status"]);
+    assert_eq!(changed("patient", json!({"reference": "urn:uuid:1"})), ["/patient/reference"]);
+    assert_eq!(changed("vaccineCode", json!({"text": "the blue one"})), ["/vaccineCode/coding"]);
+    assert_eq!(changed("occurrenceDateTime", json!("May")), ["/occurrenceDateTime"]);
+    assert_eq!(changed("occurrenceDateTime", json!("2030")), ["/occurrenceDateTime"]);
+    assert_eq!(changed("modifierExtension", json!([])), ["/modifierExtension"]);
+    assert_eq!(changed("meta", json!({"versionId": "v2"})), ["/meta/versionId"]);
+    assert_eq!(changed("meta", json!({"versionId": "v2", "lastUpdated": "May"})), ["/meta/lastUpdated"]);
+}
+
+#[test]
+fn the_revision_is_the_version_number_or_the_time_of_the_last_change() {
+    let revision = |meta: Value| {
+        let mut resource = immunization();
+        resource["meta"] = meta;
+        decode_fhir(&resource).event.unwrap().event.revision
+    };
+    let at = "2026-09-21T08:00:00.250Z";
+    assert_eq!(revision(json!({})), 0);
+    assert_eq!(revision(json!({"versionId": "7", "lastUpdated": at})), 7);
+    assert_eq!(revision(json!({"lastUpdated": at})), 1_789_977_600_250);
+    assert_eq!(revision(json!({"versionId": "W/two", "lastUpdated": at})), 1_789_977_600_250);
+}
+
+#[test]
+fn a_date_begins_at_the_configured_offset() {
+    let given = |offset: i16, date: &str| {
+        let mut resource = immunization();
+        resource["occurrenceDateTime"] = json!(date);
+        let row = decode_at(offset, RawRow::Fhir(resource.to_string().into()));
+        row.event.map(|stored| stored.event.occurred_at.to_string()).map_err(|_| ())
+    };
+    let utc = |time: &str| Ok(time.to_owned());
+    assert_eq!(given(0, "2026-09-20"), utc("2026-09-20T00:00:00Z"));
+    assert_eq!(given(480, "2026-09-20"), utc("2026-09-19T16:00:00Z"));
+    assert_eq!(given(-720, "2021-05"), utc("2021-05-01T12:00:00Z"));
+    assert_eq!(given(480, "2021"), utc("2020-12-31T16:00:00Z"));
+    assert_eq!(given(480, "2026-09-20T07:00:00+02:00"), utc("2026-09-20T05:00:00Z"), "a time has its own offset");
+    // At 14:13 UTC on the 21st, the 22nd has begun ten hours east of UTC.
+    assert_eq!(given(480, "2026-09-22"), Err(()));
+    assert_eq!(given(600, "2026-09-22"), utc("2026-09-21T14:00:00Z"));
+    for no_date in
+        ["2026-09-20 23:00:00+08:00", "2026-09-20 07:00", "20260920", "2026-9-20", "26-09-20", "2026-09-2", ""]
+    {
+        assert_eq!(given(0, no_date), Err(()), "{no_date}");
+    }
+}
+
+/// The retraction of a resource: event id, reason, time.
+fn retraction(resource: &Value) -> (String, String, String) {
+    let event = decode_fhir(resource).event.unwrap().event;
+    let EventData::Retraction { event_id, why } = event.data else { panic!("{resource}") };
+    assert_eq!(event.id, event_id, "a resource retracts itself");
+    (event_id, why, event.occurred_at.to_string())
+}
+
+#[test]
+fn a_resource_that_no_longer_holds_retracts_itself() {
+    let expected = |id: &str, why: &str, at: &str| (id.to_owned(), why.to_owned(), at.to_owned());
+    let (given, sampled) = ("2021-05-16T09:15:06Z", "2026-09-20T07:30:00Z");
+    let mut dose = immunization();
+    for (status, why) in [("not-done", "not done"), ("entered-in-error", "entered in error")] {
+        dose["status"] = json!(status);
+        assert_eq!(retraction(&dose), expected("Immunization/i1", why, given));
+    }
+    dose["status"] = json!("completed");
+    dose["isSubpotent"] = json!(true);
+    assert_eq!(retraction(&dose), expected("Immunization/i1", "subpotent", given));
+    let mut test = observation();
+    for (status, why) in [("cancelled", "cancelled"), ("entered-in-error", "entered in error")] {
+        test["status"] = json!(status);
+        assert_eq!(retraction(&test), expected("Observation/o1", why, sampled));
+    }
+    test["status"] = json!("corrected");
+    test.as_object_mut().unwrap().remove("valueCodeableConcept");
+    test["dataAbsentReason"] = json!({"text": "lost"});
+    assert_eq!(retraction(&test), expected("Observation/o1", "no result", sampled));
+
+    // An irrelevant resource stays ignored, unless it was entered in error: its code may have been the error.
+    let ignored = |resource: &Value| error_pointers(decode_fhir(resource))[0].starts_with("ignored: not a ");
+    test["code"]["coding"][0]["code"] = json!("2093-3");
+    dose["vaccineCode"]["coding"][0]["code"] = json!("140");
+    assert!(ignored(&test) && ignored(&dose));
+    test["status"] = json!("cancelled");
+    dose["status"] = json!("not-done");
+    assert!(ignored(&test) && ignored(&dose));
+    for resource in [&mut test, &mut dose] {
+        resource["status"] = json!("entered-in-error");
+        let fields = resource.as_object_mut().unwrap();
+        fields.retain(|key, _| ["resourceType", "id", "status", "subject", "patient"].contains(&key.as_str()));
+        assert_eq!(retraction(resource).2, "1970-01-01T00:00:00Z", "no other element is needed");
+        resource["meta"] = json!({"lastUpdated": "2026-09-21T08:00:00Z"});
+        assert_eq!(retraction(resource).2, "2026-09-21T08:00:00Z");
+    }
+    test["effectiveDateTime"] = json!("2026-09-30");
+    assert_eq!(retraction(&test).2, "2026-09-21T08:00:00Z", "a planned time is not used");
+    test.as_object_mut().unwrap().remove("meta");
+    assert_eq!(error_pointers(decode_fhir(&test)), ["/effectiveDateTime"]);
+}
+
+pub(super) fn observation() -> Value {
+    json!({
+        "resourceType": "Observation", "id": "o1", "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "94500-6"}]},
+        "subject": {"reference": "Patient/p1"}, "effectiveDateTime": "2026-09-20T07:30:00Z",
+        "valueCodeableConcept": {"coding": [{"system": "http://snomed.info/sct", "code": "260373001"}]}
+    })
+}
+
+#[test]
+fn observations_are_test_results_by_their_codes() {
+    let coded = |system: &str, code: &str| json!({"coding": [{"system": system, "code": code}]});
+    for (loinc, snomed, expected) in [
+        ("94500-6", "260373001", (TestKind::NucleicAcid, TestOutcome::Positive)),
+        ("94309-2", "260415000", (TestKind::NucleicAcid, TestOutcome::Negative)),
+        ("94558-4", "419984006", (TestKind::Antigen, TestOutcome::Inconclusive)),
+        ("97097-0", "125154007", (TestKind::Antigen, TestOutcome::Invalid)),
+    ] {
+        let mut resource = observation();
+        resource["code"] = coded("http://loinc.org", loinc);
+        resource["valueCodeableConcept"] = coded("http://snomed.info/sct", snomed);
+        let EventData::TestResult { test, result } = decode_fhir(&resource).event.unwrap().event.data else { panic!() };
+        assert_eq!((test, result), expected);
+    }
+    let changed = |key: &str, value: Value| {
+        let mut resource = observation();
+        resource[key] = value;
+        error_pointers(decode_fhir(&resource))
+    };
+    let loinc = "http://loinc.org";
+    assert_eq!(changed("code", coded("urn:lab", "94500-6")), ["/code/coding"]);
+    let ignored = "ignored: not a test for SARS-CoV-2 that counts here (by its LOINC code)";
+    assert_eq!(changed("code", coded(loinc, "2093-3")), [ignored]);
+    let two = json!({"coding": [{"system": loinc, "code": "94500-6"}, {"system": loinc, "code": "94558-4"}]});
+    assert_eq!(changed("code", two), ["/code/coding"]);
+    assert_eq!(changed("valueCodeableConcept", coded("http://snomed.info/sct", "1")), ["/valueCodeableConcept/coding"]);
+    assert_eq!(changed("valueCodeableConcept", json!({"text": "negative"})), ["/valueCodeableConcept/coding"]);
+    assert_eq!(changed("status", json!("preliminary")), ["ignored: the result is not final yet"]);
+    assert_eq!(changed("status", json!("unknown")), ["/status"]);
+    assert_eq!(changed("effectiveDateTime", json!("2026-09-30")), ["/effectiveDateTime"]);
+    assert_eq!(changed("subject", json!({"reference": "Group/p1"})), ["/subject/reference"]);
+
+    let mut absent = observation();
+    let fields = absent.as_object_mut().unwrap();
+    fields.remove("valueCodeableConcept");
+    fields.insert("dataAbsentReason".into(), coded("x", "unknown"));
+    absent["valueString"] = json!("positive");
+    assert_eq!(
+        error_pointers(decode_fhir(&absent)),
+        ["/valueCodeableConcept/coding"],
+        "a result in words is not ignored"
+    );
+
+    let mut period = observation();
+    let fields = period.as_object_mut().unwrap();
+    fields.remove("effectiveDateTime");
+    fields.insert("effectivePeriod".into(), json!({"start": "2026-09-19T00:00:00Z", "end": "2026-09-20T00:00:00Z"}));
+    assert_eq!(decode_fhir(&period).event.unwrap().event.occurred_at.to_string(), "2026-09-19T00:00:00Z");
+}

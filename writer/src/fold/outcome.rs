@@ -1,0 +1,18 @@
+//! What a commit did with an event.
+
+/// What a commit did with an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CommitOutcome {
+    /// Durable, folded and published for the first time.
+    Accepted,
+    /// The same event had been accepted before; it is folded and published.
+    Duplicate,
+    /// An event with this id and revision but different content exists.
+    Conflict,
+    /// The subject has the largest number of events that a subject can have.
+    Full,
+    /// Not appended, because another event of the same transaction cannot be taken.
+    NotTried,
+    /// Appended, but the subject's data cannot be read: no view shows the event.
+    Unreadable,
+}

@@ -1,0 +1,92 @@
+//! The limits of the intake: the rate of each agency, and the number of requests in flight.
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use yima_service::http::ProblemResponse;
+use yima_service::rate_limit::{RateLimiter, Remaining};
+
+use crate::config::WriterConfig;
+
+/// See the module.
+pub(super) struct Limits {
+    /// Rows of each agency.
+    rate: RateLimiter,
+    /// `max_in_flight` permits.
+    in_flight: Arc<Semaphore>,
+}
+
+/// An admitted request of an agency. Clones share one permit of the in-flight limit; the last one returns it.
+#[derive(Clone)]
+pub(crate) struct Submission {
+    pub(super) agency: Arc<str>,
+    /// What was left of the agency's rate after the first row of this request.
+    pub(super) remaining: Remaining,
+    /// The task that commits the rows holds a clone and continues after the client has gone: this bounds the bodies in
+    /// memory.
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl Limits {
+    pub(super) fn new(config: &WriterConfig) -> Self {
+        let permits = config.http.max_in_flight.get().min(Semaphore::MAX_PERMITS);
+        Self { rate: RateLimiter::new("events", &config.events), in_flight: Arc::new(Semaphore::new(permits)) }
+    }
+
+    /// Admits a request. It costs 1 of the agency's rate whatever its body contains, so that requests with errors are
+    /// limited too.
+    ///
+    /// # Errors
+    /// 429.
+    pub(super) async fn admit(&self, agency: Arc<str>) -> Result<Submission, ProblemResponse> {
+        let remaining = self.rate.take(self.rate.key(&agency), 1)?;
+        let permit = self.in_flight.clone().acquire_owned().await.expect("the semaphore is never closed");
+        Ok(Submission { agency, remaining, _permit: Arc::new(permit) })
+    }
+
+    /// Charges the first batch of a request: what its rows cost beyond the request's 1.
+    ///
+    /// # Errors
+    /// 429.
+    pub(super) fn pay(&self, submission: &Submission, rows: usize) -> Result<Remaining, ProblemResponse> {
+        let paid = self.rate.check_rest(self.rate.key(&submission.agency), cost(rows), submission.remaining);
+        paid.map_err(|refused| self.rate.refusal(refused))
+    }
+
+    /// Charges a later batch, as soon as the rate allows it.
+    pub(super) async fn pay_when_allowed(&self, submission: &Submission, rows: usize) -> Remaining {
+        loop {
+            match self.rate.check(self.rate.key(&submission.agency), cost(rows)) {
+                Ok(remaining) => return remaining,
+                Err(refused) => tokio::time::sleep(refused.retry_after).await,
+            }
+        }
+    }
+
+    pub(super) fn describe(&self, remaining: Remaining, headers: &mut HeaderMap) {
+        self.rate.describe(remaining, headers);
+    }
+
+    pub(super) fn sweep(&self) {
+        self.rate.sweep();
+    }
+}
+
+impl Submission {
+    /// Works on a body in a thread that may block. The permit is held until the work is done, also after the client has
+    /// gone.
+    pub(crate) async fn run_blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let submission = self.clone();
+        let work = move || {
+            let result = work();
+            drop(submission);
+            result
+        };
+        tokio::task::spawn_blocking(work).await.expect("splitting a body does not panic")
+    }
+}
+
+fn cost(rows: usize) -> u32 {
+    u32::try_from(rows).unwrap_or(u32::MAX)
+}

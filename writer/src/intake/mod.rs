@@ -1,0 +1,118 @@
+//! Takes an agency's rows: in batches, paced by the agency's rate limit, each batch decoded and committed by a task of
+//! its own.
+
+mod limits;
+mod pipeline;
+mod problems;
+mod row;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use yima_schema::problem::{Problem, ProblemType};
+use yima_schema::subject::PseudonymKey;
+use yima_schema::time::Time;
+use yima_service::disk_space::DiskSpace;
+use yima_service::http::ProblemResponse;
+use yima_service::lifecycle::Lifecycle;
+use yima_service::rate_limit::Remaining;
+
+use self::limits::Limits;
+pub(crate) use self::limits::Submission;
+use self::pipeline::Pipeline;
+use self::row::Atomicity;
+pub(crate) use self::row::{RowAnswer, RowStatus};
+use crate::config::WriterConfig;
+use crate::decode::upload::Upload;
+use crate::fold::Folder;
+
+/// Rows committed together: enough to share a disk sync, few enough to answer soon and to bound memory.
+const BATCH_ROWS: usize = 2_000;
+/// Errors reported for all rows of an upload; beyond it each row reports its first only.
+const MAX_ERRORS: usize = 20_000;
+
+/// See the module.
+pub(crate) struct Intake {
+    limits: Limits,
+    pipeline: Arc<Pipeline>,
+}
+
+/// The answers to all rows of an upload.
+pub(crate) struct Receipt {
+    /// In the order of the rows.
+    pub answers: Vec<RowAnswer>,
+    /// What is left of the agency's rate.
+    pub remaining: Remaining,
+}
+
+impl Intake {
+    /// Wires the intake; see [`crate::app::App::new`].
+    pub(crate) fn new(
+        folder: Arc<Folder>,
+        disk_space: Arc<DiskSpace>,
+        pseudonyms: PseudonymKey,
+        config: &WriterConfig,
+        lifecycle: Lifecycle,
+        clock: fn() -> Time,
+    ) -> Self {
+        let date_offset_minutes = config.fhir_date_offset_minutes;
+        let pipeline = Pipeline { folder, disk_space, pseudonyms, date_offset_minutes, lifecycle, clock };
+        Self { limits: Limits::new(config), pipeline: Arc::new(pipeline) }
+    }
+
+    /// Admits a request of an agency: counts it against the agency's rate, then waits for a place of the in-flight
+    /// limit.
+    ///
+    /// # Errors
+    /// 429.
+    pub(crate) async fn admit(&self, agency: Arc<str>) -> Result<Submission, ProblemResponse> {
+        self.limits.admit(agency).await
+    }
+
+    /// Takes an upload, a batch at a time. The rate limit refuses the upload at its first batch or not at all: later
+    /// batches wait until the rate allows them.
+    ///
+    /// # Errors
+    /// 413 for a transaction larger than a batch, 429.
+    pub(crate) async fn take(&self, submission: &Submission, upload: Upload) -> Result<Receipt, ProblemResponse> {
+        let atomicity = Atomicity::of(upload.form);
+        if atomicity == Atomicity::AllOrNone && upload.rows.len() > BATCH_ROWS {
+            let detail = format!("A transaction may have up to {BATCH_ROWS} entries; send more as a batch");
+            return Err(Problem::new(ProblemType::TooLarge, detail).into());
+        }
+        let mut answers = Vec::with_capacity(upload.rows.len());
+        let (mut remaining, mut errors) = (submission.remaining, 0);
+        let mut rows = upload.rows.into_iter();
+        loop {
+            let batch: Vec<_> = rows.by_ref().take(BATCH_ROWS).collect();
+            if batch.is_empty() {
+                return Ok(Receipt { answers, remaining });
+            }
+            remaining = if answers.is_empty() {
+                self.limits.pay(submission, batch.len())?
+            } else {
+                self.limits.pay_when_allowed(submission, batch.len()).await
+            };
+            let mut answered = self.pipeline.run(submission, batch, atomicity).await;
+            for problem in answered.iter_mut().filter_map(|answer| answer.problem.as_mut()) {
+                if errors > MAX_ERRORS {
+                    problem.errors.truncate(1);
+                }
+                errors += problem.errors.len();
+            }
+            answers.extend(answered);
+        }
+    }
+
+    /// Puts the state of the agency's rate limit on an answer.
+    pub(crate) fn describe(&self, remaining: Remaining, headers: &mut HeaderMap) {
+        self.limits.describe(remaining, headers);
+    }
+
+    /// Drops rate limits that are full again.
+    pub(crate) fn sweep(&self) {
+        self.limits.sweep();
+    }
+}

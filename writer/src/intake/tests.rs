@@ -1,0 +1,78 @@
+//! The intake on the real embedded store.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+
+use serde_json::json;
+use tokio::sync::Mutex;
+use yima_schema::rules::Rules;
+use yima_service::lifecycle::LifecycleConfig;
+use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
+
+use super::*;
+use crate::decode::RawRow;
+use crate::decode::upload::UploadForm;
+
+/// Locked by a test, it stops the clock, and with it the decoding of every row.
+static CLOCK: Mutex<()> = Mutex::const_new(());
+/// Batches whose decoding has begun.
+static BEGUN: AtomicUsize = AtomicUsize::new(0);
+
+fn clock() -> Time {
+    BEGUN.fetch_add(1, Ordering::SeqCst);
+    drop(CLOCK.blocking_lock());
+    Time::from_secs(1_790_000_000)
+}
+
+async fn intake(config: WriterConfig, lifecycle: Lifecycle) -> (tempfile::TempDir, Intake) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path(), EmbeddedOptions::new("xian", [0; 16])).unwrap();
+    let folder = Arc::new(Folder::start(store, Arc::new(Rules::built_in())).await.unwrap());
+    let disk_space = Arc::new(DiskSpace::new(dir.path().to_owned(), 0));
+    (dir, Intake::new(folder, disk_space, PseudonymKey::from_bytes(&[1; 32]), &config, lifecycle, clock))
+}
+
+async fn send(intake: &Intake, id: &str) -> RowStatus {
+    let event = json!({
+        "id": id, "kind": "test_result", "subject": {"document_type": "passport", "document_number": "E12345678"},
+        "occurred_at": "2026-09-21T07:30:00Z", "data": {"test": "antigen", "result": "negative"}
+    });
+    let submission = intake.admit("lab-7".into()).await.ok().unwrap();
+    let rows = vec![(1, RawRow::Event(event.to_string().into()))];
+    let receipt = intake.take(&submission, Upload { form: UploadForm::Event, rows }).await.ok().unwrap();
+    receipt.answers[0].status
+}
+
+/// Polls `work` until `done`, and expects that it does not end before.
+async fn poll_until<T>(mut work: std::pin::Pin<&mut impl Future<Output = T>>, done: impl Fn() -> bool) {
+    std::future::poll_fn(|context| {
+        assert!(work.as_mut().poll(context).is_pending(), "the request ended instead of waiting");
+        context.waker().wake_by_ref();
+        if done() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_batch_keeps_its_permit_after_its_client_has_disconnected() {
+    let mut config = WriterConfig::default();
+    config.http.max_in_flight = std::num::NonZeroUsize::MIN;
+    let lifecycle = Lifecycle::new(LifecycleConfig { drain_wait: Default::default(), ..Default::default() });
+    let (_dir, intake) = intake(config, lifecycle.clone()).await;
+    let stopped_clock = CLOCK.lock().await;
+    {
+        let disconnected = pin!(send(&intake, "t-1"));
+        poll_until(disconnected, || BEGUN.load(Ordering::SeqCst) == 1).await;
+    }
+    {
+        let waiting = pin!(send(&intake, "t-2"));
+        poll_until(waiting, || true).await;
+    }
+    drop(stopped_clock);
+    assert_eq!(send(&intake, "t-3").await, RowStatus::Accepted);
+    assert_eq!(send(&intake, "t-1").await, RowStatus::Duplicate, "the batch that had begun was finished");
+    lifecycle.stop();
+    lifecycle.run_until_stopped().await.unwrap();
+    assert_eq!(BEGUN.load(Ordering::SeqCst), 3, "the request that waited for a permit had begun a batch");
+}

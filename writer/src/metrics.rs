@@ -1,0 +1,74 @@
+//! The metrics of this crate.
+
+use yima_service::telemetry::{MetricDescription, MetricKind};
+
+/// All metrics that this crate emits.
+pub const METRICS: &[MetricDescription] = &[
+    MetricDescription {
+        name: "events_total",
+        kind: MetricKind::Counter,
+        labels: &["status"],
+        help: "Rows from agencies by result: `accepted`, `duplicate`, `ignored`, `rejected` for their content, \
+               `not_taken` for lack of disk space or because the store failed",
+    },
+    MetricDescription {
+        name: "marks_total",
+        kind: MetricKind::Counter,
+        labels: &["region", "outcome"],
+        help: "CQL: marks of other regions and of dead writers by outcome: `folded`; `fetched` from the source region, \
+               then folded; `void`: the event does not exist; `missed`: expired unread, run `yima reconcile`; \
+               `corrupt`: the subject cannot be read",
+    },
+    MetricDescription {
+        name: "marks_waiting",
+        kind: MetricKind::Gauge,
+        labels: &["region"],
+        help: "CQL: marks that were read and are not folded yet",
+    },
+    MetricDescription {
+        name: "refold_done_ratio",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "Part of all subjects that the refold after a change of rules has scanned, 0 to 1; on the writer that \
+               runs it",
+    },
+    MetricDescription {
+        name: "refold_subjects_total",
+        kind: MetricKind::Counter,
+        labels: &[],
+        help: "Subjects folded again because of a change of rules",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Adds the names of the metrics that the sources in `dir` emit.
+    fn emitted(dir: &Path, names: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                emitted(&path, names);
+                continue;
+            }
+            let source = fs::read_to_string(&path).unwrap();
+            for kind in ["counter", "gauge", "histogram"] {
+                let call = format!("metrics::{kind}!(\"");
+                let calls = source.split(&call).skip(1);
+                names.extend(calls.filter_map(|call| call.split('"').next()).map(str::to_owned));
+            }
+        }
+    }
+
+    #[test]
+    fn every_emitted_metric_is_described() {
+        let mut names = BTreeSet::new();
+        emitted(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
+        assert_eq!(names, METRICS.iter().map(|metric| metric.name.to_owned()).collect());
+    }
+}
