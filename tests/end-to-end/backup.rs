@@ -117,10 +117,12 @@ fn a_backup_counts_once_its_receiver_confirms_it() {
     stream.read_to_end(&mut Vec::new()).expect("all of it");
     drop(stream);
     let started_s = yima_harness::now().as_millis() / 1000;
-    until("an unconfirmed backup in the log", PATIENCE, || yima.stderr().contains("a backup was not handed out whole"));
+    until("an unconfirmed backup in the log", PATIENCE, || {
+        yima.stderr().contains("a backup was not sent completely; its receiver discards it")
+    });
     assert_eq!(as_of(), 0.0);
     assert_done(&backup(yima.options(), &yima.options().directory().join("backup")));
-    until("a confirmed backup in the log", PATIENCE, || yima.stderr().contains("a backup was handed out"));
+    until("a confirmed backup in the log", PATIENCE, || yima.stderr().contains("a backup was sent"));
     assert!(as_of() >= started_s as f64, "{}", as_of());
 }
 
@@ -177,7 +179,7 @@ fn a_stop_ends_a_running_backup() {
     let mut yima = Yima::start(Options::default().population(LARGE));
     let (child, mut out) = half_taken(&yima);
     assert_eq!(yima.stop().code(), Some(0), "{}", yima.stderr());
-    assert!(yima.stderr().contains("a backup was not handed out whole"), "{}", yima.stderr());
+    assert!(yima.stderr().contains("a backup was not sent completely; its receiver discards it"), "{}", yima.stderr());
     out.read_to_end(&mut Vec::new()).expect("the rest");
     assert_refused(&child.wait_with_output().expect("it ends"), &["the backup was not made"]);
 }

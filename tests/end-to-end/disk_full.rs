@@ -69,7 +69,11 @@ fn as_root_events_are_refused_while_disk_space_is_low_and_accepted_afterwards() 
     assert_eq!(yima.event(&lab, &event), "accepted", "the refused event was stored");
     assert_eq!(yima.shown(&session).0, "red");
     let log = yima.stderr();
-    assert!(log.contains("too little room") && log.contains("there is room"), "{log}");
+    assert!(
+        log.contains("disk space of the data directory is low")
+            && log.contains("disk space of the data directory is sufficient again"),
+        "{log}"
+    );
     assert_eq!(yima.stop().code(), Some(0), "{}", yima.stderr());
 }
 

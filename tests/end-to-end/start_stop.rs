@@ -23,7 +23,7 @@ pub fn assert_refuses_start(options: &Options, words: &[&str]) {
 
 #[test]
 fn a_second_start_keeps_data_and_sessions_and_seeds_nothing() {
-    const SEEDED: &str = "loaded the demo population";
+    const SEEDED: &str = "seeded the demo population";
     let mut yima = Yima::start(Options::default().population(10));
     assert!(yima.stderr().contains(SEEDED));
     let (person, lab) = (new_person(), yima.agency_token("lab-7"));

@@ -1,9 +1,12 @@
 //! Parts of `docs/` that are generated: a test compares them, and rewrites them when `UPDATE_DOCS=1`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use yima_service::telemetry;
+use yima_service::telemetry::{self, MetricDescription};
+
+use crate::metrics;
 
 /// Compares the part `name` of a document, between `<!-- generated: NAME -->` and `<!-- /generated -->`, with `text`.
 pub fn assert_generated(document: &str, name: &str, text: &str) {
@@ -22,9 +25,20 @@ pub fn assert_generated(document: &str, name: &str, text: &str) {
     panic!("docs/{document} is not up to date, run UPDATE_DOCS=1 cargo test -p yima; first difference: {differing:#?}");
 }
 
+/// Every metric of a yima process, crate by crate.
+fn all_metrics() -> Vec<MetricDescription> {
+    [telemetry::METRICS, yima_read_api::metrics::METRICS, yima_writer::METRICS, metrics::METRICS].concat()
+}
+
 #[test]
 fn the_reference_of_metrics_is_the_one_in_the_documentation() {
-    // One element per crate.
-    let metrics = [telemetry::METRICS].concat();
-    assert_generated("metrics.md", "metrics", &(telemetry::reference(&metrics) + "\n"));
+    assert_generated("metrics.md", "metrics", &(telemetry::reference(&all_metrics()) + "\n"));
+}
+
+#[test]
+fn every_metric_is_described_once() {
+    let metrics = all_metrics();
+    let names: BTreeSet<_> = metrics.iter().map(|metric| metric.name).collect();
+    assert_eq!(names.len(), metrics.len());
+    assert!(metrics.iter().all(|metric| !metric.help.is_empty()));
 }

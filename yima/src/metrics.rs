@@ -1,4 +1,4 @@
-//! The metrics of this crate, and those of all crates together.
+//! The metrics of this crate.
 
 use yima_service::telemetry::{MetricDescription, MetricKind, describe};
 
@@ -19,28 +19,7 @@ pub const METRICS: &[MetricDescription] = &[
     },
 ];
 
-/// Every metric of a yima process, crate by crate.
-pub fn all_metrics() -> Vec<MetricDescription> {
-    // One element per crate.
-    [METRICS].concat()
-}
-
-/// Registers the HELP text of every metric. To be called once, after telemetry is set up.
-pub fn describe_all() {
-    describe(&all_metrics());
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn every_metric_is_described_once() {
-        let metrics = all_metrics();
-        let names: BTreeSet<_> = metrics.iter().map(|metric| metric.name).collect();
-        assert_eq!(names.len(), metrics.len());
-        assert!(metrics.iter().all(|metric| !metric.help.is_empty()));
-    }
+/// Registers the HELP text of these metrics; every other crate registers its own. To be called once, after telemetry is set up.
+pub fn describe_own() {
+    describe(METRICS);
 }

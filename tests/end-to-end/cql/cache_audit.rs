@@ -24,7 +24,7 @@ fn the_audit_finds_and_repairs_a_view_whose_change_was_not_published() {
     assert_eq!(colour(), "green");
 
     assert_eq!(writer.event(&lab, &person.test("w-2", "positive", Duration::from_secs(60))), "accepted");
-    assert!(writer.stderr().contains("a fault that a test asked for"), "the change was written:\n{}", writer.stderr());
+    assert!(writer.stderr().contains("failpoint triggered"), "the change was written:\n{}", writer.stderr());
     let mut superseded_shown = 0;
     until("the audit to find the superseded view", FOUND_WITHIN, || {
         let is_superseded = colour() == "green";

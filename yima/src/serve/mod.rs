@@ -65,7 +65,7 @@ pub fn run(options: &Options, role: Role) -> Result<u8, CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Runtime)?;
     runtime.block_on(async {
         let telemetry = telemetry::init(&config.telemetry)?;
-        metrics::describe_all();
+        metrics::describe_own();
         let served = start(role, plan, options, &config, rules, &telemetry).await;
         telemetry.shutdown().await;
         served

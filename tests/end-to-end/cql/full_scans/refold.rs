@@ -7,8 +7,8 @@ use std::time::Duration;
 use yima_harness::now;
 use yima_store::cql::CqlStore;
 use yima_store::{StoreError, SubjectScan};
-use yima_writer::follow::MarkFollower;
 use yima_writer::config::RefoldConfig;
+use yima_writer::follow::MarkFollower;
 use yima_writer::refold::Refold;
 
 use super::{SUBJECTS, commit, event, folder, quick, views};
