@@ -56,7 +56,7 @@ impl Default for WriterConfig {
     }
 }
 
-/// Refolding of all subjects after [a change of the rules](operations.md#changing-the-rules).
+/// Refolding of all subjects after [a change of the rules](operations/cql.md#changing-the-rules).
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(transform = config::in_order::<Self>)]

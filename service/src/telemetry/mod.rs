@@ -41,7 +41,7 @@ pub struct TelemetryConfig {
     /// `text`, or `json`: one object a line. Both go to standard error.
     pub log_format: LogFormat,
     /// Receiver of spans: OTLP over plain HTTP, whole URL (`http://localhost:4318/v1/traces`). Without it there is no
-    /// tracing. [What is traced](operations.md#traces).
+    /// tracing. [What is traced](operations/observability.md#traces).
     pub otlp_endpoint: Option<String>,
     /// Share of requests traced without a caller's `traceparent`, 0 to 1. Used with `otlp_endpoint`.
     pub sample_rate: f64,

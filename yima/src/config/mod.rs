@@ -115,7 +115,7 @@ pub struct StoreConfig {
     pub changes_retention: Duration,
     /// With less free space on the data directory's disk no events are accepted; 0 disables this. The default is above
     /// the needs of the journal (256 MiB), the memtables and a compaction, since a write that fails [stops the
-    /// store](operations.md#disk-full-failing-disk).
+    /// store](operations/faults.md#disk-full-failing-disk).
     pub min_free_bytes: u64,
     /// The CQL engine.
     pub cql: CqlConfig,
