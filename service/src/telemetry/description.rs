@@ -22,7 +22,7 @@ pub struct MetricDescription {
     pub kind: MetricKind,
     /// Label names; their values come from small enums.
     pub labels: &'static [&'static str],
-    /// One sentence: what it counts or measures, in which unit.
+    /// One sentence: the events or the quantity, and the unit.
     pub help: &'static str,
 }
 

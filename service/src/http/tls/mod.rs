@@ -36,8 +36,8 @@ const PLAIN: &[u8] =
 /// Without this section a port speaks plain HTTP. With it: TLS 1.2 or 1.3, HTTP/1.1 only (ALPN `http/1.1`).
 ///
 /// The files are read every 2 s; files that have changed, and are the same in two reads, are used for connections made
-/// from then on ([replacing a certificate](operations/install.md#certificates)). Files that cannot be used refuse a start,
-/// naming the setting. A client that speaks plain HTTP to such a port is told so with 400.
+/// from then on ([replacing a certificate](operations/install.md#certificates)). Files that cannot be used refuse a
+/// start, naming the setting. A client that speaks plain HTTP to such a port is told so with 400.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(transform = config::in_order::<Self>)]
