@@ -10,11 +10,12 @@ mod etag;
 mod fast_path;
 mod headers;
 mod limiters;
-pub mod metrics;
+mod metrics;
 mod read_api;
 mod routes;
 mod verdict;
 
+pub use self::metrics::METRICS;
 pub use app::Keys;
 pub use cache::{CacheSettings, TuningError};
 pub use disk_tier::DiskTier;

@@ -61,7 +61,7 @@ enum DecisionState {
     tag = "citizen",
     security(("session" = [])),
     params(
-        ("If-None-Match" = Option<String>, Header, description = "The display's `ETag`: the history is of nothing older"),
+        ("If-None-Match" = Option<String>, Header, description = "The display's `ETag`: no older history is sent"),
     ),
     responses((status = 200, body = HistoryBody))
 )]
