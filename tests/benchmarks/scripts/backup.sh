@@ -1,9 +1,9 @@
 # See tests/bench. Backup of a running process with many people, and restore: time, size, memory.
 people=${1:-1000000}
-profile=${PROFILE:-release}
-[[ $profile = debug ]] || cargo build --release -q -p yima --bin yima
+profile=${PROFILE:-dist}
+[[ $profile = debug ]] || cargo build --profile dist -q -p yima --bin yima
 . tests/benchmarks/scripts/common.sh
-yima=${bin%release}$profile/yima
+yima=${bin%dist}$profile/yima
 
 dir=$(mktemp -d -p "${BENCH_DIR:-/var/tmp}")
 trap 'kill $pid 2>/dev/null; wait; rm -rf "$dir"' EXIT

@@ -1,5 +1,5 @@
 # Shared by the scripts: the directory of the binaries, free ports, and readiness.
-bin=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
+bin=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/dist
 free_port() {
     local port
     while :; do

@@ -1,6 +1,6 @@
 # See tests/bench. Times vary with the machine; the instructions of a request, without the kernel's, hardly do.
 people=1000
-cargo build --release -q -p yima -p yima-benchmarks --bin yima --bin bare-hyper
+cargo build --profile dist -q -p yima -p yima-benchmarks --bin yima --bin bare-hyper
 . tests/benchmarks/scripts/common.sh
 
 dir=$(mktemp -d)

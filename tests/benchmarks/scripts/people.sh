@@ -1,7 +1,7 @@
 # See tests/bench. A first start with many people, and the memory of the process after a million of them have read their
 # displays.
 people=${1:-13000000} readers=$((people < 1000000 ? people : 1000000))
-cargo build --release -q -p yima --bin yima
+cargo build --profile dist -q -p yima --bin yima
 . tests/benchmarks/scripts/common.sh
 
 dir=$(mktemp -d -p "${BENCH_DIR:-/var/tmp}")

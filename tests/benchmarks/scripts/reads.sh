@@ -5,7 +5,7 @@ case $what in
     tls) path=/v1/display people=50000 rivals="hyper plain nginx" secure="yima nginx" ;;
     scan) path=/v1/scan people=2000 rivals="hyper" secure= ;;
 esac
-cargo build --release -q -p yima -p yima-benchmarks --bin yima --bin bare-hyper
+cargo build --profile dist -q -p yima -p yima-benchmarks --bin yima --bin bare-hyper
 . tests/benchmarks/scripts/common.sh
 
 dir=$(mktemp -d)
