@@ -6,6 +6,7 @@ mod browser;
 mod cache_tuning;
 mod clock_jumps;
 mod command_line;
+mod content_codings;
 mod cql;
 mod cql_cluster;
 mod crash;
