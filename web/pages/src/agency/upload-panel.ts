@@ -125,7 +125,8 @@ export class UploadPanel {
     const lines = failed.map((row) => row.text);
     byId("download-rows").onclick = () => save(`rows.${extension}`, header === null ? lines : [header, ...lines]);
     const quoted = (text: string) => `"${text.replaceAll('"', '""')}"`;
-    const record = ({ line, id, status, why }: FailedRow) => [String(line), id ?? "", status, why].map(quoted).join(",");
+    const record = ({ line, id, status, why }: FailedRow) =>
+      [String(line), id ?? "", status, why].map(quoted).join(",");
     byId("download-reasons").onclick = () => save("reasons.csv", ["row,id,status,reason", ...failed.map(record)]);
   }
 }
