@@ -54,12 +54,12 @@ export class Camera {
       const device = this.#device;
       const choice = device === undefined ? { facingMode: { ideal: "environment" } } : { deviceId: { exact: device } };
       const video = { ...choice, width: { ideal: 1_280 }, height: { ideal: 720 } };
-      const stream = await navigator.mediaDevices.getUserMedia({ audio: false, video });
-      const track = stream.getVideoTracks()[0]!;
+      const mediaStream = await navigator.mediaDevices.getUserMedia({ audio: false, video });
+      const track = mediaStream.getVideoTracks()[0]!;
       if (attempt !== this.#attempt) return track.stop();
       this.#track = track;
       track.addEventListener("ended", () => this.#off("lost"));
-      this.#video.srcObject = stream;
+      this.#video.srcObject = mediaStream;
       await this.#video.play();
       const devices = await navigator.mediaDevices.enumerateDevices();
       if (attempt !== this.#attempt) return;
