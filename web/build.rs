@@ -1,4 +1,4 @@
-//! Bundles the pages in `pages/` into `$OUT_DIR/pages`, from where `lib.rs` takes them into the binary.
+//! Bundles the pages in `pages/` into `$OUT_DIR/pages`, from where `lib.rs` includes them in the binary.
 
 use std::{
     env, fs,
@@ -11,7 +11,7 @@ const NEEDS_NODE: &str =
     "Node 18 or newer is needed to bundle the pages; on Debian, `./run` installs it where it is missing";
 const OLDEST_NODE: u32 = 18;
 
-/// What the bundle is made of, relative to `pages/`; `src` is watched as a whole.
+/// The inputs of the bundle, relative to `pages/`. Cargo watches `src` with all its files.
 const INPUTS: [&str; 13] = [
     "src",
     "agency.css",
@@ -37,14 +37,14 @@ fn main() {
 
     check_node();
     if !installed(&web) {
-        // No script of a dependency is run: esbuild works without its own.
+        // No install script of a dependency runs: esbuild works without its own.
         npm(&web, &["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], &[]);
     }
     let out = directory("OUT_DIR").join("pages");
     npm(&web, &["run", "--silent", "build"], &[("OUT_DIR", &out)]);
 }
 
-/// A directory that cargo names to every build script.
+/// A directory from a variable that cargo sets for every build script.
 fn directory(variable: &str) -> PathBuf {
     PathBuf::from(env::var_os(variable).unwrap_or_else(|| panic!("cargo sets {variable}")))
 }
@@ -61,7 +61,8 @@ fn check_node() {
     }
 }
 
-/// npm writes a lockfile of its own into `node_modules` when it has finished, so its age is the age of the installation.
+/// Whether `node_modules` is at least as new as the lockfile. npm writes `.package-lock.json` when an installation is
+/// complete.
 fn installed(web: &Path) -> bool {
     let modified = |file: &str| -> Option<SystemTime> { fs::metadata(web.join(file)).ok()?.modified().ok() };
     match (modified("node_modules/.package-lock.json"), modified("package-lock.json")) {

@@ -1,4 +1,4 @@
-// Bundles the pages into $OUT_DIR, each file also compressed beside it; build.rs calls it through `npm run build`.
+// Bundles the pages into $OUT_DIR, with a gzip copy beside each file. build.rs calls it through `npm run build`.
 import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -9,7 +9,15 @@ if (!out) throw new Error("OUT_DIR must name the directory to write the pages to
 
 await mkdir(out, { recursive: true });
 await build({
-  entryPoints: ["src/agency.ts", "src/citizen.ts", "src/checkpoint.ts", "src/checkpoint/reader-worker.ts", "agency.css", "citizen.css", "checkpoint.css"],
+  entryPoints: [
+    "src/agency.ts",
+    "src/citizen.ts",
+    "src/checkpoint.ts",
+    "src/checkpoint/reader-worker.ts",
+    "agency.css",
+    "citizen.css",
+    "checkpoint.css",
+  ],
   entryNames: "[name]",
   outdir: out,
   bundle: true,

@@ -1,4 +1,5 @@
-//! The pages with their scripts and styles, all inside the binary: they are served as long as the process runs, whatever else is down.
+//! The pages with their scripts and styles. They are part of the binary, so a node serves them even if the database or
+//! another service is down.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -6,17 +7,19 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::routing::get;
 use yima_service::http::public::{Lifetime, Public};
 
-/// The pages say which files of theirs are current: a minute old at most, ten while a new copy is on its way, a day when we are gone.
+/// A cached file is at most a minute old, ten minutes while a cache revalidates it, and a day while yima is
+/// unreachable.
 const LIFETIME: Lifetime = Lifetime {
     everywhere: "public, max-age=60, stale-while-revalidate=600, stale-if-error=86400",
     at_the_edge: "max-age=30, stale-while-revalidate=60, stale-if-error=86400",
 };
 
-/// Nothing but our own files, no inline script or style, no frame around a page; workers as said.
+/// Allows only files of this origin, no inline script or style, and no frame around the page; workers as given.
 macro_rules! content_security_policy {
     ($workers:literal) => {
         HeaderValue::from_static(concat!(
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; manifest-src 'self'; worker-src ",
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; ",
+            "manifest-src 'self'; worker-src ",
             $workers,
             "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         ))
@@ -25,14 +28,14 @@ macro_rules! content_security_policy {
 
 const PAGE_POLICY: HeaderValue = content_security_policy!("'none'");
 const CAMERA_PAGE_POLICY: HeaderValue = content_security_policy!("'self'");
-/// A worker computes: it asks nobody for anything.
+/// The worker only computes: it loads nothing.
 const WORKER_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'");
 
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 const NO_DEVICES: HeaderValue = HeaderValue::from_static("camera=(), microphone=(), geolocation=()");
 const CAMERA_ONLY: HeaderValue = HeaderValue::from_static("camera=(self), microphone=(), geolocation=()");
 
-/// What a file is, which decides its headers.
+/// The kind of a file determines its headers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Page,
@@ -48,7 +51,7 @@ struct Asset {
     path: &'static str,
     kind: Kind,
     body: &'static [u8],
-    /// The same with gzip (RFC 1952).
+    /// `body`, compressed with gzip (RFC 1952).
     zipped: &'static [u8],
 }
 
@@ -81,13 +84,13 @@ static AGENCY: [Asset; 4] = [
     bundled!("/favicon.svg", Image, "favicon.svg"),
 ];
 
-/// The citizen's page at `/` and the checkpoint's at `/checkpoint`. They need no state and no session; `GET` and `HEAD` only. See
-/// [`Public::respond`].
+/// The citizen's page at `/` and the checkpoint's at `/checkpoint`, for `GET` and `HEAD`. They need no state and no
+/// session. See [`Public::respond`].
 pub fn reading() -> Router {
     router(&READING)
 }
 
-/// The agency's page at `/`, likewise.
+/// The agency's page at `/`, under the same conditions.
 pub fn agency() -> Router {
     router(&AGENCY)
 }
@@ -141,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_asset_is_served_with_its_type_and_not_sniffed() {
+    async fn every_asset_is_served_with_its_content_type_and_nosniff() {
         for (assets, asset) in [&READING[..], &AGENCY].into_iter().flat_map(|all| all.iter().map(move |one| (all, one)))
         {
             let response = fetch_of(assets, asset.path).await;
@@ -170,12 +173,12 @@ mod tests {
             for response in [&plain, &zipped] {
                 assert_eq!(response.headers()[header::VARY], "accept-encoding");
             }
-            // A copy of the one is no copy of the other.
+            // The two codings have different ETags.
             let [of_plain, of_zipped] = [&plain, &zipped].map(|response| response.headers()[header::ETAG].clone());
             assert_eq!(fetch("gzip", &of_plain).await.status(), StatusCode::OK);
             assert_eq!(fetch("gzip", &of_zipped).await.status(), StatusCode::NOT_MODIFIED);
             assert_eq!(fetch("identity", &of_plain).await.status(), StatusCode::NOT_MODIFIED);
-            // Its end says how long the whole is (RFC 1952 section 2.3.1).
+            // The last four bytes are the uncompressed length (RFC 1952 section 2.3.1).
             let (bytes, whole) = (asset.zipped, asset.body.len());
             assert!(bytes.starts_with(&[0x1f, 0x8b]) && bytes.len() < whole, "{}", asset.path);
             assert_eq!(bytes.last_chunk().map(|size| u32::from_le_bytes(*size) as usize), Some(whole));
@@ -183,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pages_allow_nothing_inline_and_only_the_checkpoint_the_camera() {
+    async fn pages_forbid_inline_code_and_only_the_checkpoint_page_may_use_the_camera() {
         let (citizen, checkpoint) = (fetch("/").await, fetch("/checkpoint").await);
         let policy = |page: &Response| page.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
         for page in [&citizen, &checkpoint] {
@@ -194,24 +197,24 @@ mod tests {
         assert!(citizen.headers()[PERMISSIONS_POLICY].to_str().unwrap().starts_with("camera=(),"));
         assert!(checkpoint.headers()[PERMISSIONS_POLICY].to_str().unwrap().starts_with("camera=(self),"));
         let worker = fetch("/assets/reader-worker.js").await;
-        assert_eq!(policy(&worker), "default-src 'none'", "what is read stays in the page");
+        assert_eq!(policy(&worker), "default-src 'none'", "the worker can send a code nowhere");
     }
 
     #[test]
-    fn styles_do_without_what_the_browsers_of_old_phones_lack() {
+    fn styles_avoid_selectors_that_old_phones_lack() {
         for style in READING.iter().chain(&AGENCY).filter(|asset| asset.kind == Kind::Style) {
-            // Chromium before 105, Firefox before 121: a rule with it is dropped, and white words stand on white.
+            // Chromium before 105 and Firefox before 121 drop a rule with `:has`, which leaves white text on white.
             assert!(!std::str::from_utf8(style.body).unwrap().contains(":has("), "{}", style.path);
         }
     }
 
     #[test]
-    fn pages_load_only_what_is_served_and_have_no_inline_code() {
+    fn pages_load_only_served_assets_and_have_no_inline_code() {
         let assets = [&READING[..], &AGENCY].into_iter().flat_map(|all| all.iter().map(move |one| (all, one)));
         for (assets, page) in assets.filter(|(_, one)| matches!(one.kind, Kind::Page | Kind::CameraPage)) {
             let html = std::str::from_utf8(page.body).unwrap();
             assert!(!html.contains("style=") && !html.contains("<style") && !html.contains("<script>"));
-            // What is loaded is named by these two; forms have fields with names like paths.
+            // Only these two attributes name files to load; `name` attributes of form fields look like paths too.
             let loaded = ["src=\"", "href=\""].into_iter().flat_map(|name| html.split(name).skip(1));
             for part in loaded.filter_map(|rest| rest.split('"').next()) {
                 assert!(assets.iter().any(|asset| asset.path == part), "{} names {part}", page.path);

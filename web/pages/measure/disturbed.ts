@@ -1,6 +1,6 @@
 /**
- * A code as a camera would see it on a phone: turned, tilted, near or far, blurred, noisy, dim, with a lamp's reflection. All
- * from a seed, so that a change of the decoder meets the same pictures again.
+ * Pictures of a code on a phone as a camera takes them: rotated, tilted, near or far, blurred, noisy, dim, with a
+ * lamp's reflection. All derive from a seed, so that a changed decoder is measured with the same pictures.
  */
 import encodeQR from "qr";
 
@@ -10,29 +10,29 @@ export interface Picture {
   height: number;
 }
 
-/** What was done to a picture. */
+/** The parameters of one picture. */
 export interface Disturbance {
-  /** Side of the symbol, of the picture's. */
+  /** Side of the symbol, as a fraction of the picture's. */
   scale: number;
-  /** Degrees in the picture's plane. */
-  turn: number;
-  /** Degrees out of it, around two axes. */
+  /** Rotation in the picture's plane, in degrees. */
+  rotation: number;
+  /** Rotation out of the picture's plane around two axes, in degrees. */
   tilt: [number, number];
   /** Standard deviation of a Gaussian, in pixels. */
   blur: number;
-  /** Standard deviation, of 255. */
+  /** Standard deviation of the noise; brightness is from 0 to 255. */
   noise: number;
-  /** White less black, of 255. */
+  /** Brightness of white less that of black. */
   contrast: number;
-  /** Black, of 255. */
+  /** Brightness of black. */
   black: number;
-  /** How much darker one side of the picture is. */
+  /** How much darker one side of the picture is, from 0 to 1. */
   shade: number;
-  /** A reflection: where (in modules, from the middle), how wide (modules), how bright (of 255); or none. */
+  /** A reflection: its position from the middle and its radius, in modules, and its brightness; null without one. */
   glare: { x: number; y: number; radius: number; light: number } | null;
 }
 
-/** A number from 0 to 1, each time another: mulberry32. */
+/** A pseudo-random number from 0 to 1 (mulberry32). */
 export type Random = () => number;
 
 export function seeded(seed: number): Random {
@@ -46,7 +46,7 @@ export function seeded(seed: number): Random {
 
 const BASE45 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
 
-/** A text as long as the longest code, and as random. */
+/** A random text with the length and alphabet of the longest code. */
 export function codeLike(random: Random): string {
   let text = "YM1:";
   while (text.length < 530) text += BASE45[Math.floor(random() * 45)];
@@ -56,14 +56,16 @@ export function codeLike(random: Random): string {
 const normal = (random: Random): number =>
   Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 
-/** Every picture is turned, tilted, scaled, blurred and noisy; a third each is dim, far out of focus, or has a reflection. */
+/**
+ * Every picture is rotated, tilted, scaled, blurred and noisy. A third is dim, a third out of focus, a third has glare.
+ */
 export function disturbance(random: Random): Disturbance {
   const between = (low: number, high: number): number => low + (high - low) * random();
   const tilt = (): number => between(-25, 25);
   const contrast = random() < 1 / 3 ? between(25, 90) : between(90, 200);
   return {
     scale: between(0.3, 0.62),
-    turn: between(0, 360),
+    rotation: between(0, 360),
     tilt: [tilt(), tilt()],
     blur: random() < 1 / 3 ? between(1, 2) : between(0.3, 1),
     noise: between(2, 12),
@@ -77,22 +79,22 @@ export function disturbance(random: Random): Disturbance {
   };
 }
 
-/** The next frame of the same hand. */
+/** The parameters of the next frame, after a small movement of the hand. */
 export function moved(how: Disturbance, random: Random): Disturbance {
   const by = (most: number): number => most * (2 * random() - 1);
   return {
     ...how,
     scale: how.scale * (1 + by(0.03)),
-    turn: how.turn + by(3),
+    rotation: how.rotation + by(3),
     tilt: [how.tilt[0] + by(3), how.tilt[1] + by(3)],
   };
 }
 
 const QUIET = 4;
-/** The phone's white card and dark edge around the quiet zone, in modules. */
+/** Width of the phone's white card and of its dark edge around the quiet zone, in modules. */
 const CARD = 4;
 const EDGE = 3;
-/** From the camera to the phone, in sides of the symbol: how strong a tilt's perspective is. */
+/** From the camera to the phone, in sides of the symbol: a shorter distance gives a tilt more perspective. */
 const DISTANCE = 2.5;
 
 export function picture(text: string, side: number, how: Disturbance, random: Random): Picture {
@@ -102,14 +104,15 @@ export function picture(text: string, side: number, how: Disturbance, random: Ra
   const data = new Uint8ClampedArray(side * side * 4);
   for (let i = 0; i < side * side; i++) {
     const shade = 1 - how.shade * ((i % side) / side);
-    const value = (how.black + how.contrast * blurred.code[i]!) * shade + blurred.glare[i]! + how.noise * normal(random);
+    const lit = (how.black + how.contrast * blurred.code[i]!) * shade + blurred.glare[i]!;
+    const value = lit + how.noise * normal(random);
     data[4 * i] = data[4 * i + 1] = data[4 * i + 2] = value;
     data[4 * i + 3] = 255;
   }
   return { data, width: side, height: side };
 }
 
-/** Black 0 to white 1 of every pixel, and the reflection's light, before the lens. */
+/** The code (0 black, 1 white) and the reflection's light of every pixel, before the lens blurs them. */
 function render(modules: boolean[][], side: number, how: Disturbance): { code: Float32Array; glare: Float32Array } {
   const size = modules.length;
   const toModules = inverse(homography(side, size - 2 * QUIET, how));
@@ -123,39 +126,42 @@ function render(modules: boolean[][], side: number, how: Disturbance): { code: F
         const px = x + ((s % SAMPLES) + 0.5) / SAMPLES;
         const py = y + (Math.floor(s / SAMPLES) + 0.5) / SAMPLES;
         const [u, v] = project(toModules, px, py);
-        sum += at(modules, u + size / 2, v + size / 2);
+        sum += brightnessAt(modules, u + size / 2, v + size / 2);
       }
       code[y * side + x] = sum / (SAMPLES * SAMPLES);
       if (how.glare) {
         const [u, v] = project(toModules, x, y);
-        const away = ((u - how.glare.x) ** 2 + (v - how.glare.y) ** 2) / how.glare.radius ** 2;
-        glare[y * side + x] = how.glare.light * Math.exp(-away);
+        const distance = ((u - how.glare.x) ** 2 + (v - how.glare.y) ** 2) / how.glare.radius ** 2;
+        glare[y * side + x] = how.glare.light * Math.exp(-distance);
       }
     }
   }
   return { code, glare };
 }
 
-/** The phone's face in modules from the corner of the quiet zone; around it the edge, then somebody's coat. */
-function at(modules: boolean[][], u: number, v: number): number {
+/**
+ * Brightness at a point in modules from the corner of the quiet zone; the card, the phone's edge and a coat surround
+ * it.
+ */
+function brightnessAt(modules: boolean[][], u: number, v: number): number {
   const size = modules.length;
   const x = Math.floor(u);
   const y = Math.floor(v);
   const inside = modules[y]?.[x];
   if (inside !== undefined) return inside ? 0 : 1;
-  const out = Math.max(-u, -v, u - size, v - size);
-  if (out < CARD) return 1;
-  return out < CARD + EDGE ? 0 : 0.45 + 0.15 * Math.sin(u / 5) * Math.cos(v / 7);
+  const distance = Math.max(-u, -v, u - size, v - size);
+  if (distance < CARD) return 1;
+  return distance < CARD + EDGE ? 0 : 0.45 + 0.15 * Math.sin(u / 5) * Math.cos(v / 7);
 }
 
 type Matrix = readonly [number, number, number, number, number, number, number, number, number];
 
-/** Modules from the symbol's middle → pixels. */
+/** Maps modules from the symbol's middle to pixels. */
 function homography(side: number, modules: number, how: Disturbance): Matrix {
   const radians = (degrees: number): number => (degrees * Math.PI) / 180;
-  const [a, b, c] = [radians(how.turn), radians(how.tilt[0]), radians(how.tilt[1])];
+  const [a, b, c] = [radians(how.rotation), radians(how.tilt[0]), radians(how.tilt[1])];
   const [ca, sa, cb, sb, cc, sc] = [Math.cos(a), Math.sin(a), Math.cos(b), Math.sin(b), Math.cos(c), Math.sin(c)];
-  // Turned in the plane, then around x, then around y; z is away from the camera.
+  // Rotates in the plane, then around x, then around y; z points away from the camera.
   const row = (x: number, y: number): [number, number, number] => {
     const [x1, y1] = [ca * x - sa * y, sa * x + ca * y];
     const [y2, z2] = [cb * y1, sb * y1];
@@ -199,7 +205,7 @@ function blur(
       let sum = 0;
       for (let k = -reach; k <= reach; k++) {
         const at = step === 1 ? i % side : Math.floor(i / side);
-        // The picture's edge goes on beyond it.
+        // Beyond the picture, its edge is repeated.
         const over = Math.min(side - 1, Math.max(0, at + k)) - at;
         sum += weights[k + reach]! * from[i + over * step]!;
       }

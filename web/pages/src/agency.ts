@@ -1,56 +1,57 @@
-import { Panel } from "./agency/panel.ts";
-import { single } from "./agency/single.ts";
+/** The agency's page: wires its parts together. */
+import { singleResultForm } from "./agency/single-result-form.ts";
+import { UploadPanel } from "./agency/upload-panel.ts";
 import { agencyWords } from "./agency/words.ts";
-import { get } from "./shared/api.ts";
-import { byId, say } from "./shared/dom.ts";
-import { speaks, startLanguage } from "./shared/i18n.ts";
-import { claims } from "./shared/session.ts";
-import { takeToken } from "./shared/token.ts";
+import { requestJson } from "./shared/api.ts";
+import { byId, setText } from "./shared/dom.ts";
+import { startLanguage, translator } from "./shared/i18n.ts";
+import { parseClaims } from "./shared/session.ts";
+import { onToken } from "./shared/token.ts";
 
-const t = speaks(agencyWords);
+const t = translator(agencyWords);
 
-/** The token lives here only: nothing is kept in the browser. */
+/** Stored nowhere else: the browser keeps nothing. */
 let token: string | null = null;
-/** Whose work is on the page; it stays there when no more than the token is over. */
+/** The agency whose work is on the page. The work stays there when the token expires. */
 let agency: string | null = null;
 let notice: () => string = () => "";
 
-const form = single(() => token, t, tokenOver);
-const panel = new Panel(() => token, t, tokenOver);
+const form = singleResultForm(() => token, t, tokenOver);
+const panel = new UploadPanel(() => token, t, tokenOver);
 
-function signIn(with_: string): void {
-  const theirs = agencyOf(with_);
-  const another = theirs === null || theirs !== agency;
-  if (another) clear();
-  [token, agency, notice] = [with_, theirs, () => ""];
+function signIn(newToken: string): void {
+  const newAgency = agencyOf(newToken);
+  const changed = newAgency === null || newAgency !== agency;
+  if (changed) clear();
+  [token, agency, notice] = [newToken, newAgency, () => ""];
   byId("sign-in").hidden = true;
   byId("work").hidden = byId("sign-out").hidden = byId("single-card").hidden = byId("choose").hidden = false;
-  say(byId("who"), theirs ?? "");
-  if (another) form.begin();
+  setText(byId("who"), newAgency ?? "");
+  if (changed) form.startNew();
 }
 
-/** The claim that the service goes by; shown so that nobody sends under another's name unawares. */
+/** The claim that names the sender to the service. Shown, so that nobody sends as another agency by mistake. */
 function agencyOf(token: string): string | null {
-  const { agency } = claims(token);
+  const { agency } = parseClaims(token);
   return typeof agency === "string" ? agency : null;
 }
 
-/** Asks for a new token only: what was typed and what became of a file are still there for the same agency. */
-function tokenOver(used: string): void {
-  // What was sent with the one before says nothing of this one.
-  if (used !== token) return;
+/** Shows the token form. The typed result and the file's outcome stay on the page for the same agency. */
+function tokenOver(refused: string): void {
+  // The refusal of an earlier token does not concern this one.
+  if (refused !== token) return;
   [token, notice] = [null, () => t("token_refused")];
   byId("single-card").hidden = byId("choose").hidden = true;
   byId("work").hidden = byId("upload").hidden;
-  askForToken();
+  showTokenForm();
 }
 
 function signOut(): void {
   [token, agency, notice] = [null, null, () => ""];
   clear();
-  say(byId("who"), "");
+  setText(byId("who"), "");
   byId("work").hidden = byId("sign-out").hidden = true;
-  askForToken();
+  showTokenForm();
 }
 
 function clear(): void {
@@ -58,23 +59,23 @@ function clear(): void {
   panel.clear();
 }
 
-function askForToken(): void {
+function showTokenForm(): void {
   byId<HTMLFormElement>("token-form").reset();
   byId("sign-in").hidden = false;
   redraw();
-  // What had the focus is gone.
+  // The element that had the focus is hidden.
   byId("sign-in").focus();
   void offerDemo();
 }
 
 async function offerDemo(): Promise<void> {
-  const demo = await get<{ agency: string }>("GET", "/demo/agency").then(() => true, () => false);
+  const demo = await requestJson<{ agency: string }>("GET", "/demo/agency").then(() => true, () => false);
   byId("demo-sign-in").hidden = !demo;
 }
 
 async function signInDemo(): Promise<void> {
   try {
-    const demo = await get<{ token: string }>("POST", "/demo/token", { body: { role: "agency" } });
+    const demo = await requestJson<{ token: string }>("POST", "/demo/token", { body: { role: "agency" } });
     if (token === null) signIn(demo.token);
   } catch {
     notice = () => t("sign_in_failed");
@@ -83,13 +84,13 @@ async function signInDemo(): Promise<void> {
 }
 
 function redraw(): void {
-  say(byId("notice"), notice());
+  setText(byId("notice"), notice());
   panel.redraw();
   form.redraw();
 }
 
 startLanguage(byId("lang"), redraw, agencyWords);
-takeToken(signIn);
+onToken(signIn);
 byId("demo-agency").addEventListener("click", () => void signInDemo());
 byId("sign-out").addEventListener("click", signOut);
 signOut();

@@ -1,29 +1,30 @@
-import { listen } from "./checkpoint/input.ts";
-import { Lookout } from "./checkpoint/lookout.ts";
+/** The checkpoint's page: wires its parts together. */
+import { CameraPanel } from "./checkpoint/camera-panel.ts";
+import { listenForCodes } from "./checkpoint/input.ts";
 import { Scanner, type Outcome } from "./checkpoint/scanner.ts";
 import { Signal } from "./checkpoint/signal.ts";
 import { draw, drawCountdown } from "./checkpoint/view.ts";
-import { byId, say } from "./shared/dom.ts";
+import { byId, setText } from "./shared/dom.ts";
 import { startLanguage, t, type Word } from "./shared/i18n.ts";
 import { lookupDemoPeople, SessionStore, signInDemo } from "./shared/session.ts";
 import { clockTime, now } from "./shared/time.ts";
-import { forgetToken, takeSession } from "./shared/token.ts";
+import { cancelExchange, onSession } from "./shared/token.ts";
 import type { NewSession } from "./shared/types.ts";
 
-/** A guard is told so long before the session ends. */
+/** How long before its end the session's end is shown. */
 const ENDING_MS = 15 * 60_000;
 
 const store = new SessionStore("checkpoint");
 const input = byId<HTMLInputElement>("code-input");
 const signal = new Signal();
-const lookout = new Lookout((code) => void scanner?.scan({ code }));
+const cameraPanel = new CameraPanel((code) => void scanner?.scan({ code }));
 let scanner: Scanner | null = null;
 let endsAt = NaN;
 let outcome: Outcome = { kind: "idle" };
 let notice: Word | null = null;
 
 function start(session: string): void {
-  forgetToken();
+  cancelExchange();
   scanner?.stop();
   notice = null;
   endsAt = store.lookupEnd();
@@ -37,48 +38,48 @@ function start(session: string): void {
 function show(next: Outcome): void {
   outcome = next;
   draw(outcome);
-  lookout.follow(outcome);
-  signal.give(outcome);
+  cameraPanel.outcomeChanged(outcome);
+  signal.play(outcome);
 }
 
-function signOut(why: Word | null): void {
-  forgetToken();
+function signOut(reason: Word | null): void {
+  cancelExchange();
   scanner?.stop();
   scanner = null;
   endsAt = NaN;
-  lookout.close();
-  store.forget();
-  notice = why;
+  cameraPanel.close();
+  store.clear();
+  notice = reason;
   show({ kind: "idle" });
   input.value = "";
   byId<HTMLFormElement>("document").reset();
   byId("scan").hidden = byId("sign-out").hidden = true;
   byId("sign-in").hidden = false;
   redraw();
-  // What had the focus is gone.
+  // The element that had the focus is hidden.
   byId("sign-in").focus();
   void offerDemo();
 }
 
-/** Without a demo the city's identity provider signs guards in, and its token is asked for. */
+/** Shows the demo's button, or the form for a token of the city's identity provider. */
 async function offerDemo(): Promise<void> {
   const people = await lookupDemoPeople().catch(() => undefined);
   if (scanner) return;
   byId("demo-sign-in").hidden = !people;
   byId("no-demo").hidden = people !== null;
   const offline = people === undefined;
-  // Why somebody was signed out is said before this.
+  // The reason of a sign-out is not overwritten.
   if (notice === null || notice === "sign_in_offline") failed(offline ? "sign_in_offline" : null);
   if (offline) setTimeout(() => !scanner && void offerDemo(), 3_000);
 }
 
 function signedIn({ session, expires_at }: NewSession): void {
-  store.keep(session, Date.now() + Date.parse(expires_at) - now());
+  store.save(session, Date.now() + Date.parse(expires_at) - now());
   start(session);
 }
 
-function failed(why: Word | null): void {
-  notice = why;
+function failed(reason: Word | null): void {
+  notice = reason;
   redraw();
 }
 
@@ -89,20 +90,20 @@ async function signInAsGuard(button: HTMLButtonElement): Promise<void> {
 }
 
 function redraw(): void {
-  say(byId("notice"), notice === null ? "" : t(notice));
+  setText(byId("notice"), notice === null ? "" : t(notice));
   input.placeholder = t("code_input");
   draw(outcome);
-  lookout.draw();
+  cameraPanel.draw();
   drawEnding();
 }
 
 function drawEnding(): void {
-  const left = endsAt - Date.now();
-  say(byId("ending"), left < ENDING_MS ? t("session_ends", clockTime(now() + left)) : "");
+  const remaining = endsAt - Date.now();
+  setText(byId("ending"), remaining < ENDING_MS ? t("session_ends", clockTime(now() + remaining)) : "");
 }
 
 function tick(): void {
-  say(byId("clock"), clockTime(now()));
+  setText(byId("clock"), clockTime(now()));
   scanner?.expire();
   drawCountdown(outcome);
   drawEnding();
@@ -111,22 +112,22 @@ function tick(): void {
 }
 
 startLanguage(byId("lang"), redraw);
-listen(input, (code) => void scanner?.scan({ code }));
+listenForCodes(input, (code) => void scanner?.scan({ code }));
 byId<HTMLFormElement>("document").addEventListener("submit", (event) => {
   event.preventDefault();
   const number = byId<HTMLInputElement>("document-number");
   const document_type = byId<HTMLSelectElement>("document-type").value;
   void scanner?.scan({ document_type, document_number: number.value });
-  // Nobody's number stays on the page.
+  // No document number stays on the page.
   number.value = "";
-  // A hand scanner types into what has the focus: the next person has a code.
+  // A hand scanner types into the element with the focus, and the next person may have a code.
   input.focus({ preventScroll: true });
 });
-// Who takes the screen up again finds nobody on it.
+// A hidden page shows no person when it is visible again.
 document.addEventListener("visibilitychange", () => document.hidden && scanner?.clear());
 byId("sign-out").addEventListener("click", () => signOut(null));
 byId("next").addEventListener("click", () => {
-  lookout.next();
+  cameraPanel.next();
   scanner?.clear();
 });
 const sound = byId("sound");
@@ -134,11 +135,11 @@ sound.addEventListener("click", () => {
   signal.muted = !signal.muted;
   sound.setAttribute("aria-pressed", String(!signal.muted));
 });
-for (const touch of ["click", "keydown"]) document.addEventListener(touch, () => signal.wake());
-takeSession("checkpoint", signedIn, failed);
+for (const touch of ["click", "keydown"]) document.addEventListener(touch, () => signal.enableAudio());
+onSession("checkpoint", signedIn, failed);
 const guard = byId<HTMLButtonElement>("demo-guard");
 guard.addEventListener("click", () => void signInAsGuard(guard));
-const kept = store.lookup();
-if (kept === null) signOut(null);
-else start(kept);
+const stored = store.lookup();
+if (stored === null) signOut(null);
+else start(stored);
 tick();

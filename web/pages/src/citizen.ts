@@ -1,17 +1,19 @@
-import { offerCopy } from "./citizen/copy.ts";
-import { CodeFollower, DisplayFollower } from "./citizen/follow.ts";
-import { drawHistory, forgetHistory, offerHistory, renewHistory } from "./citizen/history.ts";
-import { offerLargeType } from "./citizen/large.ts";
-import { showDemoPeople } from "./citizen/people.ts";
-import { clear, draw, hush } from "./citizen/view.ts";
-import { byId, say } from "./shared/dom.ts";
+/** The citizen's page: wires its parts together. */
+import { CodeUpdater } from "./citizen/code-updater.ts";
+import { setUpCopyButton } from "./citizen/copy-button.ts";
+import { showDemoPeople } from "./citizen/demo-people.ts";
+import { DisplayUpdater } from "./citizen/display-updater.ts";
+import { clearHistory, drawHistory, renewHistory, setUpHistory } from "./citizen/history.ts";
+import { setUpLargeType } from "./citizen/large-type.ts";
+import { clear, clearAnnouncement, draw } from "./citizen/view.ts";
+import { byId, setText } from "./shared/dom.ts";
 import { startLanguage, t, type Word } from "./shared/i18n.ts";
 import { SessionStore } from "./shared/session.ts";
 import { now } from "./shared/time.ts";
-import { forgetToken, takeSession } from "./shared/token.ts";
+import { cancelExchange, onSession } from "./shared/token.ts";
 
 const store = new SessionStore("citizen");
-let following: { session: string; display: DisplayFollower; code: CodeFollower } | null = null;
+let updaters: { session: string; display: DisplayUpdater; code: CodeUpdater } | null = null;
 let notice: Word | null = null;
 
 function show(session: string): void {
@@ -19,24 +21,24 @@ function show(session: string): void {
   byId("sign-in").hidden = true;
   byId("health-code").hidden = byId("sign-out").hidden = false;
   document.body.dataset["screen"] = "code";
-  offerCopy();
+  setUpCopyButton();
   const listener = { changed: redraw, sessionOver: () => signOut("session_over") };
-  const code = new CodeFollower(session, () => (display.display ? display.etag : undefined), listener);
-  const display: DisplayFollower = new DisplayFollower(session, {
+  const code = new CodeUpdater(session, () => (display.display ? display.etag : undefined), listener);
+  const display: DisplayUpdater = new DisplayUpdater(session, {
     ...listener,
     newVersion: (colourChanged) => {
       code.newVersion(colourChanged);
       renewHistory({ bearer: session, etag: display.etag });
     },
   });
-  following = { session, display, code };
+  updaters = { session, display, code };
   redraw();
 }
 
-function signOut(why: Word | null): void {
+function signOut(reason: Word | null): void {
   stop();
-  store.forget();
-  notice = why;
+  store.clear();
+  notice = reason;
   byId("health-code").hidden = byId("sign-out").hidden = true;
   delete document.body.dataset["screen"];
   byId("sign-in").hidden = false;
@@ -46,51 +48,51 @@ function signOut(why: Word | null): void {
 }
 
 function stop(): void {
-  forgetToken();
-  following?.display.stop();
-  following?.code.stop();
-  following = null;
+  cancelExchange();
+  updaters?.display.stop();
+  updaters?.code.stop();
+  updaters = null;
   clear();
-  forgetHistory();
+  clearHistory();
 }
 
 function signedIn(session: string): void {
-  store.keep(session);
+  store.save(session);
   notice = null;
   show(session);
-  // What had the focus is gone.
+  // The element that had the focus is hidden.
   byId("colour").focus();
 }
 
 function redraw(): void {
-  say(byId("notice"), notice === null ? "" : t(notice));
-  if (following) draw(following.display, following.code);
+  setText(byId("notice"), notice === null ? "" : t(notice));
+  if (updaters) draw(updaters.display, updaters.code);
 }
 
-/** On the second, so that the clock never skips one. */
+/** Redraws at each full second, so that the clock skips none. */
 function tick(): void {
   if (!document.hidden) redraw();
   setTimeout(tick, 1_000 - (now() % 1_000));
 }
 
-takeSession("citizen", ({ session }) => signedIn(session), (why) => {
-  notice = why;
+onSession("citizen", ({ session }) => signedIn(session), (reason) => {
+  notice = reason;
   redraw();
 });
-offerHistory(() => following && { bearer: following.session, etag: following.display.etag });
-offerLargeType(byId("large"));
+setUpHistory(() => updaters && { bearer: updaters.session, etag: updaters.display.etag });
+setUpLargeType(byId("large"));
 startLanguage(byId("lang"), () => {
-  hush();
+  clearAnnouncement();
   redraw();
   drawHistory();
-  offerCopy();
-  if (!following) void showDemoPeople(signedIn);
+  setUpCopyButton();
+  if (!updaters) void showDemoPeople(signedIn);
 });
 byId("print").addEventListener("click", () => window.print());
 byId("sign-out").addEventListener("click", () => signOut(null));
-// What is on the screen is from before the pause: say so before anything else.
+// The display on the screen is from before the pause: mark it as not live before anything else.
 document.addEventListener("visibilitychange", redraw);
-const kept = store.lookup();
-if (kept === null) signOut(null);
-else show(kept);
+const stored = store.lookup();
+if (stored === null) signOut(null);
+else show(stored);
 tick();

@@ -1,73 +1,51 @@
-import { Refused, text, Unreachable } from "../shared/api.ts";
-import type { Problem } from "../shared/types.ts";
-import { breaks, type Row } from "./csv.ts";
-import type { Rows } from "./file.ts";
+/** Sends a file in batches. */
+import { RefusedError, requestText, UnreachableError } from "../shared/api.ts";
+import { countLineBreaks, type Row } from "./csv.ts";
+import type { ParsedFile } from "./parse-file.ts";
+import { matchAnswers, problemText, type RowAnswer, type RowStatus } from "./row-answer.ts";
 
-export type Status = "accepted" | "duplicate" | "ignored" | "rejected";
-
-/** What became of a row. */
-export interface RowAnswer {
-  /** The line of what was sent that it begins on, from 1. */
-  row: number;
-  id: string | null;
-  status: Status;
-  reason?: string;
-  problem?: Problem;
-}
-
-/** A refusal in words, as far as there are any. */
-export function refusal({ problem, status }: Refused): string {
-  return problem === null ? `HTTP ${status}` : inWords(problem);
-}
-
-/** Every field at fault with what was expected there. */
-function inWords(problem: Problem): string {
-  const fields = problem.errors?.map(({ pointer, detail }) => (pointer === "" ? detail : `${pointer}: ${detail}`));
-  return fields?.length ? fields.join("; ") : (problem.detail ?? problem.title);
-}
-
-/** Longer than the service takes at most for a request. */
+/** Longer than the service's own limit for a request. */
 export const TIMEOUT_MS = 130_000;
 
-/** A row that is not in force as it was sent. */
-export interface Failed {
+/** A row that was not accepted, or whose outcome is unknown. */
+export interface FailedRow {
   line: number;
   id: string | null;
   text: string;
-  status: "ignored" | "rejected" | "not_sent" | "not_known";
-  /** In the service's words, if it said why. */
+  status: Exclude<RowStatus, "accepted" | "duplicate"> | "not_sent" | "not_known";
+  /** The service's reason; "" if it gave none. */
   why: string;
 }
 
 export interface Progress {
   done: number;
   total: number;
-  counts: Record<Status, number>;
-  /** While the service has to be waited for: it said so itself, or there is no answer of its own. */
+  counts: Record<RowStatus, number>;
+  /** Set during a wait before a retry; `busy` if the service asked for it, false if it cannot be reached. */
   waiting: { seconds: number; busy: boolean } | null;
 }
 
-/** The answer is not one of the rows that were sent: which row it speaks of is not known. */
-export class Unfitting extends Error {}
-
 const BATCH_ROWS = 1_000;
 const BATCH_CHARACTERS = 2_000_000;
-/** A row whose outcome is not known is sent so often in all; each time changes nothing if it was taken. */
-const TRIES = 5;
+/**
+ * How often in all a row is sent that the service failed to process. Events are idempotent, so a repetition is safe.
+ */
+const MAX_ATTEMPTS = 5;
 
-/** Sends a file in batches, one after the other, as fast as the service takes them. */
+/** One batch at a time, as fast as the service accepts them. */
 export class Upload {
-  readonly failed: Failed[] = [];
+  readonly failed: FailedRow[] = [];
   readonly #token: string;
-  readonly #file: Rows;
+  readonly #file: ParsedFile;
   readonly #show: (progress: Progress) => void;
-  readonly #abort = new AbortController();
+  readonly #controller = new AbortController();
   readonly #progress: Progress;
-  /** Rows that were sent and not yet answered for, and whether an earlier try may have taken them. */
-  #open: Row[] = [];
-  #mayBeTaken = false;
+  /** The rows of the batch that have no final answer yet. */
+  #unanswered: Row[] = [];
+  /** Whether an earlier attempt may have stored unanswered rows. */
+  #maybeStored = false;
 
-  constructor(token: string, file: Rows, show: (progress: Progress) => void) {
+  constructor(token: string, file: ParsedFile, show: (progress: Progress) => void) {
     this.#token = token;
     this.#file = file;
     this.#show = show;
@@ -76,26 +54,29 @@ export class Upload {
   }
 
   stop(): void {
-    this.#abort.abort();
+    this.#controller.abort();
   }
 
-  /** Resolves to whether all rows were answered for, false when it was stopped; rejects with `Refused` or `Unfitting`. */
+  /**
+   * Resolves to true when all rows are answered, to false when stopped. Rejects with a `RefusedError` or an
+   * `AnswerMismatchError`.
+   */
   async run(): Promise<boolean> {
-    let at = 0;
+    let sent = 0;
     try {
-      while (at < this.#file.rows.length) {
+      while (sent < this.#file.rows.length) {
         this.#show(this.#progress);
-        [this.#open, this.#mayBeTaken] = [this.#batch(at), false];
-        at += this.#open.length;
-        await this.#send();
+        [this.#unanswered, this.#maybeStored] = [this.#batch(sent), false];
+        sent += this.#unanswered.length;
+        await this.#sendBatch();
       }
       return true;
     } catch (error) {
-      // What was refused as a whole was not taken; of all else that has no answer nobody knows.
-      const notTaken = error instanceof Refused && error.status < 500 && !this.#mayBeTaken;
-      this.#leave(this.#open, notTaken ? "not_sent" : "not_known");
-      this.#leave(this.#file.rows.slice(at), "not_sent");
-      if (this.#abort.signal.aborted) return false;
+      // A refused request stored nothing. After any other failure the outcome is unknown.
+      const notStored = error instanceof RefusedError && error.status < 500 && !this.#maybeStored;
+      this.#fail(this.#unanswered, notStored ? "not_sent" : "not_known");
+      this.#fail(this.#file.rows.slice(sent), "not_sent");
+      if (this.#controller.signal.aborted) return false;
       throw error;
     } finally {
       this.#progress.waiting = null;
@@ -104,64 +85,64 @@ export class Upload {
     }
   }
 
-  #leave(rows: Row[], status: "not_sent" | "not_known"): void {
+  #fail(rows: Row[], status: "not_sent" | "not_known"): void {
     for (const { line, text } of rows) this.failed.push({ line, id: null, text, status, why: "" });
   }
 
-  #batch(from: number): Row[] {
-    let [to, characters] = [from, 0];
+  #batch(start: number): Row[] {
+    let [end, characters] = [start, 0];
     const { rows } = this.#file;
-    while (to < rows.length && to - from < BATCH_ROWS && (to === from || characters < BATCH_CHARACTERS)) {
-      characters += rows[to]!.text.length;
-      to += 1;
+    while (end < rows.length && end - start < BATCH_ROWS && (end === start || characters < BATCH_CHARACTERS)) {
+      characters += rows[end]!.text.length;
+      end += 1;
     }
-    return rows.slice(from, to);
+    return rows.slice(start, end);
   }
 
-  async #send(): Promise<void> {
-    for (let tries = 1; this.#open.length > 0; tries += 1) {
-      if (tries > 1) await this.#wait(1_000 * (tries - 1), true);
-      const answered = await this.#patiently(this.#open);
-      this.#open = [];
+  async #sendBatch(): Promise<void> {
+    for (let attempt = 1; this.#unanswered.length > 0; attempt += 1) {
+      if (attempt > 1) await this.#wait(1_000 * (attempt - 1), true);
+      const answered = await this.#sendWithBackoff(this.#unanswered);
+      this.#unanswered = [];
       for (const [row, answer] of answered) {
-        if (answer.problem && answer.problem.status >= 500 && tries < TRIES) this.#open.push(row);
+        if (answer.problem && answer.problem.status >= 500 && attempt < MAX_ATTEMPTS) this.#unanswered.push(row);
         else this.#count(row, answer);
       }
-      this.#mayBeTaken = true;
+      this.#maybeStored = true;
     }
   }
 
   #count({ line, text }: Row, { id, status, problem, reason }: RowAnswer): void {
     this.#progress.done += 1;
-    // Whoever fails cannot say what became of it, unless there was no room to begin with.
+    // After an internal error the outcome is unknown, except when the service refused the row for lack of disk space.
     if (problem && problem.status >= 500 && !problem.type.endsWith("/no-room")) {
-      return void this.failed.push({ line, id, text, status: "not_known", why: inWords(problem) });
+      return void this.failed.push({ line, id, text, status: "not_known", why: problemText(problem) });
     }
     this.#progress.counts[status] += 1;
     if (status === "accepted" || status === "duplicate") return;
-    this.failed.push({ line, id, text, status, why: problem ? inWords(problem) : (reason ?? "") });
+    this.failed.push({ line, id, text, status, why: problem ? problemText(problem) : (reason ?? "") });
   }
 
-  /** Until the service takes the rows. */
-  async #patiently(rows: Row[]): Promise<[Row, RowAnswer][]> {
+  /** Retries until the service answers the rows or refuses the request for good. */
+  async #sendWithBackoff(rows: Row[]): Promise<[Row, RowAnswer][]> {
     const { header, contentType } = this.#file;
     const lines = rows.map((row) => row.text);
     const body = (header === null ? lines : [header, ...lines]).join("\n");
     for (let failures = 1; ; failures += 1) {
       try {
-        const answer = await text("POST", "/v1/events", {
+        const answer = await requestText("POST", "/v1/events", {
           bearer: this.#token,
           content: { type: contentType, text: body },
-          signal: this.#abort.signal,
+          signal: this.#controller.signal,
           timeoutMs: TIMEOUT_MS,
         });
-        return match(rows, header === null ? 1 : breaks(header) + 2, answer);
+        return matchAnswers(rows, header === null ? 1 : countLineBreaks(header) + 2, answer);
       } catch (error) {
-        const passes = error instanceof Unreachable || (error instanceof Refused && error.passing);
-        if (this.#abort.signal.aborted || !passes) throw error;
-        this.#mayBeTaken ||= error instanceof Unreachable || (error instanceof Refused && error.status >= 500);
-        const [asked, busy] = error instanceof Refused ? [error.retryAfterMs, error.busy] : [null, false];
-        await this.#wait(asked ?? Math.min(30_000, 1_000 * 2 ** failures), busy);
+        const transient = error instanceof UnreachableError || (error instanceof RefusedError && error.transient);
+        if (this.#controller.signal.aborted || !transient) throw error;
+        this.#maybeStored ||= error instanceof UnreachableError || error.status >= 500;
+        const [retryAfterMs, busy] = error instanceof RefusedError ? [error.retryAfterMs, error.busy] : [null, false];
+        await this.#wait(retryAfterMs ?? Math.min(30_000, 1_000 * 2 ** failures), busy);
       }
     }
   }
@@ -172,28 +153,8 @@ export class Upload {
       this.#progress.waiting = { seconds: Math.ceil((until - Date.now()) / 1_000), busy };
       this.#show(this.#progress);
       await new Promise((done) => setTimeout(done, Math.min(1_000, until - Date.now())));
-      this.#abort.signal.throwIfAborted();
+      this.#controller.signal.throwIfAborted();
     }
     this.#progress.waiting = null;
-  }
-}
-
-/** Each row with its answer, by the line it began on; the first of them on `line`. */
-function match(rows: Row[], line: number, text: string): [Row, RowAnswer][] {
-  const answers = new Map(text.trimEnd().split("\n").map(readAnswer).map((answer) => [answer.row, answer]));
-  if (answers.size !== rows.length) throw new Unfitting();
-  return rows.map((row) => {
-    const answer = answers.get(line);
-    if (!answer) throw new Unfitting();
-    line += breaks(row.text) + 1;
-    return [row, answer];
-  });
-}
-
-function readAnswer(line: string): RowAnswer {
-  try {
-    return JSON.parse(line) as RowAnswer;
-  } catch (cause) {
-    throw new Unfitting("no JSON", { cause });
   }
 }

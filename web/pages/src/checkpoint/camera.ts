@@ -1,42 +1,43 @@
+/** The camera as a source of QR codes. */
 import { FrameReader } from "./frames.ts";
 
-/** Why there is no picture; each has its words. */
-export type Trouble = "insecure" | "unsupported" | "refused" | "absent" | "taken" | "lost" | "failed";
+/** Why the camera is off; each has its text (`camera_…`). */
+export type CameraFailure = "insecure" | "unsupported" | "refused" | "absent" | "taken" | "lost" | "failed";
 
 export type CameraState =
-  | { kind: "off"; trouble: Trouble | null }
+  | { kind: "off"; failure: CameraFailure | null }
   | { kind: "opening" }
-  /** `torch`: whether the lamp is on, null without one; `others`: whether there is another camera. */
+  /** `torch`: whether the lamp is on, null without a lamp; `others`: whether there is another camera. */
   | { kind: "on"; torch: boolean | null; others: boolean };
 
-/** A lamp is not in every browser's types yet. */
+/** Missing in TypeScript's types of the DOM. */
 type Torch = { torch?: boolean };
 
-export interface Watcher {
+export interface CameraListener {
   changed(): void;
-  /** The texts of the codes in one frame. */
-  saw(texts: string[]): void;
+  /** The texts of the QR codes in one frame. */
+  frameRead(texts: string[]): void;
 }
 
-/** The camera: the back one first. It is off whenever the page is not seen, and comes back with it. */
+/** Prefers the back camera. Off while the page is hidden; reopens when the page is visible again. */
 export class Camera {
   readonly #video: HTMLVideoElement;
-  readonly #watcher: Watcher;
+  readonly #listener: CameraListener;
   readonly #reader = new FrameReader();
-  #state: CameraState = { kind: "off", trouble: null };
+  #state: CameraState = { kind: "off", failure: null };
   #track: MediaStreamTrack | undefined;
   #stopReading: (() => void) | undefined;
-  #awake: WakeLockSentinel | undefined;
-  /** Raised by each opening and closing, so that a camera that comes too late is let go. */
-  #turn = 0;
+  #wakeLock: WakeLockSentinel | undefined;
+  /** Raised by each opening and closing, so that a camera that opens too late is released. */
+  #attempt = 0;
   #resume = false;
-  /** The one that was chosen, of this time's cameras. */
+  /** The id of the chosen camera. */
   #device: string | undefined;
 
-  constructor(video: HTMLVideoElement, watcher: Watcher) {
+  constructor(video: HTMLVideoElement, listener: CameraListener) {
     this.#video = video;
-    this.#watcher = watcher;
-    document.addEventListener("visibilitychange", () => this.#seen());
+    this.#listener = listener;
+    document.addEventListener("visibilitychange", () => this.#visibilityChanged());
   }
 
   get state(): CameraState {
@@ -45,32 +46,33 @@ export class Camera {
 
   async open(): Promise<void> {
     this.close();
-    const turn = this.#turn;
+    const attempt = this.#attempt;
     if (!window.isSecureContext) return this.#off("insecure");
     if (!navigator.mediaDevices?.getUserMedia) return this.#off("unsupported");
-    this.#become({ kind: "opening" });
+    this.#setState({ kind: "opening" });
     try {
       const device = this.#device;
-      const which = device === undefined ? { facingMode: { ideal: "environment" } } : { deviceId: { exact: device } };
-      const video = { ...which, width: { ideal: 1_280 }, height: { ideal: 720 } };
-      const stream = await navigator.mediaDevices.getUserMedia({ audio: false, video });
-      const track = stream.getVideoTracks()[0]!;
-      if (turn !== this.#turn) return track.stop();
+      const choice = device === undefined ? { facingMode: { ideal: "environment" } } : { deviceId: { exact: device } };
+      const video = { ...choice, width: { ideal: 1_280 }, height: { ideal: 720 } };
+      const mediaStream = await navigator.mediaDevices.getUserMedia({ audio: false, video });
+      const track = mediaStream.getVideoTracks()[0]!;
+      if (attempt !== this.#attempt) return track.stop();
       this.#track = track;
       track.addEventListener("ended", () => this.#off("lost"));
-      this.#video.srcObject = stream;
+      this.#video.srcObject = mediaStream;
       await this.#video.play();
       const devices = await navigator.mediaDevices.enumerateDevices();
-      if (turn !== this.#turn) return;
+      if (attempt !== this.#attempt) return;
       const { torch } = (track.getCapabilities?.() ?? {}) as Torch;
       const others = devices.filter(({ kind }) => kind === "videoinput").length > 1;
-      this.#stopReading = this.#reader.read(this.#video, (texts) => this.#watcher.saw(texts), () => this.#off("failed"));
-      this.#become({ kind: "on", torch: torch ? false : null, others });
-      await this.#keepAwake(turn);
+      const onTexts = (texts: string[]): void => this.#listener.frameRead(texts);
+      this.#stopReading = this.#reader.read(this.#video, onTexts, () => this.#off("failed"));
+      this.#setState({ kind: "on", torch: torch ? false : null, others });
+      await this.#keepScreenOn(attempt);
     } catch (error) {
-      if (turn !== this.#turn) return;
+      if (attempt !== this.#attempt) return;
       this.#device = undefined;
-      this.#off(trouble(error));
+      this.#off(failureFor(error));
     }
   }
 
@@ -83,49 +85,50 @@ export class Camera {
     const state = this.#state;
     if (state.kind !== "on" || state.torch === null) return;
     const torch = !state.torch;
-    const worked = await this.#track?.applyConstraints({ advanced: [{ torch } as MediaTrackConstraintSet & Torch] }).then(
+    const constraints = { advanced: [{ torch } as MediaTrackConstraintSet & Torch] };
+    const worked = await this.#track?.applyConstraints(constraints).then(
       () => true,
       () => false,
     );
-    // A lamp that does not obey is none.
-    if (this.#state === state) this.#become({ ...state, torch: worked ? torch : null });
+    // A lamp that cannot be switched counts as absent.
+    if (this.#state === state) this.#setState({ ...state, torch: worked ? torch : null });
   }
 
-  /** The next camera of this machine. */
-  async other(): Promise<void> {
+  /** Switches to the next camera of this device. */
+  async useOther(): Promise<void> {
     const devices = await navigator.mediaDevices.enumerateDevices();
     const cameras = devices.filter(({ kind }) => kind === "videoinput").map(({ deviceId }) => deviceId);
-    const now = cameras.indexOf(this.#track?.getSettings().deviceId ?? "");
+    const current = cameras.indexOf(this.#track?.getSettings().deviceId ?? "");
     if (this.#state.kind !== "on") return;
-    this.#device = cameras[(now + 1) % cameras.length];
+    this.#device = cameras[(current + 1) % cameras.length];
     await this.open();
   }
 
-  #off(why: Trouble | null): void {
-    this.#turn++;
+  #off(failure: CameraFailure | null): void {
+    this.#attempt++;
     this.#stopReading?.();
     this.#stopReading = undefined;
     this.#track?.stop();
     this.#track = undefined;
     this.#video.srcObject = null;
-    void this.#awake?.release();
-    this.#awake = undefined;
-    this.#become({ kind: "off", trouble: why });
+    void this.#wakeLock?.release();
+    this.#wakeLock = undefined;
+    this.#setState({ kind: "off", failure });
   }
 
-  #become(state: CameraState): void {
+  #setState(state: CameraState): void {
     this.#state = state;
-    this.#watcher.changed();
+    this.#listener.changed();
   }
 
-  /** The screen stays on while somebody scans, where the browser can. */
-  async #keepAwake(turn: number): Promise<void> {
-    const awake = await navigator.wakeLock?.request("screen").catch(() => undefined);
-    if (turn === this.#turn) this.#awake = awake;
-    else void awake?.release();
+  /** Keeps the screen on while the camera is open, if the browser can. */
+  async #keepScreenOn(attempt: number): Promise<void> {
+    const wakeLock = await navigator.wakeLock?.request("screen").catch(() => undefined);
+    if (attempt === this.#attempt) this.#wakeLock = wakeLock;
+    else void wakeLock?.release();
   }
 
-  #seen(): void {
+  #visibilityChanged(): void {
     if (document.hidden) {
       const resume = this.#state.kind !== "off";
       this.close();
@@ -136,7 +139,7 @@ export class Camera {
   }
 }
 
-function trouble(error: unknown): Trouble {
+function failureFor(error: unknown): CameraFailure {
   switch (error instanceof DOMException ? error.name : "") {
     case "NotAllowedError":
     case "SecurityError":

@@ -1,10 +1,11 @@
+/** Sends frames of the camera to the worker. */
 import type { Frame } from "./reader-worker.ts";
 import { MAX_SIDE } from "./reader.ts";
 
-/** Ten frames a second are more than a hand needs, and spare the battery. */
+/** Ten frames a second are enough for a moving hand, and save the battery. */
 const PERIOD_MS = 100;
 
-/** The worker that reads frames. It comes with the page, so that a camera opened while the service is away works all the same. */
+/** Loads the worker together with the page, so that a camera opened while the service is down works too. */
 export class FrameReader {
   #worker: Worker | undefined;
 
@@ -13,12 +14,12 @@ export class FrameReader {
   }
 
   /**
-   * Hands over what the camera sees: the middle square, one frame at a time and always the newest; none waits. `found` gets the
-   * texts of each frame. Returns what ends it.
+   * Reads the middle square of the video, one frame at a time and always the newest; no frame is queued. Calls
+   * `onTexts` with the texts of each frame. Returns a function that stops.
    */
-  read(video: HTMLVideoElement, found: (texts: string[]) => void, failed: () => void): () => void {
+  read(video: HTMLVideoElement, onTexts: (texts: string[]) => void, failed: () => void): () => void {
     const worker = this.#worker ?? this.#load();
-    // Pixels are taken here: not every phone's worker can.
+    // The page reads the pixels: on some phones a worker cannot.
     const context = document.createElement("canvas").getContext("2d", { alpha: false, willReadFrequently: true })!;
     let reading = false;
     let stopped = false;
@@ -26,23 +27,23 @@ export class FrameReader {
 
     worker.onmessage = ({ data }: MessageEvent<string[]>) => {
       reading = false;
-      if (!stopped) found(data);
+      if (!stopped) onTexts(data);
     };
     worker.onerror = () => {
       this.#worker = undefined;
       if (!stopped) failed();
     };
 
-    const look = (): void => {
+    const readNext = (): void => {
       if (stopped) return;
-      schedule(video, look);
+      schedule(video, readNext);
       if (reading || performance.now() - last < PERIOD_MS || video.videoWidth === 0) return;
       reading = true;
       last = performance.now();
-      const frame = middle(video, context);
+      const frame = middleSquare(video, context);
       worker.postMessage(frame, [frame.pixels.buffer]);
     };
-    look();
+    readNext();
     return () => {
       stopped = true;
     };
@@ -50,25 +51,26 @@ export class FrameReader {
 
   #load(): Worker {
     const worker = (this.#worker = new Worker("/assets/reader-worker.js"));
-    // The next camera tries again.
+    // Opening the camera loads it again.
     worker.onerror = () => (this.#worker = undefined);
     return worker;
   }
 }
 
-/** At the next frame, where the browser tells. */
-function schedule(video: HTMLVideoElement, look: () => void): void {
-  if ("requestVideoFrameCallback" in video) video.requestVideoFrameCallback(look);
-  else setTimeout(look, PERIOD_MS / 2);
+/** Calls `readNext` at the next frame if the browser reports frames, else after a fixed time. */
+function schedule(video: HTMLVideoElement, readNext: () => void): void {
+  if ("requestVideoFrameCallback" in video) video.requestVideoFrameCallback(readNext);
+  else setTimeout(readNext, PERIOD_MS / 2);
 }
 
-function middle(video: HTMLVideoElement, context: CanvasRenderingContext2D): Frame {
+function middleSquare(video: HTMLVideoElement, context: CanvasRenderingContext2D): Frame {
   const { videoWidth, videoHeight } = video;
-  const from = Math.min(videoWidth, videoHeight);
-  // Even, as the decoder wants it.
-  const side = Math.min(from, MAX_SIDE) & ~1;
+  const sourceSide = Math.min(videoWidth, videoHeight);
+  // The decoder needs an even number.
+  const side = Math.min(sourceSide, MAX_SIDE) & ~1;
   const { canvas } = context;
   if (canvas.width !== side) canvas.width = canvas.height = side;
-  context.drawImage(video, (videoWidth - from) / 2, (videoHeight - from) / 2, from, from, 0, 0, side, side);
+  const [left, top] = [(videoWidth - sourceSide) / 2, (videoHeight - sourceSide) / 2];
+  context.drawImage(video, left, top, sourceSide, sourceSide, 0, 0, side, side);
   return { pixels: context.getImageData(0, 0, side, side).data, width: side, height: side };
 }

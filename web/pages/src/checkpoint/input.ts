@@ -1,48 +1,50 @@
+/** Takes codes from hand scanners and from the clipboard. */
+
 /**
- * What a hand scanner or a paste left in the input, as the code it was. Chinese input methods type full-width letters and
- * some scanners lower-case ones; Base45 has neither, and no code ends in a space, so this changes no genuine code.
+ * Restores the code from the text that a hand scanner typed. Chinese input methods produce full-width letters, and some
+ * scanners lower-case ones. Base45 has neither, and no code ends in a space, so a genuine code stays unchanged.
  */
-export function clean(typed: string): string {
+function normalizeCode(typed: string): string {
   return typed.normalize("NFKC").trim().toUpperCase();
 }
 
 const COMPLETE = /^YM1:[0-9A-Z $%*+\-./:]{16,}$/;
 
-/** Whether something is being filled in that is no code. */
+/** Whether the element belongs to the document form, which takes no codes. */
 const inForm = (target: EventTarget | null): boolean => target instanceof Element && target.closest("details") !== null;
 
-/** Keeps `input` ready for the next code, whatever is clicked but a form, and hands over each one. */
-export function listen(input: HTMLInputElement, scanned: (code: string) => void): void {
+/** Calls `scanned` with each code. Keeps the focus on `input` for the next code, except while the form is in use. */
+export function listenForCodes(input: HTMLInputElement, scanned: (code: string) => void): void {
   const submit = (typed: string): void => {
-    const code = clean(typed);
-    // Emptied first: the next code may be typed before this one's answer.
+    const code = normalizeCode(typed);
+    // Emptied at once: the next code may arrive before this one's answer.
     input.value = "";
     if (code) scanned(code);
   };
 
-  // A scanner's Enter may end an input method's composition and do nothing else: it was the end of the code all the same.
+  // A scanner's Enter may only end an input method's composition. It still marks the end of the code.
   let entered = false;
   input.addEventListener("compositionend", () => {
-    if (entered && COMPLETE.test(clean(input.value))) submit(input.value);
+    if (entered && COMPLETE.test(normalizeCode(input.value))) submit(input.value);
     entered = false;
   });
   input.addEventListener("keydown", (event) => {
     entered = event.key === "Enter" && event.isComposing;
-    // Some scanners end with Tab; only a complete code takes it, so that Tab still leaves the field otherwise.
-    const ends = event.key === "Enter" || (event.key === "Tab" && COMPLETE.test(clean(input.value)));
+    // Some scanners end with Tab. It submits only a complete code; otherwise it moves the focus as usual.
+    const ends = event.key === "Enter" || (event.key === "Tab" && COMPLETE.test(normalizeCode(input.value)));
     if (!ends || event.isComposing) return;
     event.preventDefault();
     submit(input.value);
   });
   input.addEventListener("paste", (event) => {
     const text = event.clipboardData?.getData("text") ?? "";
-    if (!COMPLETE.test(clean(text))) return;
+    if (!COMPLETE.test(normalizeCode(text))) return;
     event.preventDefault();
     submit(text);
   });
 
   const focus = (): void => {
-    // Buttons may hold the focus, else they could not be reached by keyboard; nothing else needs it.
+    // Buttons may keep the focus, so that they can be reached by keyboard; no other element needs it.
     const active = document.activeElement;
     if (!(active instanceof HTMLButtonElement) && !inForm(active)) input.focus({ preventScroll: true });
   };
@@ -51,7 +53,7 @@ export function listen(input: HTMLInputElement, scanned: (code: string) => void)
   document.addEventListener("click", (event) => {
     if (!inForm(event.target)) input.focus({ preventScroll: true });
   });
-  // A scanner types into whatever has the focus: its first letter brings the input back and lands there.
+  // A scanner types into the element with the focus: its first letter moves the focus to the input and lands there.
   document.addEventListener("keydown", (event) => {
     const letter = event.key.length === 1 && event.key !== " " && !event.ctrlKey && !event.metaKey && !event.altKey;
     if (letter && !inForm(event.target)) input.focus({ preventScroll: true });

@@ -1,7 +1,7 @@
-/** The worker in which frames are read, so that the page stays quick. Keeps none of them. */
+/** The worker that reads frames, so that the page stays responsive. Stores no frame. */
 import { Reader } from "./reader.ts";
 
-/** One frame, RGBA; answered with the texts in it. */
+/** One frame, RGBA. The worker replies with the texts of its QR codes. */
 export interface Frame {
   pixels: Uint8ClampedArray;
   width: number;

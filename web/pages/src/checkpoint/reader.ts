@@ -1,40 +1,45 @@
+/** Reads QR codes in pictures. */
 import { _QRScanner } from "qr/decode.js";
 
-/** Brightness of a picture, row by row; the decoder's I420 has half as much of colour behind it, which it passes over. */
-export interface Grey {
+/** Brightness, row by row. The decoder's format, I420, adds half as many bytes of colour, which the decoder ignores. */
+interface Grey {
   data: Uint8Array;
   width: number;
   height: number;
 }
 
-/** The largest picture's side: the longest code has 73 modules with its border, so 4 pixels a module when it fills half of that. */
+/**
+ * Side of the largest picture. The longest code has 73 modules with its border: 4 pixels each when it fills half the
+ * side.
+ */
 export const MAX_SIDE = 720;
 
 /**
- * After this the next frame is a better use of the time. What was not tried then comes first in it, so a slow phone tries
- * everything too, over a few frames.
+ * Time for one picture: after it, the next frame is more promising. That frame starts with the variant that was due, so
+ * a slow phone tries all variants too, over a few frames.
  */
 const BUDGET_MS = 60;
 
-/** Reads the codes in one picture after another. */
+/** For a sequence of pictures. */
 export class Reader {
   readonly #scanner = new _QRScanner({ maxSize: { width: MAX_SIDE, height: MAX_SIDE }, effort: 4, timeLimit: 30 });
   readonly #budgetMs: number;
-  #turn = 0;
+  /** Index of the variant to try next. */
+  #nextVariant = 0;
 
   constructor(budgetMs = BUDGET_MS) {
     this.#budgetMs = budgetMs;
   }
 
-  /** All texts that are in the picture, RGBA. */
+  /** The texts of all QR codes in a picture (RGBA). */
   read(rgba: Uint8ClampedArray, width: number, height: number): string[] {
-    const began = performance.now();
-    const grey = brightness(rgba, width, height);
+    const startedAt = performance.now();
+    const grey = toGrey(rgba, width, height);
     let texts = this.#decode(grey);
-    for (let tries = 0; tries < AGAIN.length && texts.length === 0; tries++) {
-      if (performance.now() - began > this.#budgetMs) break;
-      texts = this.#decode(AGAIN[this.#turn]!(grey));
-      this.#turn = (this.#turn + 1) % AGAIN.length;
+    for (let attempt = 0; attempt < VARIANTS.length && texts.length === 0; attempt++) {
+      if (performance.now() - startedAt > this.#budgetMs) break;
+      texts = this.#decode(VARIANTS[this.#nextVariant]!(grey));
+      this.#nextVariant = (this.#nextVariant + 1) % VARIANTS.length;
     }
     this.#scanner.clean();
     return texts;
@@ -47,29 +52,29 @@ export class Reader {
 }
 
 /**
- * The same picture seen otherwise. The decoder's guess of a code's fourth corner fails at some angles, those of a phone held a
- * little askew among them, and noise hides a code of little contrast. Chosen by what each added to the others over 150
- * pictures of `measure/`.
+ * Transformed pictures, tried in turn. The decoder's guess of a code's fourth corner fails at some angles, among them
+ * those of a phone held slightly askew, and noise hides a code of low contrast. Each variant was chosen for the codes
+ * that it added to the others' over 150 pictures of `measure/`.
  */
-const AGAIN: readonly ((grey: Grey) => Grey)[] = [
+const VARIANTS: readonly ((grey: Grey) => Grey)[] = [
   (grey) => warp(grey, Math.PI / 4, 0),
   (grey) => stretch(soften(grey)),
   (grey) => warp(soften(grey), 0, 0.15),
 ];
 
-const empty = (width: number, height: number): Uint8Array => new Uint8Array((width * height * 3) / 2);
+const emptyPicture = (width: number, height: number): Uint8Array => new Uint8Array((width * height * 3) / 2);
 
-function brightness(rgba: Uint8ClampedArray, width: number, height: number): Grey {
-  const data = empty(width, height);
+function toGrey(rgba: Uint8ClampedArray, width: number, height: number): Grey {
+  const data = emptyPicture(width, height);
   for (let i = 0, from = 0; i < width * height; i++, from += 4) {
     data[i] = (77 * rgba[from]! + 150 * rgba[from + 1]! + 29 * rgba[from + 2]!) >> 8;
   }
   return { data, width, height };
 }
 
-/** Turned around the middle by that angle, and leaning back at one corner as if tilted. */
+/** Rotates around the middle by `angle` (radians), and tilts one corner back by `lean`. */
 function warp({ data: from, width, height }: Grey, angle: number, lean: number): Grey {
-  const data = empty(width, height);
+  const data = emptyPicture(width, height);
   const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
   let to = 0;
   for (let row = 0; row < height; row++) {
@@ -95,7 +100,7 @@ function warp({ data: from, width, height }: Grey, angle: number, lean: number):
   return { data, width, height };
 }
 
-/** The mean of each pixel and its neighbours, the near ones counting more: less noise. */
+/** Replaces each pixel by a weighted mean with its eight neighbours, which reduces noise. */
 function soften({ data: from, width, height }: Grey): Grey {
   const data = from.slice();
   for (let y = 1; y < height - 1; y++) {
@@ -108,22 +113,22 @@ function soften({ data: from, width, height }: Grey): Grey {
   return { data, width, height };
 }
 
-/** From the darkest to the brightest, but for 2 % at either end, over the whole range. */
+/** Stretches the contrast to the whole range, ignoring the darkest and the brightest 2 % of the pixels. */
 function stretch({ data: from, width, height }: Grey): Grey {
   const pixels = width * height;
   const counts = new Uint32Array(256);
   for (let i = 0; i < pixels; i++) counts[from[i]!]!++;
-  const darkest = reached(counts, pixels * 0.02);
-  const brightest = Math.max(darkest + 1, reached(counts, pixels * 0.98));
-  const data = empty(width, height);
+  const darkest = percentile(counts, pixels * 0.02);
+  const brightest = Math.max(darkest + 1, percentile(counts, pixels * 0.98));
+  const data = emptyPicture(width, height);
   for (let i = 0; i < pixels; i++) {
     data[i] = Math.min(255, Math.max(0, ((from[i]! - darkest) * 255) / (brightest - darkest)));
   }
   return { data, width, height };
 }
 
-/** The brightness that so many pixels do not exceed. */
-function reached(counts: Uint32Array, pixels: number): number {
+/** The lowest brightness that at least this number of pixels do not exceed. */
+function percentile(counts: Uint32Array, pixels: number): number {
   let sum = 0;
   return counts.findIndex((count) => (sum += count) >= pixels);
 }

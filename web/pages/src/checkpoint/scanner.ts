@@ -1,33 +1,36 @@
-import { get, Refused } from "../shared/api.ts";
-import type { Scan } from "../shared/types.ts";
+/** Checks codes and documents at the read API. */
+import { RefusedError, requestJson } from "../shared/api.ts";
+import { isOneOf, VERDICTS, type Scan } from "../shared/types.ts";
 
-/** What the big panel says. Only `scan` is a verdict; nothing else may look like one. */
+/** The state of the verdict panel. Only `scan` has a verdict; no other outcome may look like one. */
 export type Outcome =
   | { kind: "idle" }
   | { kind: "waiting" }
   | { kind: "scan"; scan: Scan }
   | { kind: "unchecked"; why: "offline" | "refused" | "invalid" | "forbidden" }
-  /** `often`: so many documents may not be looked up; codes may be scanned all the same. */
-  | { kind: "unchecked"; why: "busy" | "often"; until: number };
+  | RateLimited;
 
-/** A code, or the document of somebody who has none with them. */
-export type Asked = { code: string } | { document_type: string; document_number: string };
+/** `often`: the rate limit of document lookups is reached; codes can still be scanned. */
+type RateLimited = { kind: "unchecked"; why: "busy" | "often"; until: number };
 
-// Long enough to deal with somebody, short enough that nobody else finds them on the screen.
+/** A code; or an identity document, for a person without a code. */
+export type ScanRequest = { code: string } | { document_type: string; document_number: string };
+
+// Enough time to deal with one person, and little enough that the next one does not see the outcome.
 const CLEAR_AFTER_MS = 45_000;
-// A person stands there and waits: rather say "not checked" early.
+// A person is waiting: an early "not checked" is better than a late answer.
 const TIMEOUT_MS = 5_000;
 const BUSY_MS = 1_000;
 
-/** Checks codes, one at a time: a newer scan replaces the older, whose answer is never shown. Keeps nothing. */
+/** One scan at a time: a newer scan cancels the older one. Stores no outcome. */
 export class Scanner {
   readonly #session: string;
   readonly #show: (outcome: Outcome) => void;
   readonly #sessionOver: () => void;
-  #abort: AbortController | undefined;
+  #running: AbortController | undefined;
   #clearAt = Infinity;
-  /** Codes and documents have limits of their own. */
-  readonly #refused: Record<"code" | "document", Extract<Outcome, { until: number }> | null> = { code: null, document: null };
+  /** The last transient refusal, per rate limit: no request is sent before it ends. */
+  readonly #refusals: Record<"code" | "document", RateLimited | null> = { code: null, document: null };
 
   constructor(session: string, show: (outcome: Outcome) => void, sessionOver: () => void) {
     this.#session = session;
@@ -36,69 +39,66 @@ export class Scanner {
     show({ kind: "idle" });
   }
 
-  async scan(asked: Asked): Promise<void> {
-    this.#abort?.abort();
-    const abort = (this.#abort = new AbortController());
-    // The last person's verdict is gone before this one's answer comes.
-    this.#settle({ kind: "waiting" });
-    const outcome = await this.#ask(asked, abort.signal);
-    if (this.#abort === abort && outcome !== null) this.#settle(outcome);
+  async scan(request: ScanRequest): Promise<void> {
+    this.#running?.abort();
+    const controller = (this.#running = new AbortController());
+    // The verdict on the person before leaves the screen before this one's arrives.
+    this.#setOutcome({ kind: "waiting" });
+    const outcome = await this.#request(request, controller.signal);
+    if (this.#running === controller && outcome !== null) this.#setOutcome(outcome);
   }
 
-  /** To be called each second. No timer does this: it stands still while the machine sleeps. */
+  /** Clears an old outcome. To be called each second: a timer would pause while the device sleeps. */
   expire(): void {
     if (Date.now() >= this.#clearAt) this.clear();
   }
 
-  /** Nobody is on the screen, and an answer that is still to come never will be. */
+  /** Shows no person, and cancels a running scan. */
   clear(): void {
     this.stop();
     this.#show({ kind: "idle" });
   }
 
   stop(): void {
-    this.#abort?.abort();
-    this.#abort = undefined;
+    this.#running?.abort();
+    this.#running = undefined;
     this.#clearAt = Infinity;
   }
 
-  async #ask(asked: Asked, signal: AbortSignal): Promise<Outcome | null> {
-    const kind = "code" in asked ? "code" : "document";
-    const refused = this.#refused[kind];
-    if (refused && Date.now() < refused.until) return refused;
+  /** null if the scan was cancelled or the session is over. */
+  async #request(request: ScanRequest, signal: AbortSignal): Promise<Outcome | null> {
+    const kind = "code" in request ? "code" : "document";
+    const refusal = this.#refusals[kind];
+    if (refusal && Date.now() < refusal.until) return refusal;
     try {
-      const scan = await get<Scan>("POST", "/v1/scan", {
+      const scan = await requestJson<Scan>("POST", "/v1/scan", {
         bearer: this.#session,
-        body: asked,
+        body: request,
         signal,
         timeoutMs: TIMEOUT_MS,
       });
-      return isVerdict(scan.verdict) ? { kind: "scan", scan } : { kind: "unchecked", why: "refused" };
+      return isOneOf(VERDICTS, scan.verdict) ? { kind: "scan", scan } : { kind: "unchecked", why: "refused" };
     } catch (error) {
       if (signal.aborted) return null;
-      if (!(error instanceof Refused)) return { kind: "unchecked", why: "offline" };
+      if (!(error instanceof RefusedError)) return { kind: "unchecked", why: "offline" };
       if (error.sessionOver) {
         this.#sessionOver();
         return null;
       }
-      if (!error.passing) return { kind: "unchecked", why: refusal(asked, error.status) };
+      if (!error.transient) return { kind: "unchecked", why: permanentRefusal(request, error.status) };
       const why = kind === "document" && error.status === 429 ? "often" : "busy";
-      return (this.#refused[kind] = { kind: "unchecked", why, until: Date.now() + (error.retryAfterMs ?? BUSY_MS) });
+      return (this.#refusals[kind] = { kind: "unchecked", why, until: Date.now() + (error.retryAfterMs ?? BUSY_MS) });
     }
   }
 
-  #settle(outcome: Outcome): void {
+  #setOutcome(outcome: Outcome): void {
     this.#clearAt = outcome.kind === "waiting" ? Infinity : Date.now() + CLEAR_AFTER_MS;
     this.#show(outcome);
   }
 }
 
-/** A guard can mend a document's number, and has to know what this post may not do. */
-function refusal(asked: Asked, status: number): "invalid" | "forbidden" | "refused" {
-  if ("code" in asked) return "refused";
+/** For a document, tells apart what the guard can correct (its number) and what this checkpoint may not do. */
+function permanentRefusal(request: ScanRequest, status: number): "invalid" | "forbidden" | "refused" {
+  if ("code" in request) return "refused";
   return status === 400 ? "invalid" : status === 403 ? "forbidden" : "refused";
-}
-
-function isVerdict(word: string): boolean {
-  return word === "pass" || word === "check" || word === "stop";
 }

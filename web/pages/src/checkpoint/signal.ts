@@ -1,58 +1,61 @@
+/** Sounds and vibration for each outcome. */
+import type { Verdict } from "../shared/types.ts";
 import type { Outcome } from "./scanner.ts";
 
-type Heard = "pass" | "check" | "stop" | "unchecked";
+/** The outcomes that a guard hears. */
+export type SignalKind = Verdict | "unchecked";
 
-/** [Hz, seconds] one after the other, 0 Hz is a pause: one high note passes, two are a question, a low buzz stops. */
-const NOTES: Record<Heard, { wave: OscillatorType; notes: readonly (readonly [number, number])[] }> = {
+/** [Hz, seconds] in sequence; 0 Hz is a pause. One high note: pass; two notes: check; a low buzz: stop. */
+const NOTES: Record<SignalKind, { wave: OscillatorType; notes: readonly (readonly [number, number])[] }> = {
   pass: { wave: "sine", notes: [[1_320, 0.15]] },
   check: { wave: "triangle", notes: [[740, 0.14], [0, 0.08], [740, 0.14]] },
   stop: { wave: "square", notes: [[220, 0.3], [0, 0.1], [220, 0.3], [0, 0.1], [220, 0.3]] },
   unchecked: { wave: "sine", notes: [[440, 0.12], [330, 0.2]] },
 };
 
-/** Milliseconds on, off, on … */
-const PULSES: Record<Heard, number[]> = {
+/** Vibration: milliseconds on, off, on … */
+const PULSES: Record<SignalKind, number[]> = {
   pass: [60],
   check: [90, 90, 90],
   stop: [350, 100, 350, 100, 350],
   unchecked: [40, 60, 40],
 };
 
-const LOUDNESS = 0.4;
+const GAIN = 0.4;
 
-/** Tells an outcome to a guard who looks at the person. Phones vibrate where they can, also when muted. */
+/** For a guard who watches the person, not the screen. Phones that can vibrate do so even when muted. */
 export class Signal {
   muted = false;
   #audio: AudioContext | undefined;
 
-  /** Browsers allow sound only after somebody touched the page: to be called then. */
-  wake(): void {
+  /** To be called at each touch of the page: browsers allow sound only after one. */
+  enableAudio(): void {
     if (!("AudioContext" in window)) return;
     this.#audio ??= new AudioContext();
     if (this.#audio.state !== "running") void this.#audio.resume().catch(() => undefined);
   }
 
-  give(outcome: Outcome): void {
+  play(outcome: Outcome): void {
     if (outcome.kind !== "scan" && outcome.kind !== "unchecked") return;
-    const heard = outcome.kind === "scan" ? outcome.scan.verdict : "unchecked";
-    if ("vibrate" in navigator) navigator.vibrate(PULSES[heard]);
-    if (!this.muted && this.#audio?.state === "running") play(this.#audio, NOTES[heard]);
+    const kind = outcome.kind === "scan" ? outcome.scan.verdict : "unchecked";
+    if ("vibrate" in navigator) navigator.vibrate(PULSES[kind]);
+    if (!this.muted && this.#audio?.state === "running") playNotes(this.#audio, NOTES[kind]);
   }
 }
 
-function play(audio: AudioContext, { wave, notes }: (typeof NOTES)[Heard]): void {
+function playNotes(audio: AudioContext, { wave, notes }: (typeof NOTES)[SignalKind]): void {
   let at = audio.currentTime;
   for (const [hz, seconds] of notes) {
-    if (hz > 0) note(audio, wave, hz, at, at + seconds);
+    if (hz > 0) playNote(audio, wave, hz, at, at + seconds);
     at += seconds;
   }
 }
 
-function note(audio: AudioContext, wave: OscillatorType, hz: number, from: number, to: number): void {
+function playNote(audio: AudioContext, wave: OscillatorType, hz: number, from: number, to: number): void {
   const tone = new OscillatorNode(audio, { type: wave, frequency: hz });
   const gain = new GainNode(audio, { gain: 0 });
-  // Faded in and out, or each end would click.
-  gain.gain.setTargetAtTime(LOUDNESS, from, 0.005);
+  // Faded in and out: an abrupt end would click.
+  gain.gain.setTargetAtTime(GAIN, from, 0.005);
   gain.gain.setTargetAtTime(0, to - 0.02, 0.005);
   tone.connect(gain).connect(audio.destination);
   tone.start(from);

@@ -1,4 +1,5 @@
-import { byId, make, say } from "../shared/dom.ts";
+/** Draws the verdict panel. */
+import { byId, make, setText } from "../shared/dom.ts";
 import { testLines, vaccinationLines } from "../shared/facts.ts";
 import { lookup, t } from "../shared/i18n.ts";
 import { shape } from "../shared/shapes.ts";
@@ -6,23 +7,23 @@ import { moment } from "../shared/time.ts";
 import type { Colour, Scan } from "../shared/types.ts";
 import type { Outcome } from "./scanner.ts";
 
-/** Draws one outcome; an earlier one leaves no trace on the page. */
+/** Draws one outcome and removes everything of the one before. */
 export function draw(outcome: Outcome): void {
   const verdict = outcome.kind === "scan" ? outcome.scan.verdict : outcome.kind;
   const panel = byId("verdict");
   panel.dataset["verdict"] = verdict;
   panel.dataset["reason"] = reason(outcome);
   byId("verdict-shape").replaceChildren(...(verdict === "waiting" ? [] : [shape(verdict)]));
-  say(byId("verdict-word"), t(`verdict_${verdict}`));
-  say(byId("instruction"), instruction(outcome));
+  setText(byId("verdict-word"), t(`verdict_${verdict}`));
+  setText(byId("instruction"), instruction(outcome));
   drawCountdown(outcome);
   byId("person").replaceChildren(...(outcome.kind === "scan" ? person(outcome.scan) : []));
 }
 
-/** The seconds until the server may be asked again; apart, so that a screen reader is not told each of them. */
+/** Draws the seconds until a retry. Separate, so that a screen reader does not announce each of them. */
 export function drawCountdown(outcome: Outcome): void {
   const seconds = "until" in outcome ? Math.ceil((outcome.until - Date.now()) / 1_000) : 0;
-  say(byId("countdown"), seconds > 0 ? t("seconds", seconds) : "");
+  setText(byId("countdown"), seconds > 0 ? t("seconds", seconds) : "");
 }
 
 function reason(outcome: Outcome): string {
@@ -50,7 +51,7 @@ function person(scan: Scan): Node[] {
     nodes.push(make("p", "who", make("strong", "", name ?? t("no_name")), " ", make("span", "number", document ?? "")));
   }
   if (scan.colour) nodes.push(colourLine(scan.colour));
-  // Without a person there are no tests to speak of, and "no test on record" would be a statement about someone.
+  // Without a person, "no test on record" would be a false statement about one.
   if (scan.identity || scan.colour) {
     nodes.push(fact("last_test", testLines(scan.tests, 1)), fact("vaccination", vaccinationLines(scan.vaccination)));
   }

@@ -1,4 +1,5 @@
-import { get } from "../shared/api.ts";
+/** The list of past and present decisions. */
+import { requestJson } from "../shared/api.ts";
 import { byId, make } from "../shared/dom.ts";
 import { lookup, t, type Word } from "../shared/i18n.ts";
 import { dateTime } from "../shared/time.ts";
@@ -6,33 +7,33 @@ import type { Decision, History } from "../shared/types.ts";
 
 let decisions: Decision[] | null = null;
 let note: Word | null = null;
-/** Raised by each request and by whatever makes its answer worthless: another version, another person, nobody. */
-let turn = 0;
+/** Raised by each request, new version, sign-in and sign-out: an answer to an earlier request is not drawn. */
+let latestRequest = 0;
 
-/** Whose history, and the tag of the display beside it: what is older than that is not wanted. */
-export interface Asking {
+/** The session, and the display's ETag: the floor of the history's version. */
+export interface HistoryRequest {
   bearer: string;
   etag: string | null;
 }
 
-/** Asks when the section is opened, and not before: it is the first thing that a busy server refuses. */
-export function offerHistory(asking: () => Asking | null): void {
-  byId("history").addEventListener("toggle", () => void load(asking()));
+/** Requests the history only when its section is opened: a busy server refuses history first. */
+export function setUpHistory(current: () => HistoryRequest | null): void {
+  byId("history").addEventListener("toggle", () => void fetchHistory(current()));
 }
 
-/** What is held is not of this version: it is asked for again if somebody looks at it. */
-export function renewHistory(asking: Asking): void {
+/** Drops the history of the version before; requests the new one if the section is open. */
+export function renewHistory(request: HistoryRequest): void {
   drop();
-  void load(asking);
+  void fetchHistory(request);
 }
 
-export function forgetHistory(): void {
+export function clearHistory(): void {
   drop();
   byId<HTMLDetailsElement>("history").open = false;
 }
 
 function drop(): void {
-  turn += 1;
+  latestRequest += 1;
   decisions = note = null;
   drawHistory();
 }
@@ -44,12 +45,12 @@ export function drawHistory(): void {
   else list.replaceChildren(...decisions.map(line));
 }
 
-async function load(asking: Asking | null): Promise<void> {
-  if (asking === null || !byId<HTMLDetailsElement>("history").open) return;
-  const mine = ++turn;
-  const answer = await get<History>("GET", "/v1/history", asking).catch(() => null);
-  // Nobody's history is drawn on another's page.
-  if (mine !== turn) return;
+async function fetchHistory(request: HistoryRequest | null): Promise<void> {
+  if (request === null || !byId<HTMLDetailsElement>("history").open) return;
+  const number = ++latestRequest;
+  const answer = await requestJson<History>("GET", "/v1/history", request).catch(() => null);
+  // A history must not appear on another citizen's page.
+  if (number !== latestRequest) return;
   decisions = answer?.decisions ?? null;
   note = answer === null ? "no_history_now" : null;
   drawHistory();
@@ -57,10 +58,10 @@ async function load(asking: Asking | null): Promise<void> {
 
 function line(decision: Decision): Node {
   const { colour, reason, words, agency, from, until, state } = decision;
-  const head = make("strong", "", lookup("colour", colour) ?? colour, " · ", lookup("reason", reason) ?? words);
+  const title = make("strong", "", lookup("colour", colour) ?? colour, " · ", lookup("reason", reason) ?? words);
   const span = `${dateTime(from)} – ${until === null ? "" : dateTime(until)}`;
   const parts = [span, lookup("decision", state) ?? state, ...(agency === null ? [] : [agency])];
-  const item = make("li", "", head, make("small", "quiet", parts.join(" · ")));
+  const item = make("li", "", title, make("small", "quiet", parts.join(" · ")));
   item.dataset["state"] = state;
   return item;
 }

@@ -1,16 +1,17 @@
+/** The QR code as an image. */
 import encodeQR from "qr";
 import { svg } from "../shared/dom.ts";
 
-/** Dark on white whatever the theme, with the four modules of quiet zone that the standard asks for. */
+/** Dark on white in every theme, with the quiet zone of four modules that ISO/IEC 18004 requires. */
 export function qrCode(text: string): SVGElement {
   const rows = encodeQR(text, "raw", { ecc: "low", border: 4 });
   let path = "";
   rows.forEach((row, y) => {
     for (let x = 0; x < row.length; x++) {
       if (!row[x]) continue;
-      const from = x;
+      const start = x;
       while (row[x + 1]) x++;
-      path += `M${from} ${y}h${x - from + 1}v1h-${x - from + 1}z`;
+      path += `M${start} ${y}h${x - start + 1}v1h-${x - start + 1}z`;
     }
   });
   const size = String(rows.length);

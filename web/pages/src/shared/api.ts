@@ -1,17 +1,19 @@
+/** HTTP requests to the services. */
 import { observeServerClock } from "./time.ts";
 import type { Problem } from "./types.ts";
 
-/** The server answered, but not with what was asked for. */
-export class Refused extends Error {
+type Method = "GET" | "POST";
+
+/** The server answered with an error status. */
+export class RefusedError extends Error {
   readonly status: number;
   /** From `Retry-After`; null when the server named no time. */
   readonly retryAfterMs: number | null;
-
-  /** What the server said of it; null from a balancer, which has no problem documents. */
+  /** null if the response has no problem document, as one from a load balancer. */
   readonly problem: Problem | null;
 
   constructor(status: number, retryAfterMs: number | null, problem: Problem | null) {
-    super(`refused with ${status}`);
+    super(`refused with status ${status}`);
     this.status = status;
     this.retryAfterMs = retryAfterMs;
     this.problem = problem;
@@ -25,44 +27,44 @@ export class Refused extends Error {
     return this.status === 429 || this.status === 503;
   }
 
-  /** The same request may be taken later: the service is busy, or a balancer has nobody to ask. */
-  get passing(): boolean {
+  /** The same request may succeed later: the service is busy, or a load balancer has no healthy backend. */
+  get transient(): boolean {
     return this.busy || this.status === 502 || this.status === 504;
   }
 }
 
-/** No answer came, or it broke off: network, time-out, or not the JSON it claimed to be. */
-export class Unreachable extends Error {}
+/** No complete answer arrived: the network failed, the time-out passed, or the body is not valid JSON. */
+export class UnreachableError extends Error {}
 
-export interface Call {
+export interface RequestOptions {
   bearer?: string | undefined;
   /** Sent as JSON. */
   body?: unknown;
-  /** Sent as it is. */
+  /** Sent unchanged. */
   content?: { type: string; text: string };
   etag?: string | null | undefined;
-  /** The id of the last event that was told, of a stream. */
+  /** The id of the last server-sent event that the page received. */
   lastEventId?: string | null | undefined;
   accept?: string;
   signal?: AbortSignal | undefined;
   timeoutMs?: number;
 }
 
-export interface Answer<T> {
-  /** null: 304, what is held under the ETag is still right. */
+export interface JsonResponse<T> {
+  /** null for a 304: the copy with the request's ETag is still current. */
   body: T | null;
   headers: Headers;
 }
 
 /**
- * One request, to the head of its answer. Tokens go in the header, never in the URL; the browser's cache is never asked. It
- * keeps nothing of a POST anyway, and `no-store` would send `Cache-Control: no-cache`, by which a scan asks past the
- * server's cache.
+ * Sends one request and resolves when the head of the response arrived. Tokens go into a header, never into the URL.
+ * The browser's cache is bypassed: by `no-store` for a GET. A POST is never cached, and `no-store` would add
+ * `Cache-Control: no-cache` to it, which makes a scan bypass the server's cache.
  */
 export async function request(
-  method: "GET" | "POST",
+  method: Method,
   path: string,
-  options: Call,
+  options: RequestOptions,
   signal: AbortSignal,
 ): Promise<Response> {
   const headers = new Headers({ accept: options.accept ?? "application/json" });
@@ -81,32 +83,36 @@ export async function request(
   const response = await fetch(path, init);
   observeServerClock(response.headers.get("date"));
   if (!response.ok && response.status !== 304) {
-    throw new Refused(response.status, retryAfterMs(response.headers), await problem(response));
+    throw new RefusedError(response.status, retryAfterMs(response.headers), await readProblem(response));
   }
   return response;
 }
 
-/** One request and its whole answer as JSON. */
-export async function call<T>(method: "GET" | "POST", path: string, options: Call = {}): Promise<Answer<T>> {
-  return whole(method, path, options, async (response) => {
+/** Sends one request, conditional if `etag` is given, and reads the whole response as JSON. */
+export async function requestConditional<T>(
+  method: Method,
+  path: string,
+  options: RequestOptions = {},
+): Promise<JsonResponse<T>> {
+  return requestWhole(method, path, options, async (response) => {
     const body = response.status === 304 ? null : ((await response.json()) as T);
     return { body, headers: response.headers };
   });
 }
 
-/** One request and its whole answer as text. */
-export async function text(method: "GET" | "POST", path: string, options: Call = {}): Promise<string> {
-  return whole(method, path, options, (response) => response.text());
+/** Sends one request and reads the whole response as text. */
+export async function requestText(method: Method, path: string, options: RequestOptions = {}): Promise<string> {
+  return requestWhole(method, path, options, (response) => response.text());
 }
 
-/** Like `call`, for answers that have a body. */
-export async function get<T>(method: "GET" | "POST", path: string, options: Call = {}): Promise<T> {
-  const { body } = await call<T>(method, path, options);
-  if (body === null) throw new Unreachable("304 to an unconditional request");
+/** Sends one request and reads the JSON body, which must exist. */
+export async function requestJson<T>(method: Method, path: string, options: RequestOptions = {}): Promise<T> {
+  const { body } = await requestConditional<T>(method, path, options);
+  if (body === null) throw new UnreachableError("304 in place of a body");
   return body;
 }
 
-/** A header that holds whole seconds, in milliseconds. */
+/** A header of whole seconds, in milliseconds; null if absent or malformed. */
 export function secondsHeader(headers: Headers, name: string): number | null {
   const value = headers.get(name);
   return value !== null && /^\d+$/.test(value) ? Number(value) * 1_000 : null;
@@ -117,30 +123,30 @@ function retryAfterMs(headers: Headers): number | null {
   return wait === null ? null : Math.min(Math.max(wait, 1_000), 300_000);
 }
 
-/** Runs a request until its answer was read, or the time is up. */
-async function whole<T>(
-  method: "GET" | "POST",
+/** Runs one request until `read` has read the response, or the time-out passes. */
+async function requestWhole<T>(
+  method: Method,
   path: string,
-  options: Call,
+  options: RequestOptions,
   read: (response: Response) => Promise<T>,
 ): Promise<T> {
-  // AbortSignal.any is younger than many phones, so time-out and caller share one controller.
-  const abort = new AbortController();
-  const hangUp = (): void => abort.abort();
-  const timer = setTimeout(hangUp, options.timeoutMs ?? 8_000);
-  if (options.signal?.aborted) hangUp();
-  options.signal?.addEventListener("abort", hangUp, { once: true });
+  // Many phones lack AbortSignal.any, so the time-out and the caller's signal share one controller.
+  const controller = new AbortController();
+  const cancel = (): void => controller.abort();
+  const timer = setTimeout(cancel, options.timeoutMs ?? 8_000);
+  if (options.signal?.aborted) cancel();
+  options.signal?.addEventListener("abort", cancel, { once: true });
   try {
-    return await read(await request(method, path, options, abort.signal));
+    return await read(await request(method, path, options, controller.signal));
   } catch (cause) {
-    throw cause instanceof Refused ? cause : new Unreachable("no answer", { cause });
+    throw cause instanceof RefusedError ? cause : new UnreachableError("no complete answer", { cause });
   } finally {
     clearTimeout(timer);
-    options.signal?.removeEventListener("abort", hangUp);
+    options.signal?.removeEventListener("abort", cancel);
   }
 }
 
-async function problem(response: Response): Promise<Problem | null> {
+async function readProblem(response: Response): Promise<Problem | null> {
   if (!response.headers.get("content-type")?.startsWith("application/problem+json")) return null;
   return (response.json() as Promise<Problem>).catch(() => null);
 }

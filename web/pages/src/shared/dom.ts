@@ -1,11 +1,13 @@
-/** The element that the page's HTML is known to have. */
+/** Helpers for elements. */
+
+/** The element with this id, which the page's HTML must have. */
 export function byId<T extends Element = HTMLElement>(id: string): T {
   const element = document.getElementById(id);
   if (!element) throw new Error(`the page has no #${id}`);
   return element as unknown as T;
 }
 
-/** An element with a class and children; text goes in as text, never as markup. */
+/** An element with a class and children; strings become text nodes, never markup. */
 export function make<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   className: string,
@@ -24,7 +26,7 @@ export function svg(tag: string, attributes: Record<string, string>, ...children
   return element;
 }
 
-/** Sets the text only when it differs, so that a screen reader is not told the same twice. */
-export function say(element: Element, text: string): void {
+/** Sets the text only if it differs, so that a screen reader does not announce the same text twice. */
+export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }

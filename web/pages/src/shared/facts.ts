@@ -1,9 +1,10 @@
+/** The lines about tests and vaccination, for the citizen's page and the checkpoint's. */
 import { make } from "./dom.ts";
 import { lookup, t } from "./i18n.ts";
 import { ago, date, dateTime } from "./time.ts";
 import type { TestResult, Vaccination } from "./types.ts";
 
-/** Test, result and age: what the citizen's page and the checkpoint's say of each test. Newest first, at most `count`. */
+/** One line a test, with its result and age: newest first, at most `count`. */
 export function testLines(tests: TestResult[] | null | undefined, count: number): Node[] {
   if (!tests) return [make("p", "quiet", t("not_sent"))];
   if (tests.length === 0) return [make("p", "quiet", t("no_tests"))];
@@ -11,6 +12,7 @@ export function testLines(tests: TestResult[] | null | undefined, count: number)
     .sort((a, b) => Date.parse(b.sampled_at) - Date.parse(a.sampled_at))
     .slice(0, count)
     .map((test) => {
+      const name = lookup("test", test.test) ?? test.test;
       const result = make("strong", "result", lookup("result", test.result) ?? test.result);
       result.dataset["result"] = test.result;
       const time = make("time", "", dateTime(test.sampled_at));
@@ -18,7 +20,7 @@ export function testLines(tests: TestResult[] | null | undefined, count: number)
       return make(
         "p",
         "test",
-        make("span", "", lookup("test", test.test) ?? test.test, " · ", result, " · ", ago(Date.parse(test.sampled_at))),
+        make("span", "", name, " · ", result, " · ", ago(Date.parse(test.sampled_at))),
         make("small", "quiet", time, ` · ${test.agency}`),
       );
     });

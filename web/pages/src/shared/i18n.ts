@@ -1,9 +1,10 @@
-import { words } from "./words.ts";
+/** The page's language, and its words in that language. */
+import { words, type Translations } from "./words.ts";
 
 export type Lang = "zh" | "en";
 export type Word = keyof typeof words;
 
-// The language says nothing about anyone; it is kept only so that a reload does not change it.
+// Kept in the tab so that a reload does not change it; a language identifies no subject.
 const KEY = "yima.lang";
 let current: Lang = initial();
 
@@ -13,27 +14,23 @@ export function lang(): Lang {
 
 /** The word in the page's language, `{}` replaced by `value`. */
 export function t(word: Word, value?: string | number): string {
-  const text = words[word][current === "zh" ? 0 : 1];
-  return value === undefined ? text : text.replace("{}", String(value));
+  return fill(words[word], value);
 }
 
-/** The same for a page's own words, which no other page has to load. */
-export function speaks<W extends Record<string, readonly [string, string]>>(own: W) {
-  return (word: keyof W | Word, value?: string | number): string => {
-    const pair = Object.hasOwn(own, word) ? own[word as keyof W]! : words[word as Word];
-    const text = pair[current === "zh" ? 0 : 1];
-    return value === undefined ? text : text.replace("{}", String(value));
-  };
+/** `t` for a page that has words of its own, which the other pages do not load. */
+export function translator<W extends Translations>(own: W) {
+  return (word: keyof W | Word, value?: string | number): string =>
+    fill(Object.hasOwn(own, word) ? own[word as keyof W]! : words[word as Word], value);
 }
 
-/** For words that come from the server: null if the page does not know `prefix_word`. */
+/** The translation of a word that the server sent; null if the page does not know `prefix_word`. */
 export function lookup(prefix: string, word: string): string | null {
   const key = `${prefix}_${word}`;
   return Object.hasOwn(words, key) ? t(key as Word) : null;
 }
 
-/** Puts the page's fixed texts in and wires the language button; `changed` draws the rest again. */
-export function startLanguage(button: HTMLButtonElement, changed: () => void, own: Own = {}): void {
+/** Fills in the page's fixed texts and connects the language button; `changed` redraws all other texts. */
+export function startLanguage(button: HTMLButtonElement, changed: () => void, own: Translations = {}): void {
   apply(button, own);
   button.addEventListener("click", () => {
     current = current === "zh" ? "en" : "zh";
@@ -43,19 +40,22 @@ export function startLanguage(button: HTMLButtonElement, changed: () => void, ow
   });
 }
 
-type Own = Record<string, readonly [string, string]>;
+function fill(pair: readonly [string, string], value?: string | number): string {
+  const text = pair[current === "zh" ? 0 : 1];
+  return value === undefined ? text : text.replace("{}", String(value));
+}
 
-function apply(button: HTMLButtonElement, own: Own): void {
-  const say = speaks(own);
+function apply(button: HTMLButtonElement, own: Translations): void {
+  const translate = translator(own);
   document.documentElement.lang = current === "zh" ? "zh-Hans" : "en";
   // The button names the other language, in that language.
   button.textContent = current === "zh" ? "English" : "中文";
   button.lang = current === "zh" ? "en" : "zh-Hans";
   for (const element of document.querySelectorAll<HTMLElement>("[data-t]")) {
-    element.textContent = say(element.dataset["t"]!);
+    element.textContent = translate(element.dataset["t"]!);
   }
   for (const element of document.querySelectorAll<HTMLElement>("[data-t-label]")) {
-    element.setAttribute("aria-label", say(element.dataset["tLabel"]!));
+    element.setAttribute("aria-label", translate(element.dataset["tLabel"]!));
   }
 }
 

@@ -1,39 +1,41 @@
-import { Refused } from "./api.ts";
+/** Repeated work with backoff. */
+import { RefusedError } from "./api.ts";
 
-export interface Reports {
+export interface PollerListener {
   failed(error: unknown): void;
   sessionOver(): void;
 }
 
 /**
- * Runs `work` again and again, one run at a time; `work` says in how many milliseconds it wants to run next. Rests while
- * the page is hidden. A refusal's Retry-After is obeyed by `poke` too.
+ * Runs `work` repeatedly, one run at a time; each run resolves to the milliseconds until the next. Pauses while the
+ * page is hidden. A refusal's `Retry-After` binds `poke` too.
  */
 export class Poller {
   readonly #work: () => Promise<number>;
-  readonly #reports: Reports;
+  readonly #listener: PollerListener;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #running = false;
-  #again = false;
+  #runAgain = false;
   #stopped = false;
   #failures = 0;
+  /** Earliest next run, by this device's clock. */
   #notBefore = 0;
 
-  constructor(work: () => Promise<number>, reports: Reports) {
+  constructor(work: () => Promise<number>, listener: PollerListener) {
     this.#work = work;
-    this.#reports = reports;
-    document.addEventListener("visibilitychange", this.#wake);
-    window.addEventListener("online", this.#wake);
+    this.#listener = listener;
+    document.addEventListener("visibilitychange", this.#pauseOrResume);
+    window.addEventListener("online", this.#pauseOrResume);
     this.poke();
   }
 
-  /** Runs as soon as the server allows; if a run is under way, once more after it. */
+  /** Runs as soon as the server allows; during a run, schedules one more after it. */
   poke(): void {
-    if (this.#running) this.#again = true;
+    if (this.#running) this.#runAgain = true;
     else this.#schedule(0);
   }
 
-  /** Puts the next run off, or forward; one that is under way says itself when the next is. */
+  /** Sets the delay of the next run. No effect during a run, whose result sets that delay. */
   defer(delayMs: number): void {
     if (!this.#running) this.#schedule(delayMs);
   }
@@ -41,11 +43,11 @@ export class Poller {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    document.removeEventListener("visibilitychange", this.#wake);
-    window.removeEventListener("online", this.#wake);
+    document.removeEventListener("visibilitychange", this.#pauseOrResume);
+    window.removeEventListener("online", this.#pauseOrResume);
   }
 
-  #wake = (): void => {
+  #pauseOrResume = (): void => {
     if (document.hidden) clearTimeout(this.#timer);
     else this.poke();
   };
@@ -59,7 +61,7 @@ export class Poller {
 
   async #run(): Promise<void> {
     this.#running = true;
-    this.#again = false;
+    this.#runAgain = false;
     let delay: number;
     try {
       delay = await this.#work();
@@ -68,22 +70,22 @@ export class Poller {
       delay = this.#failed(error);
     }
     this.#running = false;
-    this.#schedule(this.#again ? 0 : delay);
+    this.#schedule(this.#runAgain ? 0 : delay);
   }
 
   #failed(error: unknown): number {
     if (this.#stopped) return 0;
-    if (error instanceof Refused && error.sessionOver) {
+    if (error instanceof RefusedError && error.sessionOver) {
       this.stop();
-      this.#reports.sessionOver();
+      this.#listener.sessionOver();
       return 0;
     }
     this.#failures += 1;
-    // 1, 2, 4, 8 s, up to a fifth longer so that phones that failed together do not come back together.
+    // 1, 2, 4, 8 s with up to 20 % jitter, so that phones that failed together do not retry together.
     const backoff = Math.min(8_000, 1_000 * 2 ** (this.#failures - 1)) * (1 + Math.random() / 5);
-    const wait = error instanceof Refused ? (error.retryAfterMs ?? backoff) : backoff;
-    if (error instanceof Refused) this.#notBefore = Date.now() + wait;
-    this.#reports.failed(error);
+    const wait = error instanceof RefusedError ? (error.retryAfterMs ?? backoff) : backoff;
+    if (error instanceof RefusedError) this.#notBefore = Date.now() + wait;
+    this.#listener.failed(error);
     return wait;
   }
 }

@@ -1,14 +1,18 @@
+/** The shapes beside colours and verdicts, so that a colour-blind reader can tell them apart. */
 import { svg } from "./dom.ts";
+import type { ColourCode, Verdict } from "./types.ts";
 
-/** A form of its own for each colour and verdict: no one has to tell red from green. */
-export type Shape = "tick" | "triangle" | "octagon" | "dash" | "question" | "frame" | "person";
+type Shape = "tick" | "triangle" | "octagon" | "dash" | "question" | "frame" | "person";
 
 const LINE = { fill: "none", "stroke-width": "6", "stroke-linecap": "round", "stroke-linejoin": "round" };
 
-// [outline that is filled, mark drawn over it], in a 64-unit square.
-const FORMS: Record<Shape, readonly [string, string]> = {
+// [filled outline, mark drawn over it], in a 64-unit square.
+const PATHS: Record<Shape, readonly [string, string]> = {
   tick: ["M32 2a30 30 0 1 0 0 60a30 30 0 1 0 0-60z", "m19 33 9 10 18-21"],
-  triangle: ["M27.7 5.6 2.2 51.5A5 5 0 0 0 6.6 59h50.8a5 5 0 0 0 4.4-7.5L36.3 5.6a5 5 0 0 0-8.6 0z", "M32 22v16M32 48v.1"],
+  triangle: [
+    "M27.7 5.6 2.2 51.5A5 5 0 0 0 6.6 59h50.8a5 5 0 0 0 4.4-7.5L36.3 5.6a5 5 0 0 0-8.6 0z",
+    "M32 22v16M32 48v.1",
+  ],
   octagon: ["M20 3h24l17 17v24l-17 17h-24l-17-17v-24z", "M18 32h28"],
   dash: ["M12 6h40a6 6 0 0 1 6 6v40a6 6 0 0 1-6 6h-40a6 6 0 0 1-6-6v-40a6 6 0 0 1 6-6z", "M21 32h22"],
   question: ["", "M23 24a9 9 0 1 1 13 8c-3 1.600-4 3.500-4 7M32 49v.1"],
@@ -16,7 +20,7 @@ const FORMS: Record<Shape, readonly [string, string]> = {
   frame: ["", "M6 20V6h14M44 6h14v14M58 44v14H44M20 58H6V44M14 32h36"],
 };
 
-const OF: Record<string, Shape> = {
+const SHAPES: Record<ColourCode | Verdict | "unchecked" | "idle" | "person", Shape> = {
   green: "tick",
   pass: "tick",
   yellow: "triangle",
@@ -29,10 +33,12 @@ const OF: Record<string, Shape> = {
   person: "person",
 };
 
-/** The shape that stands for a colour or a verdict; words beside it say the same, so readers are spared it. */
-export function shape(of: string): SVGElement {
-  const kind = Object.hasOwn(OF, of) ? OF[of]! : "question";
-  const [outline, mark] = FORMS[kind];
+/**
+ * The shape of a colour or verdict, a question mark for any other name. Hidden from screen readers: words repeat it.
+ */
+export function shape(name: string): SVGElement {
+  const kind = Object.hasOwn(SHAPES, name) ? SHAPES[name as keyof typeof SHAPES] : "question";
+  const [outline, mark] = PATHS[kind];
   return svg(
     "svg",
     { viewBox: "0 0 64 64", class: `shape shape-${kind}`, "aria-hidden": "true", focusable: "false" },

@@ -1,10 +1,12 @@
+/** The server's clock, and times as text. */
 import { lang, t } from "./i18n.ts";
 
 let offsetMs = 0;
 
 /**
- * Phones' clocks are often wrong, and ages and expiries are judged against the server's. `Date` counts whole seconds, so
- * a difference of up to 2 s is noise and the phone's own, steady clock is kept.
+ * Corrects this device's clock by a `Date` header: phones' clocks are often wrong, and ages and expiries are relative
+ * to the server's. `Date` has whole seconds, so a difference of up to 2 s is noise and leaves the device's clock
+ * uncorrected.
  */
 export function observeServerClock(date: string | null): void {
   const server = date === null ? NaN : Date.parse(date);
@@ -13,12 +15,12 @@ export function observeServerClock(date: string | null): void {
   offsetMs = Math.abs(offset) > 2_000 ? offset : 0;
 }
 
-/** The server's time, as far as it is known, in ms since 1970. */
+/** The server's time as well as it is known, in ms since 1970. */
 export function now(): number {
   return Date.now() + offsetMs;
 }
 
-/** "5 h ago"; seconds are named so that a guard sees at a glance what is not live. */
+/** "5 h ago"; seconds are written out so that a guard sees at a glance that a display is not live. */
 export function ago(sinceMs: number): string {
   const seconds = Math.max(0, Math.floor((now() - sinceMs) / 1_000));
   if (seconds < 60) return t("ago_s", seconds);
@@ -27,12 +29,12 @@ export function ago(sinceMs: number): string {
   return t("ago_d", Math.floor(seconds / 86_400));
 }
 
-/** HH:MM:SS on the phone's wall clock. */
+/** HH:MM:SS in the device's time zone. */
 export function clockTime(ms: number): string {
   return format(ms, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 }
 
-/** The time alone if it is of today, which nobody has to be told. */
+/** The date and time; the time alone if the date is today's. */
 export function moment(ms: number): string {
   return longDate(ms) === longDate(now()) ? clockTime(ms) : `${longDate(ms)} ${clockTime(ms)}`;
 }
@@ -58,14 +60,14 @@ export function dateTime(rfc3339: string): string {
 
 const formats = new Map<string, Intl.DateTimeFormat>();
 
-/** Making a DateTimeFormat is slow on cheap phones, and the clock asks each second. */
+/** Formats are cached: a DateTimeFormat is slow to construct on cheap phones, and the clock needs one each second. */
 function format(ms: number, options: Intl.DateTimeFormatOptions): string {
   if (Number.isNaN(ms)) return "–";
   const key = lang() + JSON.stringify(options);
-  let made = formats.get(key);
-  if (!made) {
-    made = new Intl.DateTimeFormat(lang() === "zh" ? "zh-CN" : "en-GB", options);
-    formats.set(key, made);
+  let formatter = formats.get(key);
+  if (!formatter) {
+    formatter = new Intl.DateTimeFormat(lang() === "zh" ? "zh-CN" : "en-GB", options);
+    formats.set(key, formatter);
   }
-  return made.format(ms);
+  return formatter.format(ms);
 }

@@ -1,38 +1,40 @@
-import { Refused } from "./api.ts";
+/** The form that signs in with an identity provider's token. */
+import { RefusedError } from "./api.ts";
 import { byId } from "./dom.ts";
 import type { Word } from "./i18n.ts";
-import { exchange, OtherRole, type Role } from "./session.ts";
+import { exchangeToken, WrongRoleError, type Role } from "./session.ts";
 import type { NewSession } from "./types.ts";
 
-/** The form that takes what an identity provider gave somebody; the token does not stay in the field. */
-export function takeToken(taken: (token: string) => void): void {
+/** Calls `submitted` with each token entered in the form, and empties the field. */
+export function onToken(submitted: (token: string) => void): void {
   const form = byId<HTMLFormElement>("token-form");
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const token = byId<HTMLInputElement>("token").value.trim();
     form.reset();
-    taken(token);
+    submitted(token);
   });
 }
 
-/** Raised by each token and by whoever signs in or out: what an earlier one comes to signs nobody in. */
-let turn = 0;
+/** Raised by each token and by each sign-in or sign-out: the result of an earlier exchange is then ignored. */
+let latestExchange = 0;
 
-/** The same where a session is wanted: hands over one of `role`, or why there is none. */
-export function takeSession(role: Role, signedIn: (session: NewSession) => void, failed: (why: Word) => void): void {
-  takeToken((token) => {
-    const mine = ++turn;
-    const last = <T>(then: (what: T) => void) => (what: T): void => void (mine === turn && then(what));
-    exchange(token, role).then(last(signedIn), last((error: unknown) => failed(trouble(error))));
+/** Exchanges each token entered in the form for a session of `role`. */
+export function onSession(role: Role, signedIn: (session: NewSession) => void, failed: (reason: Word) => void): void {
+  onToken((token) => {
+    const exchange = ++latestExchange;
+    const ifLatest = <T>(then: (result: T) => void) => (result: T): void =>
+      void (exchange === latestExchange && then(result));
+    exchangeToken(token, role).then(ifLatest(signedIn), ifLatest((error: unknown) => failed(wordFor(error))));
   });
 }
 
-/** A token that is being exchanged is nobody's any more. */
-export function forgetToken(): void {
-  turn += 1;
+/** Ignores the result of an exchange that is still running. */
+export function cancelExchange(): void {
+  latestExchange += 1;
 }
 
-function trouble(error: unknown): Word {
-  if (error instanceof OtherRole) return "token_other";
-  return error instanceof Refused && error.sessionOver ? "token_refused" : "sign_in_failed";
+function wordFor(error: unknown): Word {
+  if (error instanceof WrongRoleError) return "token_other";
+  return error instanceof RefusedError && error.sessionOver ? "token_refused" : "sign_in_failed";
 }

@@ -1,10 +1,23 @@
-/** What the services send; times are RFC 3339 UTC. Unknown words of a later server are shown as they are. */
+/**
+ * The API's documents; times are RFC 3339 UTC. A later server may send words that are not listed here: the pages show
+ * them untranslated.
+ */
 
-export type ColourCode = "green" | "yellow" | "red" | "none";
+/** Every colour, once. Shapes and words are keyed by it, so a new colour without them does not compile. */
+export const COLOURS = ["green", "yellow", "red", "none"] as const;
+export type ColourCode = (typeof COLOURS)[number];
+
+export const VERDICTS = ["pass", "check", "stop"] as const;
+export type Verdict = (typeof VERDICTS)[number];
+
+/** Whether `list` has the word, which may be of a later server. */
+export function isOneOf<T extends string>(list: readonly T[], word: string): word is T {
+  return (list as readonly string[]).includes(word);
+}
 
 export interface Identity {
   name: string | null;
-  /** Masked; null of somebody who is not known. */
+  /** Masked; null for an unknown subject. */
   document: string | null;
 }
 
@@ -29,7 +42,7 @@ export interface Vaccination {
   last_at: string | null;
 }
 
-/** `GET /v1/display`. Tests and vaccination are dropped first when the server is overloaded. */
+/** `GET /v1/display`. An overloaded server omits tests and vaccination first. */
 export interface Display {
   version: number;
   identity: Identity;
@@ -39,8 +52,8 @@ export interface Display {
   next_transition_at: string | null;
 }
 
-/** An event of `GET /v1/display/events`; without a display what is shown is still true. */
-export interface Told {
+/** The data of an event of `GET /v1/display/events`; without `display` the last version is still current. */
+export interface LiveDisplayEvent {
   as_of: string;
   display?: Display;
 }
@@ -56,6 +69,8 @@ export interface History {
   decisions: Decision[];
 }
 
+export type DecisionState = "past" | "in_force" | "to_come";
+
 export interface Decision {
   colour: ColourCode;
   reason: string;
@@ -63,12 +78,12 @@ export interface Decision {
   agency: string | null;
   from: string;
   until: string | null;
-  state: "past" | "in_force" | "to_come";
+  state: DecisionState;
 }
 
 /** `POST /v1/scan`. */
 export interface Scan {
-  verdict: "pass" | "check" | "stop";
+  verdict: Verdict;
   reason: string;
   instruction: string;
   identity: Identity | null;
@@ -84,9 +99,9 @@ export interface NewSession {
   expires_at: string;
 }
 
-/** RFC 9457, as far as pages show it. */
+/** A problem document (RFC 9457), the members that the pages use. */
 export interface Problem {
-  /** A URI that ends in what kind of problem it is. */
+  /** A URI whose last segment names the problem type. */
   type: string;
   status: number;
   title: string;

@@ -1,4 +1,12 @@
-/** What the pages say, but for the agency's own words: [Chinese, English]. `{}` takes one value. */
+import type { ColourCode, DecisionState, Verdict } from "./types.ts";
+
+/** [Chinese, English] by key. */
+export type Translations = Record<string, readonly [string, string]>;
+
+/** Keys without which the page could not show a value of the API. */
+type Required = `colour_${ColourCode}` | `about_${ColourCode}` | `verdict_${Verdict}` | `decision_${DecisionState}`;
+
+/** The texts of the pages, except those of the agency's page alone. `{}` is replaced by one value. */
 export const words = {
   // More than one page
   health_code: ["健康码", "Health code"],
@@ -7,12 +15,12 @@ export const words = {
   large: ["大字", "A+"],
   large_label: ["大字", "A+ large type"],
   sign_in_failed: ["登录失败，请稍后再试。", "Signing in failed. Please try again."],
-  sign_in_offline: ["无网络连接，正在自动重试。", "No connection. Trying again by itself."],
-  session_over: ["登录已过期，请重新登录。", "Your session is over. Please sign in again."],
+  sign_in_offline: ["无网络连接，正在自动重试。", "No connection. Retrying automatically."],
+  session_over: ["登录已过期，请重新登录。", "Your session has expired. Please sign in again."],
   no_demo: ["请用本市身份认证服务签发的令牌登录。", "Sign in with the token that your city's identity service gives you."],
   token: ["身份令牌（JWT）", "Identity token (JWT)"],
   sign_in: ["登录", "Sign in"],
-  token_refused: ["令牌无效或已过期，请用新令牌登录。", "The token is not valid, or is over. Sign in with a new one."],
+  token_refused: ["令牌无效或已过期，请用新令牌登录。", "The token is not valid or has expired. Sign in with a new one."],
   token_other: ["此令牌不适用于本页面。", "This token is not for this page."],
   ago_s: ["{} 秒前", "{} s ago"],
   ago_min: ["{} 分钟前", "{} min ago"],
@@ -43,7 +51,7 @@ export const words = {
   colour_none: ["无码", "No code"],
   colour_unknown: ["待更新", "Updating"],
 
-  history: ["赋码记录", "What was decided before"],
+  history: ["赋码记录", "Decision history"],
   no_history: ["暂无记录", "Nothing on record"],
   no_history_now: ["系统繁忙，请稍后再查看。", "Not shown while the service is busy. Try again later."],
   decision_past: ["已结束", "over"],
@@ -77,7 +85,9 @@ export const words = {
   print: ["打印当前状态", "Print this status"],
   on_paper: [
     "此页仅为上述时间的状态，不是健康码，不能代替扫码：健康码只在手机上短时有效。没有手机时，可请查验人员凭证件查验。",
-    "This page tells your status at the time above. It is not a health code and cannot be scanned: a code lives on the phone, for a short time. Without a phone, ask the checkpoint staff to look you up by your identity document.",
+    "This page tells your status at the time above. It is not a health code and cannot be scanned: a code " +
+      "exists only on the phone, and only for a short time. Without a phone, ask the checkpoint staff to look you " +
+      "up by your identity document.",
   ],
   qr_label: ["健康码二维码", "QR code of your health code"],
   code_loading: ["正在获取二维码…", "Getting your code…"],
@@ -87,7 +97,7 @@ export const words = {
   stale_busy: ["系统繁忙，以下内容非实时", "The service is busy: what you see is not live"],
   stale_unproved: ["暂时无法确认最新状态", "The latest state cannot be confirmed right now"],
   stale_age: ["数据为 {}", "Last update: {}"],
-  retrying: ["正在自动重试。", "Trying again by itself."],
+  retrying: ["正在自动重试。", "Retrying automatically."],
   help_title: ["信息有误？", "Something wrong?"],
   help_agency: ["请联系赋码机构 {}，或拨打政务服务热线 12345。", "Ask {}, the agency that decided, or call the city's hotline 12345."],
   help_hotline: ["请拨打政务服务热线 12345。", "Call the city's hotline 12345."],
@@ -99,7 +109,7 @@ export const words = {
   about_none: ["无码", "no code"],
   about_unvaccinated: ["未接种疫苗", "unvaccinated"],
 
-  // The checkpoint's page; Chinese instructions break after the finding, which a browser would not do by itself
+  // The checkpoint's page. Chinese instructions have a line break after the finding, which a browser would not insert.
   guard_sign_in: ["以查验人员身份登录", "Sign in as checkpoint staff"],
   guard_note: ["演示查验点：扫描居民页面上的健康码。", "Demo checkpoint: scan the code on a citizen's page."],
   no_code: ["没有手机或健康码？查验证件", "No phone, no code? Look up a document"],
@@ -122,20 +132,24 @@ export const words = {
   camera_open: ["用摄像头扫码", "Scan with the camera"],
   camera_close: ["关闭摄像头", "Camera off"],
   camera_opening: ["正在打开摄像头…", "Opening the camera…"],
-  camera_aim: ["将二维码放入画面", "Hold the code into the picture"],
+  camera_aim: ["将二维码放入画面", "Hold the code in front of the camera"],
   camera_foreign: ["这不是健康码", "This is not a health code"],
   camera_other: ["切换摄像头", "Other camera"],
   torch: ["补光灯", "Light"],
   sound: ["提示音", "Sound"],
   camera_insecure: [
     "此页面未加密（http），浏览器不允许使用摄像头。请通过 https 打开，或用扫码枪。",
-    "Browsers give no camera to a page without encryption (http). Open it through https, or use a hand scanner.",
+    "Browsers do not allow the camera on a page without encryption (http). Open it through https, or use a hand " +
+      "scanner.",
   ],
-  camera_unsupported: ["此浏览器不支持摄像头。请用扫码枪。", "This browser has no camera for pages. Use a hand scanner."],
-  camera_refused: ["摄像头权限被拒绝。请在浏览器设置中允许后重试。", "The camera was refused. Allow it for this page in the browser's settings, then try again."],
+  camera_unsupported: ["此浏览器不支持摄像头。请用扫码枪。", "This browser does not support the camera. Use a hand scanner."],
+  camera_refused: [
+    "摄像头权限被拒绝。请在浏览器设置中允许后重试。",
+    "The camera was refused. Allow it for this page in the browser's settings, then try again.",
+  ],
   camera_absent: ["未找到摄像头。请用扫码枪。", "There is no camera. Use a hand scanner."],
   camera_taken: ["摄像头被其他应用占用。请关闭该应用后重试。", "Another app uses the camera. Close it, then try again."],
-  camera_lost: ["摄像头已断开。请重新打开。", "The camera was cut off. Open it again."],
+  camera_lost: ["摄像头已断开。请重新打开。", "The camera was disconnected. Open it again."],
   camera_failed: ["摄像头无法使用。请用扫码枪。", "The camera cannot be used. Use a hand scanner."],
   unchecked_offline: ["无网络连接。\n请重新扫码。", "No connection. Scan again."],
   unchecked_busy: ["系统繁忙，请稍后重新扫码。", "The service is busy. Scan again in a moment."],
@@ -144,7 +158,7 @@ export const words = {
     "Too many documents looked up. Try again in a moment; codes can be scanned all the same.",
   ],
   seconds: ["{} 秒", "{} s"],
-  unchecked_invalid: ["证件号码不正确，请核对后重试。", "Not a number of that document. Check it and try again."],
+  unchecked_invalid: ["证件号码不正确，请核对后重试。", "This number is not valid for that type of document. Check it and try again."],
   unchecked_forbidden: ["此岗位无权查验证件。", "This checkpoint may not look documents up."],
   unchecked_refused: ["查验请求被拒绝。\n请重新扫码。", "The request was refused. Scan again."],
 
@@ -161,5 +175,5 @@ export const words = {
   do_forged: ["伪造的二维码，禁止入内。\n请联系现场负责人。", "Forged code. Do not let the person in; call your supervisor."],
   do_malformed: ["不是健康码，或未扫完整。\n请重扫。", "Not a health code, or not read in full. Scan again."],
   do_unknown_issuer: ["发码方未知。\n请核对证件。", "Unknown issuer. Look at the document."],
-  do_nobody: ["真码，但查无此人。\n请核对证件。", "A genuine code, but of nobody known. Look at the document."],
-} as const satisfies Record<string, readonly [string, string]>;
+  do_nobody: ["真码，但查无此人。\n请核对证件。", "The code is genuine, but its holder is not known. Look at the document."],
+} as const satisfies Translations & Record<Required, readonly [string, string]>;

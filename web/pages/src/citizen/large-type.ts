@@ -1,7 +1,8 @@
+/** The button for larger type. */
 const KEY = "yima.large";
 
-/** Larger type for who needs it; kept like the language, so that a reload does not change it. */
-export function offerLargeType(button: HTMLButtonElement): void {
+/** The choice stays in the tab, like the language, so that a reload does not change it. */
+export function setUpLargeType(button: HTMLButtonElement): void {
   const apply = (large: boolean): void => {
     document.documentElement.classList.toggle("large", large);
     button.setAttribute("aria-pressed", String(large));

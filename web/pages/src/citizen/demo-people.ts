@@ -1,27 +1,29 @@
+/** The list of the demo's citizens. */
 import { byId, make } from "../shared/dom.ts";
 import { lookup, t } from "../shared/i18n.ts";
 import { lookupDemoPeople, signInDemo } from "../shared/session.ts";
 import { shape } from "../shared/shapes.ts";
 import type { DemoPerson } from "../shared/types.ts";
 
-let latest = 0;
+/** Raised by each call: an earlier list that arrives later is not drawn. */
+let latestRequest = 0;
 
-/** Lists the demo's citizens; a click signs in as one of them. Without a demo, asks for a token. */
+/** Lists the demo's citizens; a click signs in as one of them. Without a demo, shows the token form. */
 export async function showDemoPeople(signedIn: (session: string) => void): Promise<void> {
   const list = byId("demo-people");
-  const mine = ++latest;
-  const say = (text: string): void => list.replaceChildren(make("p", "note", text));
-  if (!list.hasChildNodes()) say(t("waiting"));
+  const request = ++latestRequest;
+  const showNote = (text: string): void => list.replaceChildren(make("p", "note", text));
+  if (!list.hasChildNodes()) showNote(t("waiting"));
   try {
     const people = await lookupDemoPeople();
-    if (mine !== latest) return;
+    if (request !== latestRequest) return;
     byId("demo-intro").hidden = people === null;
     byId("no-demo").hidden = people !== null;
     list.replaceChildren(...(people ?? []).map((person) => button(person, list, signedIn)));
   } catch {
-    if (mine !== latest) return;
-    say(`${t("stale_offline")} ${t("retrying")}`);
-    setTimeout(() => mine === latest && void showDemoPeople(signedIn), 3_000);
+    if (request !== latestRequest) return;
+    showNote(`${t("stale_offline")} ${t("retrying")}`);
+    setTimeout(() => request === latestRequest && void showDemoPeople(signedIn), 3_000);
   }
 }
 

@@ -1,0 +1,85 @@
+/** Keeps the citizen's signed code current. */
+import { requestJson } from "../shared/api.ts";
+import { Poller } from "../shared/poller.ts";
+import { now } from "../shared/time.ts";
+import type { Code } from "../shared/types.ts";
+import type { UpdateListener } from "./display-updater.ts";
+
+const RENEW_BEFORE_MS = 15_000;
+// The server allows 6 codes a minute.
+const MIN_INTERVAL_MS = 10_000;
+
+/**
+ * Renews the code before it expires and at each new version of the display. Each request carries the display's ETag as
+ * its floor, so the code is never of an older version. No code is requested before the first display (`etag` returns
+ * undefined).
+ */
+export class CodeUpdater {
+  readonly #session: string;
+  readonly #etag: () => string | null | undefined;
+  readonly #listener: UpdateListener;
+  readonly #poller: Poller;
+  #code: { text: string; expiresAt: number } | null = null;
+  #loadedAt = -Infinity;
+  /** The display has a newer version than the code. */
+  #outdated = false;
+  /** The display has another colour than the code: the rate limit's interval is not awaited. */
+  #urgent = false;
+
+  constructor(session: string, etag: () => string | null | undefined, listener: UpdateListener) {
+    this.#session = session;
+    this.#etag = etag;
+    this.#listener = listener;
+    this.#poller = new Poller(() => this.#update(), {
+      failed: () => listener.changed(),
+      sessionOver: () => listener.sessionOver(),
+    });
+  }
+
+  /** "loading" before the first code, "expired" after. */
+  current(): { text: string } | "loading" | "expired" {
+    if (!this.#code) return "loading";
+    return this.#code.expiresAt <= now() ? "expired" : this.#code;
+  }
+
+  /** Requests a code of the new version. A code of another colour is withdrawn at once. */
+  newVersion(colourChanged: boolean): void {
+    this.#outdated = true;
+    if (colourChanged) {
+      this.#urgent = true;
+      this.#code = null;
+    }
+    this.#poller.poke();
+  }
+
+  stop(): void {
+    this.#poller.stop();
+  }
+
+  #dueAt(): number {
+    if (this.#urgent || !this.#code) return 0;
+    const renewAt = this.#code.expiresAt - RENEW_BEFORE_MS;
+    return Math.max(this.#outdated ? 0 : renewAt, this.#loadedAt + MIN_INTERVAL_MS);
+  }
+
+  async #update(): Promise<number> {
+    const [wait, etag] = [this.#dueAt() - now(), this.#etag()];
+    if (wait > 0) return wait;
+    if (etag === undefined) return RENEW_BEFORE_MS;
+    const urgent = this.#urgent;
+    this.#urgent = this.#outdated = false;
+    try {
+      const { code, expires_at } = await requestJson<Code>("GET", "/v1/code", { bearer: this.#session, etag });
+      this.#loadedAt = now();
+      // The colour changed during the request: this code may be of the old colour.
+      if (this.#urgent) return 0;
+      this.#code = { text: code, expiresAt: Date.parse(expires_at) };
+    } catch (error) {
+      this.#urgent ||= urgent;
+      this.#outdated = true;
+      throw error;
+    }
+    this.#listener.changed();
+    return this.#dueAt() - now();
+  }
+}
