@@ -124,7 +124,7 @@ mod tests {
             let (status, headers, problem) = send(coding, "x").await;
             assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{coding}");
             assert_eq!(headers[CONTENT_TYPE], "application/problem+json");
-            assert_eq!(headers[ACCEPT_ENCODING], "gzip,zstd");
+            assert_eq!(headers[ACCEPT_ENCODING], "zstd,gzip");
             assert!(String::from_utf8_lossy(&problem).contains("Content-Encoding: expected gzip"), "{problem:?}");
         }
     }
