@@ -81,11 +81,8 @@ fn the_rows_of_a_large_upload_are_answered_with_gzip() {
     let yima = shared();
     let rows: Vec<_> = (0..50).map(|n| new_person().test(&format!("t-{n}"), "negative", HOUR).to_string()).collect();
     let bearer = format!("Bearer {}", yima.agency_token("lab-7"));
-    let headers = [
-        ("authorization", bearer.as_str()),
-        ("content-type", "application/x-ndjson"),
-        ("accept-encoding", "gzip"),
-    ];
+    let headers =
+        [("authorization", bearer.as_str()), ("content-type", "application/x-ndjson"), ("accept-encoding", "gzip")];
     let url = format!("{}/v1/events", yima.writer_url());
     let body = rows.join("\n");
     let reply = yima.http().send("POST", &url, &headers, Some(body.as_bytes())).expect("a whole answer");

@@ -19,7 +19,8 @@ pub const METRICS: &[MetricDescription] = &[
     },
 ];
 
-/// Registers the HELP text of these metrics; every other crate registers its own. To be called once, after telemetry is set up.
+/// Registers the HELP text of these metrics; every other crate registers its own. To be called once, after telemetry
+/// is set up.
 pub fn describe_own() {
     describe(METRICS);
 }

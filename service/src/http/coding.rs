@@ -1,5 +1,6 @@
-//! Content codings off the hot path (RFC 9110 section 8.4), by tower-http: request bodies are expanded, large JSON answers compressed, and
-//! credentials are marked so that nothing prints them. The display, which is answered before routing, passes none of this.
+//! Content codings off the hot path (RFC 9110 section 8.4), by tower-http: request bodies are expanded, large JSON
+//! answers compressed, and credentials marked so that nothing prints them. The display, which is answered before
+//! routing, passes none of this.
 
 use axum::Router;
 use axum::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, COOKIE, ETAG, PROXY_AUTHORIZATION, SET_COOKIE};
@@ -29,7 +30,8 @@ pub(super) fn with_codings(router: Router) -> Router {
         .layer(SetSensitiveHeadersLayer::new([AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, SET_COOKIE]))
 }
 
-/// JSON of some kind without an entity tag: a tag names one coding only, and documents that have one bring their own gzip.
+/// JSON of some kind without an entity tag: a tag names one coding only, and documents with a tag have a gzip form of
+/// their own.
 fn is_fresh_json(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();

@@ -33,7 +33,8 @@ pub struct Public {
     gzip: Option<Representation>,
 }
 
-/// A body with the header fields of its 200. Each content coding has an entity tag of its own (RFC 9110 section 8.8.3.3).
+/// A body with the header fields of its 200. Each content coding has an entity tag of its own (RFC 9110 section
+/// 8.8.3.3).
 #[derive(Clone)]
 struct Representation {
     body: Bytes,
@@ -69,7 +70,8 @@ impl Public {
         self
     }
 
-    /// 200 in the coding that the client accepts, or 304 to an `If-None-Match` that names its tag (RFC 9110 sections 13.1.2 and 15.4.5).
+    /// 200 in the coding that the client accepts, or 304 to an `If-None-Match` that names its tag (RFC 9110 sections
+    /// 13.1.2 and 15.4.5).
     pub fn respond(&self, request: &HeaderMap) -> Response {
         let gzip = self.gzip.as_ref().filter(|_| accepts_gzip(request));
         let Representation { body, headers } = gzip.unwrap_or(&self.identity);

@@ -159,7 +159,11 @@ fn the_page_says_why_there_is_no_camera() {
     for (arguments, page, [english, chinese]) in [
         (&denied[..], page.as_str(), ["The camera was refused", "摄像头权限被拒绝"]),
         (&[], page.as_str(), ["There is no camera", "未找到摄像头"]),
-        (&[elsewhere], &format!("http://gate.test:{port}/checkpoint"), ["Browsers do not allow the camera", "此页面未加密"]),
+        (
+            &[elsewhere],
+            &format!("http://gate.test:{port}/checkpoint"),
+            ["Browsers do not allow the camera", "此页面未加密"],
+        ),
     ] {
         let guard = Window::open_with(PHONE, page, arguments);
         sign_in(&guard);

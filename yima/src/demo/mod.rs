@@ -20,7 +20,9 @@ pub fn greeting(options: &Options, config: &Config, people: People) -> String {
     let yima = format!("{program} --data-dir {}", options.data_dir.display());
     let citizen = document_number(0);
     let event = format!(
-        r#"{{"id":"try-'$(date +%s)'","kind":"test_result","subject":{{"document_type":"cn_resident_id","document_number":"{citizen}"}},"occurred_at":"'$(date -u +%FT%TZ)'","data":{{"test":"nucleic_acid","result":"positive"}}}}"#
+        r#"{{"id":"try-'$(date +%s)'","kind":"test_result",
+    "subject":{{"document_type":"cn_resident_id","document_number":"{citizen}"}},
+    "occurred_at":"'$(date -u +%FT%TZ)'","data":{{"test":"nucleic_acid","result":"positive"}}}}"#
     );
     format!(
         r#"
@@ -33,11 +35,14 @@ yima runs with {people} people. Open:
 
 Try (the second shows a code, the third turns it red):
 
-  SESSION=$(curl -s -X POST {read}/v1/sessions -H "Authorization: Bearer $({yima} token citizen {citizen})" | cut -d '"' -f 4)
+  SESSION=$(curl -s -X POST {read}/v1/sessions \
+    -H "Authorization: Bearer $({yima} token citizen {citizen})" | cut -d '"' -f 4)
 
   curl -i {read}/v1/display -H "Authorization: Bearer $SESSION"
 
-  curl -i {write}/v1/events -H 'Content-Type: application/json' -H "Authorization: Bearer $({yima} token agency lab-7)" -d '{event}'
+  curl -i {write}/v1/events -H 'Content-Type: application/json' \
+    -H "Authorization: Bearer $({yima} token agency lab-7)" \
+    -d '{event}'
 "#,
         people = people.population
     )
