@@ -151,7 +151,7 @@ fn answers_are_matched_by_row_number_or_not_at_all() {
             ),
         );
         choose_rows(&desk, 2_100);
-        desk.see_xpath("//*[@id='upload-status'][@data-status='rejected'][contains(., 'does not fit')]");
+        desk.see_xpath("//*[@id='upload-status'][@data-status='rejected'][contains(., 'does not match')]");
         assert_eq!(
             desk.evaluate("[sent, document.getElementById('more-failed').textContent]"),
             json!([2, "900 more are in the download."]),
