@@ -19,7 +19,7 @@ pub enum Outcome {
     Stale,
     /// Answered by a negative entry in memory.
     Negative,
-    /// Answered by a load that the request asked for, whatever was cached.
+    /// Answered by a load because the request bypassed the cache.
     Bypass,
     /// No answer: the store was not called, to spare it.
     Throttled,

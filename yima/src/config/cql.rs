@@ -101,7 +101,7 @@ impl CqlConfig {
         })
     }
 
-    /// Checks the values and what they have to do with each other.
+    /// Checks the values and their relations to each other.
     pub(super) fn check(&self, checks: &mut Checks<'_>) {
         const BEAT_EVERY: &str = "store.cql.beat_every_ms";
         const DEAD_AFTER: &str = "store.cql.dead_after_ms";
