@@ -25,7 +25,7 @@ pub enum Outcome {
     Throttled,
     /// No answer for another reason, or the client went away before it.
     Error,
-    /// A load in the background of a stale answer; not the outcome of a lookup.
+    /// A refresh in the background of a stale answer; not the outcome of a lookup.
     Revalidated,
 }
 
