@@ -22,7 +22,7 @@ use crate::etag::EntityTags;
 use crate::headers::AsOfHeader;
 use crate::limiters::Limiters;
 
-/// Secrets and public keys of a read node; those of a region's nodes are the same.
+/// Secrets and public keys of a read node; all read nodes of a region have the same ones.
 pub struct Keys {
     /// Makes a subject id of an identity document.
     pub pseudonyms: PseudonymKey,
@@ -32,8 +32,8 @@ pub struct Keys {
     pub seal: Vec<[u8; 32]>,
     /// Verifies identity tokens.
     pub identity_provider: Verifier,
-    /// Tells the store from earlier ones with the same keys, whose entity tags are then ignored. `None`: there is only
-    /// this store.
+    /// Distinguishes the store from earlier ones with the same keys, so that their entity tags are ignored. `None`:
+    /// there is only this store.
     pub store: Option<[u8; 16]>,
 }
 
@@ -44,7 +44,7 @@ const KEYS_LIFETIME: Lifetime = Lifetime {
     at_the_edge: "max-age=60, stale-while-revalidate=600, stale-if-error=86400",
 };
 
-/// See the module.
+/// Cache, keys, limits and settings, shared by all handlers of a read service.
 pub(crate) struct App {
     pub(crate) views: Arc<ViewCache>,
     pub(crate) code_lifetime: Duration,

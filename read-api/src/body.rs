@@ -1,4 +1,4 @@
-//! JSON bodies of answers, with names that stay stable at the edge; made of a view and a moment.
+//! JSON bodies of answers, rendered from a view at one moment. Field names are part of the public API and stay stable.
 
 use serde::Serialize;
 use utoipa::ToSchema;

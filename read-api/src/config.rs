@@ -94,7 +94,7 @@ pub struct CacheConfig {
     pub poll_every: Duration,
     /// Loads in the store at once, 1 to 10,000.
     pub concurrent_loads: usize,
-    /// Loads that may wait for a place among these. More are refused. At most 1,000,000.
+    /// Loads that may wait beyond `concurrent_loads`. More are refused. At most 1,000,000.
     pub queued_loads: usize,
     /// Time for a load, waiting included. A load that takes over half of it counts as slow for the circuit breaker.
     /// Below the clients' patience and `request_timeout_ms`; at least 1.
@@ -123,7 +123,7 @@ impl Default for CacheConfig {
 }
 
 impl CacheConfig {
-    /// Checks the values and what they have to do with each other.
+    /// Checks the values and their relations to each other.
     pub fn check(&self, checks: &mut Checks<'_>) {
         const MIB: usize = 1 << 20;
         const MAX_LAG: &str = "read_api.cache.max_lag_ms";
@@ -152,7 +152,7 @@ pub struct LiveDisplaysConfig {
     /// Live displays of one subject at once, in all its sessions together.
     pub max_per_person: usize,
     /// [Utilization](caching.md#http) from which on no live display is opened; above 1 disables this. From 0.1 above it
-    /// those that are open are ended: they go before histories (0.8) and displays.
+    /// open live displays are ended. Live displays are thus given up before histories (0.8), and those before displays.
     pub max_busy: f32,
     /// How often a live display without changes reports its `as_of`. Up to a quarter is added; at least 100 is used.
     /// Each time the live display is also ended if the node is too busy. Pages treat a display whose `as_of` is 10 s

@@ -61,7 +61,7 @@ pub const METRICS: &[MetricDescription] = &[
         "scan_documents_total",
         Counter,
         &["outcome"],
-        "Scans of an identity document: asked, refused (over the limit) or forbidden (no scope).",
+        "Scans of an identity document: `asked`, `refused` (over the limit) or `forbidden` (no scope).",
     ),
     metric("live_displays_open", Gauge, &[], "Live displays that are open."),
     metric(

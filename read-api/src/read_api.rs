@@ -24,7 +24,7 @@ pub struct ReadApi {
     app: Arc<App>,
 }
 
-/// What a read service is started with.
+/// The parts that a read service is started with.
 pub struct Resources<'a> {
     /// Its settings.
     pub config: &'a ReadApiConfig,
@@ -44,7 +44,7 @@ pub struct Resources<'a> {
     pub listener: TcpListener,
     /// TLS of that port.
     pub tls: Option<Tls>,
-    /// Routes of the port besides those of the service.
+    /// Further routes of the port, not part of the service.
     pub more: Router,
     /// Utilization of the process.
     pub utilization: Arc<Utilization>,

@@ -86,7 +86,7 @@ pub struct Vaccination {
 /// The answer about one subject, derived from all of its events.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct View {
-    /// The subject, so that a reader can check that it got the view it asked for; `None` without any event.
+    /// The subject, so that a reader can check that it got the requested view; `None` without any event.
     pub subject: Option<SubjectId>,
     /// Version of the rules it was derived by.
     pub rules_version: u32,

@@ -18,7 +18,7 @@ use crate::telemetry::Metrics;
 #[serde(default, deny_unknown_fields)]
 #[schemars(transform = config::in_order::<Self>)]
 pub struct AdminConfig {
-    /// Address and port: [addresses](#addresses). The port asks for no token and speaks no TLS: open it to operators
+    /// Address and port: [addresses](#addresses). The port requires no token and speaks no TLS: open it to operators
     /// only, or leave it on the loopback address and scrape it from there.
     pub listen: SocketAddr,
 }

@@ -58,7 +58,7 @@ impl Ended {
     }
 }
 
-/// The life of one process. A clone is the same life.
+/// The lifecycle of one process; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Lifecycle {
     config: LifecycleConfig,

@@ -168,8 +168,8 @@ impl RateLimiter {
         ProblemResponse::new(error.into(), fields)
     }
 
-    /// The key of a name (an agency, a checkpoint): a random hash per limiter, so that nobody can search for two names
-    /// that collide.
+    /// The key of a name (an agency, a checkpoint): a random hash per limiter, so that no client can search for two
+    /// names that collide.
     pub fn key(&self, name: &str) -> u64 {
         self.names.hash_one(name)
     }
@@ -182,7 +182,7 @@ impl RateLimiter {
         headers.append(RATE_LIMIT_POLICY, self.policy.clone());
     }
 
-    /// Whether less than half is left: the client should be told.
+    /// Whether less than half of the quota is left: then the answer should report it.
     pub fn is_low(&self, remaining: Remaining) -> bool {
         remaining.0 < self.burst.get() / 2
     }

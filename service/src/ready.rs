@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// Whether a balancer should send requests to this process. A clone is the same latch.
+/// Whether a balancer should send requests to this process. Clones share the latch.
 #[derive(Clone, Default, Debug)]
 pub struct Readiness(Arc<Mutex<State>>);
 

@@ -25,7 +25,7 @@ pub struct StreamState {
 /// The registry, with which a poll of the feed begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Registry {
-    /// Every stream of the region that is open, has rows which have not expired, or was sealed not longer ago than a
+    /// Every stream of the region that is open, has rows which have not expired, or was sealed within the time that a
     /// follower may be away.
     pub streams: Vec<StreamState>,
     /// The store's own clock, where it has one. While the local clock is ahead of it, answers must not claim the local
@@ -44,8 +44,8 @@ pub struct Registry {
 pub trait Feed: Send + Sync {
     /// The streams of the region. Every change acknowledged before this call is in one of them, and can be read.
     async fn registry(&self) -> Result<Registry>;
-    /// Up to `limit` rows of a stream with numbers above `after`, ascending; none if there are no more now. `None`
-    /// under a number that was never used. Numbers may be missing: a row may still come to stand there.
+    /// Up to `limit` rows of a stream with numbers above `after`, ascending; none if there are no more now. `None` for
+    /// a number that was never used (a void row). Numbers may be missing: their rows may be written later.
     async fn changes(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<(u64, Option<Change>)>>;
     /// Resolves when something may have been published since the last call; spurious wake-ups are fine. Callers bound
     /// the wait.

@@ -1,4 +1,4 @@
-//! Marks: the outbox of folds that are still owed, and the trait to follow those of other writers.
+//! Marks: the outbox of folds that are still owed, and the trait to follow other writers' marks.
 
 use async_trait::async_trait;
 use yima_schema::mark::EventName;
@@ -9,9 +9,9 @@ use crate::{Result, StreamId};
 /// Names a mark, an outbox record: "this subject has an event whose fold may not have been published".
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Mark {
-    /// The stream it is in; an engine with one sequence for all uses stream 0.
+    /// The stream of the mark; an engine with one sequence for all uses stream 0.
     pub stream: StreamId,
-    /// Its number there.
+    /// Its number in the stream.
     pub number: u64,
 }
 
@@ -29,15 +29,15 @@ pub struct Source {
     pub settled_as_of: Time,
     /// Marks of it were lost since this region was last reconciled: `settled_as_of` has to stand still.
     pub missed: bool,
-    /// Every mark up to this one was written before this was read, by the word of the stream's region. Of a sealed
-    /// stream, the last mark.
+    /// Every mark up to this one was written before this was read, as the stream's region reports it. In a sealed
+    /// stream this is the last mark.
     pub written: u64,
     /// `false`: the stream is sealed and takes no more marks.
     pub open: bool,
-    /// The highest number that the stream's writer had given to a mark at `as_of`, by its own clock: every event it had
-    /// acknowledged before has a mark up to this one.
+    /// The highest number that the stream's writer had given to a mark at `as_of`, by its own clock: every event that
+    /// it had acknowledged before `as_of` has a mark up to this one.
     pub taken: u64,
-    /// See `taken`.
+    /// The moment of `taken`, by the clock of the stream's writer.
     pub as_of: Time,
 }
 
@@ -50,15 +50,15 @@ pub enum Place {
     Source,
 }
 
-/// Follows marks. Only engines that several processes or regions share have one.
+/// Follows marks. Only engines that several processes or regions share implement this trait.
 #[async_trait]
 pub trait MarkFeed: Send + Sync {
     /// Every stream that has to be followed here.
     async fn sources(&self) -> Result<Vec<Source>>;
     /// Takes the lease on a stream's marks, or renews it. `false`: another writer has it.
     async fn lease(&self, source: &Source) -> Result<bool>;
-    /// Up to `limit` marks above `after`, ascending, as `place` has them; `None` under a number that was never used.
-    /// Numbers may be missing.
+    /// Up to `limit` marks above `after`, ascending, as the region `place` has them; `None` for a number that was never
+    /// used (a void row). Numbers may be missing.
     async fn marks(
         &self,
         source: &Source,
@@ -66,16 +66,16 @@ pub trait MarkFeed: Send + Sync {
         after: u64,
         limit: usize,
     ) -> Result<Vec<(u64, Option<EventName>)>>;
-    /// Which of these events this region can read, in the order given.
+    /// Whether this region can read each of these events, in the order given.
     async fn arrived(&self, events: &[EventName]) -> Result<Vec<bool>>;
-    /// Reads events in the region of the source and writes them here. Returns, in the order given, which of them that
-    /// region has.
+    /// Reads events in the source region and writes them here. Returns, in the order given, whether the source region
+    /// has each event.
     async fn fetch(&self, source: &Source, events: &[EventName]) -> Result<Vec<bool>>;
     /// Remembers that all marks up to `position` are folded and published, and with them every event acknowledged in
     /// that stream before `as_of`.
     async fn settle(&self, source: &Source, position: u64, as_of: Time) -> Result<()>;
-    /// Remembers that marks of a stream expired unread, before they are passed over: until [`SubjectScan::reconciled`]
-    /// no answer may claim the events acknowledged in it.
+    /// Remembers that marks of a stream expired unread, before the position moves beyond them: until
+    /// [`SubjectScan::reconciled`] no answer may claim the events acknowledged in it.
     ///
     /// [`SubjectScan::reconciled`]: crate::SubjectScan::reconciled
     async fn missed(&self, source: &Source) -> Result<()>;

@@ -9,7 +9,7 @@ use yima_schema::time::Time;
 
 use crate::Result;
 
-/// Some of the subjects that have events, each with its token, its place in the order of all.
+/// A page of the subjects that have events. The token of a subject is its position in the order of all subjects.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Page {
     /// Ascending by token; two subjects can have one token.
@@ -59,8 +59,8 @@ pub enum Copied {
     Unreadable,
 }
 
-/// Scans all subjects that have events, here or as another region has them. A region is named, or `None` for this one.
-/// Only engines that several processes or regions share have this.
+/// Scans all subjects that have events, here or as another region has them. A region is given by its name, this one by
+/// `None`. Only engines that several processes or regions share implement this trait.
 #[async_trait]
 pub trait SubjectScan: Send + Sync {
     /// The other regions.
@@ -71,19 +71,19 @@ pub trait SubjectScan: Send + Sync {
     async fn event_names(&self, region: Option<&str>, subjects: &[SubjectId]) -> Result<Vec<BTreeSet<EventName>>>;
     /// Reads events in one region and writes them in another one. Returns their outcomes in the order given.
     async fn copy(&self, from: Option<&str>, to: Option<&str>, events: &[EventName]) -> Result<Vec<Copied>>;
-    /// The saved progress of a task; `None` if it has not begun.
+    /// The saved progress of a task; `None` if the task has not started.
     async fn progress(&self, task: &str) -> Result<Option<Progress>>;
     /// Saves the progress of a task.
     async fn save_progress(&self, task: &str, progress: &Progress) -> Result<()>;
-    /// Deletes the progress of a task: it begins anew next time.
+    /// Deletes the progress of a task: its next run starts from the beginning.
     async fn forget_progress(&self, task: &str) -> Result<()>;
     /// Takes the lease on a task of this region, or renews it. `false`: another process has it.
     async fn lease_task(&self, task: &str) -> Result<bool>;
     /// Releases the lease on a task.
     async fn give_back_task(&self, task: &str) -> Result<()>;
     /// Remembers that this region has, since that moment, compared all subjects with every other region and copied the
-    /// events it lacked. That makes up for marks missed before: their events were stored long before the marks could
-    /// expire, so clocks may differ by hours.
+    /// events it lacked. The reconciliation makes up for marks missed before it: their events were stored long before
+    /// the marks could expire, so clocks may differ by hours.
     async fn reconciled(&self, since: Time) -> Result<()>;
     /// The oldest rules among this region's writers with an open stream, 0 for one that announced none; `None` if there
     /// is no such writer.

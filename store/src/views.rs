@@ -12,7 +12,7 @@ use crate::{Result, StoreError};
 pub struct VersionedView {
     /// Raised by each compare-and-set.
     pub version: Version,
-    /// [`yima_schema::view::View::encode`].
+    /// The encoded view ([`yima_schema::view::View::encode`]).
     pub view: Bytes,
 }
 

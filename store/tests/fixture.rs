@@ -1,4 +1,4 @@
-//! Parts of the tests.
+//! Fixtures of the tests: stores, subjects, events and views.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! kill -9 at random moments under load, again and again on one directory: no acknowledged write is lost, and streams
-//! have no gap.
+//! kill -9 at random moments while tasks write, again and again on one directory: no acknowledged write is lost, and
+//! streams have no gap.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{BufRead, BufReader};

@@ -184,7 +184,7 @@ fn a_guard_looks_up_a_document_number() {
     desk.see("#countdown:not(:empty)");
     scan(&desk, "no health code");
     desk.see("#verdict[data-verdict='check'][data-reason='malformed']");
-    // A hidden page clears the person, so that whoever takes the screen up later does not see them.
+    // A hidden page clears the person, so that the next user of the screen does not see their data.
     desk.evaluate(
         "(Object.defineProperty(document, 'hidden', { value: true }),
             document.dispatchEvent(new Event('visibilitychange')))",

@@ -2,7 +2,7 @@
 //!
 //! An event goes one way, from POST to publish:
 //!
-//! 1. `routes/` authenticates the agency, takes a place of the in-flight limit and reads the body.
+//! 1. `routes/` authenticates the agency, takes a permit of the in-flight limit and reads the body.
 //! 2. `decode/` splits the body into rows: JSON, NDJSON, CSV, FHIR resource or Bundle.
 //! 3. `intake/` takes the rows in batches, paced by the agency's rate limit. A task of its own decodes a batch (each
 //!    row with `decode/`) and commits its events.

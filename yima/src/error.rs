@@ -15,7 +15,7 @@ use yima_store::StoreError;
 
 use crate::backup::BackupError;
 
-/// See the module.
+/// Why a command ended without its result.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// Invalid settings, all of them.
@@ -102,7 +102,7 @@ pub enum CommandError {
     /// A backup was not written, or nothing was restored from one.
     #[error("{outcome}: {error}")]
     Backup {
-        /// What did not happen, and with which file.
+        /// The operation that failed, and its file.
         outcome: String,
         /// The reason.
         error: BackupError,

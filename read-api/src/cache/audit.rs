@@ -40,7 +40,7 @@ impl AuditRate {
     }
 }
 
-/// See the module.
+/// Compares the disk tier with the store, a page of subjects at a time.
 pub(crate) struct Audit {
     views: Arc<ViewCache>,
     after: Option<SubjectId>,

@@ -35,8 +35,8 @@ pub struct Display {
 }
 
 impl Entry {
-    /// The entry for the view of `subject` that a store or a change gave, or for its absence. The version is that of
-    /// the view.
+    /// The entry for a view of `subject` that was found in the store or in a change, or for its absence (`None`). It
+    /// has the version of the view.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] if the bytes are no view, or the view of another subject.
@@ -56,7 +56,7 @@ impl Entry {
         })
     }
 
-    /// What the entry's freshness is judged by.
+    /// The provenance by which the entry's freshness is judged.
     pub fn provenance(&self) -> Provenance {
         self.provenance
     }

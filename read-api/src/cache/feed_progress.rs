@@ -13,7 +13,7 @@ use super::freshness::Provenance;
 use super::generations::Generations;
 use super::regions::Regions;
 
-/// See the module.
+/// The follower's progress, shared with every lookup.
 pub(super) struct FeedProgress {
     generations: ArcSwap<Generations>,
     regions: ArcSwap<Regions>,

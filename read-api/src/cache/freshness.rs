@@ -8,18 +8,18 @@ use yima_schema::view::Version;
 use super::generations::{Generation, Proof};
 use crate::config::CacheConfig;
 
-/// Where a cached entry comes from, which is what its freshness is judged by.
+/// Where a cached entry comes from. Its freshness is judged by this.
 #[derive(Clone, Copy, Debug)]
 pub struct Provenance {
     /// The version of the view; [`Version::ABSENT`] for a negative entry.
     pub version: Version,
     /// The generation in which its load began or its change was read.
     pub generation: Generation,
-    /// When that was: everything acknowledged before is in the entry.
+    /// When its load began or its change was read: everything acknowledged before is in the entry.
     pub loaded_at: Time,
 }
 
-/// What is known besides the entry's own provenance.
+/// The inputs of the judgement besides the entry's own provenance.
 #[derive(Clone, Copy, Debug)]
 pub struct FreshnessInputs {
     /// The newest version of the subject that is known to exist.

@@ -12,7 +12,7 @@ use yima_store::{StoreError, VersionedView, ViewReader};
 use super::circuit_breaker::{BreakerState, CircuitBreaker};
 use crate::config::CacheConfig;
 
-/// Why a load brought nothing. Shared by every request that waited for it, never cached.
+/// Why a load failed. Shared by every request that waited for it, never cached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum LoadError {
     /// The store cannot answer now.
@@ -25,7 +25,7 @@ pub(super) enum LoadError {
     Corrupt,
 }
 
-/// See the module.
+/// The store behind limits and a circuit breaker.
 pub(super) struct GuardedStore {
     store: Arc<dyn ViewReader>,
     limits: ArcSwap<Limits>,

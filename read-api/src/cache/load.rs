@@ -95,7 +95,7 @@ impl ViewCache {
     }
 }
 
-/// The subjects of which nothing was found yet.
+/// The subjects for which nothing was found yet.
 fn missing<T>(subjects: &[SubjectId], found: &[Option<T>]) -> Vec<SubjectId> {
     subjects.iter().zip(found).filter(|(_, found)| found.is_none()).map(|(subject, _)| *subject).collect()
 }

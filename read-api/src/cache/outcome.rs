@@ -19,13 +19,13 @@ pub enum Outcome {
     Stale,
     /// Answered by a negative entry in memory.
     Negative,
-    /// Answered by a load that the request asked for, whatever was cached.
+    /// Answered by a load because the request bypassed the cache.
     Bypass,
     /// No answer: the store was not called, to spare it.
     Throttled,
     /// No answer for another reason, or the client went away before it.
     Error,
-    /// A load in the background of a stale answer; not the outcome of a lookup.
+    /// A refresh in the background of a stale answer; not the outcome of a lookup.
     Revalidated,
 }
 

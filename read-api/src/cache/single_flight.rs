@@ -98,7 +98,7 @@ impl SingleFlight {
     }
 }
 
-/// Places in the table of flights, given up also when the load panics.
+/// The flights of one load in the table. Dropping it removes them, also when the load panics.
 struct Registered {
     single_flight: Arc<SingleFlight>,
     subjects: Vec<SubjectId>,

@@ -56,7 +56,7 @@ impl Target {
     /// Resolves a code that is genuine and current.
     ///
     /// # Errors
-    /// The reason for a verdict without a lookup: an old, forged or foreign code opens no one's view.
+    /// The reason for a verdict without a lookup: an old, forged or foreign code resolves to no subject.
     pub fn of_code(app: &App, code: &str, now: Time) -> Result<Self, Reason> {
         let claims = code::open(code, &app.issuers).map_err(|error| match error {
             CodeError::Malformed => Reason::Malformed,
@@ -75,7 +75,7 @@ impl Target {
         Ok(Self { subject: handle.subject, floor, without_view: Reason::Nobody })
     }
 
-    /// Resolves an identity document, which no phone has shown.
+    /// Resolves an identity document. No phone has shown a version, so there is no floor.
     fn of_document(app: &App, document: &Document) -> Self {
         let subject = app.pseudonyms.subject(document);
         Self { subject, floor: Version::ABSENT, without_view: Reason::NotRegistered }
@@ -96,7 +96,8 @@ impl Checkpoint {
         }
     }
 
-    /// Resolves an identity document, within the scope and the limit for that; each attempt is counted.
+    /// Resolves an identity document if the checkpoint has the scope for it and is within its limit; counts each
+    /// attempt.
     ///
     /// # Errors
     /// 403, 429.

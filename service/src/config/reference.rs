@@ -14,7 +14,7 @@ pub fn in_order<T: for<'de> Deserialize<'de>>(schema: &mut Schema) {
     }
 }
 
-/// Ends with the fields that a struct asks for.
+/// A deserialiser that reads nothing: it fails with the names of the fields that a struct has, in their declared order.
 struct FieldsOf;
 
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A secret text: given as it is (best by the environment) or as `{ file = "…" }`, whose content is taken without its
-/// final line break. Debug and serialised forms are redacted.
+/// A secret text: given as it is (best set in the environment) or as `{ file = "…" }`, whose content is taken without
+/// its final line break. Debug and serialised forms are redacted.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 

@@ -20,8 +20,8 @@ pub struct HttpLimits {
     pub max_connections: NonZeroUsize,
     /// Most requests that wait for their answer. One more is answered 503 with `Retry-After`. A request waits until its
     /// answer's head is ready, unless that is at once. Little's law: rate × mean time; far below `max_connections`, or
-    /// it protects nothing. For the writer, times 10 MB bounds the bodies in memory: a place is taken until the rows
-    /// are committed, also those of a client that has gone.
+    /// it protects nothing. For the writer, times 10 MB bounds the bodies in memory: a request keeps its permit until
+    /// its rows are committed, even if its client has left.
     pub max_in_flight: NonZeroUsize,
     /// From waiting for a request to its last header. This timeout also ends idle connections: keep a balancer's idle
     /// time below it, or the balancer sends requests into connections that close.

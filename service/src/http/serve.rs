@@ -30,8 +30,8 @@ const FULL: &[u8] =
 /// connections are tasks of `lifecycle`.
 ///
 /// A connection over `max_connections` is accepted, answered 503 and closed at once: left in the backlog, its client
-/// would wait for nothing. With `tls` it is closed without an answer, since that would take the handshake for which
-/// there is no place.
+/// would wait for nothing. With `tls` it is closed without an answer: an answer would need a handshake, whose cost the
+/// limit is there to avoid.
 ///
 /// `app` is an [`axum::Router`] or any service of the same shape that is always ready, such as one that answers a hot
 /// path before the router.

@@ -30,8 +30,8 @@ pub struct JwtConfig {
     /// `iss` of every identity token. Used with `keys_file`.
     pub issuer: String,
     /// The identity provider's public keys: a JWKS document (RFC 7517 section 5). A file, so that a dead identity
-    /// provider stops no client; read at start. Without it the demo's own provider is used, which gives tokens to
-    /// everyone who asks (`/demo/…`); with it there is no `/demo/…`.
+    /// provider stops no client; read at start. Without it the demo's own provider is used, which issues tokens to
+    /// anyone (`/demo/…`); with it there is no `/demo/…`.
     pub keys_file: Option<PathBuf>,
 }
 

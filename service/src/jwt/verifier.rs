@@ -97,7 +97,7 @@ impl Verifier {
     /// The claims of a token that is signed with one of the keys, meant for yima, and valid now.
     ///
     /// # Errors
-    /// [`ProblemType::Unauthenticated`]; only an expired token is told which check failed.
+    /// [`ProblemType::Unauthenticated`]; it names the failed check only for an expired token.
     pub fn verify(&self, token: &str) -> Result<Arc<Claims>, Problem> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Problem::new(

@@ -126,7 +126,7 @@ pub const METRICS: &[MetricDescription] = &[
         name: "tls_handshakes_total",
         kind: MetricKind::Counter,
         labels: &["service", "outcome"],
-        help: "TLS handshakes: `done`; `failed`: by the client's fault or wish, also plain HTTP; `timed_out`",
+        help: "TLS handshakes: `done`; `failed`: broken off by an error or by the client, or plain HTTP; `timed_out`",
     },
     MetricDescription {
         name: "tls_reloads_total",

@@ -32,7 +32,7 @@ use crate::lifecycle::Lifecycle;
 #[serde(default, deny_unknown_fields)]
 #[schemars(transform = config::in_order::<Self>)]
 pub struct TelemetryConfig {
-    /// `service.name` of traces (OpenTelemetry resource). A name for each service tells writer and read node apart.
+    /// `service.name` of traces (OpenTelemetry resource). Different names distinguish writer and read node.
     pub service_name: String,
     /// Filter of tracing-subscriber (`info`, `info,yima_service=debug`). The variable `YIMA_LOG` overrides it. The
     /// access log is at `debug`. `scylla` is the CQL driver, whose connections repeat a node's warnings: those quote
@@ -152,7 +152,8 @@ impl Telemetry {
     }
 }
 
-/// Logs the place of a panic, but not its message: slicing a text at the wrong place, for one, panics with the text.
+/// Logs the source position of a panic, but not its message: slicing a text at the wrong place, for one, panics with
+/// the text.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Parts of cases.
+//! Fixtures of the cases: subjects, events, views and changes.
 
 use std::sync::Arc;
 

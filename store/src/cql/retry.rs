@@ -1,4 +1,4 @@
-//! The retry of steps that have to be finished once they were begun.
+//! Retries the steps that must be finished once they have started.
 
 use std::time::Duration;
 

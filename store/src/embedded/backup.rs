@@ -14,10 +14,10 @@ use super::tables::{Table, Tables};
 use super::{EmbeddedStore, keys};
 use crate::{StoreError, failpoint};
 
-/// A restore reads no row again.
+/// Small, since a restore reads no row twice.
 const CACHE_BYTES: u64 = 8 << 20;
 
-/// A table of a backup, in the order of their rows there.
+/// The tables of a backup, in the order in which it has their rows.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum SavedTable {
     /// Named values: the store's identity and next numbers.

@@ -37,7 +37,7 @@ pub(super) struct Group<'a> {
     pub(super) tables: &'a Tables,
     /// The rows to write.
     pub(super) rows: OwnedWriteBatch,
-    /// The numbers that hold once it is written.
+    /// The next numbers and streams, in force once the group is durable.
     pub(super) numbers: Numbers,
     /// When the group began.
     pub(super) now: Time,
@@ -61,9 +61,9 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Writes all of it or nothing, and returns the numbers that hold from now on. fjall writes the journal and syncs
-    /// it before it shows a row to any reader, so no visible row can still be lost. `fdatasync` is enough: it covers
-    /// the journal's size, and fjall syncs the directory when it starts a new journal.
+    /// Writes the whole group or nothing, and returns the numbers in force from now on. fjall writes the journal and
+    /// syncs it before it shows a row to any reader, so no visible row can still be lost. `fdatasync` is enough: it
+    /// covers the journal's size, and fjall syncs the directory when it starts a new journal.
     pub(super) fn commit(self) -> fjall::Result<Numbers> {
         self.rows.commit()?;
         Ok(self.numbers)

@@ -9,7 +9,7 @@ use yima_harness::checker::{Acknowledged, BOUND, Clients, Record, Workload, conv
 use yima_harness::{Cluster, ClusterOptions, Region, Yima, now};
 use yima_schema::time::Time;
 
-/// Length of each phase of the load: an amount of load, no wait.
+/// Length of each phase of the traffic: an amount of traffic, no wait.
 const PHASE: Duration = Duration::from_secs(4);
 /// A request to a dead node has ended after this: `request_timeout_ms` twice, and the writer's retry.
 pub const FAILED_OVER: Duration = Duration::from_secs(6);
@@ -29,8 +29,8 @@ pub fn clients(readers: &[(usize, &Yima)], writers: &[(usize, &Yima)], subjects:
     )
 }
 
-/// One of three nodes is killed under load and started again. Requests succeed once the driver has failed over, and the
-/// writes that the node missed and receives late take no answer back.
+/// One of three nodes is killed under traffic and started again. Requests succeed once the driver has failed over, and
+/// the writes that the node missed and receives late take no answer back.
 #[test]
 fn requests_survive_the_loss_and_return_of_one_node_of_three() {
     let cluster = Arc::new(Cluster::start(ClusterOptions::default().nodes([3])));

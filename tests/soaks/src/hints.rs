@@ -1,4 +1,4 @@
-//! One of three database nodes is down under load, and then receives the writes it missed as hints.
+//! One of three database nodes is down under traffic, and then receives the writes it missed as hints.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -1,5 +1,6 @@
-//! A read node with many entries in its disk tier is killed under load again and again, while views change: how soon it
-//! is ready, how many of its answers need no lookup in the store, and that no answer lacks a change before its `as_of`.
+//! A read node with many entries in its disk tier is killed under traffic again and again, while views change: how soon
+//! it is ready, how many of its answers need no lookup in the store, and that no answer lacks a change before its
+//! `as_of`.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -22,7 +22,7 @@ use yima_schema::subject::PseudonymKey;
 use yima_schema::time::Time;
 use yima_service::http::body;
 
-/// What the decoder of a row has to know.
+/// The context in which a row is decoded.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The sending agency, by its token.

@@ -12,7 +12,7 @@ use yima_store::{
     ViewWrite, WriterStore,
 };
 
-/// See the module.
+/// An embedded store in which reading the events of `subject` fails.
 pub(crate) struct Damaged {
     pub store: Arc<EmbeddedStore>,
     pub subject: SubjectId,

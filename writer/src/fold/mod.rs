@@ -86,7 +86,7 @@ impl Folder {
     }
 
     /// Appends events and folds their subjects; each outcome holds when this returns. Once the events are appended it
-    /// does not give up: the fold is finished, whatever the client was told.
+    /// does not give up: the fold is finished, whatever answer the client got.
     ///
     /// # Errors
     /// Nothing was appended.

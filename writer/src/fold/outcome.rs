@@ -1,6 +1,6 @@
-//! What a commit did with an event.
+//! Outcomes of a commit.
 
-/// What a commit did with an event.
+/// The outcome of a commit for one event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CommitOutcome {
     /// Durable, folded and published for the first time.

@@ -34,7 +34,7 @@ struct WaitingMark {
     fetch_at: Instant,
 }
 
-/// What became of a mark.
+/// The outcome of a followed mark.
 #[derive(Clone, Copy)]
 enum MarkOutcome {
     /// Its subject was folded.
@@ -72,7 +72,7 @@ impl StreamFollower {
         }
     }
 
-    /// Makes everything that waits as old as [`FETCH_AFTER`].
+    /// Makes every waiting mark as old as [`FETCH_AFTER`].
     #[cfg(test)]
     pub(super) fn age(&mut self) {
         let long_ago = Instant::now().checked_sub(FETCH_AFTER).expect("the machine has been up for longer");

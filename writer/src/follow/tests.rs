@@ -153,7 +153,7 @@ impl Test {
         (settled.0, settled.1 == self.feed.source.lock().as_of)
     }
 
-    /// A round when everything that waits is old enough to be fetched.
+    /// A round in which every waiting mark is old enough to be fetched.
     async fn round_when_late(&mut self) {
         self.follower.streams.values_mut().for_each(StreamFollower::age);
         self.follower.round().await.unwrap();

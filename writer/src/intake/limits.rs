@@ -9,7 +9,7 @@ use yima_service::rate_limit::{RateLimiter, Remaining};
 
 use crate::config::WriterConfig;
 
-/// See the module.
+/// The limits of all agencies together.
 pub(super) struct Limits {
     /// Rows of each agency.
     rate: RateLimiter,

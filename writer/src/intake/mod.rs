@@ -33,7 +33,7 @@ const BATCH_ROWS: usize = 2_000;
 /// Errors reported for all rows of an upload; beyond it each row reports its first only.
 const MAX_ERRORS: usize = 20_000;
 
-/// See the module.
+/// Admits requests and takes their rows.
 pub(crate) struct Intake {
     limits: Limits,
     pipeline: Arc<Pipeline>,
@@ -43,7 +43,7 @@ pub(crate) struct Intake {
 pub(crate) struct Receipt {
     /// In the order of the rows.
     pub answers: Vec<RowAnswer>,
-    /// What is left of the agency's rate.
+    /// The rest of the agency's quota.
     pub remaining: Remaining,
 }
 
@@ -62,7 +62,7 @@ impl Intake {
         Self { limits: Limits::new(config), pipeline: Arc::new(pipeline) }
     }
 
-    /// Admits a request of an agency: counts it against the agency's rate, then waits for a place of the in-flight
+    /// Admits a request of an agency: counts it against the agency's rate, then waits for a permit of the in-flight
     /// limit.
     ///
     /// # Errors

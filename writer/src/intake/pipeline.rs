@@ -16,7 +16,7 @@ use super::row::{Atomicity, RowAnswer, count};
 use crate::decode::{Context, DecodedRow, RawRow};
 use crate::fold::{CommitOutcome, Folder};
 
-/// See the module.
+/// Decodes and commits batches.
 pub(super) struct Pipeline {
     pub folder: Arc<Folder>,
     pub disk_space: Arc<DiskSpace>,
@@ -102,7 +102,7 @@ impl Pipeline {
             };
             rows.into_iter().map(|(n, row)| (n, row.decode(context))).collect()
         };
-        // After a panic the client is told that the outcome is not known.
+        // After a panic the answer says that the outcome is unknown.
         tokio::task::spawn_blocking(decode).instrument(span).await.expect("decoding a row does not panic")
     }
 

@@ -1,4 +1,5 @@
-//! Jobs over all subjects: a full scan with persisted progress, and what it drives: refold, reconcile, rebuild.
+//! Jobs over all subjects: the full scan with persisted progress, and the jobs that use it (refold, reconcile,
+//! rebuild).
 
 mod full_scan;
 pub mod rebuild;

@@ -21,7 +21,7 @@ const PART: &str = "restore.part";
 const KEYS: &str = "keys";
 const STORE: &str = "store";
 
-/// Whether a restore into the data directory was begun but not finished.
+/// Whether a restore into the data directory has started but not finished.
 pub fn unfinished(data_dir: &Path) -> bool {
     data_dir.join(PART).exists()
 }

@@ -28,7 +28,7 @@ pub struct CqlConfig {
     pub keyspace: String,
     /// User of the database; with `password` or not at all.
     pub user: Option<String>,
-    /// Password of `user`: a text, best by the environment, or `{ file = "…" }`.
+    /// Password of `user`: a text, best set in the environment, or `{ file = "…" }`.
     pub password: Option<Secret>,
     /// Time for one request, repetitions included. At least 1.
     #[serde(rename = "request_timeout_ms", with = "config::Ms")]
@@ -101,7 +101,7 @@ impl CqlConfig {
         })
     }
 
-    /// Checks the values and what they have to do with each other.
+    /// Checks the values and their relations to each other.
     pub(super) fn check(&self, checks: &mut Checks<'_>) {
         const BEAT_EVERY: &str = "store.cql.beat_every_ms";
         const DEAD_AFTER: &str = "store.cql.dead_after_ms";

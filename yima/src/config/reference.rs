@@ -2,8 +2,8 @@
 //! defaults.
 //!
 //! A section's text is the doc comment of its type. A key's row has the first sentence of the field's doc comment, and
-//! the rest stands below the table. A sentence that begins with `Default: ` fills the default of a key that is unset by
-//! default. `UPDATE_DOCS=1 cargo test -p yima reference` rewrites the document.
+//! the rest follows below the table. A sentence that begins with `Default: ` fills the default of a key that is unset
+//! by default. `UPDATE_DOCS=1 cargo test -p yima reference` rewrites the document.
 
 use std::fmt::Write;
 

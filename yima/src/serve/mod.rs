@@ -54,7 +54,7 @@ struct Process<'a> {
     disk_space: Arc<DiskSpace>,
 }
 
-/// Runs until the process is told to stop; returns the exit code.
+/// Runs until a signal or a crash stops the process; returns the exit code.
 ///
 /// # Errors
 /// The process cannot start.
@@ -183,7 +183,7 @@ async fn start(
 }
 
 impl Process<'_> {
-    /// Runs until the stop, then closes the writer's stream and the store, in this order.
+    /// Runs until the stop, then seals the writer's stream and closes the store, in this order.
     async fn run(self, writing: Option<Writing>, reading: Option<ReadApi>) -> Result<u8, CommandError> {
         let sweep = async {
             let mut ticks = tokio::time::interval(SWEEP_EVERY);

@@ -17,11 +17,11 @@ use crate::demo::seed::Seeding;
 use crate::error::CommandError;
 use crate::store::WriteStore;
 
-/// Deadline for closing the stream at the end. Without the store closing would never return; another writer closes the
-/// stream then.
+/// Deadline for sealing the stream at the end: while the store is unreachable the call would never return. Another
+/// writer seals the stream then.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
-/// See the module.
+/// The writer of a process, with its store.
 pub(super) struct Writing {
     app: Arc<App>,
     folder: Arc<Folder>,
@@ -72,7 +72,7 @@ impl Writing {
         self.store.trim().await;
     }
 
-    /// Closes the stream, then the store.
+    /// Seals the stream, then closes the store.
     pub(super) async fn close(&self) {
         match tokio::time::timeout(CLOSE_WITHIN, self.folder.close()).await {
             Ok(Ok(())) => {}

@@ -1,10 +1,10 @@
 //! The disk tier: the newest known view of every subject that this node has loaded or followed, and the state: how far
 //! it has followed.
 //!
-//! One table holds both. A row, and later the state that claims every change up to a position is in the rows, are
-//! written in this order into one journal, of which a crash can only lose the end. A state that is found at the next
-//! start may be old, but then the positions it claims are old too. Rows are written through, never behind: no row is
-//! older than the changes that the state found with it claims.
+//! One table holds both, and one journal keeps the order of their writes: first the rows, later the state, which claims
+//! that every change up to its positions is in the rows. A crash can only lose the end of the journal. A state found at
+//! the next start may therefore be old, but then its positions are old too. Rows are written through, never behind: no
+//! row is older than the changes that the state beside it claims.
 
 mod row;
 mod state;
@@ -83,8 +83,8 @@ impl Disk {
     /// Opens the directory, or makes it, and returns the state that was saved in it. A directory that cannot be read,
     /// or belongs to another region, store or format, is emptied: it is only a cache.
     ///
-    /// On some damage fjall ends the whole process. A marker file beside the directory tells the next start, which
-    /// empties it first.
+    /// On some damage fjall ends the whole process. A marker file beside the directory makes the next start empty it
+    /// first.
     ///
     /// # Errors
     /// The directory is in use, or cannot be made.

@@ -36,7 +36,7 @@ struct Pair {
     ends: Time,
 }
 
-/// What became of changed files.
+/// The result of judging changed files.
 enum Reload {
     /// They were taken, or can never be used.
     Done,

@@ -37,7 +37,7 @@ const PLAIN: &[u8] =
 ///
 /// The files are read every 2 s; files that have changed, and are the same in two reads, are used for connections made
 /// from then on ([replacing a certificate](operations/install.md#certificates)). Files that cannot be used refuse a
-/// start, naming the setting. A client that speaks plain HTTP to such a port is told so with 400.
+/// start, naming the setting. A client that speaks plain HTTP to such a port gets a 400 that says so.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(transform = config::in_order::<Self>)]

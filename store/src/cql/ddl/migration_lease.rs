@@ -19,7 +19,7 @@ const LEASE_S: i32 = 60;
 const WAIT: Duration = Duration::from_secs(90);
 const TRY_EVERY: Duration = Duration::from_millis(500);
 
-/// See the module.
+/// A lease on the migration of one keyspace.
 pub(super) struct MigrationLease<'a> {
     session: &'a Session,
     keyspace: String,

@@ -29,7 +29,7 @@ impl RegionRow {
         self.check_fingerprint(options)
     }
 
-    /// Whether a rebuild was begun and not finished.
+    /// Whether a rebuild has started and not finished.
     pub(in crate::cql) fn is_rebuilding(&self) -> bool {
         self.state.as_ref().is_some_and(|state| state != "ready")
     }

@@ -74,8 +74,8 @@ impl Inner {
         Ok(decisions.into_iter().map(outcome).collect())
     }
 
-    /// Writes marks in a stream that is still open afterwards, so that they stay within it whatever becomes of it. Only
-    /// then may the events be written: without a mark, no other process would learn of them.
+    /// Writes marks in a stream that is still open afterwards, so that they are within its final numbers however soon
+    /// it is sealed. Only then may the events be written: without a mark, no other process would learn of them.
     async fn mark(self: &Arc<Self>, bodies: Vec<Vec<u8>>) -> Result<Vec<Mark>> {
         loop {
             let local = retry_forever("streams", || self.current_stream()).await;

@@ -1,4 +1,4 @@
-//! Marks: those that other regions and dead writers left are followed here, each stream's by the holder of its lease.
+//! Marks of other regions and of dead writers are followed here: each stream's marks by the holder of its lease.
 
 mod feed;
 pub(in crate::cql) mod leases;

@@ -5,7 +5,7 @@ use scylla::statement::prepared::PreparedStatement;
 use super::Preparing;
 use crate::Result;
 
-/// Statements on those tables.
+/// Prepared statements on events and on the subjects that have any.
 pub(in crate::cql) struct Events {
     pub(in crate::cql) events: PreparedStatement,
     pub(in crate::cql) event_keys: PreparedStatement,

@@ -5,7 +5,7 @@ use scylla::statement::prepared::PreparedStatement;
 use super::Preparing;
 use crate::Result;
 
-/// Statements on those tables.
+/// Prepared statements on leases and progress.
 pub(in crate::cql) struct Jobs {
     pub(in crate::cql) progress: PreparedStatement,
     pub(in crate::cql) save_progress: PreparedStatement,

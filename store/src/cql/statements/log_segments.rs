@@ -5,7 +5,7 @@ use scylla::statement::prepared::PreparedStatement;
 use super::Preparing;
 use crate::Result;
 
-/// Statements on those tables.
+/// Prepared statements on changes and marks.
 pub(in crate::cql) struct Segments {
     pub(in crate::cql) insert_change: PreparedStatement,
     pub(in crate::cql) changes: PreparedStatement,

@@ -66,7 +66,7 @@ impl Statements {
     }
 }
 
-/// Prepares texts: one function for each kind of the table above.
+/// Prepares statements: one function for each kind in the list at the top of this file.
 struct Preparing<'a> {
     session: &'a Session,
     /// The keyspace of all regions.

@@ -5,7 +5,7 @@ use scylla::statement::prepared::PreparedStatement;
 use super::Preparing;
 use crate::Result;
 
-/// Statements on those tables.
+/// Prepared statements on regions and positions.
 pub(in crate::cql) struct Regions {
     pub(in crate::cql) regions: PreparedStatement,
     pub(in crate::cql) region: PreparedStatement,

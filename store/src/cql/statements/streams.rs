@@ -5,7 +5,7 @@ use scylla::statement::prepared::PreparedStatement;
 use super::Preparing;
 use crate::Result;
 
-/// Statements on those tables.
+/// Prepared statements on streams and heartbeats.
 pub(in crate::cql) struct Streams {
     pub(in crate::cql) newest_stream: PreparedStatement,
     pub(in crate::cql) newest_stream_serially: PreparedStatement,

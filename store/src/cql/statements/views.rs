@@ -5,7 +5,7 @@ use scylla::statement::prepared::PreparedStatement;
 use super::Preparing;
 use crate::Result;
 
-/// Statements on those tables.
+/// Prepared statements on views.
 pub(in crate::cql) struct Views {
     pub(in crate::cql) lookup: PreparedStatement,
     pub(in crate::cql) lookup_many: PreparedStatement,

@@ -1,6 +1,6 @@
 //! The checker: compares the acknowledgements and displays that clients received with the promises of the design.
 //!
-//! Each event of a run is a test with a time of its own, and the rules document shows every test: so a display tells
+//! Each event of a run is a test with a time of its own, and the rules document shows every test: so a display shows
 //! the whole set of events that its view was derived from.
 
 mod clients;

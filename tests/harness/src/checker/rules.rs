@@ -1,4 +1,4 @@
-//! Rules under which a display tells every event that its view was derived from.
+//! Rules under which a display shows every event that its view was derived from.
 
 use std::path::{Path, PathBuf};
 

@@ -49,7 +49,7 @@ impl ClusterOptions {
     }
 
     /// Maximum heap of each node, as `java -Xmx` takes it. Default `512M`: a process then has 0.4 GB after its start,
-    /// up to 0.9 GB under load.
+    /// up to 0.9 GB under traffic.
     pub fn heap(mut self, most: &str) -> Self {
         most.clone_into(&mut self.heap);
         self

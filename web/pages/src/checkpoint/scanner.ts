@@ -97,7 +97,7 @@ export class Scanner {
   }
 }
 
-/** For a document, tells apart what the guard can correct (its number) and what this checkpoint may not do. */
+/** For a document, distinguishes an error that the guard can correct (its number) from a missing right. */
 function permanentRefusal(request: ScanRequest, status: number): "invalid" | "forbidden" | "refused" {
   if ("code" in request) return "refused";
   return status === 400 ? "invalid" : status === 403 ? "forbidden" : "refused";

@@ -16,7 +16,7 @@ use super::{Context, DecodedRow, RawRow, RowError, json, too_long};
 
 /// A column: a field of the JSON event.
 pub(super) struct Column {
-    /// Its name, that of the field.
+    /// Its name, which is also the name of the field.
     pub(super) name: &'static str,
     /// The object that has the field.
     pub(super) place: Place,

@@ -50,7 +50,7 @@ impl ResourceType {
     }
 }
 
-/// What a resource says about a person: an event without its id and revision.
+/// The fact that a resource states about a person: an event without its id and revision.
 struct Statement {
     person: Person,
     occurred_at: Time,
@@ -61,8 +61,9 @@ struct Statement {
 
 impl Statement {
     /// A resource that says that its earlier versions do not hold: a retraction of its own id. Made whether or not
-    /// there is an earlier version, since that may arrive later. Its time is the resource's (at `pointer`) or that of
-    /// its last change, whichever is earlier, as a cancelled test may have been planned for later; both may be missing.
+    /// there is an earlier version, since that may arrive later. Its time is the resource's (at `pointer`) or the time
+    /// of its last change, whichever is earlier, as a cancelled test may have been planned for later; both may be
+    /// missing.
     fn retraction(
         (event_id, why): (&str, &str),
         person: Person,

@@ -40,9 +40,9 @@ impl Rate {
     }
 }
 
-/// What a scan is for, and over which subjects it runs.
+/// The task of a scan, and the subjects that it covers.
 pub(crate) struct Task {
-    /// Its name in the table of progress, and that of its lease.
+    /// The task's name in the table of progress; its lease has the same name.
     pub(crate) name: String,
     /// Scans the subjects of every region; otherwise only those of this region.
     pub(crate) of_all_regions: bool,
