@@ -1,5 +1,7 @@
 //! Request bodies: read whole within a size and a time; JSON errors name the field and never the value.
 
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -16,9 +18,9 @@ use crate::redacted_serde::{missing_field, redact};
 /// Reads a whole body.
 ///
 /// # Errors
-/// [`ProblemType::TooLarge`] over `max_bytes`, by `Content-Length` before anything is read; [`ProblemType::Timeout`]
-/// when it is not complete after `timeout`; [`ProblemType::Malformed`] when it breaks off. The connection is then
-/// closed, since the rest is not read.
+/// [`ProblemType::TooLarge`] over `max_bytes`, by `Content-Length` before anything is read, or when it expands to more;
+/// [`ProblemType::Timeout`] when it is not complete after `timeout`; [`ProblemType::Malformed`] when it breaks off or
+/// does not expand. The connection is then closed, since the rest is not read.
 pub async fn read_body(body: Body, max_bytes: usize, timeout: Duration) -> Result<Bytes, Problem> {
     let too_large = || {
         Problem::new(
@@ -30,7 +32,7 @@ pub async fn read_body(body: Body, max_bytes: usize, timeout: Duration) -> Resul
         let read = Limited::new(body, max_bytes).collect();
         let late = |_| Problem::new(ProblemType::Timeout, "The body did not arrive in time; send it again");
         tokio::time::timeout(timeout, read).await.map_err(late)?.map(|whole| whole.to_bytes()).map_err(|error| {
-            if error.is::<LengthLimitError>() {
+            if is_over_limit(&*error) {
                 too_large()
             } else {
                 Problem::new(ProblemType::Malformed, "The body broke off, or does not match its headers")
@@ -38,6 +40,20 @@ pub async fn read_body(body: Body, max_bytes: usize, timeout: Duration) -> Resul
         })
     } else {
         Err(too_large())
+    }
+}
+
+/// Whether a limit of length ended the body: of the expanded one, or below its decoder of the one that was sent.
+fn is_over_limit(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<LengthLimitError>() || inner.is_some_and(is_over_limit) || {
+        let mut source = error.source();
+        std::iter::from_fn(|| {
+            let next = source?;
+            source = next.source();
+            Some(next)
+        })
+        .any(|cause| cause.is::<LengthLimitError>())
     }
 }
 
@@ -106,8 +122,16 @@ fn pointer(path: &Path, missing: Option<&str>) -> String {
 /// The one of `accepted` that the content type is, whatever its case and parameters (RFC 9110 section 8.3.1).
 ///
 /// # Errors
-/// [`ProblemType::UnsupportedMediaType`] with the accepted types, also without a `Content-Type`.
+/// [`ProblemType::UnsupportedMediaType`] with the accepted types, also without a `Content-Type`; or with a
+/// `Content-Encoding` that is not supported.
 pub fn content_type(headers: &HeaderMap, accepted: &[&'static str]) -> Result<&'static str, Problem> {
+    // The codings that are supported were removed with the coding.
+    if let Some(coding) = headers.get(header::CONTENT_ENCODING)
+        && coding != "identity"
+    {
+        let detail = "Content-Encoding: expected gzip, zstd or identity, one coding only";
+        return Err(Problem::new(ProblemType::UnsupportedMediaType, detail));
+    }
     let sent = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = sent.split(';').next().unwrap_or_default().trim();
     let unsupported = || {

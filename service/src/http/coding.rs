@@ -3,52 +3,94 @@
 //! routing, passes none of this.
 
 use axum::Router;
-use axum::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, COOKIE, ETAG, PROXY_AUTHORIZATION, SET_COOKIE};
-use axum::http::{Extensions, HeaderMap, StatusCode, Version};
-use axum::middleware::map_response;
-use axum::response::{IntoResponse, Response};
+use axum::body::{Body, HttpBody};
+use axum::extract::Request;
+use axum::http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, ETAG, PROXY_AUTHORIZATION,
+    SET_COOKIE,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use http_body_util::Limited;
 use tower_http::CompressionLevel;
-use tower_http::compression::predicate::{Predicate, SizeAbove};
-use tower_http::compression::{CompressionLayer, predicate::NotForContentType};
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::Predicate;
 use tower_http::decompression::RequestDecompressionLayer;
 use tower_http::sensitive_headers::SetSensitiveHeadersLayer;
-use yima_schema::problem::{Problem, ProblemType};
+use yima_schema::limits::MAX_BODY_BYTES;
 
-use super::ProblemResponse;
+use super::public::accepts_gzip;
 
-/// Smaller answers fit into one packet anyway. Bytes.
-const MIN_COMPRESSED: u64 = 1_400;
+/// Sizes of answers that are compressed, in bytes. Smaller ones fit into one packet anyway; larger ones, of uploads
+/// with tens of thousands of rows, would hold up a worker of the runtime.
+const COMPRESSED: std::ops::RangeInclusive<u64> = 1_400..=1_000_000;
 
 /// Adds the codings around a router's routes. A body is limited by what it expands to: see [`super::body::read_body`].
 pub(super) fn with_codings(router: Router) -> Router {
-    let compressible = SizeAbove::new(MIN_COMPRESSED).and(NotForContentType::SSE).and(is_fresh_json);
-    let compression = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(compressible);
+    let compression = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(LargeJson);
     router
-        .layer(RequestDecompressionLayer::new())
-        .layer(map_response(name_unsupported_coding))
+        // An unsupported coding is refused where the content type is, after authentication.
+        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
         .layer(compression)
+        .layer(from_fn(prepare))
         .layer(SetSensitiveHeadersLayer::new([AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, SET_COOKIE]))
 }
 
 /// JSON of some kind without an entity tag: a tag names one coding only, and documents with a tag have a gzip form of
 /// their own.
-fn is_fresh_json(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let is_json = essence.ends_with("json") || essence == "application/x-ndjson";
-    is_json && !headers.contains_key(ETAG)
+#[derive(Clone)]
+struct LargeJson;
+
+impl Predicate for LargeJson {
+    fn should_compress<B: HttpBody>(&self, response: &axum::http::Response<B>) -> bool {
+        let headers = response.headers();
+        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        let is_json = essence.ends_with("json");
+        let size = response.body().size_hint().exact();
+        is_json && size.is_some_and(|size| COMPRESSED.contains(&size)) && !headers.contains_key(ETAG)
+    }
 }
 
-/// The decompression layer refuses an unknown coding with 415 and `Accept-Encoding`, but without a problem document.
-async fn name_unsupported_coding(response: Response) -> Response {
-    let accepted = response.headers().get(ACCEPT_ENCODING).cloned();
-    let Some(accepted) = accepted.filter(|_| response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE) else {
-        return response;
-    };
-    let detail = "Content-Encoding: expected gzip, zstd or identity, one coding only";
-    let mut refusal = ProblemResponse::from(Problem::new(ProblemType::UnsupportedMediaType, detail)).into_response();
-    refusal.headers_mut().insert(ACCEPT_ENCODING, accepted);
-    refusal
+/// Prepares a request for the layers below, and its answer for the client.
+///
+/// - `Accept-Encoding` is removed unless it allows gzip: a client that allows nothing gets its answer plain. The
+///   compression layer would turn it into 406, also where the request was carried out.
+/// - Names of codings are compared without their case (RFC 9110 section 8.4.1); `x-gzip` is gzip (section 8.4.1.3).
+/// - A coded body is limited as it is sent, too: it can be long and expand to nothing.
+/// - After a refusal of a coded body the connection is closed, since the rest of the body is not read.
+async fn prepare(mut request: Request, next: Next) -> Response {
+    if request.headers().contains_key(ACCEPT_ENCODING) && !accepts_gzip(request.headers()) {
+        request.headers_mut().remove(ACCEPT_ENCODING);
+    }
+    let Some(coding) = coding(request.headers()) else { return next.run(request).await };
+    request.headers_mut().insert(CONTENT_ENCODING, coding);
+    let request = request.map(|body| Body::new(Limited::new(body, MAX_BODY_BYTES)));
+    let mut response = next.run(request).await;
+    match response.status() {
+        StatusCode::BAD_REQUEST => {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        // RFC 9110 section 12.5.3: the codings to send instead.
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, zstd"));
+        }
+        _ => {}
+    }
+    response
+}
+
+/// The coding of a request's body in the spelling of the decompression layer; `None` for a plain one.
+fn coding(headers: &HeaderMap) -> Option<HeaderValue> {
+    let coding = headers.get(CONTENT_ENCODING)?.to_str().map(str::to_ascii_lowercase).unwrap_or_default();
+    match coding.trim() {
+        "gzip" | "x-gzip" => Some(HeaderValue::from_static("gzip")),
+        "zstd" => Some(HeaderValue::from_static("zstd")),
+        "identity" => None,
+        // Visible characters, or else a name that no layer knows.
+        other => Some(HeaderValue::try_from(other).unwrap_or(HeaderValue::from_static("unknown"))),
+    }
 }
 
 #[cfg(test)]
@@ -56,36 +98,42 @@ mod tests {
     use std::io::Write;
     use std::time::Duration;
 
-    use axum::body::{Body, Bytes, to_bytes};
-    use axum::http::header::CONTENT_ENCODING;
-    use axum::http::{HeaderName, Request};
+    use axum::body::{Bytes, to_bytes};
+    use axum::http::HeaderName;
     use axum::routing::{get, post};
     use flate2::Compression;
     use flate2::write::GzEncoder;
+    use futures::StreamExt;
     use tower::ServiceExt;
 
-    use super::super::body::read_body;
+    use super::super::ProblemResponse;
+    use super::super::body::{content_type, read_body};
     use super::*;
 
     const LIMIT: usize = 10_000;
 
     async fn length(headers: HeaderMap, body: Body) -> Result<String, ProblemResponse> {
-        assert!(headers.get(AUTHORIZATION).is_none_or(axum::http::HeaderValue::is_sensitive));
+        assert!(headers.get(AUTHORIZATION).is_none_or(HeaderValue::is_sensitive));
+        content_type(&headers, &["text/plain"])?;
         Ok(read_body(body, LIMIT, Duration::from_secs(5)).await?.len().to_string())
     }
 
     async fn ask(request: Request<Body>) -> (StatusCode, HeaderMap, Bytes) {
-        let rows = || async { ([(CONTENT_TYPE, "application/x-ndjson")], "{}\n".repeat(LIMIT)) };
+        let rows = |n: usize| async move { ([(CONTENT_TYPE, "application/x-ndjson")], "{}\n".repeat(n)) };
         let tagged = || async { ([(CONTENT_TYPE, "application/json"), (ETAG, "\"1\"")], "[]".repeat(LIMIT)) };
-        let router = Router::new().route("/length", post(length)).route("/rows", get(rows)).route("/tag", get(tagged));
+        let router = Router::new()
+            .route("/length", post(length))
+            .route("/rows", get(move || rows(LIMIT)).post(move || rows(LIMIT)))
+            .route("/many", get(move || rows(LIMIT * 100)))
+            .route("/tag", get(tagged));
         let response = with_codings(router).oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
-        (parts.status, parts.headers, to_bytes(body, 1 << 20).await.unwrap())
+        (parts.status, parts.headers, to_bytes(body, 1 << 24).await.unwrap())
     }
 
     async fn send(coding: &str, body: impl Into<Body>) -> (StatusCode, HeaderMap, Bytes) {
-        let request = Request::post("/length").header(CONTENT_ENCODING, coding).header(AUTHORIZATION, "Bearer secret");
-        ask(request.body(body.into()).unwrap()).await
+        let request = Request::post("/length").header(CONTENT_ENCODING, coding).header(CONTENT_TYPE, "text/plain");
+        ask(request.header(AUTHORIZATION, "Bearer secret").body(body.into()).unwrap()).await
     }
 
     fn gzip(body: &[u8]) -> Vec<u8> {
@@ -103,7 +151,9 @@ mod tests {
 
     #[tokio::test]
     async fn bodies_are_expanded() {
-        for (coding, body) in [("gzip", gzip(&[b'x'; 99])), ("zstd", zstd(&[b'x'; 99])), ("identity", vec![b'x'; 99])] {
+        let (gzip, zstd) = (gzip(&[b'x'; 99]), zstd(&[b'x'; 99]));
+        for (coding, body) in [("gzip", &gzip), ("X-GZip", &gzip), ("zstd", &zstd), ("identity", &vec![b'x'; 99])] {
+            let body = body.clone();
             let (status, _, length) = send(coding, body).await;
             assert_eq!((status, &length[..]), (StatusCode::OK, &b"99"[..]), "{coding}");
         }
@@ -117,16 +167,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_body_that_expands_to_nothing_is_limited_as_it_is_sent() {
+        // Skippable frames of zstd (RFC 8878 section 3.1.2), sent in chunks of unknown length.
+        let frame = [&[0x50, 0x2a, 0x4d, 0x18, 0xf0, 0xff, 0x00, 0x00][..], &[0; 0xfff0]].concat();
+        let frames = futures::stream::iter(std::iter::repeat_n(Bytes::from(frame), 200)).map(Ok::<_, std::io::Error>);
+        assert_eq!(send("zstd", Body::from_stream(frames)).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_accepts_no_coding_gets_its_answer_plain() {
+        for accepted in ["identity;q=0", "*;q=0", "br, identity;q=0"] {
+            let request = Request::post("/rows").header(ACCEPT_ENCODING, accepted).body(Body::empty()).unwrap();
+            let (status, headers, _) = ask(request).await;
+            assert_eq!((status, headers.get(CONTENT_ENCODING)), (StatusCode::OK, None), "{accepted}");
+        }
+    }
+
+    #[tokio::test]
     async fn broken_and_unknown_codings_are_refused_with_a_problem() {
         let mut broken = gzip(&[b'x'; 99]);
         broken.truncate(20);
-        assert_eq!(send("gzip", broken).await.0, StatusCode::BAD_REQUEST);
-        assert_eq!(send("zstd", "no zstd").await.0, StatusCode::BAD_REQUEST);
+        for (status, headers, _) in [send("gzip", broken).await, send("zstd", "no zstd").await] {
+            assert_eq!((status, &headers[CONNECTION]), (StatusCode::BAD_REQUEST, &HeaderValue::from_static("close")));
+        }
         for coding in ["br", "gzip, gzip"] {
             let (status, headers, problem) = send(coding, "x").await;
             assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{coding}");
             assert_eq!(headers[CONTENT_TYPE], "application/problem+json");
-            assert_eq!(headers[ACCEPT_ENCODING], "zstd,gzip");
+            assert_eq!(headers[ACCEPT_ENCODING], "gzip, zstd");
             assert!(String::from_utf8_lossy(&problem).contains("Content-Encoding: expected gzip"), "{problem:?}");
         }
     }
@@ -140,7 +208,7 @@ mod tests {
         let (_, headers, body) = get("/rows", "gzip").await;
         assert_eq!(coding(&headers, CONTENT_ENCODING).unwrap(), "gzip");
         assert!(body.len() < 1_000, "{}", body.len());
-        for (path, accepted) in [("/rows", "identity"), ("/tag", "gzip")] {
+        for (path, accepted) in [("/rows", "identity"), ("/many", "gzip"), ("/tag", "gzip")] {
             assert_eq!(coding(&get(path, accepted).await.1, CONTENT_ENCODING), None, "{path}");
         }
     }

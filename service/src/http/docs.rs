@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Redirect;
 use axum::routing::get;
 use flate2::read::GzDecoder;
@@ -36,10 +36,17 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
+/// The header fields of every answer.
+const GUARDS: [(HeaderName, HeaderValue); 3] = [
+    (CONTENT_SECURITY_POLICY, POLICY),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+];
+
 /// The page's routes. `lifetime`: how long copies of its files may be used.
 pub(super) fn page(lifetime: Lifetime) -> Router {
     let config = Arc::new(Config::from("/openapi.json").validator_url("none"));
-    let redirect = Router::new().route("/docs", get(async || Redirect::permanent("/docs/")));
+    let redirect = Router::new().route("/docs", get(async || (GUARDS, Redirect::to("/docs/"))));
     FILES.iter().fold(redirect, |router, (name, content_type)| {
         let file = utoipa_swagger_ui::serve(name, Arc::clone(&config)).expect("the configuration is made of texts");
         let document = document(file.expect("Swagger UI's release has its files"), content_type, lifetime);
@@ -55,10 +62,7 @@ fn document(file: SwaggerFile<'_>, content_type: &'static str, lifetime: Lifetim
     } else {
         Public::new(bytes, content_type, lifetime)
     };
-    document
-        .with(CONTENT_SECURITY_POLICY, POLICY)
-        .with(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
-        .with(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
+    GUARDS.into_iter().fold(document, |document, (name, value)| document.with(name, value))
 }
 
 /// For clients that do not accept gzip.
@@ -79,7 +83,7 @@ mod tests {
 
     const LIFETIME: Lifetime = Lifetime { everywhere: "public, max-age=300", at_the_edge: "max-age=60" };
 
-    async fn ask(path: &str, name: axum::http::HeaderName, value: &str) -> axum::response::Response {
+    async fn ask(path: &str, name: HeaderName, value: &str) -> axum::response::Response {
         let request = Request::get(path).header(name, value).body(Body::empty()).unwrap();
         page(LIFETIME).oneshot(request).await.unwrap()
     }
@@ -96,6 +100,13 @@ mod tests {
             let etag = response.headers()[ETAG].to_str().unwrap().to_owned();
             assert_eq!(ask(&path, IF_NONE_MATCH, &etag).await.status(), StatusCode::NOT_MODIFIED, "{path}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_path_without_its_slash_redirects_with_the_same_guards() {
+        let response = ask("/docs", ACCEPT_ENCODING, "identity").await;
+        assert_eq!(response.status(), StatusCode::SEE_OTHER);
+        assert!(GUARDS.iter().all(|(name, value)| response.headers()[name] == value), "{response:?}");
     }
 
     #[tokio::test]

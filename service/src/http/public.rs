@@ -85,7 +85,7 @@ impl Public {
 }
 
 /// Whether `Accept-Encoding` allows gzip, by its name or by `*` (RFC 9110 section 12.5.3).
-fn accepts_gzip(request: &HeaderMap) -> bool {
+pub(super) fn accepts_gzip(request: &HeaderMap) -> bool {
     let fields = request.get_all(ACCEPT_ENCODING).iter().filter_map(|field| field.to_str().ok());
     let codings = fields.flat_map(|field| field.split(',')).map(|part| part.split_once(';').unwrap_or((part, "")));
     let codings: Vec<_> = codings.map(|(name, weight)| (name.trim(), weight.trim())).collect();

@@ -127,7 +127,7 @@ impl<S: Service<Request<Body>>> hyper::service::Service<Request<Incoming>> for O
     }
 }
 
-/// A request without a body, as most are, allocates none.
+/// A request without a body, as most are, begins without an allocation for it.
 fn body(incoming: Incoming) -> Body {
     if incoming.is_end_stream() { Body::empty() } else { Body::new(incoming) }
 }

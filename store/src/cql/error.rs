@@ -26,6 +26,10 @@ pub(super) fn from_driver(table: &'static str, error: &ExecutionError) -> StoreE
 pub(super) fn from_prepare(place: impl Display, error: &PrepareError) -> StoreError {
     match error {
         PrepareError::ConnectionPoolError(_) => no_connection(place),
+        // A missing table of a running process is being rebuilt; at a start the keyspace is the wrong one.
+        PrepareError::AllAttemptsFailed { first_attempt: RequestAttemptError::DbError(DbError::Invalid, message) } => {
+            StoreError::Rejected(format!("{place}: {message}"))
+        }
         PrepareError::AllAttemptsFailed { first_attempt } => from_attempt(place, first_attempt),
         other @ (PrepareError::PreparedStatementIdsMismatch | _) => driver_refusal(place, other),
     }

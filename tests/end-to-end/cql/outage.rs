@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use yima_harness::checker::options;
-use yima_harness::{Cluster, ClusterOptions, Region, Reply, Yima, new_person};
+use yima_harness::{Cluster, ClusterOptions, Region, Reply, Yima, new_person, until};
 use yima_schema::time::Time;
 
 /// Age up to which a stale view is served.
@@ -87,6 +87,9 @@ fn a_read_node_without_database_and_writer_serves_stale_views_with_their_time() 
     assert!(yima_harness::now().since(last_as_of) + Duration::from_secs(1) >= MAX_STALE);
 
     cluster.node(1, 1).start();
+    // A display between the database's return and the first poll would rightly be loaded.
+    let is_followed = || reader.metric("cache_poll_lag_seconds", &[]) < 2.0;
+    until("the feed to be followed again", PATIENCE, is_followed);
     for (session, colour) in sessions.iter().zip(&before) {
         let reply = display_until(&reader, session, |reply| reply.status == 200 && !is_stale(reply));
         assert_eq!(reply.json(200)["colour"]["code"], *colour);

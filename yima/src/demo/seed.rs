@@ -26,7 +26,18 @@ const BATCH: u64 = 500;
 /// Concurrent commits.
 const CONCURRENT: usize = 4;
 
-/// Seeds a store with a demo population.
+/// Checks that there are document numbers for so many people.
+///
+/// # Errors
+/// There are not.
+pub fn check(population: u64) -> Result<(), CommandError> {
+    if population > MAX_PEOPLE {
+        return Err(CommandError::Usage(format!("--population: expected at most {MAX_PEOPLE}")));
+    }
+    Ok(())
+}
+
+/// Seeds a store with a demo population that [`check`] accepts.
 pub struct Seeding<'a> {
     /// Where `demo.toml` records the population.
     pub data_dir: &'a Path,
@@ -43,11 +54,8 @@ impl Seeding<'_> {
     /// or reading yet.
     ///
     /// # Errors
-    /// The population is too large, the store fails, or `demo.toml` cannot be written.
+    /// The store fails, or `demo.toml` cannot be written.
     pub async fn run(self, store: &WriteStore, folder: &Arc<Folder>) -> Result<(), CommandError> {
-        if self.population > MAX_PEOPLE {
-            return Err(CommandError::Usage(format!("--population: expected at most {MAX_PEOPLE}")));
-        }
         if self.population == 0 {
             return Ok(());
         }

@@ -29,7 +29,7 @@ use yima_store::embedded::EmbeddedStore;
 use crate::backup;
 use crate::cli::Options;
 use crate::config::{Config, Role};
-use crate::demo::people::People;
+use crate::demo::{people::People, seed};
 use crate::error::CommandError;
 use crate::keys::{DEMO_ISSUER, KeyDir};
 use crate::metrics;
@@ -118,6 +118,7 @@ async fn start(
         Role::Everything => options.population.unwrap_or_else(|| plan.population(config)),
         Role::ReadApi | Role::Writer => 0,
     };
+    seed::check(population)?;
     // The embedded store is on this machine's disk already and needs no disk tier.
     let disk = match (&cache, &plan) {
         (Some(cache), Plan::Cql(_)) => reading::open_disk(options, config, &cache.config(), &pseudonyms).await?,
