@@ -49,7 +49,7 @@ const MAX_LOADS: usize = 3;
 
 impl ViewCache {
     /// The answer from memory, if there is one that may be served to a client with this `floor`: the version it was
-    /// shown before. Counts nothing: follow it by [`Self::record_hit`], or by [`Self::get`] instead.
+    /// shown before. Counts nothing: follow it by `record_hit`, or by [`Self::get`] instead.
     ///
     /// The hot path: no allocation, and one lock, that of the entry's shard in memory. The entry in memory is the
     /// newest version known at that moment, since whatever raises the ledger replaces or removes it under the ledger's
