@@ -1,7 +1,6 @@
 //! Request bodies: read whole within a size and a time; JSON errors name the field and never the value.
 
 use std::error::Error;
-use std::io;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -44,17 +43,8 @@ pub async fn read_body(body: Body, max_bytes: usize, timeout: Duration) -> Resul
 }
 
 /// Whether a limit of length ended the body: of the expanded one, or below its decoder of the one that was sent.
-fn is_over_limit(error: &(dyn Error + Send + Sync + 'static)) -> bool {
-    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    error.is::<LengthLimitError>() || inner.is_some_and(is_over_limit) || {
-        let mut source = error.source();
-        std::iter::from_fn(|| {
-            let next = source?;
-            source = next.source();
-            Some(next)
-        })
-        .any(|cause| cause.is::<LengthLimitError>())
-    }
+fn is_over_limit(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |&error| error.source()).any(|cause| cause.is::<LengthLimitError>())
 }
 
 /// Reads a JSON document.

@@ -14,7 +14,7 @@ pub struct Person {
     pub document: String,
 }
 
-/// A person of whom no event is stored. Numbers repeat after 23 million people.
+/// A person without any stored event. Numbers repeat after 23 million people.
 ///
 /// # Panics
 /// Never.

@@ -24,7 +24,7 @@ impl Services {
         }
     }
 
-    /// Clients with people of whom no event is stored.
+    /// Clients whose people have no stored event.
     pub(crate) fn clients(&self, subjects: usize) -> Clients {
         let urls = |services: &[(usize, Yima)], url: fn(&Yima) -> String| {
             services.iter().map(|(region, service)| (*region, url(service))).collect()

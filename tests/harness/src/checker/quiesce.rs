@@ -30,7 +30,7 @@ pub fn options() -> Options {
         .env("YIMA_READ_API__CACHE__POLL_MS", 50)
 }
 
-/// People of whom no event is stored, each with a session as the node would have issued it.
+/// People without any stored event, each with a session as the node would have issued it.
 ///
 /// # Panics
 /// When the node's keys are missing.
