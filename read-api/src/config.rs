@@ -123,20 +123,19 @@ impl Default for CacheConfig {
 }
 
 impl CacheConfig {
-    /// Checks the values and their relations to each other.
-    pub fn check(&self, checks: &mut Checks<'_>) {
+    /// Checks the values and their relations to each other. `key` gives the full name of a setting of this section.
+    pub fn check(&self, key: impl Fn(&str) -> String, checks: &mut Checks<'_>) {
         const MIB: usize = 1 << 20;
-        const MAX_LAG: &str = "read_api.cache.max_lag_ms";
-        let mut expect = |holds, key, expected| checks.expect(holds, key, &[], expected);
-        expect(self.memory_bytes >= MIB, "read_api.cache.memory_bytes", "expected at least 1048576");
-        expect(self.absent_bytes >= MIB, "read_api.cache.absent_bytes", "expected at least 1048576");
-        expect(!self.max_lag.is_zero(), MAX_LAG, "expected at least 1");
-        let is_in_range = (1..=10_000).contains(&self.concurrent_loads);
-        expect(is_in_range, "read_api.cache.concurrent_loads", "expected 1 to 10000");
-        expect(self.queued_loads <= 1_000_000, "read_api.cache.queued_loads", "expected at most 1000000");
-        expect(!self.load_timeout.is_zero(), "read_api.cache.load_timeout_ms", "expected at least 1");
+        let mut expect = |holds, setting, expected: &str| checks.expect(holds, &key(setting), &[], expected);
+        expect(self.memory_bytes >= MIB, "memory_bytes", "expected at least 1048576");
+        expect(self.absent_bytes >= MIB, "absent_bytes", "expected at least 1048576");
+        expect(!self.max_lag.is_zero(), "max_lag_ms", "expected at least 1");
+        expect((1..=10_000).contains(&self.concurrent_loads), "concurrent_loads", "expected 1 to 10000");
+        expect(self.queued_loads <= 1_000_000, "queued_loads", "expected at most 1000000");
+        expect(!self.load_timeout.is_zero(), "load_timeout_ms", "expected at least 1");
+        let max_lag = key("max_lag_ms");
         let is_later = self.max_stale >= self.max_lag;
-        checks.expect(is_later, "read_api.cache.max_stale_s", &[MAX_LAG], format!("expected no less than {MAX_LAG}"));
+        checks.expect(is_later, &key("max_stale_s"), &[&max_lag], format!("expected no less than {max_lag}"));
     }
 }
 

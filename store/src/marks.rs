@@ -80,5 +80,5 @@ pub trait MarkFeed: Send + Sync {
     /// [`SubjectScan::reconciled`]: crate::SubjectScan::reconciled
     async fn missed(&self, source: &Source) -> Result<()>;
     /// Seals the streams of this region's writers whose heartbeats have stopped, and returns how many.
-    async fn close_dead(&self) -> Result<usize>;
+    async fn seal_dead_streams(&self) -> Result<usize>;
 }

@@ -80,7 +80,7 @@ pub trait SubjectScan: Send + Sync {
     /// Takes the lease on a task of this region, or renews it. `false`: another process has it.
     async fn lease_task(&self, task: &str) -> Result<bool>;
     /// Releases the lease on a task.
-    async fn give_back_task(&self, task: &str) -> Result<()>;
+    async fn release_task(&self, task: &str) -> Result<()>;
     /// Remembers that this region has, since that moment, compared all subjects with every other region and copied the
     /// events it lacked. The reconciliation makes up for marks missed before it: their events were stored long before
     /// the marks could expire, so clocks may differ by hours.

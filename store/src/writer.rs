@@ -29,7 +29,7 @@ pub enum Published {
     /// Written, and the stream was still open afterwards: the events behind the changes may be acknowledged.
     Open,
     /// The stream is sealed: publish in a new one.
-    Closed,
+    Sealed,
 }
 
 /// Reads events.

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use metrics::Gauge;
-use serde::de::Error;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{Value, json};
-use yima_service::config::{self, ConfigError, ConfigErrors};
+use yima_service::config::{self, Checks, ConfigError, ConfigErrors};
 use yima_service::watched_file::{self, Fingerprint, WatchedFiles};
 
 use super::ViewCache;
@@ -19,33 +18,6 @@ use crate::config::CacheConfig;
 
 /// The setting that names the tuning file.
 const TUNING_FILE: &str = "read_api.cache.tuning_file";
-
-/// A whole number within bounds, which belong to its type so that a number outside of them is reported with all other
-/// errors of the file.
-#[derive(Clone, Copy, Debug)]
-struct Within<const MIN: u64, const MAX: u64>(u64);
-
-type TierBytes = Within<{ 1 << 20 }, { u64::MAX }>;
-type Positive = Within<1, { u64::MAX }>;
-type ConcurrentLoads = Within<1, 10_000>;
-type QueuedLoads = Within<0, 1_000_000>;
-
-impl<const MIN: u64, const MAX: u64> Within<MIN, MAX> {
-    fn new(n: u64) -> Result<Self, String> {
-        match (MIN, MAX) {
-            _ if (MIN..=MAX).contains(&n) => Ok(Self(n)),
-            (_, u64::MAX) => Err(format!("expected at least {MIN}")),
-            (0, _) => Err(format!("expected at most {MAX}")),
-            _ => Err(format!("expected {MIN} to {MAX}")),
-        }
-    }
-}
-
-impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Within<MIN, MAX> {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        Self::new(u64::deserialize(d)?).map_err(D::Error::custom)
-    }
-}
 
 /// The tuning file. Keys that it does not have keep their value of `read_api.cache`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -61,9 +33,9 @@ struct TuningFile {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct ViewTuning {
-    memory_bytes: Option<TierBytes>,
+    memory_bytes: Option<usize>,
     disk_bytes: Option<u64>,
-    max_lag_ms: Option<Positive>,
+    max_lag_ms: Option<u64>,
     max_stale_s: Option<u64>,
 }
 
@@ -71,16 +43,16 @@ struct ViewTuning {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct NegativeTuning {
-    memory_bytes: Option<TierBytes>,
+    memory_bytes: Option<usize>,
 }
 
 /// Section `[loads]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct LoadTuning {
-    concurrent: Option<ConcurrentLoads>,
-    queued: Option<QueuedLoads>,
-    timeout_ms: Option<Positive>,
+    concurrent: Option<usize>,
+    queued: Option<usize>,
+    timeout_ms: Option<u64>,
 }
 
 /// Section `[audit]`.
@@ -90,14 +62,50 @@ struct AuditTuning {
     per_s: Option<u32>,
 }
 
-/// Cache settings that cannot be used: all errors together, each with its key in `read_api.cache` or in the tuning
-/// file.
+impl TuningFile {
+    /// Lays the file over `base`.
+    fn over(&self, base: &CacheConfig) -> CacheConfig {
+        let Self { view, negative, loads, audit } = self;
+        CacheConfig {
+            memory_bytes: view.memory_bytes.unwrap_or(base.memory_bytes),
+            absent_bytes: negative.memory_bytes.unwrap_or(base.absent_bytes),
+            disk_bytes: view.disk_bytes.unwrap_or(base.disk_bytes),
+            max_lag: view.max_lag_ms.map_or(base.max_lag, Duration::from_millis),
+            max_stale: view.max_stale_s.map_or(base.max_stale, Duration::from_secs),
+            concurrent_loads: loads.concurrent.unwrap_or(base.concurrent_loads),
+            queued_loads: loads.queued.unwrap_or(base.queued_loads),
+            load_timeout: loads.timeout_ms.map_or(base.load_timeout, Duration::from_millis),
+            audit_per_s: audit.per_s.unwrap_or(base.audit_per_s),
+            ..base.clone()
+        }
+    }
+
+    /// The file's name for a key of `read_api.cache` that [`CacheConfig::check`] reports.
+    fn key(setting: &str) -> String {
+        match setting {
+            "memory_bytes" | "max_lag_ms" | "max_stale_s" => format!("view.{setting}"),
+            "absent_bytes" => "negative.memory_bytes".to_owned(),
+            "concurrent_loads" => "loads.concurrent".to_owned(),
+            "queued_loads" => "loads.queued".to_owned(),
+            "load_timeout_ms" => "loads.timeout_ms".to_owned(),
+            // Not in the file, so checked with the settings at the start.
+            _ => setting.to_owned(),
+        }
+    }
+}
+
+/// A tuning file that cannot be used: all its errors together, each with its key.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TuningError(Vec<String>);
+pub struct TuningError(ConfigErrors);
 
 impl fmt::Display for TuningError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
+        let ConfigErrors(errors) = &self.0;
+        for (n, ConfigError { key, source, expected }) in errors.iter().enumerate() {
+            let (line, colon) = (if n == 0 { "" } else { "\n" }, if key.is_empty() { "" } else { ": " });
+            write!(f, "{line}{TUNING_FILE}: {key}{colon}{expected} (from {source})")?;
+        }
+        Ok(())
     }
 }
 
@@ -118,10 +126,10 @@ struct Active {
 }
 
 impl CacheSettings {
-    /// Reads the settings at the start; waits for the file system.
+    /// Reads the settings at the start; waits for the file system. `base` has been [checked](CacheConfig::check).
     ///
     /// # Errors
-    /// Values of `base`, or a tuning file, that cannot be used.
+    /// A tuning file that cannot be used.
     pub fn load(base: &CacheConfig) -> Result<Arc<Self>, TuningError> {
         let watched = base.tuning_file.clone().map(|path| {
             let paths = [path];
@@ -200,69 +208,10 @@ impl CacheSettings {
 
 /// Reads the tuning file, if there is one, and lays it over `base`.
 fn read(base: &CacheConfig) -> Result<Active, TuningError> {
-    let mut errors = Vec::new();
-    let file = match &base.tuning_file {
-        Some(path) => config::load::<TuningFile>("", Some(path), []),
-        None => Ok(TuningFile::default()),
-    };
-    let file = file.unwrap_or_else(|ConfigErrors(in_file)| {
-        for ConfigError { key, source, expected } in in_file {
-            let key = if key.is_empty() { key } else { format!("{key}: ") };
-            errors.push(format!("{TUNING_FILE}: {key}{expected} (from {source})"));
-        }
-        TuningFile::default()
-    });
-    let TuningFile { view, negative, loads, audit } = &file;
-    let config = CacheConfig {
-        memory_bytes: set(view.memory_bytes, "memory_bytes", base.memory_bytes, &mut errors),
-        absent_bytes: set(negative.memory_bytes, "absent_bytes", base.absent_bytes, &mut errors),
-        disk_bytes: view.disk_bytes.unwrap_or(base.disk_bytes),
-        max_lag: set_ms(view.max_lag_ms, "max_lag_ms", base.max_lag, &mut errors),
-        max_stale: view.max_stale_s.map_or(base.max_stale, Duration::from_secs),
-        concurrent_loads: set(loads.concurrent, "concurrent_loads", base.concurrent_loads, &mut errors),
-        queued_loads: set(loads.queued, "queued_loads", base.queued_loads, &mut errors),
-        load_timeout: set_ms(loads.timeout_ms, "load_timeout_ms", base.load_timeout, &mut errors),
-        audit_per_s: audit.per_s.unwrap_or(base.audit_per_s),
-        ..base.clone()
-    };
-    if config.max_stale < config.max_lag {
-        errors.push(match (view.max_stale_s, view.max_lag_ms) {
-            (Some(_), _) => format!("{TUNING_FILE}: view.max_stale_s: expected no less than max_lag_ms"),
-            (None, Some(_)) => format!("{TUNING_FILE}: view.max_lag_ms: expected no more than max_stale_s"),
-            (None, None) => "read_api.cache.max_stale_s: expected no less than max_lag_ms".to_owned(),
-        });
-    }
-    if errors.is_empty() { Ok(Active { file, config }) } else { Err(TuningError(errors)) }
-}
-
-/// The tuning file's number, which is within its bounds, or else that of `read_api.cache`, which may not be.
-fn set<const MIN: u64, const MAX: u64>(
-    in_file: Option<Within<MIN, MAX>>,
-    key: &str,
-    base: usize,
-    errors: &mut Vec<String>,
-) -> usize {
-    let number = in_file.map_or_else(|| Within::<MIN, MAX>::new(base as u64), Ok);
-    match number {
-        Ok(Within(number)) => usize::try_from(number).unwrap_or(usize::MAX),
-        Err(expected) => {
-            errors.push(format!("read_api.cache.{key}: {expected}"));
-            base
-        }
-    }
-}
-
-/// The same for milliseconds.
-fn set_ms(in_file: Option<Positive>, key: &str, base: Duration, errors: &mut Vec<String>) -> Duration {
-    match in_file {
-        Some(Within(ms)) => Duration::from_millis(ms),
-        None => {
-            if base.is_zero() {
-                errors.push(format!("read_api.cache.{key}: expected at least 1"));
-            }
-            base
-        }
-    }
+    let path = base.tuning_file.as_deref();
+    let check = |file: &TuningFile, checks: &mut Checks<'_>| file.over(base).check(TuningFile::key, checks);
+    let file = config::load_checked::<TuningFile>("", path, [], check).map_err(TuningError)?;
+    Ok(Active { config: file.over(base), file })
 }
 
 #[cfg(test)]
@@ -275,8 +224,8 @@ mod tests {
         read(&CacheConfig { tuning_file: Some(file.path().to_path_buf()), ..base })
     }
 
-    fn errors_of(base: CacheConfig, text: &str) -> Vec<String> {
-        read_over(base, text).err().unwrap().0
+    fn errors_of(text: &str) -> Vec<String> {
+        read_over(CacheConfig::default(), text).err().unwrap().to_string().lines().map(str::to_owned).collect()
     }
 
     #[test]
@@ -293,13 +242,13 @@ mod tests {
             ("[view]\nmax_stale = 60\n", "view.max_stale: expected a known field"),
             ("[view]\nmemory_bytes = \"much\"\n", "view.memory_bytes: expected a whole number"),
             ("[view]\nmemory_bytes = 1\n", "view.memory_bytes: expected at least 1048576 (from /"),
-            ("[view]\nmax_lag_ms = 2000\nmax_stale_s = 1\n", "view.max_stale_s: expected no less than max_lag_ms"),
-            ("[view]\nmax_lag_ms = 100000000\n", "view.max_lag_ms: expected no more than max_stale_s"),
+            ("[view]\nmax_lag_ms = 2000\nmax_stale_s = 1\n", "view.max_stale_s: expected no less than view.max_lag_ms"),
+            ("[view]\nmax_lag_ms = 100000000\n", "view.max_stale_s: expected no less than view.max_lag_ms"),
             ("[loads]\nconcurrent = 0\n", "loads.concurrent: expected 1 to 10000"),
             ("[loads]\nqueued = 1000001\n", "loads.queued: expected at most 1000000"),
             ("[view\n", "expected TOML"),
         ] {
-            let errors = errors_of(CacheConfig::default(), text);
+            let errors = errors_of(text);
             let found = &errors[0];
             assert!(errors.len() == 1 && found.starts_with(&format!("{TUNING_FILE}: {expected}")), "{errors:?}");
         }
@@ -308,25 +257,10 @@ mod tests {
     #[test]
     fn all_errors_of_the_file_are_reported_together() {
         let text = "[view]\nmemory_bytes = 1\nmax_lag_ms = 0\ncolour = 1\n[loads]\nconcurrent = \"x\"\n[moon]\n";
-        let errors = errors_of(CacheConfig::default(), text);
+        let errors = errors_of(text);
         for key in ["view.memory_bytes", "view.max_lag_ms", "view.colour", "loads.concurrent", "moon"] {
             assert!(errors.iter().any(|error| error.starts_with(&format!("{TUNING_FILE}: {key}: "))), "{errors:?}");
         }
         assert_eq!(errors.len(), 5, "{errors:?}");
-    }
-
-    #[test]
-    fn errors_of_the_base_settings_are_reported_under_their_own_keys() {
-        let base = || CacheConfig { memory_bytes: 1, queued_loads: 2_000_000, ..CacheConfig::default() };
-        let expected = [
-            "read_api.cache.memory_bytes: expected at least 1048576",
-            "read_api.cache.queued_loads: expected at most 1000000",
-        ];
-        assert_eq!(read(&base()).err().unwrap().0, expected);
-        let errors = errors_of(base(), "[loads]\nconcurrent = 0\n");
-        assert!(errors[0].starts_with(&format!("{TUNING_FILE}: loads.concurrent: ")), "{errors:?}");
-        assert_eq!(errors[1..], expected);
-        let base = CacheConfig { max_stale: Duration::from_secs(1), ..CacheConfig::default() };
-        assert_eq!(read(&base).err().unwrap().0, ["read_api.cache.max_stale_s: expected no less than max_lag_ms"]);
     }
 }

@@ -37,7 +37,7 @@ pub struct ConfigErrors(pub Vec<ConfigError>);
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the configuration has {} fault{}", self.0.len(), if self.0.len() == 1 { "" } else { "s" })?;
+        write!(f, "the configuration has {} error{}", self.0.len(), if self.0.len() == 1 { "" } else { "s" })?;
         for ConfigError { key, source, expected } in &self.0 {
             let colon = if key.is_empty() { "" } else { ": " };
             write!(f, "\n  {key}{colon}{expected} (from {source})")?;

@@ -100,7 +100,7 @@ pub(super) async fn a_sealed_stream_takes_no_more_changes(harness: &dyn Harness)
         ensure!(state(&store, stream).await? == closed, "the registry has a sealed stream in another state");
     }
     let published = store.publish(stream, vec![change(subject(), 3)], Vec::new()).await?;
-    ensure!(published == Published::Closed, "a sealed stream took a change");
+    ensure!(published == Published::Sealed, "a sealed stream took a change");
     ensure!(all_changes(&store, stream).await?.len() == 2, "a sealed stream has other rows than before");
     Ok(())
 }

@@ -55,7 +55,7 @@ impl WriterStore for CqlStore {
 
     async fn publish(&self, stream: StreamId, changes: Vec<Change>, marks: Vec<Mark>) -> Result<Published> {
         let inner = &self.inner;
-        let Some(local) = inner.local_streams.lookup(stream) else { return Ok(Published::Closed) };
+        let Some(local) = inner.local_streams.lookup(stream) else { return Ok(Published::Sealed) };
         let bodies: Vec<_> = changes.iter().map(Change::encode).collect();
         failpoint::pass("before_changes")?;
         if !failpoint::skips("before_changes") {
@@ -65,7 +65,7 @@ impl WriterStore for CqlStore {
         failpoint::pass("changes_written")?;
         if !call(call_span!("cassandra", "SELECT", "streams", 1), inner.is_open(stream)).await? {
             inner.local_streams.remove(stream);
-            return Ok(Published::Closed);
+            return Ok(Published::Sealed);
         }
         failpoint::pass("stream_seen_open")?;
         inner.published.notify_one();

@@ -26,7 +26,7 @@ impl Group<'_> {
     /// [`crate::WriterStore::publish`].
     pub(super) fn publish(&mut self, id: StreamId, changes: &[Change], marks: &[Mark]) -> Published {
         let Some(stream) = Arc::make_mut(&mut self.numbers.streams).get_mut(&id).filter(|s| s.state.open) else {
-            return Published::Closed;
+            return Published::Sealed;
         };
         for change in changes {
             stream.state.last += 1;

@@ -130,7 +130,7 @@ async fn a_sealed_stream_has_no_gaps_and_refuses_its_writer() {
     assert_eq!(shape, [(1, true), (2, true), (3, false), (4, false), (5, true)]);
     let state = other.registry().await.unwrap().streams.into_iter().find(|s| s.id == stream).unwrap();
     assert_eq!((state.last, state.open), (5, false));
-    assert_eq!(writer.publish(stream, vec![change(6, 1)], Vec::new()).await.unwrap(), Published::Closed);
+    assert_eq!(writer.publish(stream, vec![change(6, 1)], Vec::new()).await.unwrap(), Published::Sealed);
     // A reader from the start of the stream applies everything up to the end.
     let (cache, mut follower) = reader(&other).await;
     follower.jump(stream, 0);

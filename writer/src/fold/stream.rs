@@ -51,7 +51,7 @@ impl OwnStream {
             let changes = changes.iter().map(|change| Change { traced, ..change.clone() }).collect();
             match store.publish(stream, changes, marks.to_vec()).instrument(span).await? {
                 Published::Open => return Ok(()),
-                Published::Closed => self.replace(store, rules, stream).await?,
+                Published::Sealed => self.replace(store, rules, stream).await?,
             }
         }
     }

@@ -68,7 +68,7 @@ impl MarkFollower {
     pub async fn round(&mut self) -> Result<(), StoreError> {
         if self.rounds.is_multiple_of(ROUNDS_PER_SEARCH) {
             self.folder.check_rules().await?;
-            self.marks.close_dead().await?;
+            self.marks.seal_dead_streams().await?;
         }
         self.rounds = self.rounds.wrapping_add(1);
         let sources = self.marks.sources().await?;

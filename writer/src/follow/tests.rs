@@ -94,7 +94,7 @@ impl MarkFeed for FakeFeed {
         Ok(())
     }
 
-    async fn close_dead(&self) -> Result<usize, StoreError> {
+    async fn seal_dead_streams(&self) -> Result<usize, StoreError> {
         Ok(0)
     }
 }

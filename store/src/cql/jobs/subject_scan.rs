@@ -57,7 +57,7 @@ impl SubjectScan for CqlStore {
         self.inner.lease(lease_name(task)).await
     }
 
-    async fn give_back_task(&self, task: &str) -> Result<()> {
+    async fn release_task(&self, task: &str) -> Result<()> {
         self.inner.release(&lease_name(task)).await
     }
 

@@ -69,7 +69,7 @@ impl MarkFeed for CqlStore {
         self.inner.note_missed(&stream_of(source)).await
     }
 
-    async fn close_dead(&self) -> Result<usize> {
+    async fn seal_dead_streams(&self) -> Result<usize> {
         self.inner.seal_dead().await
     }
 }

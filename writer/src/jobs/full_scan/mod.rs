@@ -105,7 +105,7 @@ impl FullScan {
 
     /// Releases the lease before the end, so that the process that continues need not wait for it to expire.
     pub(crate) async fn release(&self) {
-        if let Err(error) = self.store.give_back_task(&self.task.name).await {
+        if let Err(error) = self.store.release_task(&self.task.name).await {
             tracing::debug!(%error, "the lease of a task could not be released; it will expire");
         }
     }
@@ -121,7 +121,7 @@ impl FullScan {
             with_backoff(|| self.store.save_progress(&self.task.name, &self.progress)).await?;
         }
         if self.progress.is_done() {
-            with_backoff(|| self.store.give_back_task(&self.task.name)).await?;
+            with_backoff(|| self.store.release_task(&self.task.name)).await?;
             return Ok(None);
         }
         tokio::time::sleep_until(self.next_page_at).await;
