@@ -93,7 +93,7 @@ fn a_wrong_or_missing_pseudonym_key_refuses_the_start() {
 fn invalid_settings_and_a_locked_data_directory_are_named() {
     let invalid =
         Options::default().env("YIMA_READ_API__CACHE__MAX_LAGG_MS", 1).env("YIMA_WRITER__BODY_TIMEOUT_MS", "hunter2");
-    assert_refuses_start(&invalid, &["2 faults", "read_api.cache.max_lagg_ms", "writer.body_timeout_ms"]);
+    assert_refuses_start(&invalid, &["2 errors", "read_api.cache.max_lagg_ms", "writer.body_timeout_ms"]);
     assert!(!invalid.data_dir().exists(), "a file was opened before all settings were checked");
     let Err(StartError { stderr, .. }) = Yima::try_start(invalid) else { panic!("yima started") };
     assert!(!stderr.contains("hunter2"), "a value may be a secret: {stderr}");
