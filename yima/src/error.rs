@@ -24,7 +24,7 @@ pub enum CommandError {
     /// Telemetry cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
-    /// Cache settings are invalid, in `read_api.cache` or in the file that its `tuning_file` names.
+    /// The file that `read_api.cache.tuning_file` names is invalid.
     #[error(transparent)]
     Tuning(#[from] TuningError),
     /// The rules are invalid.

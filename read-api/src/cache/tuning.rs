@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use metrics::Gauge;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use yima_service::config::{self, Checks, ConfigError, ConfigErrors};
+use yima_service::config::{self, Checks, ConfigErrors};
 use yima_service::watched_file::{self, Fingerprint, WatchedFiles};
 
 use super::ViewCache;
@@ -101,11 +101,8 @@ pub struct TuningError(ConfigErrors);
 impl fmt::Display for TuningError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ConfigErrors(errors) = &self.0;
-        for (n, ConfigError { key, source, expected }) in errors.iter().enumerate() {
-            let (line, colon) = (if n == 0 { "" } else { "\n" }, if key.is_empty() { "" } else { ": " });
-            write!(f, "{line}{TUNING_FILE}: {key}{colon}{expected} (from {source})")?;
-        }
-        Ok(())
+        let lines: Vec<_> = errors.iter().map(|error| format!("{TUNING_FILE}: {error}")).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 

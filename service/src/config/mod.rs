@@ -31,6 +31,14 @@ pub struct ConfigError {
     pub expected: String,
 }
 
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, source, expected } = self;
+        let colon = if key.is_empty() { "" } else { ": " };
+        write!(f, "{key}{colon}{expected} (from {source})")
+    }
+}
+
 /// All errors in the settings; never empty.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigErrors(pub Vec<ConfigError>);
@@ -38,11 +46,7 @@ pub struct ConfigErrors(pub Vec<ConfigError>);
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the configuration has {} error{}", self.0.len(), if self.0.len() == 1 { "" } else { "s" })?;
-        for ConfigError { key, source, expected } in &self.0 {
-            let colon = if key.is_empty() { "" } else { ": " };
-            write!(f, "\n  {key}{colon}{expected} (from {source})")?;
-        }
-        Ok(())
+        self.0.iter().try_for_each(|error| write!(f, "\n  {error}"))
     }
 }
 

@@ -252,6 +252,7 @@ mod tests {
             ("YIMA_READ_API__BINT", "0.0.0.0:80"),
             ("YIMA_READ_API__CACHE__MEMORY_BYTES", "1"),
             ("YIMA_READ_API__CACHE__MAX_STALE_S", "1"),
+            ("YIMA_READ_API__CACHE__QUEUED_LOADS", "2000000"),
             ("YIMA_STORE__CQL__BEAT_EVERY_MS", "5000"),
             ("YIMA_STORE__CQL__LEASE_MS", "5"),
             ("YIMA_STORE__CQL__PASSWORD", "hunter2"),
@@ -270,11 +271,12 @@ mod tests {
             ("store.cql.tls.cert_file", "YIMA_STORE__CQL__TLS__KEY_FILE"),
             ("read_api.cache.memory_bytes", "YIMA_READ_API__CACHE__MEMORY_BYTES"),
             ("read_api.cache.max_stale_s", "YIMA_READ_API__CACHE__MAX_STALE_S"),
+            ("read_api.cache.queued_loads", "YIMA_READ_API__CACHE__QUEUED_LOADS"),
         ] {
             assert!(found.contains(&wanted), "{wanted:?} is not in {errors}");
         }
         // Not retention_s, which is compared with the lease that is in error itself.
-        assert_eq!(found.len(), 8, "{errors}");
+        assert_eq!(found.len(), 9, "{errors}");
         assert!(!errors.to_string().contains("hunter"), "{errors}");
     }
 
