@@ -12,6 +12,7 @@ pub mod limits;
 pub mod mark;
 pub mod mask;
 mod named;
+pub mod plain_text;
 pub mod problem;
 pub mod resident_id;
 pub mod rules;

@@ -14,6 +14,8 @@ pub const MAX_EVENT_BYTES: usize = 65_536;
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 /// Longest event id, in characters.
 pub const MAX_EVENT_ID_CHARS: usize = 100;
+/// Largest revision: the largest whole number that every JSON reader keeps exactly (RFC 7493 section 2.2), 2^53 - 1.
+pub const MAX_REVISION: u64 = (1 << 53) - 1;
 /// Longest agency name, in characters.
 pub const MAX_AGENCY_CHARS: usize = 32;
 /// Longest personal name, in characters.

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
 use yima_schema::problem::{FieldError, Problem, ProblemType};
 
+use super::unique_members::{self, NotUnique, reference_token};
 use crate::redacted_serde::{missing_field, redact};
 
 /// Reads a whole body.
@@ -51,8 +52,10 @@ fn is_over_limit(error: &(dyn Error + 'static)) -> bool {
 ///
 /// # Errors
 /// [`ProblemType::Malformed`] when it is not JSON (RFC 8259: syntax, UTF-8) or nested over 127 deep;
-/// [`ProblemType::Invalid`] with a pointer to the first field that is not as expected. Neither repeats a value.
+/// [`ProblemType::Invalid`] with a pointer to the first field that is not as expected, or that its object has twice.
+/// Neither repeats a value.
 pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    unique_members(bytes)?;
     let mut document = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut document).map_err(problem)?;
     document.end().map_err(|error| malformed(&error))?;
@@ -66,6 +69,22 @@ pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 pub fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let fields: Map<String, Value> = json(bytes)?;
     serde_path_to_error::deserialize(Value::Object(fields)).map_err(problem)
+}
+
+/// Reads any JSON document.
+///
+/// # Errors
+/// As [`json`].
+pub fn value(bytes: &[u8]) -> Result<Value, Problem> {
+    unique_members(bytes)?;
+    serde_json::from_slice(bytes).map_err(|error| malformed(&error))
+}
+
+fn unique_members(bytes: &[u8]) -> Result<(), Problem> {
+    unique_members::check(bytes).map_err(|error| match error {
+        NotUnique::Duplicate(pointer) => unique_members::problem(pointer),
+        NotUnique::Json(error) => malformed(&error),
+    })
 }
 
 fn problem(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
@@ -93,7 +112,7 @@ fn pointer(path: &Path, missing: Option<&str>) -> String {
     let mut pointer = String::new();
     let mut push = |token: &str| {
         pointer.push('/');
-        pointer.push_str(&token.replace('~', "~0").replace('/', "~1"));
+        pointer.push_str(&reference_token(token));
     };
     for segment in path {
         match segment {
@@ -172,6 +191,7 @@ mod tests {
             (r#"{"revision":1,"tests":[{}]}"#, "/tests/0/a~1b~0c", "is required"),
             (r#"{"revision":1}"#, "/tests", "is required"),
             (r#"{"revision":1,"tests":[],"more":"hunter2"}"#, "/more", "a known field"),
+            (r#"{"revision":1,"tests":[{"a/b~c":"positive","a/b~c":"hunter2"}]}"#, "/tests/0/a~1b~0c", "one member"),
             (r#""hunter2""#, "", "an object with fields"),
         ] {
             let problem = json::<Event>(document.as_bytes()).unwrap_err();

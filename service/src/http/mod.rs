@@ -12,6 +12,7 @@ mod request_id;
 mod route;
 mod serve;
 mod tls;
+pub mod unique_members;
 
 use axum::Router;
 use yima_schema::problem::{Problem, ProblemType};

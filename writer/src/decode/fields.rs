@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 use yima_schema::problem::{FieldError, Problem};
+use yima_service::http::unique_members::reference_token;
 
 /// Errors reported for one event: a row of 64 KiB can have thousands of unknown fields.
 const MAX_ERRORS: usize = 20;
@@ -81,11 +82,8 @@ impl<'a> Fields<'a> {
     pub fn finish(mut self) -> Vec<FieldError> {
         let keys = self.object.into_iter().flat_map(Map::keys);
         for key in keys.filter(|key| !self.known.contains(&key.as_str())).take(MAX_ERRORS + 1) {
-            // RFC 6901 section 3: ~ and / are escaped. The name comes from the sender, so it is cut.
-            let name: String = key.chars().take(40).collect::<String>().replace('~', "~0").replace('/', "~1");
-            let known = self.known.join(", ");
-            self.errors
-                .push(FieldError::new(format!("{}/{name}", self.pointer), format!("unknown field; expected {known}")));
+            let pointer = format!("{}/{}", self.pointer, reference_token(key));
+            self.errors.push(FieldError::new(pointer, format!("unknown field; expected {}", self.known.join(", "))));
         }
         self.errors
     }

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 use yima_schema::event::{Colour, Event, EventData, EventKind, StoredEvent, TestKind, TestOutcome, is_event_id};
-use yima_schema::limits::{MAX_NAME_CHARS, MAX_WHY_CHARS};
+use yima_schema::limits::{MAX_NAME_CHARS, MAX_REVISION, MAX_WHY_CHARS};
 use yima_schema::mask::mask_name;
+use yima_schema::plain_text::plain_text;
 use yima_schema::problem::{FieldError, Problem, ProblemType};
 use yima_schema::subject::{Document, DocumentType};
 use yima_schema::time::Time;
@@ -12,6 +13,9 @@ use super::fields::{Fields, invalid};
 use super::{Context, DecodedRow, RowError};
 
 const TIME: &str = "expected a time as RFC 3339 writes it, with an offset, such as 2026-11-22T07:30:00Z";
+const REVISION: &str = "expected a whole number from 0 to 9007199254740991";
+const NAME: &str = "expected a name of 1 to 200 characters, without control and format characters";
+const WHY: &str = "expected the reason in 1 to 200 characters, without control and format characters";
 const EVENT_ID: &str = "expected 1 to 100 letters, digits or . _ : / -";
 
 /// Decodes an event; reports every field that has an error.
@@ -28,8 +32,8 @@ pub(super) fn decode(value: &Value, context: Context<'_>) -> DecodedRow {
         problem.errors = vec![FieldError::new("/agency", "expected the agency of the token")];
         return DecodedRow { id, event: Err(RowError::Rejected(problem)) };
     }
-    let revision =
-        event.maybe("revision", "expected a whole number from 0", Value::as_u64).map(Option::unwrap_or_default);
+    let whole = |v: &Value| v.as_u64().filter(|n| *n <= MAX_REVISION);
+    let revision = event.maybe("revision", REVISION, whole).map(Option::unwrap_or_default);
     let kind = event.one_of("kind", &EventKind::ALL.map(|kind| (kind.as_str(), kind)));
     let latest = context.latest();
     let occurred_at = event.required("occurred_at", TIME, time);
@@ -101,8 +105,7 @@ fn decode_data(
 ) -> Option<EventData> {
     Some(match kind {
         EventKind::Identity => {
-            let masked = |v: &Value| v.as_str().map(str::trim).filter(|s| name_fits(s)).map(mask_name);
-            let name = data.required("name", "expected a name of 1 to 200 characters", masked);
+            let name = data.required("name", NAME, |v| v.as_str().and_then(masked_name));
             let born = data.maybe("born", "expected a date of birth as YYYY-MM-DD", |v| v.as_str().and_then(date));
             let deceased_at = data.maybe("deceased_at", TIME, time);
             if deceased_at.flatten().is_some_and(|t| t > context.latest()) {
@@ -126,9 +129,7 @@ fn decode_data(
         EventKind::Retraction => {
             let id = |v: &Value| v.as_str().filter(|id| is_event_id(id)).map(str::to_owned);
             let event_id = data.required("event_id", EVENT_ID, id);
-            let text = |v: &Value| v.as_str().map(str::trim).filter(|s| fits(s, MAX_WHY_CHARS)).map(str::to_owned);
-            let why =
-                data.required("why", "expected the reason in 1 to 200 characters without control characters", text);
+            let why = data.required("why", WHY, |v| plain_text(v.as_str()?, MAX_WHY_CHARS));
             EventData::Retraction { event_id: event_id?, why: why? }
         }
     })
@@ -163,13 +164,9 @@ fn date(text: &str) -> Option<String> {
     (text.len() == 10).then(|| date.to_string())
 }
 
-/// Whether a name has 1 to 200 characters, none of them control characters.
-pub(super) fn name_fits(name: &str) -> bool {
-    fits(name, MAX_NAME_CHARS)
-}
-
-fn fits(text: &str, max_chars: usize) -> bool {
-    (1..=max_chars).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+/// Masks a name; `None` if it is no plain text, or has nothing but marks.
+pub(super) fn masked_name(name: &str) -> Option<String> {
+    plain_text(name, MAX_NAME_CHARS).map(|name| mask_name(&name)).filter(|masked| !masked.is_empty())
 }
 
 fn is_cvx(code: &str) -> bool {

@@ -112,9 +112,9 @@ fn decode_json(text: &[u8], decode: impl FnOnce(&Value) -> DecodedRow) -> Decode
     if text.len() > MAX_EVENT_BYTES {
         return DecodedRow::rejected(too_long());
     }
-    match serde_json::from_slice(text) {
+    match body::value(text) {
         Ok(value) => decode(&value),
-        Err(error) => DecodedRow::rejected(body::malformed(&error)),
+        Err(problem) => DecodedRow::rejected(problem),
     }
 }
 

@@ -14,6 +14,7 @@ pub struct Event {
     #[schema(pattern = "^[A-Za-z0-9._:/-]{1,100}$")]
     pub id: String,
     /// A higher one corrects a lower one. Default 0.
+    #[schema(maximum = 9007199254740991_i64)]
     pub revision: Option<u64>,
     /// Must be the token's.
     pub agency: Option<String>,

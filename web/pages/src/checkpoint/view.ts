@@ -48,7 +48,9 @@ function person(scan: Scan): Node[] {
   const nodes: Node[] = [];
   if (scan.identity) {
     const { name, document } = scan.identity;
-    nodes.push(make("p", "who", make("strong", "", name ?? t("no_name")), " ", make("span", "number", document ?? "")));
+    // Isolated: a name in another direction of writing must not move the number beside it.
+    const shown = make("strong", "", make("bdi", "", name ?? t("no_name")));
+    nodes.push(make("p", "who", shown, " ", make("bdi", "number", document ?? "")));
   }
   if (scan.colour) nodes.push(colourLine(scan.colour));
   // Without a person, "no test on record" would be a false statement about one.

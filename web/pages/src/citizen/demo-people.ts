@@ -33,7 +33,7 @@ function button(person: DemoPerson, list: HTMLElement, signedIn: (session: strin
     "button",
     "person",
     shape(lookup("colour", person.about) === null ? "person" : person.about),
-    make("span", "who", `${person.name} · ${about}`, make("small", "quiet", person.document_number)),
+    make("span", "who", make("bdi", "", person.name), ` · ${about}`, make("small", "quiet", person.document_number)),
   );
   element.type = "button";
   element.dataset["person"] = String(person.person);

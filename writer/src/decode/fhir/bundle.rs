@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use yima_schema::limits::MAX_EVENT_BYTES;
 use yima_schema::problem::{FieldError, Problem, ProblemType};
 use yima_service::http::body;
+use yima_service::http::unique_members::{self, NotUnique};
 
 use super::super::RawRow;
 use super::{ID, Person, References, is_id};
@@ -90,8 +91,12 @@ impl Bundle {
     /// Reads a body as a Bundle; `None` if it is another resource.
     ///
     /// # Errors
-    /// 400 if it is not JSON, or neither batch nor transaction; 413 over 20,000 entries.
+    /// 400 if it is not JSON, has a member twice, or is neither batch nor transaction; 413 over 20,000 entries.
     pub fn read(text: &Bytes) -> Result<Option<Self>, Problem> {
+        // An entry that is nested too deep for this check is refused by itself.
+        if let Err(NotUnique::Duplicate(pointer)) = unique_members::check(text) {
+            return Err(unique_members::problem(pointer));
+        }
         let header: Header<'_> = serde_json::from_slice(text).map_err(|error| {
             if error.is_data() {
                 Problem::invalid(vec![FieldError::new("/resourceType", "expected a FHIR resource")])
@@ -186,7 +191,7 @@ fn patient(entry: &Entry<'_>) -> Option<([Option<String>; 2], Option<Person>)> {
     // A longer resource is rejected as an event: its person stays uncertain, as it does if its identifiers cannot be
     // read.
     let fits = entry.resource.is_some_and(|resource| resource.get().len() <= MAX_EVENT_BYTES);
-    let identifiers = header.identifier.map(|list| serde_json::from_str::<Value>(list.get())).transpose();
+    let identifiers = header.identifier.map(|list| body::value(list.get().as_bytes())).transpose();
     let person = identifiers.ok().filter(|_| fits).and_then(|list| Person::of_patient(id, list.as_ref()).ok());
     Some(([entry.full_url.as_deref().map(str::to_owned), Some(format!("Patient/{id}"))], person))
 }

@@ -11,6 +11,7 @@ mod time;
 
 use serde_json::Value;
 use yima_schema::event::{Event, EventData, StoredEvent};
+use yima_schema::limits::MAX_REVISION;
 use yima_schema::problem::{FieldError, Problem};
 use yima_schema::time::Time;
 
@@ -126,7 +127,9 @@ fn revision(resource: &Value, context: Context<'_>) -> Result<u64, RowError> {
         && let Ok(number) = written.parse::<u64>()
         && number.to_string() == written
     {
-        return Ok(number);
+        return (number <= MAX_REVISION)
+            .then_some(number)
+            .ok_or_else(|| invalid("/meta/versionId", "expected a number up to 9007199254740991"));
     }
     match (text(resource, "/meta/lastUpdated"), version) {
         (Some(updated), _) => {

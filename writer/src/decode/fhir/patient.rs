@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 use yima_schema::event::EventData;
-use yima_schema::mask::{is_han, mask_name};
+use yima_schema::mask::is_han;
 
-use super::super::json::name_fits;
+use super::super::json::masked_name;
 use super::{Context, DATE_TIME, Person, RowError, Statement, date_time, invalid, not_in_the_future, text};
 
 /// Decodes a Patient.
@@ -13,8 +13,9 @@ pub(super) fn decode(id: &str, resource: &Value, context: Context<'_>) -> Result
     let name = resource.pointer("/name").and_then(Value::as_array).map_or(&[] as &[_], Vec::as_slice);
     let official = name.iter().find(|n| text(n, "/use") == Some("official"));
     let current = name.iter().find(|n| !matches!(text(n, "/use"), Some("maiden" | "old" | "temp")));
-    let name = official.or(current).and_then(full_name).filter(|n| name_fits(n));
-    let name = name.ok_or_else(|| invalid("/name", "expected a name with text, or family and given"))?;
+    let name = official.or(current).and_then(full_name).and_then(|name| masked_name(&name));
+    let expected = "expected a name with text, or family and given, without control and format characters";
+    let name = name.ok_or_else(|| invalid("/name", expected))?;
     let born =
         resource.get("birthDate").map(|b| b.as_str().filter(|b| date_time(b, context).is_some() && b.len() <= 10));
     let born = match born {
@@ -38,7 +39,7 @@ pub(super) fn decode(id: &str, resource: &Value, context: Context<'_>) -> Result
     if let Some(at) = deceased_at {
         not_in_the_future("/deceasedDateTime", at, context)?;
     }
-    let data = EventData::Identity { name: mask_name(&name), born: born.map(str::to_owned), deceased_at };
+    let data = EventData::Identity { name, born: born.map(str::to_owned), deceased_at };
     Ok(Statement { person, occurred_at, pointer: "/meta/lastUpdated", data })
 }
 

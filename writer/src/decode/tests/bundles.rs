@@ -135,6 +135,22 @@ fn entries_are_decoded_by_their_requests() {
 }
 
 #[test]
+fn a_member_that_a_bundle_has_twice_is_refused_and_named() {
+    let bundle =
+        json!({"resourceType": "Bundle", "type": "batch", "entry": [entry(patient("p1", &[]), "POST", "Patient")]});
+    for (once, twice, pointer) in [
+        (r#""type":"#, r#""type":"transaction","type":"#, "/type"),
+        (r#""resourceType":"Bundle""#, r#""resourceType":"Bundle","resourceType":"Patient""#, "/resourceType"),
+        (r#""method":"#, r#""method":"DELETE","method":"#, "/entry/0/request/method"),
+        (r#""text":"#, r#""text":"Bella","text":"#, "/entry/0/resource/name/0/text"),
+    ] {
+        let text = bundle.to_string().replacen(once, twice, 1);
+        let problem = fhir::Bundle::read(&text.into()).map(|_| ()).unwrap_err();
+        assert_eq!((problem.kind, problem.errors[0].pointer.as_str()), (ProblemType::Invalid, pointer));
+    }
+}
+
+#[test]
 fn an_entry_with_an_unsupported_request_is_refused() {
     let pointer = |entries: Value| -> Vec<_> {
         let bundle = json!({"resourceType": "Bundle", "type": "batch", "entry": entries});

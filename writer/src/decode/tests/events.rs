@@ -1,6 +1,8 @@
 //! Events as JSON.
 
+use utoipa::PartialSchema;
 use yima_schema::event::{Colour, EventKind};
+use yima_schema::limits::MAX_REVISION;
 
 use super::*;
 
@@ -53,6 +55,9 @@ fn each_error_names_its_field() {
         ("/id", json!("has space")),
         ("/id", json!(7)),
         ("/revision", json!(-1)),
+        ("/revision", json!(MAX_REVISION + 1)),
+        ("/revision", json!(u64::MAX)),
+        ("/revision", json!(1.5)),
         ("/kind", json!("tset")),
         ("/occurred_at", json!("2026-09-21")),
         ("/occurred_at", json!("2026-09-21T14:18:21Z")),
@@ -69,6 +74,31 @@ fn each_error_names_its_field() {
     assert_eq!(error_pointers(decode_event(&json!([]))), [""]);
     let several = json!({"kind": "identity", "data": {"born": "1990"}});
     assert_eq!(error_pointers(decode_event(&several)), ["/id", "/occurred_at", "/subject", "/data/name", "/data/born"]);
+}
+
+#[test]
+fn the_largest_revision_is_the_one_that_is_described() {
+    let largest = decode_event(&with("/revision", json!(MAX_REVISION))).event.unwrap();
+    assert_eq!(largest.event.revision, MAX_REVISION);
+    let described = serde_json::to_value(openapi::Event::schema()).unwrap().to_string();
+    assert!(described.contains(&format!(r#""maximum":{MAX_REVISION}"#)), "{described}");
+}
+
+#[test]
+fn a_member_sent_twice_is_refused_and_named() {
+    let event = test_result().to_string();
+    for (once, twice, pointer) in [
+        (r#""result":"negative""#, r#""result":"positive","result":"negative""#, "/data/result"),
+        (r#""revision":0"#, r#""revision":1,"revision":0"#, "/revision"),
+        (r#""document_type""#, r#""document_type":"local","document_typ\u0065""#, "/subject/document_type"),
+        (r#""data":{"#, r#""data":{},"data":{"#, "/data"),
+        (r#""id""#, r#""unknown":1,"unknown":1,"id""#, "/unknown"),
+    ] {
+        let sent = event.replacen(once, twice, 1);
+        assert_ne!(sent, event, "{once}");
+        let row = decode(RawRow::Event(sent.clone().into()));
+        assert_eq!(error_pointers(row), [pointer], "{sent}");
+    }
 }
 
 #[test]
@@ -133,6 +163,21 @@ fn other_vaccines_are_ignored_and_names_are_masked() {
     event["data"] = json!({"name": "张三", "born": "1990-03-07"});
     let EventData::Identity { name, .. } = decode_event(&event).event.unwrap().event.data else { panic!() };
     assert_eq!(name, "张*");
+}
+
+#[test]
+fn a_text_with_a_hidden_character_is_refused() {
+    let mut event = test_result();
+    event["kind"] = json!("identity");
+    for name in
+        ["张\u{202e}6100 2011 3991", "An\u{200b}na", "A\u{2028}B", "张\u{0}", "\u{301}\u{302}", "\u{2067}张三\u{2069}"]
+    {
+        event["data"] = json!({"name": name});
+        assert_eq!(error_pointers(decode_event(&event)), ["/data/name"], "{name:?}");
+    }
+    event["kind"] = json!("retraction");
+    event["data"] = json!({"event_id": "t-1", "why": "mixed\u{202e}up"});
+    assert_eq!(error_pointers(decode_event(&event)), ["/data/why"]);
 }
 
 #[test]

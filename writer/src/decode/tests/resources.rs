@@ -18,6 +18,8 @@ fn a_resource_and_its_patient_are_one_subject() {
     let dose = decode_fhir(&immunization()).event.unwrap();
     assert!(patient.event.subject == dose.event.subject);
     assert_eq!((patient.event.id.as_str(), patient.event.revision), ("Patient/p1", 4));
+    let hidden = json!({"resourceType": "Patient", "id": "p1", "name": [{"text": "An\u{202e}na"}]});
+    assert_eq!(error_pointers(decode_fhir(&hidden)), ["/name"]);
     let EventData::Identity { name, born, deceased_at } = patient.event.data else { panic!() };
     assert_eq!((name.as_str(), born.as_deref()), ("A*** L**", Some("1990-03")));
     assert_eq!(deceased_at.unwrap().to_string(), "2022-01-01T00:00:00Z");
@@ -39,7 +41,15 @@ fn fhir_errors_name_their_element() {
     assert_eq!(changed("occurrenceDateTime", json!("2030")), ["/occurrenceDateTime"]);
     assert_eq!(changed("modifierExtension", json!([])), ["/modifierExtension"]);
     assert_eq!(changed("meta", json!({"versionId": "v2"})), ["/meta/versionId"]);
+    assert_eq!(changed("meta", json!({"versionId": "9007199254740992"})), ["/meta/versionId"]);
     assert_eq!(changed("meta", json!({"versionId": "v2", "lastUpdated": "May"})), ["/meta/lastUpdated"]);
+}
+
+#[test]
+fn a_member_that_a_resource_has_twice_is_refused_and_named() {
+    let sent = observation().to_string().replacen(r#""260373001""#, r#""260415000","code":"260373001""#, 1);
+    let row = decode(RawRow::Fhir(sent.into()));
+    assert_eq!(error_pointers(row), ["/valueCodeableConcept/coding/0/code"]);
 }
 
 #[test]
