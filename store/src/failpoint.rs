@@ -24,6 +24,9 @@ pub const POINTS: &[&str] = &[
     "published",
 ];
 
+/// The failpoint of creating a key: the key is written, but does not have its name yet.
+pub const KEY_POINTS: &[&str] = &["key_written"];
+
 /// The failpoints of a backup and of a restore. `part_restored` is passed before each part is moved to its place, and
 /// once after the last.
 pub const BACKUP_POINTS: &[&str] = &["row_backed_up", "row_restored", "part_restored"];
@@ -80,7 +83,7 @@ mod armed {
     fn parse(text: &str) -> Failpoint {
         let parts: Vec<&str> = text.split(':').collect();
         let (point, action) = (parts[0], parts.get(1).copied().unwrap_or_default());
-        let known = super::POINTS.contains(&point) || super::BACKUP_POINTS.contains(&point);
+        let known = [super::POINTS, super::KEY_POINTS, super::BACKUP_POINTS].concat().contains(&point);
         assert!(known, "FAILPOINT: no point {point}");
         let action = match action {
             "kill" => Action::Signal(Signal::KILL),

@@ -5,10 +5,10 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use yima_harness::{Options, StartError, Yima, new_person, until};
+use yima_harness::{Options, StartError, Yima, is_paused, new_person, resume, until};
 use yima_schema::time::HOUR;
 
 /// yima refuses to start, with exit code 3 and all of these words.
@@ -87,6 +87,37 @@ fn a_wrong_or_missing_pseudonym_key_refuses_the_start() {
     fs::write(&key, right).expect("the data directory can be written");
     yima.restart();
     assert_eq!(yima.shown(&session).0, "red");
+}
+
+#[test]
+fn two_migrations_at_once_in_a_new_data_directory_agree_on_every_key() {
+    // Nothing listens there: keys come before the database.
+    let options = Options::default().env("YIMA_STORE__CQL__CONTACT_POINTS", "[\"127.0.0.1:1\"]");
+    let migrate = || {
+        let mut command = options.command();
+        command.arg("migrate").stderr(Stdio::piped());
+        command
+    };
+    let keys = || -> Vec<_> {
+        let entries = fs::read_dir(options.data_dir().join("keys")).expect("a directory");
+        let mut keys: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+        keys.sort();
+        keys.into_iter().map(|path| (path.clone(), fs::read(path).expect("a key"))).collect()
+    };
+    let first = migrate().env("FAILPOINT", "key_written:stop").spawn().expect("yima can be run");
+    until("a pause before the pseudonym key has its name", Duration::from_secs(60), || is_paused(&first));
+    assert!(!options.data_dir().join("keys/pseudonym.key").exists());
+    let assert_unreachable = |stderr: &[u8]| {
+        let stderr = String::from_utf8_lossy(stderr);
+        assert!(stderr.contains("127.0.0.1:1"), "{stderr}");
+    };
+    assert_unreachable(&migrate().output().expect("yima can be run").stderr);
+    let mut created = keys();
+    created.retain(|(path, _)| !path.to_string_lossy().ends_with(".part"));
+    assert_eq!(created.len(), 4, "{:?}", created.iter().map(|(path, _)| path).collect::<Vec<_>>());
+    resume(&first);
+    assert_unreachable(&first.wait_with_output().expect("it ends").stderr);
+    assert!(keys() == created, "the first migration replaced a key, or left a temporary file");
 }
 
 #[test]

@@ -1,15 +1,15 @@
 //! The keys of a data directory: created at the first start, then only read; readable by their owner only.
 
 use std::ffi::OsStr;
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::rand;
 use yima_schema::code::IssuerKey;
 use yima_schema::subject::PseudonymKey;
 use yima_service::jwt::Issuer;
+use yima_store::failpoint;
 
 use crate::error::CommandError;
 
@@ -36,7 +36,7 @@ impl KeyDir {
     }
 
     /// Creates the missing keys, except the pseudonym key of an existing store: with a new one no document would find
-    /// its subject.
+    /// its subject. All keys are on disk at the end, also those that another process created meanwhile.
     ///
     /// # Errors
     /// The pseudonym key is missing beside an existing store, or the directory cannot be written.
@@ -54,7 +54,9 @@ impl KeyDir {
             })?;
         }
         self.create_file(ISSUER, IssuerKey::generate)?;
-        self.create_file(IDENTITY_PROVIDER, || Issuer::generate().expect("system random source").0)
+        self.create_file(IDENTITY_PROVIDER, || Issuer::generate().expect("system random source").0)?;
+        let parents = self.0.ancestors().take(2);
+        parents.into_iter().try_for_each(|path| sync(path).map_err(|e| CommandError::file(path, &e)))
     }
 
     /// The key that turns documents into subjects.
@@ -94,10 +96,9 @@ impl KeyDir {
     ///
     /// # Errors
     /// The directory cannot be read; the error names it.
-    pub fn files(&self) -> std::io::Result<Vec<PathBuf>> {
-        let read =
-            || -> std::io::Result<Vec<PathBuf>> { fs::read_dir(&self.0)?.map(|entry| Ok(entry?.path())).collect() };
-        let named = |e: std::io::Error| std::io::Error::new(e.kind(), format!("{}: {e}", self.0.display()));
+    pub fn files(&self) -> io::Result<Vec<PathBuf>> {
+        let read = || -> io::Result<Vec<PathBuf>> { fs::read_dir(&self.0)?.map(|entry| Ok(entry?.path())).collect() };
+        let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", self.0.display()));
         let mut files = read().map_err(named)?;
         files.retain(|path| path.is_file() && path.file_name().and_then(OsStr::to_str).is_some_and(is_key));
         files.sort();
@@ -112,27 +113,36 @@ impl KeyDir {
     fn read(&self, name: &str) -> Result<Vec<u8>, CommandError> {
         let path = self.0.join(name);
         match fs::read(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(CommandError::KeyMissing(path)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Err(CommandError::KeyMissing(path)),
             read => read.map_err(|e| CommandError::file(&path, &e)),
         }
     }
 
-    /// Writes a temporary file and renames it, so that a crash leaves a complete key or none.
+    /// Writes a temporary file of its own and renames it unless the key exists, so that a crash leaves a complete key
+    /// or none, and of processes that create the same key at once all go on with the first one's.
     fn create_file(&self, name: &str, content: impl FnOnce() -> Vec<u8>) -> Result<(), CommandError> {
         let path = self.0.join(name);
         if path.exists() {
             return Ok(());
         }
-        let part = self.0.join(format!("{name}.part"));
-        let written = || -> std::io::Result<()> {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-            file.write_all(&content())?;
-            file.sync_all()?;
-            fs::rename(&part, &path)?;
-            fs::File::open(&self.0)?.sync_all()
+        let create = || -> io::Result<()> {
+            // Mode 0600.
+            let mut part = tempfile::Builder::new().prefix(name).suffix(".part").tempfile_in(&self.0)?;
+            part.write_all(&content())?;
+            part.as_file().sync_all()?;
+            failpoint::pass("key_written").map_err(io::Error::other)?;
+            match part.persist_noclobber(&path) {
+                Err(e) if e.error.kind() != ErrorKind::AlreadyExists => Err(e.error),
+                Ok(_) | Err(_) => Ok(()),
+            }
         };
-        written().map_err(|e| CommandError::file(&path, &e))
+        create().map_err(|e| CommandError::file(&path, &e))
     }
+}
+
+/// Makes the names in a directory durable.
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]
@@ -153,6 +163,22 @@ mod tests {
         for file in fs::read_dir(dir.path().join("keys")).unwrap() {
             assert_eq!(file.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn keys_created_at_once_are_the_same_for_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let fingerprints: Vec<_> = std::thread::scope(|scope| {
+            let create = || {
+                let keys = KeyDir::of(dir.path());
+                keys.create(false).unwrap();
+                keys.pseudonyms().unwrap().fingerprint()
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(create)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(fingerprints.iter().all(|fingerprint| *fingerprint == fingerprints[0]));
+        assert_eq!(fs::read_dir(dir.path().join("keys")).unwrap().count(), 4, "temporary files are left");
     }
 
     #[test]

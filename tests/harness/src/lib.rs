@@ -40,4 +40,4 @@ pub use shared_cache::{SharedCache, Software};
 pub use tls::{CertificateFiles, TlsConnection};
 pub use tmpfs::Tmpfs;
 pub use until::until;
-pub use yima::{StartError, Yima, free_ports};
+pub use yima::{StartError, Yima, free_ports, is_paused, resume};

@@ -103,10 +103,8 @@ impl Yima {
     /// # Panics
     /// When it is not paused in time.
     pub fn wait_until_paused(&self) {
-        let (status, start) = (format!("/proc/{}/stat", self.child.id()), Instant::now());
-        // The state is the third field, behind the name in parentheses.
-        let paused = |stat: &str| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'));
-        while !fs::read_to_string(&status).is_ok_and(|stat| paused(&stat)) {
+        let start = Instant::now();
+        while !is_paused(&self.child) {
             assert!(start.elapsed() < START_DEADLINE, "yima was not paused in time:\n{}", self.stderr());
             thread::sleep(Duration::from_millis(5));
         }
@@ -125,7 +123,7 @@ impl Yima {
     /// # Panics
     /// When the system refuses.
     pub fn resume(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::CONT).expect("a child can be signalled");
+        resume(&self.child);
     }
 
     /// Sends SIGTERM, without waiting.
@@ -250,6 +248,21 @@ impl Drop for Yima {
             eprintln!("--- standard error of yima ---\n{}", self.stderr());
         }
     }
+}
+
+/// Whether a process is paused (SIGSTOP), by a failpoint of its own or by the test.
+pub fn is_paused(child: &Child) -> bool {
+    // The state is the third field, behind the name in parentheses.
+    let paused = |stat: String| stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'));
+    fs::read_to_string(format!("/proc/{}/stat", child.id())).is_ok_and(paused)
+}
+
+/// Resumes a process after a pause (SIGCONT).
+///
+/// # Panics
+/// When the system refuses.
+pub fn resume(child: &Child) {
+    kill_process(Pid::from_child(child), Signal::CONT).expect("a child can be signalled");
 }
 
 /// Three free ports: for the read service, the writer, and administration. Another process could bind one before yima
