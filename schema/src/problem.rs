@@ -56,6 +56,8 @@ problem_types! {
     TooLarge = ("too-large", 413, "The request body is too large"),
     /// The route does not support the content type.
     UnsupportedMediaType = ("unsupported-media-type", 415, "This content type is not supported here"),
+    /// `Host` names another host than those that the route answers to.
+    Misdirected = ("misdirected", 421, "This route does not answer to this host name"),
     /// The rate limit is exceeded; see `Retry-After`.
     TooManyRequests = ("too-many-requests", 429, "Too many requests"),
     /// A defect of the service.

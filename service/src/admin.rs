@@ -21,11 +21,15 @@ pub struct AdminConfig {
     /// Address and port: [addresses](#addresses). The port requires no token and speaks no TLS: open it to operators
     /// only, or leave it on the loopback address and scrape it from there.
     pub listen: SocketAddr,
+    /// Host names, besides `localhost` and IP addresses, by which clients reach the admin port and the demo's routes.
+    /// Requests for other names are answered 421, since a page of any site could send them through its visitors'
+    /// browsers (DNS rebinding).
+    pub host_names: Vec<String>,
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)) }
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)), host_names: Vec::new() }
     }
 }
 

@@ -4,6 +4,7 @@ pub mod body;
 mod coding;
 mod docs;
 mod edge;
+mod host;
 mod limits;
 pub mod openapi;
 mod problem;
@@ -18,6 +19,7 @@ use axum::Router;
 use yima_schema::problem::{Problem, ProblemType};
 
 pub use edge::{Edge, EdgeFuture, EdgeLayer};
+pub use host::HostNames;
 pub use limits::HttpLimits;
 pub use problem::ProblemResponse;
 pub use serve::serve;
@@ -27,12 +29,7 @@ pub use tls::{Tls, TlsConfig, TlsError};
 /// these.
 pub fn finish(router: Router, layer: &EdgeLayer) -> Router {
     coding::with_codings(router)
-        .fallback(async || {
-            ProblemResponse::from(Problem::new(
-                ProblemType::NotFound,
-                "No route has this path; /openapi.json lists the routes",
-            ))
-        })
+        .fallback(async || ProblemResponse::from(Problem::new(ProblemType::NotFound, "No route has this path")))
         .method_not_allowed_fallback(async || {
             ProblemResponse::from(Problem::new(
                 ProblemType::MethodNotAllowed,

@@ -36,3 +36,31 @@ fn other_methods_are_405_with_the_allowed_one() {
         }
     }
 }
+
+#[test]
+fn routes_without_a_token_refuse_host_names_of_other_sites() {
+    let yima = shared();
+    let [read, write, admin] = [yima.read_url(), yima.writer_url(), yima.admin_url()];
+    let ask = |method: &str, url: &str, host: &str| {
+        let headers = [("host", host), ("content-type", "application/json")];
+        let body = (method == "POST").then_some(b"{}".as_slice());
+        yima.http().send(method, url, &headers, body).expect("a whole answer")
+    };
+    for (method, url) in [
+        ("GET", format!("{admin}/health/live")),
+        ("GET", format!("{admin}/health/ready")),
+        ("GET", format!("{admin}/metrics")),
+        ("GET", format!("{admin}/cache")),
+        ("GET", format!("{read}/demo/people")),
+        ("POST", format!("{read}/demo/token")),
+        ("GET", format!("{write}/demo/agency")),
+        ("POST", format!("{write}/demo/token")),
+    ] {
+        let refused = ask(method, &url, "attacker.example:9090").json(421);
+        assert_eq!(refused["type"], "https://yima.dev/problems/misdirected", "{url}");
+        for host in ["localhost:9090", "127.0.0.1"] {
+            assert!([200, 400].contains(&ask(method, &url, host).status), "{url} {host}");
+        }
+    }
+    assert_eq!(ask("GET", &format!("{read}/v1/keys"), "codes.example").status, 200, "a public name of the service");
+}

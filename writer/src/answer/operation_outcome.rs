@@ -86,7 +86,7 @@ fn code(kind: ProblemType) -> &'static str {
         ProblemType::Unauthenticated => "login",
         ProblemType::Forbidden => "forbidden",
         ProblemType::NotFound => "not-found",
-        ProblemType::MethodNotAllowed | ProblemType::UnsupportedMediaType => "not-supported",
+        ProblemType::MethodNotAllowed | ProblemType::Misdirected | ProblemType::UnsupportedMediaType => "not-supported",
         ProblemType::Timeout => "timeout",
         ProblemType::Conflict => "conflict",
         ProblemType::SubjectFull => "business-rule",

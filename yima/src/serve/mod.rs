@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::routing::get;
+use axum::{Json, Router};
 use tokio::net::TcpListener;
 use yima_read_api::{CacheSettings, DiskTier, ReadApi};
 use yima_schema::rules::Rules;
@@ -18,8 +18,8 @@ use yima_schema::subject::PseudonymKey;
 use yima_service::admin;
 use yima_service::clock::now;
 use yima_service::disk_space::DiskSpace;
-use yima_service::http::{HttpLimits, Tls, TlsConfig, serve};
-use yima_service::jwt::Verifier;
+use yima_service::http::{HostNames, HttpLimits, Tls, TlsConfig, serve};
+use yima_service::jwt::{Issuer, Verifier};
 use yima_service::lifecycle::Lifecycle;
 use yima_service::open_files;
 use yima_service::telemetry::{self, Telemetry};
@@ -52,6 +52,7 @@ struct Process<'a> {
     pseudonyms: PseudonymKey,
     store: ReadStore,
     disk_space: Arc<DiskSpace>,
+    host_names: HostNames,
 }
 
 /// Runs until a signal or a crash stops the process; returns the exit code.
@@ -104,6 +105,8 @@ async fn start(
     if let Some(cache) = cache.clone() {
         router = router.route("/cache", get(async move || Json(cache.report())));
     }
+    let host_names = HostNames::new(&config.admin.host_names);
+    let router = host_names.guard(router);
     lifecycle.spawn_critical("admin", serve(admin, None, router, &HttpLimits::default(), &lifecycle));
 
     if backup::unfinished(&options.data_dir) {
@@ -151,6 +154,7 @@ async fn start(
         pseudonyms,
         store,
         disk_space,
+        host_names,
     };
 
     host_monitor::monitor(&process.disk_space, embedded.clone(), &process.lifecycle);
@@ -211,6 +215,17 @@ impl Process<'_> {
     /// Sends backups of the embedded store to `yima backup`. A CQL database has backups of its own.
     fn serve_backups(&self, store: &Arc<EmbeddedStore>) {
         backup::serve(store, &self.options.data_dir, &self.config.region.name, &self.lifecycle);
+    }
+
+    /// The demo's routes, unless a real identity provider replaces the demo's.
+    ///
+    /// # Errors
+    /// The demo's key cannot be used.
+    fn demo(&self, routes: impl FnOnce(Issuer) -> Router) -> Result<Router, CommandError> {
+        if self.config.is_real() {
+            return Ok(Router::new());
+        }
+        Ok(self.host_names.guard(routes(self.keys.identity_provider()?)))
     }
 
     /// The verifier of identity tokens: by the configured keys, or by those of the demo identity provider.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use yima_read_api::config::CacheConfig;
 use yima_read_api::{CacheSettings, DiskTier, Keys, ReadApi, Resources};
 use yima_schema::subject::PseudonymKey;
@@ -43,10 +42,7 @@ pub(super) async fn start(
     (listener, tls): Port,
 ) -> Result<ReadApi, CommandError> {
     let Process { config, telemetry, lifecycle, keys, pseudonyms, rules, store, .. } = process;
-    let demo = match config.identity_provider.keys_file {
-        None => identity_provider::router(keys.identity_provider()?, people, pseudonyms, rules),
-        Some(_) => Router::new(),
-    };
+    let demo = process.demo(|issuer| identity_provider::router(issuer, people, pseudonyms, rules))?;
     process.warn_of_demo(config.read_api.bind);
     let resources = Resources {
         config: &config.read_api,

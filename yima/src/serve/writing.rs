@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use yima_service::clock::now;
 use yima_service::http::{EdgeLayer, finish, serve};
 use yima_writer::app::App;
@@ -39,7 +38,7 @@ impl Writing {
         store: WriteStore,
         (port, tls): Port,
     ) -> Result<Self, CommandError> {
-        let Process { population, options, config, telemetry, lifecycle, keys, pseudonyms, rules, .. } = process;
+        let Process { population, options, config, telemetry, lifecycle, pseudonyms, rules, .. } = process;
         let verifier = process.verifier()?;
         process.warn_of_demo(config.writer.bind);
         let folder = Arc::new(Folder::start(store.writer(), rules.clone()).await?);
@@ -56,11 +55,7 @@ impl Writing {
             now,
         );
         let layer = EdgeLayer::new("writer", &config.writer.http, telemetry);
-        // A real identity provider replaces the demo's.
-        let demo = match config.identity_provider.keys_file {
-            None => identity_provider::agency_router(keys.identity_provider()?),
-            Some(_) => Router::new(),
-        };
+        let demo = process.demo(identity_provider::agency_router)?;
         let router = finish(yima_writer::router(app.clone()).merge(demo), &layer);
         lifecycle.spawn_critical("writer", serve(port, tls, router, &config.writer.http, lifecycle));
         Ok(Self { app, folder, store })
