@@ -32,6 +32,9 @@ pub struct ReadApiConfig {
     /// `Yima-Refresh-After`, which pages follow. Up to a quarter is added; up to 30 times as long when the node is
     /// [busy](caching.md#http). Keep the display limit above the rate that it causes.
     pub refresh_after_s: u32,
+    /// Whether [`/openapi.json` and `/docs/`](api.md) are served: the API's description, and a page to read and try it.
+    /// Default: only without `identity_provider.keys_file`.
+    pub api_docs: Option<bool>,
     /// TLS of the public port.
     pub tls: Option<TlsConfig>,
     /// Connections and requests of the public port.
@@ -52,6 +55,7 @@ impl Default for ReadApiConfig {
             citizen_session: DAY * 30,
             checkpoint_session: HOUR * 12,
             refresh_after_s: 1,
+            api_docs: None,
             tls: None,
             http: HttpLimits::default(),
             cache: CacheConfig::default(),

@@ -17,15 +17,15 @@ use tower::{Service, service_fn};
 use yima_service::http::{EdgeLayer, finish};
 
 use crate::app::App;
-use crate::routes::{DISPLAY, display, router};
+use crate::routes::{DISPLAY, display};
 
-/// The service of the public port: all routes, and those of `more`, with `layer` around them.
+/// The service of the public port: displays, and the other `routes`, with `layer` around them.
 pub(crate) fn service(
     app: Arc<App>,
-    more: Router,
+    routes: Router,
     layer: &EdgeLayer,
 ) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static {
-    let rest = finish(router(app.clone()).merge(more), layer);
+    let rest = finish(routes, layer);
     let display =
         service_fn(move |request: Request| display(&app, request.headers()).map(|result| Ok(result.into_response())));
     FastPath { display: layer.around(DISPLAY, display), rest }

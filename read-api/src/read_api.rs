@@ -18,6 +18,7 @@ use crate::config::ReadApiConfig;
 use crate::disk_tier::DiskTier;
 use crate::fast_path;
 use crate::metrics::METRICS;
+use crate::routes::router;
 
 /// A running read service.
 pub struct ReadApi {
@@ -44,6 +45,8 @@ pub struct Resources<'a> {
     pub listener: TcpListener,
     /// TLS of that port.
     pub tls: Option<Tls>,
+    /// Whether the port describes its API.
+    pub is_described: bool,
     /// Further routes of the port, not part of the service.
     pub more: Router,
     /// Utilization of the process.
@@ -62,7 +65,7 @@ impl ReadApi {
     /// The store's, when the feed has to be followed first.
     pub async fn start(resources: Resources<'_>) -> Result<Self, StoreError> {
         let Resources { config, cache, disk, region, views, feed, keys, .. } = resources;
-        let Resources { listener, tls, more, utilization, telemetry, lifecycle, .. } = resources;
+        let Resources { listener, tls, is_described, more, utilization, telemetry, lifecycle, .. } = resources;
         describe(METRICS);
         let (disk, state) = disk.map_or((None, None), |DiskTier { disk, state }| (Some(disk), state));
         let (has_disk, has_state) = (disk.is_some(), state.is_some());
@@ -88,7 +91,8 @@ impl ReadApi {
             ended.end_live_displays();
         });
         let layer = EdgeLayer::new("read-api", &config.http, telemetry);
-        let service = fast_path::service(app.clone(), more, &layer);
+        let routes = router(app.clone(), is_described).merge(more);
+        let service = fast_path::service(app.clone(), routes, &layer);
         lifecycle.spawn_critical("read-api", serve(listener, tls, service, &config.http, lifecycle));
         Ok(Self { app })
     }

@@ -31,10 +31,12 @@ mod tls;
 mod traces;
 mod upgrade;
 
+use std::fs;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use yima_harness::{Options, Yima};
+use yima_service::jwt::Issuer;
 
 /// An instance for tests that do not affect each other: each has its own people, events and checkpoints. It ends with
 /// its last user, since a `static` is never dropped.
@@ -46,6 +48,19 @@ fn shared() -> Arc<Yima> {
         *shared = Arc::downgrade(&started);
         started
     })
+}
+
+/// A city's identity provider.
+fn identity_provider() -> Issuer {
+    Issuer::from_pkcs8(&Issuer::generate().expect("randomness").0, "city").expect("a key just made")
+}
+
+/// Trusts that provider's keys in place of the demo's.
+fn trusting(provider: &Issuer, options: Options) -> Options {
+    let keys = options.directory().join("jwks.json");
+    fs::write(&keys, serde_json::to_string(&provider.jwks()).expect("public keys")).expect("a file");
+    let options = options.env("YIMA_IDENTITY_PROVIDER__KEYS_FILE", keys.display());
+    options.env("YIMA_IDENTITY_PROVIDER__ISSUER", "city")
 }
 
 /// The harness' `until` for a condition that is a future.

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use yima_harness::{Reply, Yima};
+use yima_harness::{Options, Reply, Yima};
 
 use crate::browser::chromium::{Screen, Window};
-use crate::shared;
+use crate::{identity_provider, shared, trusting};
 
 /// The document number of demo person 0.
 const CITIZEN: &str = "610102194001010017";
@@ -115,6 +115,17 @@ fn described_and_documented_routes_are_the_same() {
         .map(str::to_owned)
         .collect();
     assert_eq!(described, documented);
+}
+
+#[test]
+fn beside_a_real_identity_provider_the_description_is_served_only_where_it_is_asked_for() {
+    let options = trusting(&identity_provider(), Options::default());
+    let yima = Yima::start(options.env("YIMA_WRITER__API_DOCS", true));
+    for path in ["/openapi.json", "/docs", "/docs/", "/docs/swagger-ui.css"] {
+        let status = |base: String| yima.http().get(&format!("{base}{path}"), "").status;
+        assert_eq!(status(yima.read_url()), 404, "{path}");
+        assert!([200, 303].contains(&status(yima.writer_url())), "{path}");
+    }
 }
 
 #[test]

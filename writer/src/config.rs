@@ -31,6 +31,9 @@ pub struct WriterConfig {
     /// [`[writer.events]`](#read_apilimitsname-and-writerevents). An upload of more is slowed down; one that needs
     /// longer than `request_timeout_ms` ends in 503.
     pub events: RateConfig,
+    /// Whether [`/openapi.json` and `/docs/`](api.md) are served: the API's description, and a page to read and try it.
+    /// Default: only without `identity_provider.keys_file`.
+    pub api_docs: Option<bool>,
     /// TLS of the public port.
     pub tls: Option<TlsConfig>,
     /// Connections and requests of the public port.
@@ -49,6 +52,7 @@ impl Default for WriterConfig {
             body_timeout: Duration::from_secs(30),
             fhir_date_offset_minutes: 0,
             events: RateConfig::new(20_000, Duration::from_secs(1)),
+            api_docs: None,
             tls: None,
             http,
             refold: RefoldConfig::default(),

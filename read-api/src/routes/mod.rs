@@ -21,7 +21,7 @@ use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use yima_service::http::ProblemResponse;
-use yima_service::http::openapi::described;
+use yima_service::http::openapi::description;
 
 use crate::app::App;
 use crate::body::DisplayBody;
@@ -34,8 +34,9 @@ const DESCRIPTION: &str = "Shows and checks health codes. A JWT of the identity 
 /// The one route that is answered before routing; the router has it for other methods.
 pub(crate) const DISPLAY: &str = "/v1/display";
 
-/// All routes, without the layer and the fallbacks of every service.
-pub(crate) fn router(app: Arc<App>) -> Router {
+/// All routes, without the layer and the fallbacks of every service; with those of the API's description if it
+/// `is_described`.
+pub(crate) fn router(app: Arc<App>, is_described: bool) -> Router {
     live_display::register_metrics();
     let (router, api) = OpenApiRouter::new()
         .routes(routes!(display_routed))
@@ -48,7 +49,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .routes(routes!(keys))
         .with_state(app)
         .split_for_parts();
-    described(router, api, "yima read-api", DESCRIPTION).merge(yima_web::reading())
+    let router = router.merge(yima_web::reading());
+    if is_described { router.merge(description(api, "yima read-api", DESCRIPTION)) } else { router }
 }
 
 /// The caller's own display: colour, tests, vaccination. Poll it with `If-None-Match`: an unchanged display is 304.

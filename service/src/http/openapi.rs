@@ -32,8 +32,8 @@ const LIFETIME: Lifetime = Lifetime {
     at_the_edge: "max-age=60, stale-while-revalidate=600, stale-if-error=86400",
 };
 
-/// Adds to the routes of an API its description and the page: every operation can also answer a problem document.
-pub fn described(router: Router, mut api: OpenApi, title: &str, description: &str) -> Router {
+/// The routes `/openapi.json` and `/docs/` of an API: every operation can also answer a problem document.
+pub fn description(mut api: OpenApi, title: &str, description: &str) -> Router {
     let license = LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build();
     let info = InfoBuilder::new().title(title).version(env!("CARGO_PKG_VERSION")).description(Some(description));
     api.info = info.license(Some(license)).build();
@@ -71,9 +71,8 @@ pub fn described(router: Router, mut api: OpenApi, title: &str, description: &st
     let document = api.to_json().expect("a description consists of texts and always serialises");
     let gzipped = gzip(document.as_bytes());
     let document = Public::new(document.into(), "application/json", LIFETIME).with_gzip(gzipped);
-    router
-        .route("/openapi.json", get(async move |request: HeaderMap| document.respond(&request)))
-        .merge(docs::page(LIFETIME))
+    let document = get(async move |request: HeaderMap| document.respond(&request));
+    docs::page(LIFETIME).route("/openapi.json", document)
 }
 
 /// With gzip, as small as it gets: this happens once.

@@ -1,34 +1,20 @@
 //! Signing in with a real identity provider in place of the demo's: by its token.
 
-use std::fs;
 use std::time::Duration;
 
 use serde_json::json;
 use yima_harness::{Options, Yima, new_person};
 use yima_schema::subject::DocumentType;
-use yima_service::jwt::{Claims, Issuer};
+use yima_service::jwt::Claims;
 
 use super::chromium::Window;
 use super::{DESK, ENTER, PHONE, assert_storage_empty, code, scan};
-
-/// A city's identity provider.
-fn identity_provider() -> Issuer {
-    Issuer::from_pkcs8(&Issuer::generate().expect("randomness").0, "city").expect("a key just made")
-}
-
-/// A yima that trusts this provider's keys.
-fn yima_of(provider: &Issuer) -> Yima {
-    let options = Options::default();
-    let keys = options.directory().join("jwks.json");
-    fs::write(&keys, serde_json::to_string(&provider.jwks()).expect("public keys")).expect("a file");
-    let options = options.env("YIMA_IDENTITY_PROVIDER__KEYS_FILE", keys.display());
-    Yima::start(options.env("YIMA_IDENTITY_PROVIDER__ISSUER", "city"))
-}
+use crate::{identity_provider, trusting};
 
 #[test]
 fn a_citizen_and_a_guard_sign_in_with_tokens_of_the_citys_identity_provider() {
     let city = identity_provider();
-    let yima = yima_of(&city);
+    let yima = Yima::start(trusting(&city, Options::default()));
     let person = new_person();
     let citizen = Claims {
         scope: "display".into(),

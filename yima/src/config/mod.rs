@@ -173,6 +173,11 @@ impl Config {
         self.identity_provider.keys_file.is_some()
     }
 
+    /// Whether a public port with that setting of `api_docs` describes its API.
+    pub fn describes(&self, api_docs: Option<bool>) -> bool {
+        api_docs.unwrap_or(!self.is_real())
+    }
+
     /// How the CQL store is opened, but for the pseudonym key's fingerprint.
     ///
     /// # Errors

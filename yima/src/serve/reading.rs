@@ -60,6 +60,7 @@ pub(super) async fn start(
         },
         listener,
         tls,
+        is_described: config.describes(config.read_api.api_docs),
         more: demo,
         utilization: process.utilization.clone(),
         telemetry,

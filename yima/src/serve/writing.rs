@@ -56,7 +56,8 @@ impl Writing {
         );
         let layer = EdgeLayer::new("writer", &config.writer.http, telemetry);
         let demo = process.demo(identity_provider::agency_router)?;
-        let router = finish(yima_writer::router(app.clone()).merge(demo), &layer);
+        let is_described = config.describes(config.writer.api_docs);
+        let router = finish(yima_writer::router(app.clone(), is_described).merge(demo), &layer);
         lifecycle.spawn_critical("writer", serve(port, tls, router, &config.writer.http, lifecycle));
         Ok(Self { app, folder, store })
     }

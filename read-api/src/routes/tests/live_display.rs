@@ -30,7 +30,7 @@ impl Node {
         if let Some(shown) = shown {
             request = request.header("last-event-id", shown);
         }
-        router(self.app.clone()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+        router(self.app.clone(), true).oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 
     async fn live_display(&self, bearer: &str, shown: Option<&HeaderValue>) -> Events {

@@ -90,7 +90,7 @@ impl Node {
 
     async fn code(&self, bearer: &str) -> String {
         let request = Request::get("/v1/code").header(AUTHORIZATION, bearer).body(Body::empty()).unwrap();
-        let answer = router(self.app.clone()).oneshot(request).await.unwrap();
+        let answer = router(self.app.clone(), true).oneshot(request).await.unwrap();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         serde_json::from_slice::<serde_json::Value>(&body).unwrap()["code"].as_str().unwrap().to_owned()
     }
@@ -111,13 +111,13 @@ impl Node {
             request = request.header(CACHE_CONTROL, cache_control);
         }
         let body = serde_json::json!({ "code": code }).to_string();
-        router(self.app.clone()).oneshot(request.body(Body::from(body)).unwrap()).await.unwrap()
+        router(self.app.clone(), true).oneshot(request.body(Body::from(body)).unwrap()).await.unwrap()
     }
 
     /// Status and JSON body of the answer to a `POST`.
     async fn post(&self, path: &str, bearer: &str, body: serde_json::Value) -> (StatusCode, serde_json::Value) {
         let request = Request::post(path).header(AUTHORIZATION, bearer).header(CONTENT_TYPE, "application/json");
-        let answer = router(self.app.clone()).oneshot(request.body(Body::from(body.to_string())).unwrap());
+        let answer = router(self.app.clone(), true).oneshot(request.body(Body::from(body.to_string())).unwrap());
         let answer = answer.await.unwrap();
         let (status, body) = (answer.status(), answer.into_body().collect().await.unwrap().to_bytes());
         (status, serde_json::from_slice(&body).unwrap())

@@ -63,7 +63,7 @@ async fn a_history_is_the_callers_own_and_refused_by_a_busy_node() {
     node.store.write(subject(1));
     let ask = async |node: &Node, bearer: &str| {
         let request = Request::get("/v1/history").header(AUTHORIZATION, bearer).body(Body::empty()).unwrap();
-        router(node.app.clone()).oneshot(request).await.unwrap()
+        router(node.app.clone(), true).oneshot(request).await.unwrap()
     };
     let answer = ask(&node, &node.citizen(1)).await;
     assert_eq!(
@@ -91,7 +91,7 @@ async fn a_code_and_a_history_are_never_older_than_the_display_that_was_shown() 
     let ask = async |path: &str, version: Version| {
         let tag = node.app.tags.tag(subject(1), version, 0);
         let request = Request::get(path).header(AUTHORIZATION, &citizen).header(IF_NONE_MATCH, tag);
-        router(node.app.clone()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status()
+        router(node.app.clone(), true).oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status()
     };
     let cached = node.store.version(subject(1));
     // Versions that another node has shown: one that this node does not know yet, and one that the store does not have.
