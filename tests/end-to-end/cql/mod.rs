@@ -2,24 +2,10 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests are tests
 
-mod cache_audit;
-mod clock_skew;
-mod conflicting_events;
-mod conformance;
-mod crashes;
-mod disk_space;
-mod expired_marks;
-mod failures_and_partitions;
-mod full_scans;
-mod keyspace_restore;
-mod late_and_expired_changes;
-mod leases;
-mod outage;
-mod regions;
-mod start_refusals;
+mod many_subjects;
+mod own_cluster;
+mod shared_cluster;
 mod start_without_database;
-mod tls_and_login;
-mod traces;
 
 use std::sync::{Arc, Mutex, Weak};
 

@@ -24,6 +24,7 @@ pub mod samples;
 mod shared_cache;
 mod tls;
 mod tmpfs;
+mod turn;
 mod until;
 mod yima;
 

@@ -7,6 +7,7 @@ use yima_schema::subject::PseudonymKey;
 use yima_store::cql::CqlOptions;
 
 use crate::cluster::datacenter_name;
+use crate::turn::turn;
 use crate::{Cluster, Options, Yima};
 
 /// A region. All regions of one system share the directory of their options, and so their keys.
@@ -37,7 +38,9 @@ impl Region {
             .env("YIMA_STORE__CQL__KEYSPACE", keyspace)
             .env("YIMA_LIFECYCLE__DRAIN_WAIT_MS", 0)
             .env("YIMA_WRITER__EVENTS__REQUESTS", 10_000_000);
+        let turn = turn();
         options.print(&["migrate"]);
+        drop(turn);
         Self { name: name.into(), datacenter, keyspace: keyspace.into(), cluster: Arc::clone(cluster), options }
     }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use yima_schema::time::{DAY, Time};
 
 use super::{Acknowledged, Record, ShownDisplay};
+use crate::turn::turn;
 use crate::{Http, Person, now};
 
 /// The people, nodes and tokens of a run's clients.
@@ -68,6 +69,7 @@ impl Clients {
     /// # Panics
     /// When a client gets an answer that no client should get.
     pub fn run(&self, workload: Workload, meanwhile: impl FnOnce()) -> Record {
+        let _turn = turn();
         let mut record = Record::default();
         let sent = AtomicBool::new(false);
         thread::scope(|scope| {

@@ -25,6 +25,7 @@ use addresses::{Addresses, STORAGE_PORT};
 use member::Member;
 use namespaces::Namespaces;
 
+use crate::turn::turn;
 use crate::until;
 
 pub use by_hand::{down, status, up};
@@ -34,7 +35,7 @@ pub use options::ClusterOptions;
 pub use session::{PASSWORD, USER};
 
 /// For one node to come up on a busy machine; each further node adds as much.
-const START_DEADLINE: Duration = Duration::from_secs(90);
+const START_DEADLINE: Duration = Duration::from_secs(180);
 /// Lines of each node's log that a failing test prints.
 const LOG_LINES: usize = 40;
 
@@ -68,7 +69,9 @@ impl Cluster {
         let directory = TempDir::with_prefix_in("cluster-", parent).expect("the target directory can be written");
         let mut cluster = Self::prepare(options, addresses, directory.path());
         cluster._directory = Some(directory);
+        let turn = turn();
         cluster.start_all();
+        drop(turn);
         cluster
     }
 

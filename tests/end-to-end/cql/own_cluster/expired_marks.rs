@@ -10,7 +10,7 @@ use yima_harness::{Cluster, ClusterOptions, Region, RegionStore, Yima, assert_sa
 use yima_schema::time::Time;
 use yima_store::{MarkFeed, Source};
 
-use super::failures_and_partitions::{FAILED_OVER, HEALED, assert_regions_independent, clients};
+use super::failures_and_partitions::{FAILED_OVER, HEALED, PAUSE, assert_regions_independent, clients};
 
 /// Retention of marks.
 const RETENTION: Duration = Duration::from_secs(6);
@@ -54,17 +54,16 @@ fn as_root_reconciling_mends_a_partition_longer_than_the_retention_of_marks() {
     let clients =
         clients(&[(0, &readers[0]), (1, &readers[1])], &[(0, &writers[0]), (1, &writers[1])], 40, &["xian", "chengdu"]);
     let mut moments = Vec::new();
-    let record =
-        clients.run(Workload { senders: 2, events_each: 1_000, batch: 20, readers: 2, pause: Duration::ZERO }, || {
-            cluster.cut(2);
-            moments.push(now());
-            thread::sleep(FAILED_OVER + RETENTION); // the length of the partition, no wait
-            moments.push(now());
-            cluster.heal(2);
-            wait_for_missed_marks(&writers[0], "chengdu");
-            wait_for_missed_marks(&writers[1], "xian");
-            clients.stop.store(true, Ordering::SeqCst);
-        });
+    let record = clients.run(Workload { senders: 2, events_each: 1_000, batch: 20, readers: 2, pause: PAUSE }, || {
+        cluster.cut(2);
+        moments.push(now());
+        thread::sleep(FAILED_OVER + RETENTION); // the length of the partition, no wait
+        moments.push(now());
+        cluster.heal(2);
+        wait_for_missed_marks(&writers[0], "chengdu");
+        wait_for_missed_marks(&writers[1], "xian");
+        clients.stop.store(true, Ordering::SeqCst);
+    });
     let (cut_at, healed_at) = (moments[0], moments[1]);
     assert_regions_independent(&record, cut_at.plus(FAILED_OVER), healed_at);
     let failed = record.unknown.values().filter(|at| **at > healed_at).count();

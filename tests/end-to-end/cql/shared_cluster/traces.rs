@@ -2,7 +2,7 @@
 
 use yima_harness::{Collector, Options, Region};
 
-use super::cluster;
+use crate::cql::cluster;
 use crate::traces::{CQL, assert_traces};
 
 #[test]

@@ -3,7 +3,7 @@
 use yima_harness::{Options, Region, new_person};
 use yima_schema::time::HOUR;
 
-use super::cluster;
+use crate::cql::cluster;
 
 #[test]
 fn a_service_on_cql_accepts_events_with_little_disk_space() {

@@ -12,7 +12,7 @@ use yima_store::{CompareAndSet, ViewReader, ViewWrite, WriterStore};
 use yima_writer::follow::MarkFollower;
 use yima_writer::reconcile::{self, Report, reconcile};
 
-use super::{commit, folder, quick, subject, views};
+use crate::cql::many_subjects::{commit, folder, quick, subject, views};
 use crate::cql::{open, options};
 use crate::until_async;
 

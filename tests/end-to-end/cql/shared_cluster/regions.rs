@@ -6,7 +6,7 @@ use yima_harness::checker::{BOUND, Clients, Workload, converge, options, people,
 use yima_harness::{Region, Yima, now};
 use yima_schema::time::Time;
 
-use super::cluster;
+use crate::cql::cluster;
 
 /// Two writers and two read nodes in one region, one of each in a second region, and nine senders of events
 /// about the same 200 subjects.

@@ -11,6 +11,9 @@ use yima_schema::time::Time;
 
 /// Length of each phase of the traffic: an amount of traffic, no wait.
 const PHASE: Duration = Duration::from_secs(4);
+/// From an answer to a client's next request. Without a pause the clients would occupy the processor for the whole
+/// length of the phases.
+pub const PAUSE: Duration = Duration::from_millis(200);
 /// A request to a dead node has ended after this: `request_timeout_ms` twice, and the writer's retry.
 pub const FAILED_OVER: Duration = Duration::from_secs(6);
 /// Time from the end of a partition until every region has all events of the others.
@@ -38,17 +41,16 @@ fn requests_survive_the_loss_and_return_of_one_node_of_three() {
     let (writers, readers) = ([region.writer(&[]), region.writer(&[])], [region.reader(&[]), region.reader(&[])]);
     let clients = clients(&[(0, &readers[0]), (0, &readers[1])], &[(0, &writers[0]), (0, &writers[1])], 40, &["xian"]);
     let mut moments = Vec::new();
-    let record =
-        clients.run(Workload { senders: 4, events_each: 1_000, batch: 20, readers: 3, pause: Duration::ZERO }, || {
-            thread::sleep(PHASE);
-            moments.push(now());
-            cluster.node(1, 2).kill9();
-            thread::sleep(FAILED_OVER + PHASE);
-            moments.push(now());
-            cluster.node(1, 2).start();
-            thread::sleep(PHASE);
-            clients.stop.store(true, Ordering::SeqCst);
-        });
+    let record = clients.run(Workload { senders: 4, events_each: 1_000, batch: 20, readers: 3, pause: PAUSE }, || {
+        thread::sleep(PHASE);
+        moments.push(now());
+        cluster.node(1, 2).kill9();
+        thread::sleep(FAILED_OVER + PHASE);
+        moments.push(now());
+        cluster.node(1, 2).start();
+        thread::sleep(PHASE);
+        clients.stop.store(true, Ordering::SeqCst);
+    });
     let (killed_at, started_at) = (moments[0], moments[1]);
     let failed = |from, to| record.unknown.values().filter(|at| **at >= from && **at < to).count();
     eprintln!(
@@ -76,15 +78,14 @@ fn partition(cluster: ClusterOptions, keyspace: &str) {
     let clients =
         clients(&[(0, &readers[0]), (1, &readers[1])], &[(0, &writers[0]), (1, &writers[1])], 40, &["xian", "chengdu"]);
     let mut moments = Vec::new();
-    let record =
-        clients.run(Workload { senders: 4, events_each: 1_000, batch: 20, readers: 4, pause: Duration::ZERO }, || {
-            thread::sleep(PHASE);
-            cluster.cut(2);
-            moments.push(now());
-            thread::sleep(FAILED_OVER + PHASE);
-            moments.push(now());
-            clients.stop.store(true, Ordering::SeqCst);
-        });
+    let record = clients.run(Workload { senders: 4, events_each: 1_000, batch: 20, readers: 4, pause: PAUSE }, || {
+        thread::sleep(PHASE);
+        cluster.cut(2);
+        moments.push(now());
+        thread::sleep(FAILED_OVER + PHASE);
+        moments.push(now());
+        clients.stop.store(true, Ordering::SeqCst);
+    });
     let (cut_at, ended_at) = (moments[0], moments[1]);
     assert_regions_independent(&record, cut_at.plus(FAILED_OVER), ended_at);
     let mut record = quiesce(&clients, record);

@@ -11,7 +11,7 @@ use yima_schema::time::{HOUR, Time};
 use yima_store::failpoint::POINTS;
 use yima_store::{Feed, MarkFeed};
 
-use super::cluster;
+use crate::cql::cluster;
 
 /// Time from the loss of a writer until another has sealed its stream (after 2 s without a heartbeat) and settled its
 /// marks, on a busy machine.

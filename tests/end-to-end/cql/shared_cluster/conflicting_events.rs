@@ -16,7 +16,7 @@ use yima_store::{EventReader, ViewReader};
 use yima_writer::fold::{CommitOutcome, Folder};
 use yima_writer::follow::MarkFollower;
 
-use super::{cluster, open, options};
+use crate::cql::{cluster, open, options};
 
 fn event(subject: SubjectId, result: TestOutcome) -> StoredEvent {
     let event = Event {

@@ -10,7 +10,7 @@ use yima_harness::checker::{Acknowledged, options};
 use yima_harness::{Person, Region, RegionStore, Yima, assert_same_folds, new_person, now, until};
 use yima_schema::time::{DAY, Time};
 
-use super::cluster;
+use crate::cql::cluster;
 
 const LEASE: Duration = Duration::from_secs(4);
 /// Time after the lease's end for a writer to notice and take it over, on a busy machine.

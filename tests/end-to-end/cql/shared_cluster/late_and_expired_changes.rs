@@ -15,7 +15,7 @@ use yima_schema::view::{Version, View};
 use yima_store::cql::{CqlOptions, CqlStore};
 use yima_store::{CompareAndSet, Feed, Published, ViewWrite, WriterStore};
 
-use super::{cluster, open, options};
+use crate::cql::{cluster, open, options};
 use crate::until_async;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(10);

@@ -16,7 +16,7 @@ use yima_store::{StoreError, ViewReader, WriterStore};
 use yima_writer::Rate;
 use yima_writer::rebuild::{self, rebuild};
 
-use super::{SUBJECTS, commit, folder, quick, subject, views};
+use crate::cql::many_subjects::{SUBJECTS, commit, folder, quick, subject, views};
 use crate::cql::{cluster, open, options};
 
 fn rate(per_s: u32) -> Rate {

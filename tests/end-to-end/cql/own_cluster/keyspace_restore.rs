@@ -17,8 +17,8 @@ use yima_store::EventReader;
 use yima_store::cql::CqlStore;
 use yima_writer::rebuild::rebuild;
 
-use super::full_scans::{commit, folder, quick, subject, views};
-use super::{open, options};
+use crate::cql::many_subjects::{commit, folder, quick, subject, views};
+use crate::cql::{open, options};
 use crate::until_async;
 
 /// Time for a reader to reach a restarted node.

@@ -11,7 +11,7 @@ use yima_writer::config::RefoldConfig;
 use yima_writer::follow::MarkFollower;
 use yima_writer::refold::Refold;
 
-use super::{SUBJECTS, commit, event, folder, quick, views};
+use crate::cql::many_subjects::{SUBJECTS, commit, event, folder, quick, views};
 use crate::cql::{cluster, open, options};
 use crate::until_async;
 

@@ -1,16 +1,15 @@
 //! Clock skew of ten minutes, one process at a time, under the checker.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use yima_harness::checker::{BOUND, Clients, Workload, options, people, quiesce};
-use yima_harness::{Cluster, ClusterOptions, Region, Yima, faketime};
+use yima_harness::{Region, Yima, faketime};
 
-use super::cluster;
+use crate::cql::cluster;
 
 /// The environment of a process with a skewed wall clock. The monotonic clock, by which programs wait, stays right;
 /// Java never wakes with the library's fix for it.
-fn skewed(offset: &'static str, library: &str) -> [(&'static str, String); 4] {
+pub fn skewed(offset: &'static str, library: &str) -> [(&'static str, String); 4] {
     [
         ("LD_PRELOAD", library.to_owned()),
         ("FAKETIME", offset.to_owned()),
@@ -19,7 +18,7 @@ fn skewed(offset: &'static str, library: &str) -> [(&'static str, String); 4] {
     ]
 }
 
-fn run(
+pub fn run(
     region: &Region,
     writer_env: &[(&str, &str)],
     reader_env: &[(&str, &str)],
@@ -58,20 +57,5 @@ fn services_with_skewed_clocks_keep_every_promise() {
             // later `as_of` would not end.
             record.check(BOUND);
         }
-    }
-}
-
-#[test]
-fn a_database_node_with_a_skewed_clock_breaks_no_promise() {
-    let library = faketime();
-    for offset in ["+600", "-600"] {
-        let mut cluster = ClusterOptions::default();
-        for (variable, value) in skewed(offset, &library) {
-            cluster = cluster.node_env(1, 1, variable, value);
-        }
-        let cluster = Arc::new(Cluster::start(cluster));
-        let region = Region::new(&cluster, 1, "xian", "clocks_of_nodes", options());
-        let (_, record, _running) = run(&region, &[], &[]);
-        record.check(BOUND);
     }
 }

@@ -1,8 +1,4 @@
-//! Jobs that scan all subjects: reconcile, rebuild, refold; and the scan itself.
-
-mod rebuild;
-mod reconcile;
-mod refold;
+//! Stores that hold many subjects, for tests of the jobs that scan all of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,14 +10,12 @@ use yima_schema::rules::Rules;
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::{EventSet, Version, View};
-use yima_store::cql::{CqlOptions, CqlStore, migrate};
-use yima_store::{Feed, StoreError, SubjectScan, ViewReader, WriterStore};
+use yima_store::cql::{CqlOptions, CqlStore};
+use yima_store::{StoreError, ViewReader};
 use yima_writer::fold::Folder;
 
-use super::{cluster, options};
-
 /// Number of subjects that takes more than two pages of a scan.
-const SUBJECTS: u32 = 1_200;
+pub const SUBJECTS: u32 = 1_200;
 
 pub fn subject(n: u32) -> SubjectId {
     let mut bytes = [9; 16];
@@ -29,7 +23,7 @@ pub fn subject(n: u32) -> SubjectId {
     SubjectId::from_bytes(bytes)
 }
 
-fn event(n: u32, id: &str) -> StoredEvent {
+pub fn event(n: u32, id: &str) -> StoredEvent {
     let event = Event {
         subject: subject(n),
         agency: "lab-7".into(),
@@ -73,27 +67,4 @@ pub fn quick(options: CqlOptions) -> CqlOptions {
         lease: Duration::from_secs(1),
         ..options
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_scan_visits_every_subject_once_in_pages_of_any_size() {
-    let cluster = cluster();
-    let options = options(&cluster, "paged", "xian");
-    migrate(&options, None, now()).await.unwrap();
-    let store = CqlStore::open(options).await.unwrap();
-    store.append((0..300).flat_map(|n| [event(n, "a"), event(n, "b")]).collect()).await.unwrap();
-    for limit in [2, 7, 300, 301] {
-        let (mut after, mut seen) = (i64::MIN, Vec::new());
-        while after < i64::MAX {
-            let page = store.subjects(None, after, limit).await.unwrap();
-            assert!(page.upto > after && page.subjects.iter().all(|(at, _)| *at > after && *at <= page.upto));
-            after = page.upto;
-            seen.extend(page.subjects.into_iter().map(|(_, subject)| subject));
-        }
-        seen.sort_unstable();
-        assert!(seen.into_iter().eq((0..300).map(subject)), "in pages of {limit}");
-    }
-    let names = store.event_names(None, &[subject(5), subject(300)]).await.unwrap();
-    assert_eq!((names[0].len(), names[1].len()), (2, 0));
-    assert!(store.registry().await.is_ok());
 }

@@ -8,7 +8,7 @@ use yima_store::conformance::{Harness, Store, run};
 use yima_store::cql::{CqlOptions, CqlStore, Step, migrate};
 use yima_store::{Feed, WriterStore};
 
-use super::{cluster, open, options};
+use crate::cql::{cluster, open, options};
 
 /// One region. `reopen` leaves the store as a killed process would, then seals its streams as another
 /// writer would after a while.

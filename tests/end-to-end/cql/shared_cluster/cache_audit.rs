@@ -5,7 +5,7 @@ use std::time::Duration;
 use yima_harness::checker::options;
 use yima_harness::{Region, new_person, until};
 
-use super::cluster;
+use crate::cql::cluster;
 
 /// The documented bound is a minute after the audit has read the view; a round of the audit
 /// takes less than a second here.

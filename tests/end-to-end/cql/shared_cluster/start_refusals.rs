@@ -4,13 +4,13 @@ use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use yima_harness::Options;
 
-use super::make_keys;
+use crate::cql::make_keys;
 use crate::start_stop::assert_refuses_start;
 
 /// One test for all, since each case needs a keyspace in the state that the one before left.
 #[test]
 fn a_node_refuses_a_keyspace_that_is_missing_or_does_not_fit() {
-    let cluster = super::cluster();
+    let cluster = crate::cql::cluster();
     let contact_point = &cluster.contact_points(1)[0].to_string();
     missing_keyspace(contact_point, "refusals_missing");
     without_replicas(contact_point, "refusals_bare");

@@ -1,0 +1,16 @@
+//! Tests on the shared cluster. Their names follow one another, so that it starts once.
+
+mod cache_audit;
+pub mod clock_skew;
+mod conflicting_events;
+mod conformance;
+mod crashes;
+mod disk_space;
+mod late_and_expired_changes;
+mod leases;
+mod rebuild;
+mod refold;
+mod regions;
+mod start_refusals;
+mod subject_scan;
+mod traces;
