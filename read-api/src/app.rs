@@ -137,7 +137,7 @@ impl App {
 
     /// The floor of a client: the version of the display that its `If-None-Match` proves it was shown.
     pub(crate) fn floor(&self, subject: SubjectId, headers: &HeaderMap) -> Version {
-        headers.get(IF_NONE_MATCH).and_then(|tags| self.tags.version(subject, tags)).unwrap_or(Version::ABSENT)
+        self.tags.version(subject, headers.get_all(IF_NONE_MATCH)).unwrap_or(Version::ABSENT)
     }
 
     /// The session in `Authorization`, if it is a citizen's.

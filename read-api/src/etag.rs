@@ -15,6 +15,8 @@ const MAC_BYTES: usize = 8;
 /// Tags of one `If-None-Match` that are opened.
 const MAX_TAGS: usize = 8;
 const TAG_BYTES: usize = VERSION_BYTES + SEGMENT_BYTES + MAC_BYTES;
+/// Characters of a tag in base64url.
+const TAG_CHARS: usize = TAG_BYTES / 3 * 4;
 
 /// Makes and checks entity tags for one region.
 pub struct EntityTags {
@@ -46,14 +48,22 @@ impl EntityTags {
     }
 
     /// The highest version among the tags of an `If-None-Match` that this region made for that subject; `None` without
-    /// such a tag. A balancer that compresses makes tags weak: `W/"…"`.
-    pub fn version(&self, subject: SubjectId, if_none_match: &HeaderValue) -> Option<Version> {
-        let tags = if_none_match.to_str().ok()?.split(',');
+    /// such a tag. A proxy that compresses makes tags weak (`W/"…"`), or adds the coding's name (`"…-gzip"`): both
+    /// still prove what the phone was shown.
+    pub fn version<'t>(
+        &self,
+        subject: SubjectId,
+        if_none_match: impl IntoIterator<Item = &'t HeaderValue>,
+    ) -> Option<Version> {
+        let fields = if_none_match.into_iter().filter_map(|field| field.to_str().ok());
+        let tags = fields.flat_map(|field| field.split(','));
         tags.take(MAX_TAGS).filter_map(|tag| self.version_of(subject, tag.trim())).max()
     }
 
     fn version_of(&self, subject: SubjectId, tag: &str) -> Option<Version> {
         let text = tag.trim_start_matches("W/").strip_prefix('"')?.strip_suffix('"')?;
+        // The MAC is of all that counts, so an addition needs no check.
+        let text = text.get(..TAG_CHARS)?;
         let mut bytes = [0; TAG_BYTES];
         let len = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
         let (claim, mac) = bytes.split_at(TAG_BYTES - MAC_BYTES);
@@ -85,15 +95,31 @@ mod tests {
         let tags = EntityTags::new(&[1; 32], "xian", None);
         let (own, other) = (SubjectId::from_bytes([1; 16]), SubjectId::from_bytes([2; 16]));
         let tag = tags.tag(own, Version(7), 3);
-        assert_eq!(tags.version(own, &tag), Some(Version(7)));
+        assert_eq!(tags.version(own, [&tag]), Some(Version(7)));
         let list = format!("\"x\", W/{}, {}", tag.to_str().unwrap(), tags.tag(own, Version(6), 3).to_str().unwrap());
-        assert_eq!(tags.version(own, &HeaderValue::try_from(list).unwrap()), Some(Version(7)));
-        assert_eq!(tags.version(other, &tag), None);
-        assert_eq!(EntityTags::new(&[1; 32], "guangdong", None).version(own, &tag), None);
-        assert_eq!(EntityTags::new(&[1; 32], "xian", Some([9; 16])).version(own, &tag), None);
+        assert_eq!(tags.version(own, [&HeaderValue::try_from(list).unwrap()]), Some(Version(7)));
+        let sent = tag.to_str().unwrap().trim_matches('"');
+        for changed in [
+            format!("W/\"{sent}\""),
+            format!("\"{sent}-gzip\""),
+            format!("W/\"{sent}-gzip\""),
+            format!("\"{sent};gzip\""),
+            format!("\"{sent}--gzip\""),
+            format!("\"x\" ,W/\"{sent}-br\""),
+        ] {
+            let changed = HeaderValue::try_from(changed).unwrap();
+            assert_eq!(
+                tags.version(own, [&HeaderValue::from_static("\"x\""), &changed]),
+                Some(Version(7)),
+                "{changed:?}"
+            );
+        }
+        assert_eq!(tags.version(other, [&tag]), None);
+        assert_eq!(EntityTags::new(&[1; 32], "guangdong", None).version(own, [&tag]), None);
+        assert_eq!(EntityTags::new(&[1; 32], "xian", Some([9; 16])).version(own, [&tag]), None);
         assert_ne!(tags.tag(own, Version(7), 4), tag);
         for forged in ["\"\"", "*", "W/\"x\"", "\"AAAAAAAAAAcAAwAAAAAAAAAA\"", "\"AAAAAAAAAAcAAwAAAAAAAAAAAAAAAAAA\""] {
-            assert_eq!(tags.version(own, &HeaderValue::from_static(forged)), None, "{forged}");
+            assert_eq!(tags.version(own, [&HeaderValue::from_static(forged)]), None, "{forged}");
         }
     }
 }

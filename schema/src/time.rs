@@ -84,10 +84,32 @@ impl FromStr for Time {
     type Err = TimeError;
 
     fn from_str(s: &str) -> Result<Self, TimeError> {
-        let t: Timestamp = s.parse().map_err(|_| TimeError)?;
+        // The parser reads more than this form: other offsets, a zone's name, a space for `T`.
+        let t: Timestamp = if is_rfc_3339(s) { s.parse().map_err(|_| TimeError)? } else { return Err(TimeError) };
         let ms = t.as_millisecond();
         if (Self::MIN.0..=Self::MAX.0).contains(&ms) { Ok(Self(ms)) } else { Err(TimeError) }
     }
+}
+
+/// Whether a text has the form of a `date-time` (RFC 3339 section 5.6), whatever its numbers but for the offset's.
+fn is_rfc_3339(text: &str) -> bool {
+    const DATE_TIME: &[u8] = b"0000-00-00T00:00:00";
+    // 0 stands for any digit.
+    let has_form = |text: &[u8], form: &[u8]| {
+        let fits = |(&byte, &form): (&u8, &u8)| match form {
+            b'0' => byte.is_ascii_digit(),
+            other => byte.eq_ignore_ascii_case(&other),
+        };
+        text.len() == form.len() && text.iter().zip(form).all(fits)
+    };
+    let Some((date_time, rest)) = text.as_bytes().split_at_checked(DATE_TIME.len()) else { return false };
+    let digits = rest.strip_prefix(b".").map(|rest| rest.iter().take_while(|byte| byte.is_ascii_digit()).count());
+    let offset = &rest[digits.map_or(0, |digits| digits + 1)..];
+    let has_offset = has_form(offset, b"Z")
+        || (has_form(offset, b"+00:00") || has_form(offset, b"-00:00"))
+            && &offset[1..3] <= b"23".as_slice()
+            && &offset[4..] <= b"59".as_slice();
+    has_form(date_time, DATE_TIME) && digits != Some(0) && has_offset
 }
 
 impl Serialize for Time {
@@ -128,6 +150,51 @@ mod tests {
         assert_eq!("2020-05-16T05:15:06-04:00".parse::<Time>().unwrap().to_string(), "2020-05-16T09:15:06Z");
         assert_eq!("2026-11-22T07:30:00".parse::<Time>(), Err(TimeError));
         assert_eq!("yesterday".parse::<Time>(), Err(TimeError));
+    }
+
+    #[test]
+    fn only_times_of_rfc_3339_are_read() {
+        let same = "2026-11-22T07:30:00Z".parse::<Time>();
+        for text in [
+            "2026-11-22t07:30:00z",
+            "2026-11-22T07:30:00.000Z",
+            "2026-11-22T07:30:00.0+00:00",
+            "2026-11-22T07:30:00-00:00",
+            "2026-11-23T07:29:00+23:59",
+        ] {
+            assert!(text.parse::<Time>().is_ok() && text.parse::<Time>() == same, "{text}");
+        }
+        for text in [
+            "2026-11-22T07:30:00+25:00",
+            "2026-11-22T07:30:00+24:00",
+            "2026-11-22T07:30:00+08:60",
+            "2026-11-22T07:30:00+08",
+            "2026-11-22T07:30:00+0800",
+            "2026-11-22T07:30:00+08:00:00",
+            "2026-11-22T07:30:00+08:00[Asia/Shanghai]",
+            "2026-11-22T07:30:00Z[Asia/Shanghai]",
+            "2026-11-22T07:30:00Z[u-ca=iso8601]",
+            "2026-11-22T10Z",
+            "2026-11-22T07:30Z",
+            "2026-11-22T073000Z",
+            "20261122T073000Z",
+            "2026-11-22 07:30:00Z",
+            "2026-11-22T07:30:00.Z",
+            "2026-11-22T07:30:00,5Z",
+            "2026-11-22T24:00:00Z",
+            "2026-02-30T07:30:00Z",
+            "-002026-11-22T07:30:00Z",
+            "+002026-11-22T07:30:00Z",
+            " 2026-11-22T07:30:00Z",
+            "2026-11-22T07:30:00Z ",
+            "２026-11-22T07:30:00Z",
+            "2026-11-22T07:30:00\u{2212}08:00",
+            "2026-W47-7T07:30:00Z",
+            "2026-11-22",
+            "",
+        ] {
+            assert_eq!(text.parse::<Time>(), Err(TimeError), "{text}");
+        }
     }
 
     #[test]

@@ -65,14 +65,20 @@ pub struct RateLimitError {
     pub retry_after: Duration,
 }
 
+impl RateLimitError {
+    /// `Retry-After`.
+    fn seconds(self) -> u32 {
+        u32::try_from(self.retry_after.as_millis().div_ceil(1000).max(1)).unwrap_or(u32::MAX)
+    }
+}
+
 impl From<RateLimitError> for Problem {
     fn from(error: RateLimitError) -> Self {
-        let seconds = error.retry_after.as_millis().div_ceil(1000).max(1);
         Self::new(
             ProblemType::TooManyRequests,
             "The rate limit is reached; wait as long as Retry-After says before the next request",
         )
-        .retry_after(u32::try_from(seconds).unwrap_or(u32::MAX))
+        .retry_after(error.seconds())
     }
 }
 
@@ -84,6 +90,7 @@ pub struct RateLimiter {
     /// Time after which one more request passes.
     interval: Duration,
     burst: NonZeroU32,
+    name: &'static str,
     policy: HeaderValue,
     /// `RateLimit` for 0, `step`, 2 × `step` … remaining.
     remaining: Box<[HeaderValue]>,
@@ -111,9 +118,13 @@ impl RateLimiter {
             let until_full_s = (interval * (burst.get() - remaining)).as_secs_f64().ceil();
             value(format!("\"{name}\";r={remaining};t={until_full_s}"))
         });
+        // What passes at once, and the time in which as much comes again: the rate of `requests` per `window`, in the
+        // unit of `r`.
+        let until_full_s = (interval * burst.get()).as_secs_f64().round().max(1.0);
         Self {
             remaining: remaining.collect(),
-            policy: value(format!("\"{name}\";q={};w={}", config.requests, window.as_secs())),
+            name,
+            policy: value(format!("\"{name}\";q={burst};w={until_full_s}")),
             cells,
             clock,
             interval,
@@ -153,7 +164,7 @@ impl RateLimiter {
         }
     }
 
-    /// [`Self::check`], with the refusal as a whole answer that has the header fields of [`Self::describe`].
+    /// [`Self::check`], with the refusal as a whole answer.
     ///
     /// # Errors
     /// 429.
@@ -161,10 +172,13 @@ impl RateLimiter {
         self.check(key, cost).map_err(|error| self.refusal(error))
     }
 
-    /// The answer to a client over its limit.
+    /// The answer to a client over its limit: `RateLimit` and `Retry-After` name the same moment.
     pub fn refusal(&self, error: RateLimitError) -> ProblemResponse {
         let mut fields = HeaderMap::new();
-        self.describe(Remaining(0), &mut fields);
+        // `t` is the moment of `Retry-After`, not of the whole quota as in `describe`.
+        let limit = format!("\"{}\";r=0;t={}", self.name, error.seconds());
+        fields.append(RATE_LIMIT, HeaderValue::try_from(limit).expect("a policy's name is visible ASCII"));
+        fields.append(RATE_LIMIT_POLICY, self.policy.clone());
         ProblemResponse::new(error.into(), fields)
     }
 
@@ -201,6 +215,8 @@ impl RateLimiter {
 
 #[cfg(test)]
 mod tests {
+    use axum::response::IntoResponse;
+
     use super::*;
 
     #[test]
@@ -252,6 +268,36 @@ mod tests {
         assert!(events.remaining.len() <= 300);
         assert_eq!(fields(&events, 20_000)[0], "\"events\";r=19987;t=1");
         assert_eq!(fields(&events, 78)[0], "\"events\";r=0;t=1");
+    }
+
+    #[test]
+    fn a_refusal_names_one_moment() {
+        for config in [RateConfig::new(6, Duration::from_secs(60)), RateConfig::new(50, Duration::from_secs(1))] {
+            let limiter = RateLimiter::new("code", &config);
+            limiter.check(1, 1_000).unwrap();
+            let answer = limiter.take(1, 2).unwrap_err().into_response();
+            let [retry_after, limit] =
+                ["retry-after", "ratelimit"].map(|name| answer.headers()[name].to_str().unwrap());
+            assert_eq!(limit, format!("\"code\";r=0;t={retry_after}"));
+        }
+    }
+
+    #[test]
+    fn the_rest_is_never_above_the_quota() {
+        for (requests, window, burst, policy) in [
+            (50, 1, 100, "q=100;w=2"),
+            (50, 1, 10, "q=10;w=1"),
+            (6, 60, 12, "q=12;w=120"),
+            (7, 60, 7, "q=7;w=60"),
+            (20_000, 1, 90_000, "q=90000;w=5"),
+        ] {
+            let burst = NonZeroU32::new(burst);
+            let config = RateConfig { burst, ..RateConfig::new(requests, Duration::from_secs(window)) };
+            let limiter = RateLimiter::new("scan", &config);
+            assert_eq!(limiter.policy, format!("\"scan\";{policy}"));
+            let remaining = limiter.check(1, 1).unwrap();
+            assert!(remaining.0 < burst.unwrap().get());
+        }
     }
 
     #[test]

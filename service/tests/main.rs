@@ -3,6 +3,7 @@
 
 mod admin;
 mod config;
+mod heads;
 mod limits;
 mod problems;
 mod stopping;

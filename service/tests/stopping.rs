@@ -55,3 +55,33 @@ async fn the_hard_stop_drops_requests_under_way() {
     server.life.hard().cancel();
     assert_eq!(until_closed(&mut busy).await, "");
 }
+
+#[tokio::test]
+async fn a_stop_closes_connections_with_less_than_a_request() {
+    let (server, _gate) = server("half_a_head").await;
+    let whole = "GET /hello HTTP/1.1\r\nHost: test\r\n\r\n";
+    let mut halves = Vec::new();
+    for half in ["G", "GET /hello HTTP/1.1\r\nHost: te", "", "\r\n"] {
+        for before in ["", whole] {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            stream.write_all(before.as_bytes()).await.unwrap();
+            if !before.is_empty() {
+                let mut answer = Vec::new();
+                while !answer.ends_with(b"hello") {
+                    answer.push(stream.read_u8().await.unwrap());
+                }
+            }
+            stream.write_all(half.as_bytes()).await.unwrap();
+            halves.push(stream);
+        }
+    }
+    let life = server.life.clone();
+    let (stopped_at, stopped) =
+        (std::time::Instant::now(), tokio::spawn(async move { life.run_until_stopped().await.unwrap() }));
+    server.life.stop();
+    assert_eq!(stopped.await.unwrap(), Ended::Requested);
+    assert!(stopped_at.elapsed() < std::time::Duration::from_secs(1), "{:?}", stopped_at.elapsed());
+    for mut half in halves {
+        until_closed(&mut half).await;
+    }
+}

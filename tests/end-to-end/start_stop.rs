@@ -198,3 +198,24 @@ fn a_stop_finishes_a_request_under_way() {
     assert_eq!(yima.event(&lab, &event), "duplicate");
     assert_eq!(yima.shown(&yima.session_of(&person)).0, "red");
 }
+
+#[test]
+fn half_a_request_does_not_delay_a_stop() {
+    let mut yima = Yima::start(Options::default());
+    let connect = |url: String| TcpStream::connect(&url["http://".len()..]).expect("a connection");
+    let halves = ["G", "GET /v1/display HTTP/1.1\r\nHost: x\r\nAuth"].map(|half| {
+        [yima.read_url(), yima.writer_url()].map(|url| {
+            let mut stream = connect(url);
+            stream.write_all(half.as_bytes()).expect("a sent half");
+            stream
+        })
+    });
+    // A connection that was accepted after the others: theirs are being served.
+    assert_eq!(yima.shown(&yima.session_of(&new_person())).0, "none");
+    let terminated_at = Instant::now();
+    yima.terminate();
+    assert_eq!(yima.wait().code(), Some(0), "{}", yima.stderr());
+    // Well below a second where nothing else runs; `stop_deadline_ms` would be 20 s.
+    assert!(terminated_at.elapsed() < Duration::from_secs(5), "{:?}", terminated_at.elapsed());
+    drop(halves);
+}

@@ -13,6 +13,7 @@ use yima_schema::subject::{Document, SubjectId};
 use yima_schema::time::Time;
 use yima_schema::view::{Version, View};
 use yima_service::http::ProblemResponse;
+use yima_service::rate_limit::Remaining;
 
 use crate::app::App;
 use crate::body::{ColourBody, IdentityBody, Parts, TestBody, VaccinationBody};
@@ -97,11 +98,11 @@ impl Checkpoint {
     }
 
     /// Resolves an identity document if the checkpoint has the scope for it and is within its limit; counts each
-    /// attempt.
+    /// attempt. Also returns what is left of the limit.
     ///
     /// # Errors
     /// 403, 429.
-    pub fn resolve_document(&self, app: &App, document: &Document) -> Result<Target, ProblemResponse> {
+    pub fn resolve_document(&self, app: &App, document: &Document) -> Result<(Target, Remaining), ProblemResponse> {
         let count = |outcome: &'static str| {
             metrics::counter!("scan_documents_total", "outcome" => outcome).increment(1);
         };
@@ -111,9 +112,9 @@ impl Checkpoint {
             return Err(Problem::new(ProblemType::Forbidden, detail).into());
         }
         let limit = &app.limits.document;
-        limit.take(limit.key(&self.name), 1).inspect_err(|_| count("refused"))?;
+        let remaining = limit.take(limit.key(&self.name), 1).inspect_err(|_| count("refused"))?;
         count("asked");
-        Ok(Target::of_document(app, document))
+        Ok((Target::of_document(app, document), remaining))
     }
 
     /// The verdict on the view of a target, by this checkpoint's policy.

@@ -44,6 +44,17 @@ pub(crate) fn display(
     }))
 }
 
+/// The fields of `If-None-Match` as one, which nearly every request has.
+fn tags(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut fields = headers.get_all(IF_NONE_MATCH).iter();
+    let first = fields.next()?;
+    if fields.next().is_none() {
+        return Some(first.clone());
+    }
+    let fields: Vec<_> = headers.get_all(IF_NONE_MATCH).iter().map(HeaderValue::as_bytes).collect();
+    HeaderValue::from_bytes(&fields.join(&b", "[..])).ok()
+}
+
 /// A request for a display with a valid session, within its limit.
 struct DisplayRequest {
     subject: SubjectId,
@@ -59,12 +70,12 @@ impl DisplayRequest {
         let now = (app.clock)();
         let Citizen { session, subject, .. } = app.citizen(headers, now)?;
         let remaining = app.limits.display.take(session, 1)?;
-        Ok(Self { subject, now, remaining, tags: headers.get(IF_NONE_MATCH).cloned() })
+        Ok(Self { subject, now, remaining, tags: tags(headers) })
     }
 
     /// The version that the client's tag proves it was shown.
     fn floor(&self, app: &App) -> Version {
-        self.tags.as_ref().and_then(|tags| app.tags.version(self.subject, tags)).unwrap_or(Version::ABSENT)
+        app.tags.version(self.subject, &self.tags).unwrap_or(Version::ABSENT)
     }
 
     /// The answer that memory has, if it is not below the client's floor; records the hit.

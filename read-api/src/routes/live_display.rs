@@ -67,7 +67,7 @@ pub async fn live_display(State(app): State<Arc<App>>, request: HeaderMap) -> Re
         })
     })?;
     let shown = request.get(LAST_EVENT_ID).cloned();
-    let floor = shown.as_ref().and_then(|tag| app.tags.version(subject, tag)).unwrap_or(Version::ABSENT);
+    let floor = app.tags.version(subject, &shown).unwrap_or(Version::ABSENT);
     let opened_at = Instant::now();
     let mut live = LiveDisplay {
         subject,

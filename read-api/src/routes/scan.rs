@@ -41,9 +41,12 @@ pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let wants_bypass = wants_bypass(request.headers());
     body::content_type(request.headers(), &["application/json"])?;
     let bytes = body::read_body(request.into_body(), MAX_BODY, BODY_TIMEOUT).await?;
-    let target = match body::object::<ScanRequest>(&bytes)?.validate()? {
-        Scanned::Code(code) => Target::of_code(&app, &code, now),
-        Scanned::Document(document) => Ok(checkpoint.resolve_document(&app, &document)?),
+    let (target, documents) = match body::object::<ScanRequest>(&bytes)?.validate()? {
+        Scanned::Code(code) => (Target::of_code(&app, &code, now), None),
+        Scanned::Document(document) => {
+            let (target, remaining) = checkpoint.resolve_document(&app, &document)?;
+            (Ok(target), Some(remaining))
+        }
     };
     let mut response = match target {
         Err(reason) => axum::Json(ScanBody::refused(reason)).into_response(),
@@ -51,6 +54,9 @@ pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     limit.describe(remaining, response.headers_mut());
+    if let Some(remaining) = documents {
+        app.limits.document.describe(remaining, response.headers_mut());
+    }
     Ok(response)
 }
 

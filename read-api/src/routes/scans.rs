@@ -68,6 +68,9 @@ enum Checked {
 pub async fn scans(State(app): State<Arc<App>>, request: Request) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
     let checkpoint = Checkpoint::of(&app, request.headers(), now)?;
+    // One before the body is read, so that requests without one are limited too.
+    let limit = &app.limits.scan;
+    let remaining = limit.take(limit.key(&checkpoint.name), 1)?;
     body::content_type(request.headers(), &["application/json"])?;
     let bytes = body::read_body(request.into_body(), MAX_BODY, BODY_TIMEOUT).await?;
     let ScansRequest { codes } = body::object(&bytes)?;
@@ -75,8 +78,9 @@ pub async fn scans(State(app): State<Arc<App>>, request: Request) -> Result<Resp
         let expected = format!("expected 1 to {MAX_CODES} codes");
         return Err(Problem::invalid(vec![FieldError::new("/codes", expected)]).into());
     }
-    let limit = &app.limits.scan;
-    let remaining = limit.take(limit.key(&checkpoint.name), codes.len() as u32)?;
+    let remaining = limit
+        .check_rest(limit.key(&checkpoint.name), codes.len() as u32, remaining)
+        .map_err(|error| limit.refusal(error))?;
 
     let targets = resolve_all(&app, codes, now).await;
     let checked = look_up_all(&app, targets).await;

@@ -12,7 +12,7 @@ use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::session::{Holder, Session};
 use yima_schema::subject::Document;
 use yima_schema::time::Time;
-use yima_service::http::ProblemResponse;
+use yima_service::http::{ProblemResponse, body};
 use yima_service::jwt::{self, Claims, Scope};
 
 use crate::app::App;
@@ -27,7 +27,7 @@ struct SessionBody {
 /// A session for the holder of the identity token in `Authorization`.
 ///
 /// # Errors
-/// 401, 403, 429.
+/// 401, 403, 415, 429.
 #[utoipa::path(
     post,
     path = "/v1/sessions",
@@ -38,6 +38,7 @@ struct SessionBody {
 )]
 pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ProblemResponse> {
     let token = jwt::bearer(request.headers())?;
+    body::content_encoding(request.headers())?;
     app.limits.sign_in.take(0, 1)?;
     let now = (app.clock)();
     let claims = app.identity_provider.verify(token)?;

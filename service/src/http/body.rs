@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
@@ -131,23 +131,33 @@ fn pointer(path: &Path, missing: Option<&str>) -> String {
 /// The one of `accepted` that the content type is, whatever its case and parameters (RFC 9110 section 8.3.1).
 ///
 /// # Errors
-/// [`ProblemType::UnsupportedMediaType`] with the accepted types, also without a `Content-Type`; or with a
+/// [`ProblemType::UnsupportedMediaType`] with the accepted types, also without a `Content-Type` or with two; or with a
 /// `Content-Encoding` that is not supported.
 pub fn content_type(headers: &HeaderMap, accepted: &[&'static str]) -> Result<&'static str, Problem> {
-    // The codings that are supported were removed with the coding.
-    if let Some(coding) = headers.get(header::CONTENT_ENCODING)
-        && coding != "identity"
-    {
-        let detail = "Content-Encoding: expected gzip, zstd or identity, one coding only";
-        return Err(Problem::new(ProblemType::UnsupportedMediaType, detail));
-    }
-    let sent = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    content_encoding(headers)?;
+    let mut fields = headers.get_all(header::CONTENT_TYPE).iter();
+    let one = fields.next().filter(|_| fields.next().is_none());
+    let sent = one.and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = sent.split(';').next().unwrap_or_default().trim();
     let unsupported = || {
         let detail = format!("Send one of the content types that this route accepts: {}", accepted.join(", "));
         Problem::new(ProblemType::UnsupportedMediaType, detail)
     };
     accepted.iter().copied().find(|one| one.eq_ignore_ascii_case(essence)).ok_or_else(unsupported)
+}
+
+/// Refuses a body in a coding that is not supported, for routes that take no content type.
+///
+/// # Errors
+/// [`ProblemType::UnsupportedMediaType`].
+pub fn content_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    // The codings that are supported were removed with the coding.
+    let is_plain = |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(header::CONTENT_ENCODING).iter().all(is_plain) {
+        return Ok(());
+    }
+    let detail = "Content-Encoding: expected gzip, zstd or identity, one coding only";
+    Err(Problem::new(ProblemType::UnsupportedMediaType, detail))
 }
 
 #[cfg(test)]
@@ -222,5 +232,8 @@ mod tests {
         assert_eq!(of("text/csv"), Ok("text/csv"));
         assert_eq!(of("text/plain").unwrap_err().kind, ProblemType::UnsupportedMediaType);
         assert!(content_type(&HeaderMap::new(), &["text/csv"]).is_err());
+        let mut twice = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("text/csv"))]);
+        twice.append(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        assert!(content_type(&twice, &["text/csv"]).is_err());
     }
 }

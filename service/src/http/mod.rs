@@ -1,9 +1,11 @@
 //! HTTP of all ports: the accept loop, the one middleware, bodies and problem documents.
 
+mod activity;
 pub mod body;
 mod coding;
 mod docs;
 mod edge;
+mod head;
 mod host;
 mod limits;
 pub mod openapi;

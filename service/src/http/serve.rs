@@ -1,15 +1,14 @@
 //! The accept loop: HTTP/1.1 over TCP, or over TLS. HTTP/2 is the balancer's job.
 
-use std::cell::RefCell;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::Request;
 use axum::response::Response;
-use hyper::body::{Body as _, Incoming};
+use futures::FutureExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -17,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::Service;
 
+use super::activity::{Activity, OneByOne};
 use super::{HttpLimits, Tls};
 use crate::lifecycle::Lifecycle;
 
@@ -25,8 +25,8 @@ const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nCache-Control: no-store\r\nContent-Length: 0\r\n\
     Connection: close\r\n\r\n";
 
-/// Serves `app` on `listener` until the soft stop; then no connection is accepted, idle ones are closed, and those with
-/// a request under way are closed after its answer. The hard stop drops them. The future ends with accepting;
+/// Serves `app` on `listener` until the soft stop; then no connection is accepted, those that wait for a request, or
+/// for the rest of its head, are closed, and those that answer one are closed after it. The hard stop drops them. The future ends with accepting;
 /// connections are tasks of `lifecycle`.
 ///
 /// A connection over `max_connections` is accepted, answered 503 and closed at once: left in the backlog, its client
@@ -46,6 +46,7 @@ where
     S: Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
     let lifecycle = lifecycle.clone();
+    let epoch = Instant::now();
     let refused = metrics::counter!("http_connections_refused_total");
     let places = Arc::new(Semaphore::new(limits.max_connections.get().min(Semaphore::MAX_PERMITS)));
     let mut http = http1::Builder::new();
@@ -81,13 +82,13 @@ where
             // Two kinds of task, so that the task of a plain connection reserves no memory for TLS.
             match tls.clone() {
                 None => drop(tasks.spawn(async move {
-                    connection(stream, app, http, lifecycle).await;
+                    connection(stream, app, http, epoch, lifecycle).await;
                     drop(place);
                 })),
                 Some(tls) => drop(tasks.spawn(async move {
                     let soft = lifecycle.soft().child_token();
                     if let Some(Some(stream)) = soft.run_until_cancelled(tls.accept(stream)).await {
-                        connection(stream, tls.around(app), http, lifecycle).await;
+                        connection(stream, tls.around(app), http, epoch, lifecycle).await;
                     }
                     drop(place);
                 })),
@@ -96,12 +97,13 @@ where
     }
 }
 
-async fn connection<I, S>(stream: I, app: S, http: http1::Builder, lifecycle: Lifecycle)
+async fn connection<I, S>(stream: I, app: S, http: http1::Builder, epoch: Instant, lifecycle: Lifecycle)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Body>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), OneByOne(RefCell::new(app))));
+    let activity = Arc::new(Activity::new(epoch));
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), OneByOne::new(app, &activity)));
     // A token of its own: all connections polling one token would share its lock.
     let soft = lifecycle.soft().child_token();
     // How a connection ends (reset, too slow, not HTTP) needs no handling: hyper has answered where it could.
@@ -110,26 +112,11 @@ where
         _ended = connection.as_mut() => return,
         () = soft.cancelled() => connection.as_mut().graceful_shutdown(),
     }
-    let _ended = lifecycle.hard().run_until_cancelled(connection).await;
-}
-
-/// Adapts a service to hyper for the requests of one connection, which come one after another. A clone for each request
-/// would make its reference counts contended by all threads.
-struct OneByOne<S>(RefCell<S>);
-
-impl<S: Service<Request<Body>>> hyper::service::Service<Request<Incoming>> for OneByOne<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn call(&self, request: Request<Incoming>) -> S::Future {
-        self.0.borrow_mut().call(request.map(body))
+    // hyper closes a connection between two requests, but waits for the rest of a head of which it has a part.
+    let has_ended = connection.as_mut().now_or_never().is_some();
+    if !has_ended && activity.waiting_since().is_none() {
+        let _ended = lifecycle.hard().run_until_cancelled(connection).await;
     }
-}
-
-/// A request without a body, as most are, begins without an allocation for it.
-fn body(incoming: Incoming) -> Body {
-    if incoming.is_end_stream() { Body::empty() } else { Body::new(incoming) }
 }
 
 /// Waits when accepting fails for want of file descriptors or memory; a client that has left needs no wait.

@@ -78,6 +78,27 @@ fn malformed_and_oversized_heads_are_refused() {
 }
 
 #[test]
+fn a_head_that_can_be_understood_in_two_ways_is_refused() {
+    let yima = shared();
+    for url in [yima.read_url(), yima.writer_url()] {
+        for headers in [
+            "",
+            "Host: x\r\nHost: x\r\n",
+            "Host: \r\n",
+            "Host: x y\r\n",
+            "Host: x\r\nAuthorization: Bearer a\r\nAuthorization: Bearer a\r\n",
+            "Host: x\r\nTE: gzip, chunked\r\n",
+            "Host: x\r\nTransfer-Encoding: gzip, chunked\r\n",
+        ] {
+            for route in ["GET /v1/display", "POST /v1/events", "POST /v1/scan", "GET /", "GET /docs/"] {
+                let answer = exchange(&url, format!("{route} HTTP/1.1\r\n{headers}\r\n0\r\n\r\n").as_bytes());
+                assert!(answer.starts_with("HTTP/1.1 400 "), "{route} {headers:?}: {answer}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_refusal_that_closes_the_connection_says_so() {
     let yima = shared();
     let mut stream = connect(&yima.read_url());

@@ -44,6 +44,23 @@ async fn scans_of_documents_have_a_limit_of_their_own() {
         assert_eq!(scan_document(&node, &guard).await.0, StatusCode::OK);
     }
     assert_eq!(scan_document(&node, &guard).await.0, StatusCode::TOO_MANY_REQUESTS);
+    let document = json!({ "document_type": "cn_resident_id", "document_number": NUMBER }).to_string();
+    let other = node.checkpoint_named("gate-2", true);
+    let mut answers = Vec::new();
+    for bearer in [&other, &guard] {
+        let request = Request::post("/v1/scan").header(AUTHORIZATION, bearer).header(CONTENT_TYPE, "application/json");
+        let request = request.body(Body::from(document.clone())).unwrap();
+        answers.push(router(node.app.clone(), true).oneshot(request).await.unwrap());
+    }
+    let limits = |answer: &Response| {
+        let values = answer.headers().get_all("ratelimit").iter();
+        values.map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let passed = limits(&answers[0]);
+    assert!(passed[0].starts_with("\"scan\";r=99;") && passed[1].starts_with("\"document\";r=9;"), "{passed:?}");
+    let refused = limits(&answers[1]);
+    let retry_after = answers[1].headers()["retry-after"].to_str().unwrap();
+    assert_eq!(refused, [format!("\"document\";r=0;t={retry_after}")]);
     // Codes are not affected.
     assert_eq!(node.scan(&guard, "x", None).await.status(), StatusCode::OK);
 }

@@ -100,7 +100,11 @@ impl Node {
     }
 
     fn checkpoint(&self, looks_up_documents: bool) -> String {
-        let checkpoint = "gate-1".into();
+        self.checkpoint_named("gate-1", looks_up_documents)
+    }
+
+    fn checkpoint_named(&self, name: &str, looks_up_documents: bool) -> String {
+        let checkpoint = name.into();
         self.bearer(Holder::Checkpoint { checkpoint, require_test_within_h: None, looks_up_documents })
     }
 

@@ -106,6 +106,44 @@ async fn a_code_and_a_history_are_never_older_than_the_display_that_was_shown() 
 }
 
 #[tokio::test]
+async fn a_proxy_that_changes_the_tag_does_not_lose_the_floor() {
+    let node = Node::start().await;
+    node.store.write(subject(1));
+    let citizen = node.citizen(1);
+    let shown = node.display(&citizen, None).await.headers()["etag"].to_str().unwrap().to_owned();
+    let text = shown.trim_matches('"');
+    // A version that another node has shown, and that the store does not have.
+    let newer = node.app.tags.tag(subject(1), Version(1 << 60), 0).to_str().unwrap().trim_matches('"').to_owned();
+    let changes: [fn(&str) -> Vec<String>; 4] = [
+        |tag| vec![format!("W/\"{tag}\"")],
+        |tag| vec![format!("\"{tag}-gzip\"")],
+        |tag| vec![format!("W/\"{tag}-gzip\"")],
+        |tag| vec!["\"x\"".to_owned(), format!("\"{tag}\"")],
+    ];
+    for change in changes {
+        for (path, tag, expected) in [
+            (DISPLAY, text, None),
+            (DISPLAY, &newer, Some(StatusCode::SERVICE_UNAVAILABLE)),
+            ("/v1/code", &newer, Some(StatusCode::SERVICE_UNAVAILABLE)),
+            ("/v1/history", &newer, Some(StatusCode::SERVICE_UNAVAILABLE)),
+        ] {
+            let mut request = Request::get(path).header(AUTHORIZATION, &citizen);
+            for field in change(tag) {
+                request = request.header(IF_NONE_MATCH, field);
+            }
+            let request = request.body(Body::empty()).unwrap();
+            let answer = if path == DISPLAY {
+                display(&node.app, request.headers()).await.into_response()
+            } else {
+                router(node.app.clone(), true).oneshot(request).await.unwrap()
+            };
+            let status = answer.status();
+            assert!(expected.map_or(status.is_success() || status == 304, |expected| status == expected), "{status}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_forged_tag_costs_no_load() {
     let node = Node::start().await;
     node.store.write(subject(1));

@@ -48,10 +48,12 @@ async fn a_code_whose_lookup_fails_has_a_problem_in_its_place() {
 #[tokio::test]
 async fn each_code_counts_against_the_limit() {
     let node = Node::start().await;
+    let careless = node.checkpoint_named("gate-2", false);
     for wrong in [0, 101] {
-        let (status, body) = scans(&node, &node.guard(), &vec!["x"; wrong]).await;
+        let (status, body) = scans(&node, &careless, &vec!["x"; wrong]).await;
         assert_eq!((status, &body["errors"][0]["pointer"]), (StatusCode::BAD_REQUEST, &json!("/codes")));
     }
+    assert_eq!(node.app.limits.scan.keys(), 1, "refused requests count too, before their bodies are read");
     let guard = node.guard();
     assert_eq!(scans(&node, &guard, &["x"; 100]).await.0, StatusCode::OK);
     assert_eq!(scans(&node, &guard, &["x"; 100]).await.0, StatusCode::TOO_MANY_REQUESTS);
