@@ -167,6 +167,15 @@ impl PseudonymKey {
         SubjectId(first_16(hmac.sign().as_ref()))
     }
 
+    /// A digest of content about a subject, 16 bytes. Without the key the content cannot be guessed from it.
+    pub fn content_digest(&self, subject: SubjectId, content: &[u8]) -> [u8; 16] {
+        let mut hmac = hmac::Context::with_key(&self.0);
+        hmac.update(b"yima content");
+        hmac.update(subject.as_bytes());
+        hmac.update(content);
+        first_16(hmac.sign().as_ref())
+    }
+
     /// Identifies the key without revealing it: HMAC of a fixed text, 16 bytes.
     pub fn fingerprint(&self) -> [u8; 16] {
         first_16(hmac::sign(&self.0, b"yima pseudonym key fingerprint").as_ref())

@@ -163,6 +163,33 @@ fn a_batch_accepts_or_refuses_each_entry_by_itself() {
 }
 
 #[test]
+fn bundles_as_laboratories_send_them_turn_the_person_red_once() {
+    let yima = shared();
+    let post_entry = |resource: &Value| json!({"resource": resource, "request": {"method": "POST", "url": resource["resourceType"]}});
+    for kind in ["transaction", "message", "collection"] {
+        let person = new_person();
+        let mut known = patient("");
+        known["identifier"] = json!([{"system": "urn:oid:2.16.156.10011.1.3", "value": person.document}]);
+        let mut result = observation("", "urn:uuid:p", "260373001");
+        for resource in [&mut known, &mut result] {
+            resource.as_object_mut().expect("a resource").remove("id");
+        }
+        let report = json!({"resourceType": "DiagnosticReport", "status": "final"});
+        let specimen = json!({"resourceType": "Specimen"});
+        let mut entries: Vec<_> = [&known, &specimen, &result, &report].into_iter().map(post_entry).collect();
+        entries[0]["fullUrl"] = json!("urn:uuid:p");
+        let answer = post(&yima, &bundle(kind, &entries)).json(200);
+        assert_eq!(statuses(&answer), ["201 Created", "200 OK", "201 Created", "200 OK"], "{kind}");
+        let diagnostics = &answer["entry"][3]["response"]["outcome"]["issue"][0]["diagnostics"];
+        assert_eq!(diagnostics, "ignored: DiagnosticReport: not a Patient, Immunization or Observation");
+        let colour = yima.display(&yima.citizen_session(&person.document)).json(200)["colour"]["code"].clone();
+        assert_eq!(colour, "red", "{kind}");
+        let again = post(&yima, &bundle(kind, &entries)).json(200);
+        assert_eq!(statuses(&again), ["200 OK"; 4], "{kind}: sent again it changes nothing");
+    }
+}
+
+#[test]
 fn a_transaction_stores_all_entries_or_none() {
     let yima = shared();
     let colour = || displays(&yima, ["whole"])["whole"]["colour"].clone();
@@ -207,7 +234,7 @@ fn a_refused_request_gets_an_operation_outcome_if_it_speaks_fhir() {
     for (body, code, status) in [("{", "structure", 400), ("{}", "value", 400)] {
         assert_eq!(issues(&yima.http().post(&url, &hospital, FHIR, body.as_bytes()).json(status))[0].0, code);
     }
-    for kind in ["history", "collection"] {
+    for kind in ["history", "searchset"] {
         assert_eq!(issues(&post(&yima, &bundle(kind, &[])).json(400)), [("value", "type")]);
     }
     assert_eq!(issues(&post(&yima, &bundle("batch", &[])).json(400)), [("value", "")]);

@@ -47,7 +47,7 @@ pub enum UploadForm {
     Rows,
     /// One FHIR resource.
     Resource,
-    /// A FHIR batch: each entry by itself.
+    /// A FHIR batch, message, collection or document: each entry by itself.
     Batch,
     /// A FHIR transaction: all entries or none.
     Transaction,
@@ -94,7 +94,9 @@ impl Upload {
             return Err(Problem::new(ProblemType::Invalid, "Expected a Bundle with at least one entry"));
         }
         let form = match kind {
-            BundleType::Batch => UploadForm::Batch,
+            BundleType::Batch | BundleType::Message | BundleType::Collection | BundleType::Document => {
+                UploadForm::Batch
+            }
             BundleType::Transaction => UploadForm::Transaction,
         };
         Ok(Self { form, rows: (1..).zip(entries).collect() })

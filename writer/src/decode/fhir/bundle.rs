@@ -1,7 +1,8 @@
 //! FHIR R4 `Bundle` (section 2.36): many resources in one request.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+
+use std::collections::{HashMap, HashSet, hash_map};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -28,6 +29,22 @@ pub enum BundleType {
     Batch,
     /// All entries or none.
     Transaction,
+    /// A message (section 2.4): its header and what it is about.
+    Message,
+    /// A set of resources.
+    Collection,
+    /// A document (section 2.3), such as a laboratory's report: its composition and what that refers to.
+    Document,
+}
+
+impl BundleType {
+    /// Whether an entry has to say what to do with its resource (`bdl-3`). Of the others each resource is stored.
+    fn has_requests(self) -> bool {
+        match self {
+            Self::Batch | Self::Transaction => true,
+            Self::Message | Self::Collection | Self::Document => false,
+        }
+    }
 }
 
 /// A Bundle whose resources are not decoded yet.
@@ -80,7 +97,7 @@ struct Request<'a> {
 struct Header<'a> {
     #[serde(borrow)]
     resource_type: Cow<'a, str>,
-    /// Any value: an error in it must not hide the type.
+    /// Any value: an error in it must not hide the type. Null if the resource has none.
     #[serde(default)]
     id: Value,
     #[serde(borrow)]
@@ -91,7 +108,7 @@ impl Bundle {
     /// Reads a body as a Bundle; `None` if it is another resource.
     ///
     /// # Errors
-    /// 400 if it is not JSON, has a member twice, or is neither batch nor transaction; 413 over 20,000 entries.
+    /// 400 if it is not JSON, has a member twice, or is a Bundle of another type; 413 over 20,000 entries.
     pub fn read(text: &Bytes) -> Result<Option<Self>, Problem> {
         // An entry that is nested too deep for this check is refused by itself.
         if let Err(NotUnique::Duplicate(pointer)) = unique_members::check(text) {
@@ -108,7 +125,7 @@ impl Bundle {
             return Ok(None);
         }
         let document: Document<'_> = serde_json::from_slice(text).map_err(|_| {
-            let expected = "expected batch or transaction, and a list of entries";
+            let expected = "expected batch, transaction, message, collection or document, and a list of entries";
             Problem::invalid(vec![FieldError::new("/type", expected)])
         })?;
         if document.entry.len() > MAX_ENTRIES {
@@ -132,7 +149,7 @@ impl Bundle {
             Some(entry) if entry.full_url.as_deref().is_some_and(|url| ambiguous.contains(url)) => {
                 refused("/fullUrl", "expected one that stands for no other resource of the Bundle")
             }
-            Some(entry) => entry_row(entry, text, &references),
+            Some(entry) => entry_row(entry, document.kind, text, &references),
             None => refused("", "expected an entry with resource and request"),
         };
         Ok(Some(Self { kind: document.kind, entries: entries.iter().map(row).collect() }))
@@ -147,15 +164,21 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Every `fullUrl` of two different resources (`bdl-7` allows one for several versions of a resource).
+/// Every `fullUrl` of two different resources (`bdl-7` allows one for several versions of a resource, by its id).
 fn ambiguous_urls<'a>(entries: &'a [Option<Entry<'a>>]) -> HashSet<&'a str> {
     let (mut first, mut ambiguous) = (HashMap::new(), HashSet::new());
     for entry in entries.iter().flatten() {
         let (Some(url), Some(Header { resource_type, id, .. })) = (entry.full_url.as_deref(), &entry.header) else {
             continue;
         };
-        if *first.entry(url).or_insert((resource_type, id)) != (resource_type, id) {
-            ambiguous.insert(url);
+        match first.entry(url) {
+            hash_map::Entry::Vacant(new) => {
+                new.insert((resource_type, id));
+            }
+            hash_map::Entry::Occupied(known) if id.is_null() || *known.get() != (resource_type, id) => {
+                ambiguous.insert(url);
+            }
+            hash_map::Entry::Occupied(_) => {}
         }
     }
     ambiguous
@@ -187,24 +210,29 @@ fn entries<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<&'de RawValue>, D::
 /// The Patient of an entry: the references to it, and its person if that is certain.
 fn patient(entry: &Entry<'_>) -> Option<([Option<String>; 2], Option<Person>)> {
     let header = entry.header.as_ref().filter(|header| header.resource_type == "Patient")?;
-    let id = header.id.as_str().filter(|id| is_id(id))?;
+    let id = header.id.as_str().filter(|id| is_id(id));
+    if id.is_none() && !header.id.is_null() {
+        return None;
+    }
     // A longer resource is rejected as an event: its person stays uncertain, as it does if its identifiers cannot be
     // read.
     let fits = entry.resource.is_some_and(|resource| resource.get().len() <= MAX_EVENT_BYTES);
     let identifiers = header.identifier.map(|list| body::value(list.get().as_bytes())).transpose();
     let person = identifiers.ok().filter(|_| fits).and_then(|list| Person::of_patient(id, list.as_ref()).ok());
-    Some(([entry.full_url.as_deref().map(str::to_owned), Some(format!("Patient/{id}"))], person))
+    let person = person.filter(Person::is_known);
+    Some(([entry.full_url.as_deref().map(str::to_owned), id.map(|id| format!("Patient/{id}"))], person))
 }
 
 /// The row of an entry. `PUT Type/id` and `POST Type` both store a resource under its own id: an event's id is the
 /// sender's, so sending it again changes nothing.
-fn entry_row(entry: &Entry<'_>, text: &Bytes, references: &Arc<References>) -> RawRow {
+fn entry_row(entry: &Entry<'_>, kind: BundleType, text: &Bytes, references: &Arc<References>) -> RawRow {
     let Some(resource) = entry.resource else { return refused("/resource", "expected a resource") };
     let Some(header) = &entry.header else {
         return refused("/resource/resourceType", "expected a FHIR resource");
     };
+    let row = RawRow::Entry { resource: text.slice_ref(resource.get().as_bytes()), references: references.clone() };
     let Some(request) = &entry.request else {
-        return refused("/request", "expected PUT Type/id or POST Type");
+        return if kind.has_requests() { refused("/request", "expected PUT Type/id or POST Type") } else { row };
     };
     let conditions = [
         ("ifMatch", request.if_match),
@@ -229,7 +257,7 @@ fn entry_row(entry: &Entry<'_>, text: &Bytes, references: &Arc<References>) -> R
     if request.url != url {
         return refused("/request/url", "expected the resource's type with POST, its type/id with PUT");
     }
-    RawRow::Entry { resource: text.slice_ref(resource.get().as_bytes()), references: references.clone() }
+    row
 }
 
 fn refused(pointer: &str, expected: &str) -> RawRow {

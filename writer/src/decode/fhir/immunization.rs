@@ -4,25 +4,20 @@ use serde_json::Value;
 use yima_schema::event::EventData;
 
 use super::super::json::covid_19_only;
-use super::{Context, DATE_TIME, Person, References, RowError, Statement, codes, invalid, text, time_at};
+use super::{Context, DATE_TIME, Fact, Person, References, RowError, Statement, codes, invalid, text, time_at};
 
 const CVX: &str = "http://hl7.org/fhir/sid/cvx";
 const TIME: &str = "/occurrenceDateTime";
 const DOSE: &str = "/protocolApplied/0/doseNumberPositiveInt";
 
 /// Decodes an Immunization.
-pub(super) fn decode(
-    event_id: &str,
-    resource: &Value,
-    references: &References,
-    context: Context<'_>,
-) -> Result<Statement, RowError> {
+pub(super) fn decode(resource: &Value, references: &References, context: Context<'_>) -> Result<Statement, RowError> {
     let person = Person::referred(resource, "/patient", references)?;
-    let retraction = |why, person| Ok(Statement::retraction((event_id, why), person, resource, TIME, context));
+    let void = |why, person| Ok(Statement::void(why, person, resource, TIME, context));
     let status = text(resource, "/status");
     // Before the vaccine is looked up: the vaccine may have been the error.
     if status == Some("entered-in-error") {
-        return retraction("entered in error", person);
+        return void("entered in error", person);
     }
     let cvx = codes(resource, "/vaccineCode/coding", CVX).next();
     let cvx = cvx.ok_or_else(|| invalid("/vaccineCode/coding", format!("expected a coding of system {CVX}")))?;
@@ -31,10 +26,10 @@ pub(super) fn decode(
         Some(_) | None => return Err(invalid("/status", "expected completed, not-done or entered-in-error")),
     }
     if status == Some("not-done") {
-        return retraction("not done", person);
+        return void("not done", person);
     }
     if resource.get("isSubpotent") == Some(&Value::Bool(true)) {
-        return retraction("subpotent", person);
+        return void("subpotent", person);
     }
     let occurred_at = time_at(resource, TIME, context).ok_or_else(|| invalid(TIME, DATE_TIME))?;
     let dose = match resource.pointer(DOSE) {
@@ -44,6 +39,6 @@ pub(super) fn decode(
         }
         None => None,
     };
-    let data = EventData::Vaccination { vaccine: cvx.to_owned(), dose };
-    Ok(Statement { person, occurred_at, pointer: TIME, data })
+    let fact = Fact::Data(EventData::Vaccination { vaccine: cvx.to_owned(), dose });
+    Ok(Statement { person, occurred_at, pointer: TIME, fact })
 }

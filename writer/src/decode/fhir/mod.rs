@@ -2,10 +2,13 @@
 //! person, so a reference needs no earlier row. The event's id is `Type/id`, its revision comes from `meta`.
 
 mod bundle;
+mod contradiction;
+mod derived_id;
 mod immunization;
 mod observation;
 mod patient;
 mod person;
+mod resource_type;
 mod terminology;
 mod time;
 
@@ -16,40 +19,15 @@ use yima_schema::problem::{FieldError, Problem};
 use yima_schema::time::Time;
 
 pub use self::bundle::{Bundle, BundleType};
+use self::contradiction::refuse_two_forms;
+use self::derived_id::{derived_id, has_business_identifier};
 pub use self::person::{Person, References};
+use self::resource_type::{ResourceType, refuse_contained_facts};
 use self::time::{date_time, not_in_the_future, time_at};
 use super::{Context, DecodedRow, RowError};
 
 const ID: &str = "expected a FHIR id: 1 to 64 letters, digits, dashes and dots";
 const DATE_TIME: &str = "expected a FHIR dateTime, such as 2021, 2021-05, 2021-05-16 or 2021-05-16T05:15:06-04:00";
-
-/// The types of resources that are understood.
-#[derive(Clone, Copy)]
-enum ResourceType {
-    Patient,
-    Immunization,
-    Observation,
-}
-
-impl ResourceType {
-    const ALL: [Self; 3] = [Self::Patient, Self::Immunization, Self::Observation];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Patient => "Patient",
-            Self::Immunization => "Immunization",
-            Self::Observation => "Observation",
-        }
-    }
-
-    fn of(resource: &Value) -> Result<Self, RowError> {
-        let name = text(resource, "/resourceType");
-        Self::ALL.into_iter().find(|known| Some(known.as_str()) == name).ok_or_else(|| {
-            let expected = "expected Patient, Immunization or Observation: other resources are not understood here";
-            invalid("/resourceType", expected)
-        })
-    }
-}
 
 /// The fact that a resource states about a person: an event without its id and revision.
 struct Statement {
@@ -57,25 +35,25 @@ struct Statement {
     occurred_at: Time,
     /// Pointer to the element of `occurred_at`.
     pointer: &'static str,
-    data: EventData,
+    fact: Fact,
+}
+
+/// What a resource says.
+enum Fact {
+    /// The data of an event.
+    Data(EventData),
+    /// That its earlier versions do not hold, and why: a retraction of its own id.
+    Void(&'static str),
 }
 
 impl Statement {
-    /// A resource that says that its earlier versions do not hold: a retraction of its own id. Made whether or not
-    /// there is an earlier version, since that may arrive later. Its time is the resource's (at `pointer`) or the time
-    /// of its last change, whichever is earlier, as a cancelled test may have been planned for later; both may be
-    /// missing.
-    fn retraction(
-        (event_id, why): (&str, &str),
-        person: Person,
-        resource: &Value,
-        pointer: &'static str,
-        context: Context<'_>,
-    ) -> Self {
+    /// A resource that says that its earlier versions do not hold. It retracts its own id whether or not there is an
+    /// earlier version, since that may arrive later. Its time is the resource's (at `pointer`) or the time of its last
+    /// change, whichever is earlier, as a cancelled test may have been planned for later; both may be missing.
+    fn void(why: &'static str, person: Person, resource: &Value, pointer: &'static str, context: Context<'_>) -> Self {
         let times = [pointer, "/meta/lastUpdated"].map(|at| Some((time_at(resource, at, context)?, at)));
         let (occurred_at, pointer) = times.into_iter().flatten().min().unwrap_or_default();
-        let data = EventData::Retraction { event_id: event_id.into(), why: why.into() };
-        Self { person, occurred_at, pointer, data }
+        Self { person, occurred_at, pointer, fact: Fact::Void(why) }
     }
 }
 
@@ -83,32 +61,54 @@ impl Statement {
 pub(super) fn decode(resource: &Value, references: &References, context: Context<'_>) -> DecodedRow {
     let resource_type = ResourceType::of(resource);
     let own_id = text(resource, "/id").filter(|id| is_id(id));
-    let event_id = |resource_type: ResourceType, own_id: &str| format!("{}/{own_id}", resource_type.as_str());
-    let id = resource_type.as_ref().ok().and_then(|resource_type| Some(event_id(*resource_type, own_id?)));
-    let event = resource_type.and_then(|resource_type| {
-        let own_id = own_id.ok_or_else(|| invalid("/id", ID))?;
-        refuse_modifiers(resource)?;
-        let revision = revision(resource, context)?;
-        let event_id = event_id(resource_type, own_id);
-        let statement = match resource_type {
-            ResourceType::Patient => patient::decode(own_id, resource, context)?,
-            ResourceType::Immunization => immunization::decode(&event_id, resource, references, context)?,
-            ResourceType::Observation => observation::decode(&event_id, resource, references, context)?,
-        };
-        not_in_the_future(statement.pointer, statement.occurred_at, context)?;
-        let document = statement.person.document(context)?;
-        let event = Event {
-            subject: context.pseudonyms.subject(&document),
-            agency: context.agency.to_owned(),
-            id: event_id,
-            revision,
-            document: document.masked(),
-            occurred_at: statement.occurred_at,
-            data: statement.data,
-        };
-        Ok(StoredEvent::new(event, context.now))
-    });
+    let id = resource_type.as_ref().ok().and_then(|known| Some(format!("{}/{}", known.as_str(), own_id?)));
+    let event = refuse_contained_facts(resource)
+        .and(resource_type)
+        .and_then(|resource_type| decode_event(resource_type, own_id, resource, references, context));
+    let id = id.or_else(|| event.as_ref().ok().map(|event| event.event.id.clone()));
     DecodedRow { id, event }
+}
+
+fn decode_event(
+    resource_type: ResourceType,
+    own_id: Option<&str>,
+    resource: &Value,
+    references: &References,
+    context: Context<'_>,
+) -> Result<StoredEvent, RowError> {
+    if own_id.is_none() && resource.get("id").is_some() {
+        return Err(invalid("/id", ID));
+    }
+    refuse_modifiers(resource)?;
+    refuse_two_forms(resource)?;
+    let revision = revision(resource, context)?;
+    let statement = match resource_type {
+        ResourceType::Patient => patient::decode(own_id, resource, context)?,
+        ResourceType::Immunization => immunization::decode(resource, references, context)?,
+        ResourceType::Observation => observation::decode(resource, references, context)?,
+    };
+    not_in_the_future(statement.pointer, statement.occurred_at, context)?;
+    let document = statement.person.document(context)?;
+    let subject = context.pseudonyms.subject(&document);
+    if own_id.is_none() && matches!(statement.fact, Fact::Void(_)) && !has_business_identifier(resource) {
+        return Err(invalid("/id", "expected the id of the resource that is taken back"));
+    }
+    let own_id = own_id.map_or_else(|| derived_id(resource_type, resource, subject, context), str::to_owned);
+    let id = format!("{}/{own_id}", resource_type.as_str());
+    let data = match statement.fact {
+        Fact::Data(data) => data,
+        Fact::Void(why) => EventData::Retraction { event_id: id.clone(), why: why.to_owned() },
+    };
+    let event = Event {
+        subject,
+        agency: context.agency.to_owned(),
+        id,
+        revision,
+        document: document.masked(),
+        occurred_at: statement.occurred_at,
+        data,
+    };
+    Ok(StoredEvent::new(event, context.now))
 }
 
 /// Refuses elements that may change a resource's meaning in an unknown way: they must not be ignored (FHIR R4 section

@@ -5,10 +5,10 @@ use yima_schema::event::EventData;
 use yima_schema::mask::is_han;
 
 use super::super::json::masked_name;
-use super::{Context, DATE_TIME, Person, RowError, Statement, date_time, invalid, not_in_the_future, text};
+use super::{Context, DATE_TIME, Fact, Person, RowError, Statement, date_time, invalid, not_in_the_future, text};
 
 /// Decodes a Patient.
-pub(super) fn decode(id: &str, resource: &Value, context: Context<'_>) -> Result<Statement, RowError> {
+pub(super) fn decode(id: Option<&str>, resource: &Value, context: Context<'_>) -> Result<Statement, RowError> {
     let person = Person::of_patient(id, resource.get("identifier"))?;
     let name = resource.pointer("/name").and_then(Value::as_array).map_or(&[] as &[_], Vec::as_slice);
     let official = name.iter().find(|n| text(n, "/use") == Some("official"));
@@ -39,8 +39,8 @@ pub(super) fn decode(id: &str, resource: &Value, context: Context<'_>) -> Result
     if let Some(at) = deceased_at {
         not_in_the_future("/deceasedDateTime", at, context)?;
     }
-    let data = EventData::Identity { name, born: born.map(str::to_owned), deceased_at };
-    Ok(Statement { person, occurred_at, pointer: "/meta/lastUpdated", data })
+    let fact = Fact::Data(EventData::Identity { name, born: born.map(str::to_owned), deceased_at });
+    Ok(Statement { person, occurred_at, pointer: "/meta/lastUpdated", fact })
 }
 
 /// `text`, else given names and family name; in Han characters the family name comes first, without a space.

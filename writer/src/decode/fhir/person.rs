@@ -10,11 +10,11 @@ use super::{Context, RowError, invalid, is_id, text};
 
 /// The person that a Patient stands for.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Person {
-    /// A person with an identity document.
-    Known(Document),
-    /// A person known only by the sender's own id of the Patient.
-    Local(String),
+pub struct Person {
+    /// The sender's own id of the Patient.
+    id: Option<String>,
+    /// The Patient's identity documents in the order of [`DocumentType::ALL`]: the first one is the subject's.
+    documents: Vec<Document>,
 }
 
 /// The persons of a Bundle's Patients, by the references to them: `fullUrl` and `Patient/<id>`; `None` if a reference
@@ -22,52 +22,77 @@ pub enum Person {
 pub type References = HashMap<String, Option<Person>>;
 
 impl Person {
-    /// The person of a Patient, by its `identifier`s: the first of the first type in the order of
-    /// [`DocumentType::ALL`].
+    /// The person of a Patient, by its `identifier`s; of the documents of one type the first one in the list decides.
     ///
     /// # Errors
-    /// A number that does not fit its system.
-    pub(super) fn of_patient(id: &str, identifiers: Option<&Value>) -> Result<Self, RowError> {
+    /// A number that does not fit its system; two numbers where one person has one.
+    pub(super) fn of_patient(id: Option<&str>, identifiers: Option<&Value>) -> Result<Self, RowError> {
         let list = identifiers.map(|list| list.as_array().ok_or_else(|| invalid("/identifier", "expected a list")));
-        let list = list.transpose()?.into_iter().flatten().enumerate();
-        let known = list.filter_map(|(n, identifier)| document(identifier, &format!("/identifier/{n}")).transpose());
-        let known: Vec<_> = known.collect::<Result<_, _>>()?;
-        let first = known.into_iter().min_by_key(|document| document.kind() as u8);
-        Ok(first.map_or_else(|| Self::Local(id.to_owned()), Self::Known))
+        let mut known: Vec<(&str, Document)> = Vec::new();
+        for (n, identifier) in list.transpose()?.into_iter().flatten().enumerate() {
+            let pointer = format!("/identifier/{n}");
+            let Some(document) = document(identifier, &pointer)? else { continue };
+            let system = text(identifier, "/system").unwrap_or_default();
+            let excludes = |(other_system, other): &(&str, Document)| {
+                let has_one_number = document.kind() == DocumentType::CnResidentId && document.kind() == other.kind();
+                (has_one_number || *other_system == system) && *other != document
+            };
+            if known.iter().any(excludes) {
+                let expected = "expected one number of this system: two name two persons, unless one has the use old";
+                return Err(invalid(&format!("{pointer}/value"), expected));
+            }
+            known.push((system, document));
+        }
+        known.sort_by_key(|(_, document)| document.kind() as u8);
+        Ok(Self { id: id.map(str::to_owned), documents: known.into_iter().map(|(_, document)| document).collect() })
     }
 
     /// The person that `element` refers to.
     pub(super) fn referred(resource: &Value, element: &str, references: &References) -> Result<Self, RowError> {
-        let logical = format!("{element}/identifier");
-        if let Some(identifier) = resource.pointer(&logical)
-            && let Some(document) = document(identifier, &logical)?
-        {
-            return Ok(Self::Known(document));
-        }
-        let pointer = format!("{element}/reference");
+        let (logical, pointer) = (format!("{element}/identifier"), format!("{element}/reference"));
+        let named = resource.pointer(&logical).map(|identifier| document(identifier, &logical)).transpose()?.flatten();
         let reference = text(resource, &pointer).map(|r| r.split_once("/_history/").map_or(r, |(r, _)| r));
-        if let Some(person) = reference.and_then(|reference| references.get(reference)) {
-            return person.clone().ok_or_else(|| {
+        let referred = reference.and_then(|reference| references.get(reference));
+        let referred = referred.map(|person| {
+            person.clone().ok_or_else(|| {
                 invalid(&pointer, "expected a reference to one Patient in the Bundle, whose identifiers are in order")
-            });
+            })
+        });
+        match (named, referred.transpose()?) {
+            (Some(named), Some(referred)) if referred.documents.is_empty() => Ok(Self::of_document(named)),
+            (Some(named), Some(referred)) if !referred.documents.contains(&named) => Err(invalid(
+                &format!("{logical}/value"),
+                "expected an identifier of the Patient that the reference beside it names: they name two persons",
+            )),
+            (_, Some(referred)) => Ok(referred),
+            (Some(named), None) => Ok(Self::of_document(named)),
+            (None, None) => {
+                let id = reference.and_then(|reference| reference.strip_prefix("Patient/")).filter(|id| is_id(id));
+                let expected = "expected Patient/id, the fullUrl of a Patient in the same Bundle, or beside it an \
+                     identifier of a known system";
+                let id = id.ok_or_else(|| invalid(&pointer, expected))?;
+                Ok(Self { id: Some(id.to_owned()), documents: Vec::new() })
+            }
         }
-        let id = reference.and_then(|reference| reference.strip_prefix("Patient/")).filter(|id| is_id(id));
-        id.map(|id| Self::Local(id.to_owned())).ok_or_else(|| {
-            invalid(
-                &pointer,
-                "expected Patient/id, the fullUrl of a Patient in the same Bundle, or beside it an identifier \
-                 of a known system",
-            )
-        })
+    }
+
+    fn of_document(document: Document) -> Self {
+        Self { id: None, documents: vec![document] }
+    }
+
+    /// Whether it can be told who the person is.
+    pub(super) fn is_known(&self) -> bool {
+        self.id.is_some() || !self.documents.is_empty()
     }
 
     /// The document that identifies the person here.
     pub(super) fn document(self, context: Context<'_>) -> Result<Document, RowError> {
-        match self {
-            Self::Known(document) => Ok(document),
-            Self::Local(id) => Document::new(DocumentType::Local, &format!("{}/{id}", context.agency))
-                .map_err(|expected| invalid("/id", expected.to_string())),
+        if let Some(document) = self.documents.into_iter().next() {
+            return Ok(document);
         }
+        let id = self.id.ok_or_else(|| invalid("/id", "expected an id, or an identifier of a known system"))?;
+        Document::new(DocumentType::Local, &format!("{}/{id}", context.agency))
+            .map_err(|expected| invalid("/id", expected.to_string()))
     }
 }
 

@@ -10,6 +10,10 @@ fn identifier(system: &str, value: &str) -> Value {
     json!({"system": system, "value": value})
 }
 
+fn own_system() -> Value {
+    identifier("urn:oid:1.2.3", "7")
+}
+
 fn patient(id: &str, identifiers: &[Value]) -> Value {
     json!({"resourceType": "Patient", "id": id, "name": [{"text": "Anna"}], "identifier": identifiers})
 }
@@ -25,7 +29,7 @@ fn document(row: DecodedRow) -> String {
 
 #[test]
 fn a_person_is_known_by_identifiers_of_known_systems() {
-    let own = identifier("urn:oid:1.2.3", "7");
+    let own = own_system();
     let resident = identifier(RESIDENT, "610102199003070016");
     let passport = identifier(PASSPORT, "e12345678");
     let mut old = identifier(RESIDENT, "11010519491231002X");
@@ -43,11 +47,23 @@ fn a_person_is_known_by_identifiers_of_known_systems() {
     logical["subject"] = json!({"identifier": resident});
     assert!(subject(decode_fhir(&logical)) == as_patient);
     logical["subject"]["reference"] = json!("Patient/p1");
-    assert!(subject(decode_fhir(&logical)) == as_patient, "the identifier decides");
+    assert!(subject(decode_fhir(&logical)) == as_patient, "the identifier decides: the Patient is not known here");
     logical["subject"]["identifier"] = own;
     assert_eq!(document(decode_fhir(&logical)), "lab-7/**");
     logical["subject"]["identifier"] = identifier(RESIDENT, "610102199003070015");
     assert_eq!(error_pointers(decode_fhir(&logical)), ["/subject/identifier/value"]);
+    // One person has one resident number, and one passport of a country.
+    let second = |system: &str, number: &str| identifier(system, number);
+    for (first, other) in [
+        (resident.clone(), second(RESIDENT, "11010519491231002X")),
+        (identifier(PASSPORT, "E12345678"), second(PASSPORT, "E12345679")),
+    ] {
+        let pointers = error_pointers(decode_fhir(&patient("p1", &[first.clone(), own_system(), other.clone()])));
+        assert_eq!(pointers, ["/identifier/2/value"]);
+        let mut former = other;
+        former["use"] = json!("old");
+        assert!(decode_fhir(&patient("p1", &[first.clone(), former, first])).event.is_ok());
+    }
     let numberless = patient("p1", &[resident, json!({"system": PASSPORT})]);
     assert_eq!(error_pointers(decode_fhir(&numberless)), ["/identifier/1/value"]);
     let mut no_list = patient("p1", &[]);
@@ -100,6 +116,138 @@ fn a_reference_is_resolved_in_its_bundle() {
     assert_eq!(error_pointers(of("urn:uuid:1", &patients)), ["/resource/subject/reference"]);
     assert_eq!(error_pointers(of("Patient/p1", &patients)), ["/resource/subject/reference"]);
     assert_eq!(document(of("urn:uuid:1", &[("urn:uuid:1", &known), ("urn:uuid:1", &known)])), "610102********0016");
+}
+
+/// The rows of a Bundle.
+fn rows_of(kind: &str, entries: Value) -> Vec<DecodedRow> {
+    let bundle = json!({"resourceType": "Bundle", "type": kind, "entry": entries});
+    let bundle = fhir::Bundle::read(&bundle.to_string().into()).unwrap().unwrap();
+    bundle.entries.into_iter().map(decode).collect()
+}
+
+#[test]
+fn an_identifier_and_the_reference_beside_it_name_one_person() {
+    let resident = identifier(RESIDENT, "610102199003070016");
+    let of = |reference: &str, logical: &Value, patients: &[Value]| {
+        let mut referring = observation();
+        referring["subject"] = json!({"reference": reference, "identifier": logical});
+        let entries: Vec<_> = patients.iter().chain([&referring]).map(|r| json!({"resource": r})).collect();
+        rows_of("collection", json!(entries)).pop().unwrap()
+    };
+    let both = patient("p1", &[identifier(PASSPORT, "E12345678"), resident.clone()]);
+    let contradiction = ["/resource/subject/identifier/value"];
+    for other in [identifier(RESIDENT, "11010519491231002X"), identifier(PASSPORT, "E12345679")] {
+        assert_eq!(error_pointers(of("Patient/p1", &other, std::slice::from_ref(&both))), contradiction);
+    }
+    let by_passport = of("Patient/p1", &identifier(PASSPORT, "E12345678"), std::slice::from_ref(&both));
+    assert_eq!(document(by_passport), "610102********0016", "the passport is the same Patient's");
+    assert_eq!(document(of("Patient/p1", &resident, &[patient("p1", &[])])), "610102********0016");
+    assert_eq!(document(of("Patient/p9", &resident, &[both])), "610102********0016");
+    // Which of the two Patients is meant cannot be told, so neither can a contradiction.
+    let two = [patient("p1", std::slice::from_ref(&resident)), patient("p1", &[])];
+    assert_eq!(error_pointers(of("Patient/p1", &resident, &two)), ["/resource/subject/reference"]);
+}
+
+#[test]
+fn the_result_of_a_laboratory_is_taken_from_what_accompanies_it() {
+    let mut referring = observation();
+    referring["subject"]["reference"] = json!("urn:uuid:1");
+    let resources = [
+        json!({"resourceType": "MessageHeader", "id": "h1"}),
+        patient("p1", &[identifier(RESIDENT, "610102199003070016")]),
+        json!({"resourceType": "Specimen", "id": "s1"}),
+        json!({"resourceType": "DiagnosticReport", "id": "d1", "result": [{"reference": "Observation/o1"}]}),
+        referring,
+    ];
+    for kind in ["transaction", "batch", "message", "collection", "document"] {
+        let entries = (0..).zip(&resources).map(|(n, resource)| {
+            let mut entry = json!({"fullUrl": format!("urn:uuid:{n}"), "resource": resource});
+            if ["transaction", "batch"].contains(&kind) {
+                entry["request"] = json!({"method": "POST", "url": resource["resourceType"]});
+            }
+            entry
+        });
+        let mut rows = rows_of(kind, json!(entries.collect::<Vec<_>>()));
+        assert_eq!(document(rows.pop().unwrap()), "610102********0016", "{kind}");
+        assert_eq!(document(rows.remove(1)), "610102********0016", "{kind}");
+        let ignored: Vec<_> = rows.into_iter().flat_map(error_pointers).collect();
+        let reason = |name: &str| format!("ignored: {name}: not a Patient, Immunization or Observation");
+        assert_eq!(ignored, ["MessageHeader", "Specimen", "DiagnosticReport"].map(reason), "{kind}");
+    }
+    // A result within another resource would be lost with it.
+    let report = json!({"resourceType": "DiagnosticReport", "id": "d1", "contained": [observation()]});
+    assert_eq!(error_pointers(decode_fhir(&report)), ["/contained"]);
+    let delete = json!([{"resource": observation(), "request": {"method": "DELETE", "url": "Observation/o1"}}]);
+    assert_eq!(
+        rows_of("collection", delete).into_iter().flat_map(error_pointers).collect::<Vec<_>>(),
+        ["/request/method"]
+    );
+}
+
+#[test]
+fn a_resource_without_an_id_gets_one_of_its_content() {
+    let anonymous = |resource: &Value, change: &dyn Fn(&mut Value)| {
+        let mut resource = resource.clone();
+        resource.as_object_mut().unwrap().remove("id");
+        resource["subject"] = json!({"identifier": identifier(RESIDENT, "610102199003070016")});
+        change(&mut resource);
+        resource
+    };
+    let id = |change: &dyn Fn(&mut Value)| decode_fhir(&anonymous(&observation(), change)).event.unwrap().event.id;
+    let first = id(&|_| {});
+    assert!(first.starts_with("Observation/") && first.len() == "Observation/".len() + 32, "{first}");
+    let same: [&dyn Fn(&mut Value); 3] = [
+        &|r| r["meta"] = json!({"lastUpdated": "2026-09-21T08:00:00Z"}),
+        &|r| r["text"] = json!({"status": "generated"}),
+        &|r| r["subject"]["display"] = json!("Anna"),
+    ];
+    assert!(same.iter().all(|change| id(change) == first), "the same fact sent again is the same event");
+    let other: [&dyn Fn(&mut Value); 3] = [
+        &|r| r["effectiveDateTime"] = json!("2026-09-20T07:31:00Z"),
+        &|r| r["valueCodeableConcept"]["coding"][0]["code"] = json!("260415000"),
+        &|r| r["subject"]["identifier"]["value"] = json!("11010519491231002X"),
+    ];
+    assert!(other.iter().all(|change| id(change) != first));
+
+    // A temporary reference differs in each Bundle.
+    let in_bundle = |uuid: &str| {
+        let patient = anonymous(&patient("", &[identifier(RESIDENT, "610102199003070016")]), &|_| {});
+        let specimen = json!({"reference": format!("urn:uuid:{uuid}-s")});
+        let change = |r: &mut Value| {
+            r["subject"] = json!({"reference": format!("urn:uuid:{uuid}")});
+            r["specimen"] = specimen.clone();
+        };
+        let entries = [patient, anonymous(&observation(), &change)].map(|resource| {
+            json!({"fullUrl": format!("urn:uuid:{uuid}"), "request": {"method": "POST", "url": resource["resourceType"]},
+                "resource": resource})
+        });
+        let mut entries = Vec::from(entries);
+        entries[1].as_object_mut().unwrap().remove("fullUrl");
+        rows_of("transaction", json!(entries)).into_iter().map(|row| row.event.unwrap().event.id).collect::<Vec<_>>()
+    };
+    assert_eq!(in_bundle("1"), in_bundle("2"));
+
+    // The sender's own number of the result survives a correction; without one nothing can be taken back.
+    let numbered = |status: &str, snomed: &str| {
+        let change = |r: &mut Value| {
+            r["identifier"] = json!([identifier("urn:lab", "2026-77")]);
+            (r["status"], r["valueCodeableConcept"]["coding"][0]["code"]) = (json!(status), json!(snomed));
+        };
+        decode_fhir(&anonymous(&observation(), &change)).event.unwrap().event
+    };
+    let result = numbered("final", "260373001");
+    assert_eq!(result.id, numbered("corrected", "260415000").id);
+    let EventData::Retraction { event_id, .. } = numbered("entered-in-error", "260373001").data else { panic!() };
+    assert_eq!(event_id, result.id);
+    let nameless = anonymous(&observation(), &|r| r["status"] = json!("entered-in-error"));
+    assert_eq!(error_pointers(decode_fhir(&nameless)), ["/id"]);
+    let mut stranger = patient("", &[]);
+    stranger.as_object_mut().unwrap().remove("id");
+    assert_eq!(error_pointers(decode_fhir(&stranger)), ["/id"]);
+    let entries = json!([{"fullUrl": "urn:uuid:1", "resource": stranger},
+        {"resource": anonymous(&observation(), &|r| r["subject"] = json!({"reference": "urn:uuid:1"}))}]);
+    let pointers: Vec<_> = rows_of("collection", entries).into_iter().flat_map(error_pointers).collect();
+    assert_eq!(pointers, ["/resource/id", "/resource/subject/reference"]);
 }
 
 #[test]

@@ -32,7 +32,9 @@ fn fhir_errors_name_their_element() {
         resource[key] = value;
         error_pointers(decode_fhir(&resource))
     };
-    assert_eq!(changed("resourceType", json!("Condition")), ["/resourceType"]);
+    for unknown in ["Bundle", "Parameters", "Binary", "Result", ""] {
+        assert_eq!(changed("resourceType", json!(unknown)), ["/resourceType"], "{unknown}");
+    }
     assert_eq!(changed("id", json!("a/b")), ["/id"]);
     assert_eq!(changed("status", json!("on-hold")), ["/status"]);
     assert_eq!(changed("patient", json!({"reference": "urn:uuid:1"})), ["/patient/reference"]);
@@ -50,6 +52,20 @@ fn a_member_that_a_resource_has_twice_is_refused_and_named() {
     let sent = observation().to_string().replacen(r#""260373001""#, r#""260415000","code":"260373001""#, 1);
     let row = decode(RawRow::Fhir(sent.into()));
     assert_eq!(error_pointers(row), ["/valueCodeableConcept/coding/0/code"]);
+}
+
+#[test]
+fn a_resource_that_states_one_thing_twice_is_refused() {
+    let with = |mut resource: Value, key: &str, value: Value| {
+        resource[key] = value;
+        error_pointers(decode_fhir(&resource))
+    };
+    assert_eq!(with(observation(), "valueString", json!("negative")), ["/valueString"]);
+    assert_eq!(with(observation(), "dataAbsentReason", json!({"text": "lost"})), ["/dataAbsentReason"]);
+    assert_eq!(with(observation(), "effectiveInstant", json!("2026-09-19T07:30:00Z")), ["/effectiveInstant"]);
+    assert_eq!(with(immunization(), "occurrenceString", json!("in May")), ["/occurrenceString"]);
+    let dead = json!({"resourceType": "Patient", "id": "p1", "name": [{"text": "Anna"}], "deceasedBoolean": false});
+    assert_eq!(with(dead, "deceasedDateTime", json!("2022")), ["/deceasedDateTime"]);
 }
 
 #[test]
@@ -189,11 +205,9 @@ fn observations_are_test_results_by_their_codes() {
     fields.remove("valueCodeableConcept");
     fields.insert("dataAbsentReason".into(), coded("x", "unknown"));
     absent["valueString"] = json!("positive");
-    assert_eq!(
-        error_pointers(decode_fhir(&absent)),
-        ["/valueCodeableConcept/coding"],
-        "a result in words is not ignored"
-    );
+    assert_eq!(error_pointers(decode_fhir(&absent)), ["/dataAbsentReason"], "a result in words is not ignored");
+    absent.as_object_mut().unwrap().remove("dataAbsentReason");
+    assert_eq!(error_pointers(decode_fhir(&absent)), ["/valueCodeableConcept/coding"]);
 
     let mut period = observation();
     let fields = period.as_object_mut().unwrap();
