@@ -22,6 +22,11 @@ pub struct WriterConfig {
     /// Time for a body of up to 10 MB to arrive.
     #[serde(rename = "body_timeout_ms", with = "config::Ms")]
     pub body_timeout: Duration,
+    /// Time for a batch of up to 2,000 rows to become durable, be folded and published. After it the rows are answered
+    /// with 503, and the batch goes on: it may be stored. Above the database's `request_timeout_ms`, or a single slow
+    /// request ends in 503.
+    #[serde(rename = "commit_timeout_ms", with = "config::Ms")]
+    pub commit_timeout: Duration,
     /// Offset east of UTC of [FHIR](api.md#fhir) dates without a time, -720 to 840. 480 in China, where otherwise
     /// today's date is in the future until 08:00. The same on every writer. A resource with such a date that is sent
     /// again after a change of this setting has another content: 409.
@@ -50,6 +55,7 @@ impl Default for WriterConfig {
         Self {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
             body_timeout: Duration::from_secs(30),
+            commit_timeout: Duration::from_secs(10),
             fhir_date_offset_minutes: 0,
             events: RateConfig::new(20_000, Duration::from_secs(1)),
             api_docs: None,

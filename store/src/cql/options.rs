@@ -25,7 +25,7 @@ pub struct CqlOptions {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// For one request, including the driver's own retries.
     pub request_timeout: Duration,
-    /// A lookup without an answer after this is also sent to another replica (a hedged request).
+    /// A lookup or a poll without an answer after this is also sent to another replica (a hedged request).
     pub speculate_after: Duration,
     /// How long changes and marks are kept for consumers that are behind. Beyond it read nodes load every view again,
     /// and regions reconcile.

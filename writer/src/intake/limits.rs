@@ -1,12 +1,14 @@
 //! The limits of the intake: the rate of each agency, and the number of requests in flight.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::HeaderMap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use yima_service::http::ProblemResponse;
 use yima_service::rate_limit::{RateLimiter, Remaining};
 
+use super::problems;
 use crate::config::WriterConfig;
 
 /// The limits of all agencies together.
@@ -15,6 +17,8 @@ pub(super) struct Limits {
     rate: RateLimiter,
     /// `max_in_flight` permits.
     in_flight: Arc<Semaphore>,
+    /// How long a permit is waited for.
+    commit_timeout: Duration,
 }
 
 /// An admitted request of an agency. Clones share one permit of the in-flight limit; the last one returns it.
@@ -31,17 +35,22 @@ pub(crate) struct Submission {
 impl Limits {
     pub(super) fn new(config: &WriterConfig) -> Self {
         let permits = config.http.max_in_flight.get().min(Semaphore::MAX_PERMITS);
-        Self { rate: RateLimiter::new("events", &config.events), in_flight: Arc::new(Semaphore::new(permits)) }
+        Self {
+            rate: RateLimiter::new("events", &config.events),
+            in_flight: Arc::new(Semaphore::new(permits)),
+            commit_timeout: config.commit_timeout,
+        }
     }
 
     /// Admits a request. It costs 1 of the agency's rate whatever its body contains, so that requests with errors are
     /// limited too.
     ///
     /// # Errors
-    /// 429.
+    /// 429; 503 when the requests in flight have not ended within `commit_timeout`.
     pub(super) async fn admit(&self, agency: Arc<str>) -> Result<Submission, ProblemResponse> {
         let remaining = self.rate.take(self.rate.key(&agency), 1)?;
-        let permit = self.in_flight.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let permit = tokio::time::timeout(self.commit_timeout, self.in_flight.clone().acquire_owned()).await;
+        let permit = permit.map_err(|_| problems::too_many_in_flight())?.expect("the semaphore is never closed");
         Ok(Submission { agency, remaining, _permit: Arc::new(permit) })
     }
 

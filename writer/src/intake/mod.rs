@@ -58,7 +58,9 @@ impl Intake {
         clock: fn() -> Time,
     ) -> Self {
         let date_offset_minutes = config.fhir_date_offset_minutes;
-        let pipeline = Pipeline { folder, disk_space, pseudonyms, date_offset_minutes, lifecycle, clock };
+        let commit_timeout = config.commit_timeout;
+        let pipeline =
+            Pipeline { folder, disk_space, pseudonyms, date_offset_minutes, commit_timeout, lifecycle, clock };
         Self { limits: Limits::new(config), pipeline: Arc::new(pipeline) }
     }
 
@@ -66,7 +68,7 @@ impl Intake {
     /// limit.
     ///
     /// # Errors
-    /// 429.
+    /// 429; 503 when no permit is free within `commit_timeout`.
     pub(crate) async fn admit(&self, agency: Arc<str>) -> Result<Submission, ProblemResponse> {
         self.limits.admit(agency).await
     }

@@ -1,6 +1,7 @@
 //! The pipeline of a batch: decode the rows, commit their events together, answer each row.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::Instrument;
 use yima_schema::event::StoredEvent;
@@ -22,6 +23,8 @@ pub(super) struct Pipeline {
     pub disk_space: Arc<DiskSpace>,
     pub pseudonyms: PseudonymKey,
     pub date_offset_minutes: i16,
+    /// How long a batch is waited for.
+    pub commit_timeout: Duration,
     pub lifecycle: Lifecycle,
     pub clock: fn() -> Time,
 }
@@ -47,8 +50,10 @@ impl Pipeline {
             drop(submission);
         };
         self.lifecycle.spawn("fold", work.in_current_span());
-        // Without an answer the process is being stopped; appended events are folded at its next start.
-        receiver.await.unwrap_or_else(|_| numbers.into_iter().map(RowAnswer::unknown).collect())
+        // Without an answer in time the task goes on, or the process is being stopped: then appended events are folded
+        // at its next start.
+        let answers = tokio::time::timeout(self.commit_timeout, receiver).await;
+        answers.ok().and_then(Result::ok).unwrap_or_else(|| numbers.into_iter().map(RowAnswer::unknown).collect())
     }
 
     async fn decode_and_commit(

@@ -25,6 +25,11 @@ pub(super) fn outcome_unknown() -> Problem {
     Problem::new(ProblemType::Unavailable, detail).retry_after(5)
 }
 
+pub(super) fn too_many_in_flight() -> Problem {
+    let detail = "Too many uploads are being stored: this one was not read; send it again later";
+    Problem::new(ProblemType::Unavailable, detail).retry_after(5)
+}
+
 pub(super) fn unreadable() -> Problem {
     Problem::new(ProblemType::Internal, "It is not known whether this event was stored; the error has been reported")
 }

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::Mutex;
@@ -33,13 +34,17 @@ async fn intake(config: WriterConfig, lifecycle: Lifecycle) -> (tempfile::TempDi
     (dir, Intake::new(folder, disk_space, PseudonymKey::from_bytes(&[1; 32]), &config, lifecycle, clock))
 }
 
-async fn send(intake: &Intake, id: &str) -> RowStatus {
+fn event(id: &str) -> bytes::Bytes {
     let event = json!({
         "id": id, "kind": "test_result", "subject": {"document_type": "passport", "document_number": "E12345678"},
         "occurred_at": "2026-09-21T07:30:00Z", "data": {"test": "antigen", "result": "negative"}
     });
+    event.to_string().into()
+}
+
+async fn send(intake: &Intake, id: &str) -> RowStatus {
     let submission = intake.admit("lab-7".into()).await.ok().unwrap();
-    let rows = vec![(1, RawRow::Event(event.to_string().into()))];
+    let rows = vec![(1, RawRow::Event(event(id)))];
     let receipt = intake.take(&submission, Upload { form: UploadForm::Event, rows }).await.ok().unwrap();
     receipt.answers[0].status
 }
@@ -75,4 +80,34 @@ async fn a_batch_keeps_its_permit_after_its_client_has_disconnected() {
     lifecycle.stop();
     lifecycle.run_until_stopped().await.unwrap();
     assert_eq!(BEGUN.load(Ordering::SeqCst), 3, "the request that waited for a permit had begun a batch");
+    a_batch_goes_on_after_its_request_was_answered().await;
+}
+
+/// A part of the test above, since both stop the clock.
+async fn a_batch_goes_on_after_its_request_was_answered() {
+    let mut config = WriterConfig { commit_timeout: Duration::from_millis(1), ..WriterConfig::default() };
+    config.http.max_in_flight = std::num::NonZeroUsize::MIN;
+    let lifecycle = Lifecycle::new(LifecycleConfig { drain_wait: Default::default(), ..Default::default() });
+    let (_dir, intake) = intake(config, lifecycle.clone()).await;
+    let stopped_clock = CLOCK.lock().await;
+    let rows = vec![(1, RawRow::Event(event("t-4")))];
+    let submission = intake.admit("lab-7".into()).await.ok().unwrap();
+    let receipt = intake.take(&submission, Upload { form: UploadForm::Event, rows }).await.ok().unwrap();
+    drop(submission);
+    assert_eq!(receipt.answers[0].problem, Some(problems::outcome_unknown()));
+    assert!(intake.admit("lab-7".into()).await.is_err(), "the batch has given its permit back");
+    drop(stopped_clock);
+    lifecycle.stop();
+    lifecycle.run_until_stopped().await.unwrap();
+    let next = WriterConfig::default();
+    let pipeline = &intake.pipeline;
+    let next = Intake::new(
+        pipeline.folder.clone(),
+        pipeline.disk_space.clone(),
+        pipeline.pseudonyms.clone(),
+        &next,
+        Lifecycle::new(LifecycleConfig::default()),
+        clock,
+    );
+    assert_eq!(send(&next, "t-4").await, RowStatus::Duplicate, "the batch was finished");
 }

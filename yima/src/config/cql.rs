@@ -33,7 +33,7 @@ pub struct CqlConfig {
     /// Time for one request, repetitions included. At least 1.
     #[serde(rename = "request_timeout_ms", with = "config::Ms")]
     pub request_timeout: Duration,
-    /// A lookup without an answer for this time is also sent to another replica (hedged request). Below
+    /// A lookup or poll without an answer for this time is also sent to another replica (hedged request). Below
     /// `request_timeout_ms`.
     #[serde(rename = "speculate_after_ms", with = "config::Ms")]
     pub speculate_after: Duration,

@@ -21,7 +21,7 @@ impl Segments {
                 .write("INSERT INTO {region}.changes (stream, part, number, body) VALUES (?, ?, ?, ?) USING TTL ?")
                 .await?,
             changes: p
-                .read(
+                .hedged_read(
                     "SELECT number, body FROM {region}.changes \
                      WHERE stream = ? AND part = ? AND number > ? LIMIT ?",
                 )
@@ -33,7 +33,7 @@ impl Segments {
                 )
                 .await?,
             marks: p
-                .read(
+                .hedged_read(
                     "SELECT number, body FROM {shared}.marks \
                      WHERE region = ? AND stream = ? AND part = ? AND number > ? LIMIT ?",
                 )

@@ -2,13 +2,16 @@
 //!
 //! - **read** (idempotent): LOCAL_QUORUM. It sees every acknowledged write and does not go back: both servers first
 //!   repair what a quorum read found uneven. After a failure once more on another replica.
-//! - **lookup** (idempotent): the same; also sent to another replica after `speculate_after`.
+//! - **hedged read** (idempotent): the same; also sent to another replica after `speculate_after`. Lookups, for which
+//!   citizens wait, and polls of the feed, which keep all answers fresh: few, so that they do not add to an overload.
 //! - **write** (idempotent: a key is only ever written with the same bytes): LOCAL_QUORUM, so an acknowledged write is
 //!   on a majority. After a failure once more on another replica.
 //! - **compare-and-set** (not idempotent): LOCAL_SERIAL, committed at LOCAL_QUORUM: a row belongs to one region. No
 //!   retry: an unknown outcome is read serially.
 //! - **serial read** (idempotent): LOCAL_SERIAL: finishes a compare-and-set that is in flight. After a failure once
 //!   more on another replica.
+//!
+//! Every idempotent statement is also sent to another replica after half of the request timeout.
 
 mod events;
 mod jobs;
@@ -82,7 +85,7 @@ impl Preparing<'_> {
         self.prepare(text).await
     }
 
-    async fn lookup(&self, text: &str) -> Result<PreparedStatement> {
+    async fn hedged_read(&self, text: &str) -> Result<PreparedStatement> {
         let mut statement = self.prepare(text).await?;
         statement.set_execution_profile_handle(Some(self.hedged.clone()));
         Ok(statement)

@@ -41,7 +41,9 @@ impl Streams {
                 .await?,
             stream: p.read("SELECT state FROM {shared}.streams WHERE region = ? AND stream = ?").await?,
             streams: p
-                .read("SELECT stream, newest, state, last_change, last_mark FROM {shared}.streams WHERE region = ?")
+                .hedged_read(
+                    "SELECT stream, newest, state, last_change, last_mark FROM {shared}.streams WHERE region = ?",
+                )
                 .await?,
             begin_closing: p
                 .compare_and_set(
@@ -63,12 +65,12 @@ impl Streams {
                 )
                 .await?,
             heartbeats: p
-                .read(
+                .hedged_read(
                     "SELECT stream, closed, beats, beat_at, newest, changes_written, marks_written, marks_taken, \
                      marks_settled, rules_version FROM {shared}.heartbeats WHERE region = ?",
                 )
                 .await?,
-            clock: p.read("SELECT toTimestamp(now()) FROM system.local").await?,
+            clock: p.hedged_read("SELECT toTimestamp(now()) FROM system.local").await?,
         })
     }
 }

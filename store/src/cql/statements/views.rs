@@ -17,8 +17,8 @@ pub(in crate::cql) struct Views {
 impl Views {
     pub(super) async fn prepare(p: &Preparing<'_>) -> Result<Self> {
         Ok(Self {
-            lookup: p.lookup("SELECT version, body FROM {region}.views WHERE subject = ?").await?,
-            lookup_many: p.lookup("SELECT subject, version, body FROM {region}.views WHERE subject IN ?").await?,
+            lookup: p.hedged_read("SELECT version, body FROM {region}.views WHERE subject = ?").await?,
+            lookup_many: p.hedged_read("SELECT subject, version, body FROM {region}.views WHERE subject IN ?").await?,
             lookup_serially: p.read_serially("SELECT version, body FROM {region}.views WHERE subject = ?").await?,
             first_view: p
                 .compare_and_set("INSERT INTO {region}.views (subject, version, body) VALUES (?, ?, ?) IF NOT EXISTS")

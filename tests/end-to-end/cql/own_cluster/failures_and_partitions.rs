@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use yima_harness::checker::{Acknowledged, BOUND, Clients, Record, Workload, converge, options, people, quiesce};
-use yima_harness::{Cluster, ClusterOptions, Region, Yima, now};
+use yima_harness::checker::{BOUND, Clients, Record, ShownDisplay, Workload, converge, options, people, quiesce};
+use yima_harness::{Cluster, ClusterOptions, Node, Region, Yima, now};
 use yima_schema::time::Time;
 
 /// Length of each phase of the traffic: an amount of traffic, no wait.
@@ -14,6 +14,8 @@ const PHASE: Duration = Duration::from_secs(4);
 /// From an answer to a client's next request. Without a pause the clients would occupy the processor for the whole
 /// length of the phases.
 pub const PAUSE: Duration = Duration::from_millis(200);
+/// A display is stale when it is older (`max_lag_ms`).
+const STALE: Duration = Duration::from_secs(2);
 /// A request to a dead node has ended after this: `request_timeout_ms` twice, and the writer's retry.
 pub const FAILED_OVER: Duration = Duration::from_secs(6);
 /// Time from the end of a partition until every region has all events of the others.
@@ -32,40 +34,84 @@ pub fn clients(readers: &[(usize, &Yima)], writers: &[(usize, &Yima)], subjects:
     )
 }
 
-/// One of three nodes is killed under traffic and started again. Requests succeed once the driver has failed over, and
-/// the writes that the node missed and receives late take no answer back.
+/// Parts of the time that a slow node runs and does not.
+const RUNS: Duration = Duration::from_millis(20);
+const STANDS_STILL: Duration = Duration::from_millis(280);
+
+/// One of three nodes hangs, runs only a fifteenth of the time, and is killed, under traffic. Requests succeed once the
+/// driver has failed over, displays stay fresh, and the writes that the node missed and receives late take no answer
+/// back.
 #[test]
-fn requests_survive_the_loss_and_return_of_one_node_of_three() {
+fn requests_survive_a_hung_a_slow_and_a_lost_node_of_three() {
     let cluster = Arc::new(Cluster::start(ClusterOptions::default().nodes([3])));
     let region = Region::new(&cluster, 1, "xian", "of_three", options());
     let (writers, readers) = ([region.writer(&[]), region.writer(&[])], [region.reader(&[]), region.reader(&[])]);
     let clients = clients(&[(0, &readers[0]), (0, &readers[1])], &[(0, &writers[0]), (0, &writers[1])], 40, &["xian"]);
-    let mut moments = Vec::new();
+    let node = cluster.node(1, 2);
+    let mut phases = Vec::new();
     let record = clients.run(Workload { senders: 4, events_each: 1_000, batch: 20, readers: 3, pause: PAUSE }, || {
-        thread::sleep(PHASE);
-        moments.push(now());
-        cluster.node(1, 2).kill9();
-        thread::sleep(FAILED_OVER + PHASE);
-        moments.push(now());
-        cluster.node(1, 2).start();
-        thread::sleep(PHASE);
+        let mut phase = |run: &dyn Fn()| {
+            let from = now();
+            run();
+            phases.push((from, now()));
+        };
+        phase(&|| thread::sleep(PHASE));
+        node.pause();
+        phase(&|| thread::sleep(FAILED_OVER + PHASE));
+        node.resume();
+        node.wait_until_up();
+        phase(&|| run_slowly(node, FAILED_OVER + PHASE));
+        node.wait_until_up();
+        node.kill9();
+        phase(&|| thread::sleep(FAILED_OVER + PHASE));
+        node.start();
+        phase(&|| thread::sleep(PHASE));
         clients.stop.store(true, Ordering::SeqCst);
     });
-    let (killed_at, started_at) = (moments[0], moments[1]);
-    let failed = |from, to| record.unknown.values().filter(|at| **at >= from && **at < to).count();
+    let [normal, hung, slow, lost, _] = phases[..] else { panic!("five phases") };
+    // Acknowledged events per second, once the driver has failed over.
+    let rate = |(from, to): (Time, Time), settled: Duration| {
+        let from = from.plus(settled);
+        let count = record.acknowledged.iter().filter(|event| event.at > from && event.at < to).count();
+        count as f64 / to.since(from).as_secs_f64()
+    };
+    let rates = [(normal, Duration::ZERO), (hung, FAILED_OVER), (slow, FAILED_OVER), (lost, FAILED_OVER)];
+    let rates = rates.map(|(phase, settled)| rate(phase, settled));
+    let failed = |(from, to): (Time, Time)| {
+        record.unknown.values().filter(|at| **at >= from.plus(FAILED_OVER) && **at < to).count()
+    };
     eprintln!(
-        "{} events acknowledged; not acknowledged: {} during failover, {} afterwards without the node, {} in all; \
-         {} answers refused",
-        record.acknowledged.len(),
-        failed(killed_at, killed_at.plus(FAILED_OVER)),
-        failed(killed_at.plus(FAILED_OVER), started_at),
+        "events acknowledged a second: {rates:.0?} (normal, hung, slow, lost); not acknowledged: {} in all; {} answers \
+         refused",
         record.unknown.len(),
         record.refused
     );
-    assert_eq!(failed(killed_at.plus(FAILED_OVER), started_at), 0, "with two of three nodes requests failed");
-    let without_node = |event: &Acknowledged| event.at > killed_at.plus(FAILED_OVER) && event.at < started_at;
-    assert!(record.acknowledged.iter().any(without_node));
+    for (name, phase) in [("hung", hung), ("lost", lost)] {
+        assert_eq!(failed(phase), 0, "with a {name} node requests failed");
+    }
+    // Without leaving the slow node it is a seventh.
+    for (name, rate, part) in [("hung", rates[1], 4.0), ("slow", rates[2], 7.0), ("lost", rates[3], 4.0)] {
+        assert!(rate > rates[0] / part, "with a {name} node: {rates:.0?}");
+    }
+    let is_old = |shown: &&ShownDisplay| shown.requested_at.since(shown.as_of) > STALE;
+    for (name, (from, to)) in [("hung", hung), ("lost", lost)] {
+        let within = record.shown.iter().filter(|s| s.requested_at > from.plus(FAILED_OVER) && s.answered_at < to);
+        let (count, old) = (within.clone().count(), within.filter(is_old).count());
+        assert!(count > 0 && old * 4 < count, "with a {name} node {old} of {count} displays were stale");
+    }
     quiesce(&clients, record);
+}
+
+/// Stops and resumes a node, so that it runs a fifteenth of the time: a disk that fails, a neighbour that takes the
+/// processor.
+fn run_slowly(node: Node<'_>, length: Duration) {
+    let until = now().plus(length);
+    while now() < until {
+        node.pause();
+        thread::sleep(STANDS_STILL);
+        node.resume();
+        thread::sleep(RUNS);
+    }
 }
 
 /// Both regions accept events about the same subjects during a partition, and converge after it.
