@@ -3,6 +3,7 @@
 
 mod restore;
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::symlink;
@@ -25,12 +26,20 @@ fn run(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).output().expect("yima can be run")
 }
 
+/// The arguments with a file of the key that all these tests use.
+pub fn key(options: &Options) -> [OsString; 2] {
+    let file = options.directory().join("backup.key");
+    let key = "AGE-SECRET-KEY-1GQ9778VQXMMJVE8SK7J6VT8UJ4HDQAJUVSFCWCM02D8GEWQ72PVQ2Y5J33\n";
+    fs::write(&file, key).expect("a file");
+    ["--key-file".into(), file.into()]
+}
+
 fn backup(options: &Options, file: &Path) -> Output {
-    run(options.command().arg("backup").arg(file))
+    run(options.command().arg("backup").arg(file).args(key(options)))
 }
 
 fn restore(options: &Options, file: &Path) -> Output {
-    run(options.command().arg("restore").arg(file))
+    run(options.command().arg("restore").arg(file).args(key(options)))
 }
 
 /// The command succeeded; returns its standard error.
@@ -59,8 +68,8 @@ fn a_stopped_process_is_backed_up_and_its_keys_stay_private() {
     let (person, lab) = (new_person(), yima.agency_token("lab-7"));
     let event = person.test("t-1", "positive", HOUR);
     yima.event(&lab, &event);
-    // Files that an editor or a crash leaves behind are no keys.
-    for other in [".pseudonym.key.swp", "seal.key.part"] {
+    // No other file is a key.
+    for other in [".pseudonym.key.swp", "seal.key.part", "seal.key.old"] {
         fs::write(yima.data_dir().join("keys").join(other), b"x").expect("a file");
     }
     assert_done(&backup(yima.options(), &yima.options().directory().join("of-running")));
@@ -68,11 +77,14 @@ fn a_stopped_process_is_backed_up_and_its_keys_stay_private() {
     let file = yima.options().directory().join("backup");
     assert_done(&backup(yima.options(), &file));
     let fresh = Options::default();
-    // Through standard output and input, as with an encrypting program between them.
-    let piped = run(yima.options().command().args(["backup", "-"]));
+    // Through standard output and input, with a passphrase.
+    let passphrase = ["--passphrase-file".into(), fresh.directory().join("passphrase").into_os_string()];
+    fs::write(&passphrase[1], "correct horse battery staple\n").expect("a file");
+    let piped = run(yima.options().command().args(["backup", "-"]).args(&passphrase));
     assert_done(&piped);
     let mut command = fresh.command();
-    let mut child = command.args(["restore", "-"]).stdin(Stdio::piped()).spawn().expect("yima can be run");
+    let mut child =
+        command.args(["restore", "-"]).args(&passphrase).stdin(Stdio::piped()).spawn().expect("yima can be run");
     std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), &piped.stdout).expect("a pipe");
     assert!(child.wait().expect("it ends").success());
     let mode = |path: PathBuf| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
@@ -144,7 +156,8 @@ fn a_killed_backup_leaves_no_backup() {
     let mut yima = Yima::start(options);
     let file = yima.options().directory().join("backup");
     let part = file.with_extension("part");
-    let write = || yima.options().command().env_remove("FAILPOINT").arg("backup").arg(&file).spawn();
+    let write =
+        || yima.options().command().env_remove("FAILPOINT").arg("backup").arg(&file).args(key(yima.options())).spawn();
     let mut killed = write().expect("yima can be run");
     yima.wait_until_paused();
     wait_for_content(&part);
@@ -167,7 +180,12 @@ fn a_killed_backup_leaves_no_backup() {
 /// A backup whose receiver has read its beginning, and no more.
 fn half_taken(yima: &Yima) -> (Child, ChildStdout) {
     let mut command = yima.options().command();
-    command.env_remove("FAILPOINT").args(["backup", "-"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .env_remove("FAILPOINT")
+        .args(["backup", "-"])
+        .args(key(yima.options()))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().expect("yima can be run");
     let mut out = child.stdout.take().expect("a pipe");
     out.read_exact(&mut [0; 1_000]).expect("the beginning");

@@ -188,6 +188,9 @@ fn the_backup_unit_makes_a_backup_and_keeps_the_last_24() {
         fs::write(backups.join(format!("yima-20260101T{hour:02}0000Z")), b"").expect("a file");
     }
     fs::write(backups.join("yima-20260101T000000Z.part"), b"").expect("a file");
+    let credentials = yima.options().directory().join("credentials");
+    fs::create_dir(&credentials).expect("a directory");
+    fs::write(credentials.join("backup-passphrase"), "correct horse battery staple\n").expect("a file");
     let unit = fs::read_to_string(deploy("systemd/yima-backup.service")).expect("a unit");
     let program = yima.options().command().get_program().to_str().expect("a path in UTF-8").to_owned();
     let (data, to) = (yima.data_dir().display().to_string(), backups.display().to_string());
@@ -195,14 +198,14 @@ fn the_backup_unit_makes_a_backup_and_keeps_the_last_24() {
     let replacements = paths.into_iter().chain([(" --config /etc/yima/yima.toml", ""), ("$$", "$"), ("%%", "%")]);
     let unit = replacements.fold(unit, |unit, (text, replacement)| unit.replace(text, replacement));
     for command in unit.lines().filter_map(|line| line.strip_prefix("ExecStart")?.split_once('=')) {
-        output(Command::new("sh").args(["-c", command.1]));
+        output(Command::new("sh").args(["-c", command.1]).env("CREDENTIALS_DIRECTORY", &credentials));
     }
     let mut kept: Vec<PathBuf> =
         fs::read_dir(&backups).expect("a directory").map(|entry| entry.expect("a file").path()).collect();
     kept.sort();
     assert_eq!(kept.len(), 24, "{kept:?}");
     assert!(kept[0].ends_with("yima-20260101T070000Z"), "{kept:?}");
-    assert!(fs::read(&kept[23]).expect("a backup").starts_with(b"yimaback"), "{kept:?}");
+    assert!(fs::read(&kept[23]).expect("a backup").starts_with(b"age-encryption.org/v1\n"), "{kept:?}");
 }
 
 /// The system calls of a set and of the sets in it.

@@ -8,6 +8,8 @@ use serde_json::Value;
 use yima_harness::{Options, Yima, new_person};
 use yima_schema::time::HOUR;
 
+use crate::backup;
+
 fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("a line in JSON")).collect()
 }
@@ -46,8 +48,9 @@ fn a_data_directory_of_format_1_is_opened_served_and_written() {
 
     // The new event is in a backup, and present after a restore.
     let (file, fresh) = (yima.options().directory().join("backup"), Options::default());
-    yima.options().print(&["backup".as_ref(), file.as_os_str()]);
-    fresh.print(&["restore".as_ref(), file.as_os_str()]);
+    let [option, key] = backup::key(&fresh);
+    yima.options().print(&["backup".as_ref(), file.as_os_str(), &option, &key]);
+    fresh.print(&["restore".as_ref(), file.as_os_str(), &option, &key]);
     let restored = Yima::start(fresh);
     assert_eq!(restored.shown(&restored.citizen_session(green)).0, "red");
 }

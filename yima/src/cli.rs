@@ -61,15 +61,20 @@ pub enum Command {
     Reconcile(Reconcile),
     /// Rebuild this region's keyspace from events alone. Stop its writers first.
     Rebuild(Rebuild),
-    /// Write everything in the data directory, including the keys, to one file; yima may keep running. Embedded store.
+    /// Write everything in the data directory, including the keys, to one encrypted file; yima may keep running.
+    /// Embedded store.
     Backup {
-        /// A file that does not exist yet; `-`: standard output. Keep it secret: it contains every key.
+        /// A file that does not exist yet; `-`: standard output.
         file: PathBuf,
+        #[command(flatten)]
+        secret: BackupSecret,
     },
     /// Create a data directory from a backup. Embedded store.
     Restore {
         /// A file written by `yima backup`; `-`: standard input.
         file: PathBuf,
+        #[command(flatten)]
+        secret: BackupSecret,
     },
     /// Print an identity token (JWT) of the demo identity provider.
     Token {
@@ -82,6 +87,18 @@ pub enum Command {
         #[arg(long)]
         count: u64,
     },
+}
+
+// What encrypts a backup and authenticates it. No doc comment: clap would print it as the command's description.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub struct BackupSecret {
+    /// File with secret keys as `age-keygen` makes them (AGE-SECRET-KEY-1…).
+    #[arg(long)]
+    pub key_file: Option<PathBuf>,
+    /// File with a passphrase of at least 16 characters.
+    #[arg(long)]
+    pub passphrase_file: Option<PathBuf>,
 }
 
 /// Options of `yima reconcile`.

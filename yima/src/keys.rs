@@ -21,9 +21,9 @@ const IDENTITY_PROVIDER: &str = "demo-identity-provider.p8";
 /// `iss` of the demo identity provider's tokens.
 pub const DEMO_ISSUER: &str = "yima-demo";
 
-/// Whether a file of that name is a key: neither an editor's hidden file, nor the part that a crash left of a new key.
+/// Whether a file of that name in the directory is a key.
 pub fn is_key(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with('.') && !name.ends_with(".part") && !name.contains('/')
+    [PSEUDONYM, SEAL, ISSUER, IDENTITY_PROVIDER].contains(&name)
 }
 
 /// The directory of the keys.

@@ -50,8 +50,8 @@ fn run(Cli { command, options }: Cli) -> Result<u8, CommandError> {
         Some(Command::Migrate { replication }) => return migrate::run(&options, replication).map(|()| 0),
         Some(Command::Reconcile(arguments)) => return maintenance::reconcile_all(&options, &arguments).map(|()| 0),
         Some(Command::Rebuild(arguments)) => return maintenance::rebuild_region(&options, &arguments).map(|()| 0),
-        Some(Command::Backup { file }) => return backup::backup(&options, &file).map(|()| 0),
-        Some(Command::Restore { file }) => return backup::restore(&options, &file).map(|()| 0),
+        Some(Command::Backup { file, secret }) => return backup::backup(&options, &file, &secret).map(|()| 0),
+        Some(Command::Restore { file, secret }) => return backup::restore(&options, &file, &secret).map(|()| 0),
         Some(Command::Token { holder }) => return tokens::token(&options, &holder).map(|()| 0),
         Some(Command::Sessions { count }) => return tokens::sessions(&options, count).map(|()| 0),
     };

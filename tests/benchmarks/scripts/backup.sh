@@ -16,12 +16,13 @@ resident() { awk '/^VmRSS/ {printf "%d MB", $2 / 1024}' /proc/$pid/status; }
 peak() { awk '/^VmHWM/ {printf "%d MB", $2 / 1024}' /proc/$pid/status; }
 # measured ARGUMENT…: runs yima and prints its seconds and peak memory.
 measured() { /usr/bin/time -f '%e s, at most %M kB resident' "$yima" "$@" 2>&1 >/dev/null | tail -1; }
+head -c 32 /dev/urandom | base64 >"$dir/passphrase"
 before=$(resident)
 # Resets the peak.
 echo 5 >/proc/$pid/clear_refs
-backup=$(measured --data-dir "$dir/data" backup "$dir/backup")
+backup=$(measured --data-dir "$dir/data" backup --passphrase-file "$dir/passphrase" "$dir/backup")
 echo "backup: $backup; the running process: $before before, at most $(peak)"
 size=$(stat -c %s "$dir/backup" | awk '{printf "%d MB", $1 / 1e6}')
 echo "size: $size; $(du -sm "$dir/data/store" | cut -f1) MB in the data directory"
 kill $pid; wait $pid || true
-echo "restore: $(measured --data-dir "$dir/restored" restore "$dir/backup")"
+echo "restore: $(measured --data-dir "$dir/restored" restore --passphrase-file "$dir/passphrase" "$dir/backup")"

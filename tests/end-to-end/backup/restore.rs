@@ -17,7 +17,7 @@ use yima_schema::view::Version;
 use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
 use yima_store::{EventReader, ViewReader, WriterStore};
 
-use super::{PATIENCE, assert_done, assert_refused, backup, restore, run};
+use super::{PATIENCE, assert_done, assert_refused, backup, key, restore, run};
 use crate::start_stop::assert_refuses_start;
 
 /// A display requested with the entity tag of an earlier one.
@@ -169,9 +169,14 @@ fn a_damaged_or_incomplete_backup_restores_nothing() {
     }
     assert_restores_nothing(&whole[..whole.len() - 1], &["cut short"]);
     assert_restores_nothing(&[&whole[..], b"x"].concat(), &["damaged"]);
-    assert_restores_nothing(b"# something else\n", &["not a backup of yima"]);
-    let newer = [b"yimaback", &2_u32.to_be_bytes()[..], &whole[12..]].concat();
-    assert_restores_nothing(&newer, &["format 2", "format 1"]);
+    assert_restores_nothing(b"# something else\n", &["not an encrypted backup of yima"]);
+    // What an earlier program wrote: anyone could replace a key in it and correct the checksums.
+    assert_restores_nothing(&[b"yimaback", &1_u32.to_be_bytes()[..]].concat(), &["not encrypted"]);
+    let [option, other] = ["--passphrase-file".into(), fresh.directory().join("passphrase").into_os_string()];
+    fs::write(&other, "correct horse battery staple").expect("a file");
+    let other = run(fresh.command().arg("restore").arg(&file).args([option, other]));
+    assert_refused(&other, &["nothing was restored", "not made with this key or passphrase"]);
+    assert!(!fresh.data_dir().exists());
 
     fs::create_dir(fresh.data_dir()).expect("a directory");
     fs::create_dir(fresh.data_dir().join("lost+found")).expect("a directory");
@@ -180,10 +185,10 @@ fn a_damaged_or_incomplete_backup_restores_nothing() {
     fs::remove_file(fresh.data_dir().join("mine")).expect("a file");
     assert_done(&restore(&fresh, &file));
     assert_refused(&restore(&fresh, &file), &["not empty"]);
-    let running = Yima::start(fresh);
+    let running = Yima::start(fresh.clone());
     assert_refused(&restore(running.options(), &file), &["not empty"]);
     assert_refused(
-        &run(running.options().command().args(["--store", "cql", "backup"]).arg(&damaged)),
+        &run(running.options().command().args(["--store", "cql", "backup"]).arg(&damaged).args(key(&fresh))),
         &["--store cql", "keys/"],
     );
 }
@@ -218,7 +223,7 @@ fn a_killed_restore_is_refused_at_start_and_can_be_repeated() {
         "part_restored:kill:4",
     ] {
         let fresh = Options::default().population(100);
-        let killed = run(fresh.command().env("FAILPOINT", point).arg("restore").arg(&file));
+        let killed = run(fresh.command().env("FAILPOINT", point).arg("restore").arg(&file).args(key(&fresh)));
         assert_eq!(killed.status.code(), None, "{point}: {killed:?}");
         assert_refuses_start(&fresh, &["did not finish", "yima restore"]);
         assert_refused(&backup(&fresh, &fresh.directory().join("backup")), &["did not finish"]);

@@ -1,8 +1,9 @@
-//! `yima backup` and `yima restore`: the whole data directory in one file, except what can be rebuilt.
+//! `yima backup` and `yima restore`: the whole data directory in one encrypted file, except what can be rebuilt.
 //!
 //! A process that has the store open sends the backup over a socket in the data directory (`socket.rs`), so it keeps
 //! running. Without such a process the command opens the store itself.
 
+mod encryption;
 mod format;
 mod restore;
 mod socket;
@@ -13,14 +14,16 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use age::stream::StreamWriter;
 use rustix::fs::OFlags;
 use yima_service::clock::now;
 use yima_store::embedded::EmbeddedStore;
 
-use crate::cli::{Engine, Options};
+use crate::cli::{BackupSecret, Engine, Options};
 use crate::config::{Config, Role};
 use crate::error::CommandError;
 use crate::keys::{KeyDir, is_key};
+use encryption::Secret;
 use format::{Block, Counts, Head, Reader, Writer};
 
 pub use format::BackupError;
@@ -32,20 +35,21 @@ const STANDARD: &str = "-";
 /// The file of the demo population, kept beside the keys.
 const DEMO: &str = "demo.toml";
 
-/// Writes a backup of the data directory to `path`, or to standard output.
+/// Writes a backup of the data directory, encrypted with the secret, to `path` or to standard output.
 ///
 /// # Errors
 /// The backup was not made, and no file of that name exists.
-pub fn backup(options: &Options, path: &Path) -> Result<(), CommandError> {
+pub fn backup(options: &Options, path: &Path, secret: &BackupSecret) -> Result<(), CommandError> {
     embedded_only(options)?;
+    let secret = Secret::read(secret)?;
     if unfinished(&options.data_dir) {
         return Err(CommandError::RestoreUnfinished(options.data_dir.clone()));
     }
     let (head, Counts { people, events }) = if path.as_os_str() == STANDARD {
         let failed = |error| CommandError::Backup { outcome: "the backup was not made".into(), error };
-        copy(options, io::stdout().lock(), |mut out| out.flush(), failed)?
+        copy(options, &secret, io::stdout().lock(), |mut out| out.flush(), failed)?
     } else {
-        to_file(options, path)?
+        to_file(options, &secret, path)?
     };
     print_result(&format!(
         "backed up {people} people and {events} events: all that was acknowledged before {}",
@@ -82,7 +86,7 @@ fn check_owner(data_dir: &Path) -> Result<(), CommandError> {
 }
 
 /// Writes the backup to `path`: to a `.part` file until it is complete and on disk.
-fn to_file(options: &Options, path: &Path) -> Result<(Head, Counts), CommandError> {
+fn to_file(options: &Options, secret: &Secret, path: &Path) -> Result<(Head, Counts), CommandError> {
     let exists = || CommandError::Usage(format!("{}: exists; name a file that does not", path.display()));
     if path.exists() {
         return Err(exists());
@@ -111,18 +115,21 @@ fn to_file(options: &Options, path: &Path) -> Result<(Head, Counts), CommandErro
         fs::rename(&part, path)?;
         sync_parent(path)
     };
-    let written = copy(options, BufWriter::with_capacity(1 << 20, &file), keep, failed);
+    let written = copy(options, secret, BufWriter::with_capacity(1 << 20, &file), keep, failed);
     written.inspect_err(|_| drop(fs::remove_file(&part)))
 }
 
-/// Writes a complete backup to `out`, received from the process that has the store open or exported here, then calls
-/// `keep`.
+/// Writes a complete backup to `out`, encrypted, received from the process that has the store open or exported here,
+/// then calls `keep`.
 fn copy<W: Write>(
     options: &Options,
+    secret: &Secret,
     out: W,
     keep: impl FnOnce(W) -> io::Result<()>,
     failed: impl Fn(BackupError) -> CommandError,
 ) -> Result<(Head, Counts), CommandError> {
+    let out = secret.encrypt(out).map_err(|error| failed(error.into()))?;
+    let keep = |out: StreamWriter<W>| keep(out.finish()?);
     if let Some(stream) = socket::connect(&options.data_dir).map_err(|error| failed(error.into()))? {
         return receive(&stream, out, keep).map_err(failed);
     }
@@ -163,7 +170,7 @@ fn export_and_keep<W: Write>(
     Ok(content)
 }
 
-/// Whether a backup may contain a file of that name: a key, or the file of the demo population.
+/// Whether a backup may contain a file of that name: one of the keys, or the file of the demo population.
 fn may_contain(name: &str) -> bool {
     name == DEMO || name.strip_prefix("keys/").is_some_and(is_key)
 }

@@ -1,7 +1,7 @@
 //! `yima restore`: creates a data directory from a backup.
 //!
-//! Everything is written to `restore.part` in the data directory and moved to its place once the last checksum is right
-//! and all is on disk. While `restore.part` exists, nothing else uses the directory; it is removed last.
+//! Everything is written to `restore.part` in the data directory and moved to its place once the backup is authentic to
+//! its end and all is on disk. While `restore.part` exists, nothing else uses the directory; it is removed last.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use yima_store::embedded::{EmbeddedStore, SavedRow};
 use yima_store::failpoint;
 
+use super::encryption::Secret;
 use super::format::{BackupError, Block, Counts, Head, Reader};
 use super::{DEMO, STANDARD, check_owner, embedded_only, may_contain, print_result, sync_parent};
-use crate::cli::Options;
+use crate::cli::{BackupSecret, Options};
 use crate::error::CommandError;
 
 const PART: &str = "restore.part";
@@ -26,19 +27,21 @@ pub fn unfinished(data_dir: &Path) -> bool {
     data_dir.join(PART).exists()
 }
 
-/// Creates the data directory, which must be new or empty, from a backup at `path` or on standard input.
+/// Creates the data directory, which must be new or empty, from a backup at `path` or on standard input that was
+/// encrypted with the secret.
 ///
 /// # Errors
 /// Nothing was restored, and the data directory is unchanged.
-pub fn restore(options: &Options, path: &Path) -> Result<(), CommandError> {
+pub fn restore(options: &Options, path: &Path, secret: &BackupSecret) -> Result<(), CommandError> {
     embedded_only(options)?;
+    let secret = Secret::read(secret)?;
     check_owner(&options.data_dir)?;
     let failed = |error| CommandError::Backup { outcome: format!("{}: nothing was restored", path.display()), error };
     let (head, Counts { people, events }, epoch) = if path.as_os_str() == STANDARD {
-        into(&options.data_dir, io::stdin().lock(), failed)?
+        into(&options.data_dir, io::stdin().lock(), &secret, failed)?
     } else {
         let file = File::open(path).map_err(|e| CommandError::file(path, &e))?;
-        into(&options.data_dir, file, failed)?
+        into(&options.data_dir, file, &secret, failed)?
     };
     print_result(&format!(
         "restored {people} people and {events} events of region {}, as of {}; epoch {epoch}\n\
@@ -55,6 +58,7 @@ type Restored = (Head, Counts, u16);
 fn into(
     data_dir: &Path,
     input: impl Read,
+    secret: &Secret,
     failed: impl Fn(BackupError) -> CommandError,
 ) -> Result<Restored, CommandError> {
     let is_new = !data_dir.exists();
@@ -64,7 +68,7 @@ fn into(
     let locked = directory.try_lock();
     locked.map_err(|_| CommandError::Usage("another restore into this directory is running".into()))?;
     let restored = match remaining(data_dir) {
-        Ok(None) => fill(data_dir, &directory, input).map_err(failed),
+        Ok(None) => fill(data_dir, &directory, input, secret).map_err(failed),
         Ok(Some(name)) => Err(CommandError::Usage(format!(
             "the data directory is not empty ({} is there): choose another --data-dir, or move the content of \
              this one away",
@@ -90,11 +94,11 @@ fn remaining(data_dir: &Path) -> io::Result<Option<OsString>> {
 }
 
 /// Restores into the empty data directory; on an error the directory is empty again.
-fn fill(data_dir: &Path, directory: &File, input: impl Read) -> Result<Restored, BackupError> {
+fn fill(data_dir: &Path, directory: &File, input: impl Read, secret: &Secret) -> Result<Restored, BackupError> {
     let part = data_dir.join(PART);
     DirBuilder::new().mode(0o700).create(&part)?;
     directory.sync_all()?;
-    let restored = write(&part, input).and_then(|restored| {
+    let restored = write(&part, input, secret).and_then(|restored| {
         for name in [DEMO, STORE, KEYS] {
             failpoint::pass("part_restored")?;
             if part.join(name).exists() {
@@ -129,11 +133,11 @@ fn remove(data_dir: &Path) -> io::Result<()> {
 }
 
 /// Reads the backup to its end and writes its content below `part`.
-fn write(part: &Path, input: impl Read) -> Result<Restored, BackupError> {
+fn write(part: &Path, input: impl Read, secret: &Secret) -> Result<Restored, BackupError> {
     let keys = part.join(KEYS);
     DirBuilder::new().mode(0o700).create(&keys)?;
-    let mut blocks =
-        Blocks { reader: Reader::new(BufReader::with_capacity(1 << 20, input))?, part, head: None, end: None };
+    let input = secret.decrypt(BufReader::with_capacity(1 << 20, input))?;
+    let mut blocks = Blocks { reader: Reader::new(input)?, part, head: None, end: None };
     let mut rows = Vec::new().into_iter();
     let rows = std::iter::from_fn(|| {
         loop {

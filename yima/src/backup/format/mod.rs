@@ -1,27 +1,26 @@
-//! The bytes of a backup: a magic text and a format number, then blocks, each with a checksum; the last block has the
-//! digest of all bytes before it.
+//! The content of a backup, before encryption: a magic text and a format number, then blocks, of which the last one says
+//! that it is complete.
 //!
-//! A block: kind (1), length (4), checksum (8, XXH3-64 of the block's index, kind and content), content. Numbers are
-//! big endian.
+//! A block: kind (1), length (4), content. Numbers are big endian. There are no checksums: a file is encrypted and
+//! authenticated as a whole (`encryption.rs`), and on its way through the socket a backup stays on this machine.
 
 mod read;
 mod write;
 
 use std::io;
 
-use aws_lc_rs::digest::Context;
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::Xxh3;
 use yima_schema::time::Time;
 use yima_store::StoreError;
 use yima_store::embedded::SavedTable;
 
+pub(super) use read::unreadable;
 pub use read::{Block, Reader};
 pub use write::Writer;
 
-const MAGIC: &[u8; 8] = b"yimaback";
-/// The format that this program writes, and the only one that it reads.
-const FORMAT: u32 = 1;
+pub(super) const MAGIC: &[u8; 8] = b"yimaback";
+/// The format that this program writes, and the only one that it reads. Format 1 was not encrypted.
+const FORMAT: u32 = 2;
 
 /// Longest block, compressed or not: the most memory a reader allocates for one.
 const MAX_BLOCK_BYTES: usize = 16 << 20;
@@ -35,19 +34,28 @@ const END: u8 = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// The file is no backup.
-    #[error("this is not a backup of yima")]
+    #[error("this is not an encrypted backup of yima")]
     NotABackup,
     /// Another version of the program wrote it.
     #[error(
         "the backup has format {0} and this program reads format {FORMAT}: use the program that made it, or a newer one"
     )]
     Format(u32),
-    /// The file ends too early.
-    #[error("the backup is cut short at byte {0}: it was not finished, or not copied completely; use another one")]
-    Cut(u64),
-    /// A checksum is wrong, or a block is invalid.
-    #[error("the backup is damaged before byte {0}: use another copy, or another backup")]
-    Damaged(u64),
+    /// An earlier version of the program wrote it.
+    #[error(
+        "the backup is not encrypted, so anyone could have changed it: use the program that made it, if you trust the \
+         file"
+    )]
+    NotEncrypted,
+    /// Neither the key nor the passphrase decrypts it.
+    #[error("the backup was not made with this key or passphrase, or its beginning is damaged")]
+    OtherSecret,
+    /// It ends too early.
+    #[error("the backup is cut short: it was not finished, or not copied completely; use another one")]
+    Cut,
+    /// It does not decrypt, or a block is invalid.
+    #[error("the backup is cut short, damaged, or was changed after it was made: use another copy, or another backup")]
+    Damaged,
     /// The system's error.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -67,7 +75,7 @@ pub struct Head {
     pub program: String,
 }
 
-/// The size of a backup's content.
+/// The size of a backup's content; the last block.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Counts {
     /// Number of views.
@@ -84,24 +92,4 @@ impl Counts {
             SavedTable::Meta | SavedTable::Marks => {}
         }
     }
-}
-
-#[derive(Serialize, Deserialize)]
-struct End {
-    counts: Counts,
-    sha256: [u8; 32],
-}
-
-fn checksum(index: u64, kind: u8, content: &[u8]) -> u64 {
-    let mut hash = Xxh3::new();
-    hash.update(&index.to_be_bytes());
-    hash.update(&[kind]);
-    hash.update(content);
-    hash.digest()
-}
-
-fn sha256(digest: &Context) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest.clone().finish().as_ref());
-    bytes
 }

@@ -2,10 +2,9 @@
 
 use std::io::{ErrorKind, Read};
 
-use aws_lc_rs::digest::{Context, SHA256};
 use yima_store::embedded::{SavedRow, SavedTable};
 
-use super::{BackupError, Counts, END, End, FILE, FORMAT, HEAD, Head, MAGIC, MAX_BLOCK_BYTES, ROWS, checksum, sha256};
+use super::{BackupError, Counts, END, FILE, FORMAT, HEAD, Head, MAGIC, MAX_BLOCK_BYTES, ROWS};
 
 /// A block of a backup.
 pub enum Block {
@@ -15,29 +14,28 @@ pub enum Block {
     File(String, Vec<u8>),
     /// Rows of the store.
     Rows(Vec<SavedRow>),
-    /// The last block: every checksum was right.
+    /// The last block: the backup is complete.
     End(Counts),
 }
 
 /// Reads a backup block by block and checks each.
 pub struct Reader<R> {
     input: R,
-    digest: Context,
-    blocks: u64,
-    position: u64,
+    is_first: bool,
     counts: Counts,
 }
 
 impl<R: Read> Reader<R> {
     /// Reads the magic text and the format.
     pub fn new(input: R) -> Result<Self, BackupError> {
-        let mut reader =
-            Self { input, digest: Context::new(&SHA256), blocks: 0, position: 0, counts: Counts::default() };
-        let mut start = [0; MAGIC.len() + 4];
-        reader.read(&mut start)?;
-        let Some((MAGIC, format)) = start.split_first_chunk() else { return Err(BackupError::NotABackup) };
-        reader.digest.update(&start);
-        match u32::from_be_bytes(format.try_into().map_err(|_| BackupError::NotABackup)?) {
+        let mut reader = Self { input, is_first: true, counts: Counts::default() };
+        let (mut magic, mut format) = ([0; MAGIC.len()], [0; 4]);
+        reader.read(&mut magic)?;
+        if magic != *MAGIC {
+            return Err(BackupError::NotABackup);
+        }
+        reader.read(&mut format)?;
+        match u32::from_be_bytes(format) {
             FORMAT => Ok(reader),
             other => Err(BackupError::Format(other)),
         }
@@ -45,30 +43,24 @@ impl<R: Read> Reader<R> {
 
     /// Reads the next block. [`Block::End`] is the last.
     pub fn next_block(&mut self) -> Result<Block, BackupError> {
-        let mut head = [0; 13];
-        self.read(&mut head)?;
-        let [kind, length @ .., _, _, _, _, _, _, _, _] = head;
+        let (mut kind, mut length) = ([0], [0; 4]);
+        self.read(&mut kind)?;
+        self.read(&mut length)?;
         let length = u32::from_be_bytes(length) as usize;
         if length > MAX_BLOCK_BYTES {
-            return Err(self.damaged());
+            return Err(BackupError::Damaged);
         }
         let mut content = vec![0; length];
         self.read(&mut content)?;
-        if head[5..] != checksum(self.blocks, kind, &content).to_be_bytes() {
-            return Err(self.damaged());
-        }
-        let is_first = self.blocks == 0;
-        self.blocks += 1;
-        let block = match kind {
+        let is_first = std::mem::replace(&mut self.is_first, false);
+        let block = match kind[0] {
             HEAD if is_first => serde_json::from_slice(&content).ok().map(Block::Head),
             FILE if !is_first => file(&content),
             ROWS if !is_first => self.rows(&content),
-            END if !is_first => return self.end(&content),
+            END if !is_first => self.end(&content)?,
             _ => None,
         };
-        self.digest.update(&head);
-        self.digest.update(&content);
-        block.ok_or_else(|| self.damaged())
+        block.ok_or(BackupError::Damaged)
     }
 
     fn rows(&mut self, content: &[u8]) -> Option<Block> {
@@ -88,27 +80,24 @@ impl<R: Read> Reader<R> {
         rest.is_empty().then_some(Block::Rows(rows))
     }
 
-    fn end(&mut self, content: &[u8]) -> Result<Block, BackupError> {
-        let end: End = serde_json::from_slice(content).map_err(|_| self.damaged())?;
-        let nothing_follows = self.input.read(&mut [0])? == 0;
-        if end.sha256 == sha256(&self.digest) && end.counts == self.counts && nothing_follows {
-            return Ok(Block::End(end.counts));
-        }
-        Err(self.damaged())
+    /// The last block is right, and nothing follows it. Reading the end also proves that of an encrypted file.
+    fn end(&mut self, content: &[u8]) -> Result<Option<Block>, BackupError> {
+        let nothing_follows = self.input.read(&mut [0]).map_err(unreadable)? == 0;
+        let counts = serde_json::from_slice(content).ok();
+        Ok(counts.filter(|counts| *counts == self.counts && nothing_follows).map(Block::End))
     }
 
     fn read(&mut self, bytes: &mut [u8]) -> Result<(), BackupError> {
-        if let Err(error) = self.input.read_exact(bytes) {
-            let cut = if self.position == 0 { BackupError::NotABackup } else { BackupError::Cut(self.position) };
-            return Err(if error.kind() == ErrorKind::UnexpectedEof { cut } else { error.into() });
-        }
-        self.position += bytes.len() as u64;
-        Ok(())
+        self.input.read_exact(bytes).map_err(unreadable)
     }
+}
 
-    fn damaged(&self) -> BackupError {
-        BackupError::Damaged(self.position)
+/// Decryption reports bytes that are not authentic as `InvalidData`.
+pub(in super::super) fn unreadable(error: std::io::Error) -> BackupError {
+    if error.kind() == ErrorKind::UnexpectedEof {
+        return BackupError::Cut;
     }
+    if error.kind() == ErrorKind::InvalidData { BackupError::Damaged } else { error.into() }
 }
 
 fn file(content: &[u8]) -> Option<Block> {
