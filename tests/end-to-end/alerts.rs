@@ -1,7 +1,8 @@
-//! Every alert queries exported metrics and has its section in the runbook.
+//! Every alert queries exported metrics, has its section in the runbook, and fires when it should.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::Command;
 
 use yima_harness::{CertificateFiles, Options, Yima, new_person};
 use yima_schema::time::HOUR;
@@ -25,9 +26,10 @@ fn values(key: &str) -> Vec<String> {
     lines.filter_map(|line| line.strip_prefix(&format!("{key}: "))).map(str::to_owned).collect()
 }
 
-/// Metrics of yima that the alerts query. `up` is Prometheus' own.
+/// Metrics of yima that the alerts query. `up` is Prometheus' own; the watchdog queries none.
 pub fn queried() -> BTreeSet<String> {
-    values("expr").iter().flat_map(|query| selected(query)).filter(|name| name != "up").collect()
+    let queries = values("expr").into_iter().filter(|query| query != "vector(1)");
+    queries.flat_map(|query| selected(&query)).filter(|name| name != "up").collect()
 }
 
 #[test]
@@ -56,5 +58,17 @@ fn each_alert_has_a_runbook_section_and_each_section_an_alert() {
     for (title, section) in sections {
         let places: Vec<_> = PARTS.iter().map(|part| section.find(part)).collect();
         assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{title}: {places:?}");
+    }
+}
+
+#[test]
+fn promtool_accepts_the_rules_and_their_tests() {
+    for (action, file) in
+        [("check", "deploy/multi-region/alerts.yml"), ("test", "tests/end-to-end/fixtures/alerts.yml")]
+    {
+        let file = format!("{}/../../{file}", env!("CARGO_MANIFEST_DIR"));
+        let output = Command::new("promtool").args([action, "rules", &file]).output().expect("promtool can be run");
+        let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        assert!(output.status.success(), "promtool {action} rules {file}:\n{text}");
     }
 }
