@@ -2,6 +2,7 @@
 //! of views and the feed of changes.
 
 mod app;
+mod at_least;
 mod body;
 pub mod cache;
 pub mod config;

@@ -8,6 +8,7 @@ pub mod cql;
 pub mod derive;
 mod digest;
 pub mod event;
+pub mod freshness;
 pub mod limits;
 pub mod mark;
 pub mod mask;

@@ -11,6 +11,7 @@ use crate::digest::first_16;
 use crate::mask::mask_number;
 use crate::named::named_enum;
 use crate::resident_id;
+use crate::seal::SealKeys;
 
 named_enum! {
     /// The type of an identity document. The number is hashed into the subject id: never change one. `ALL` is the order
@@ -174,6 +175,16 @@ impl PseudonymKey {
         hmac.update(subject.as_bytes());
         hmac.update(content);
         first_16(hmac.sign().as_ref())
+    }
+
+    /// Seal keys that every service of every region can derive, since all have the pseudonym key.
+    ///
+    /// # Panics
+    /// Never: HMAC-SHA-256 has 32 bytes.
+    pub fn seal_keys(&self, purpose: &'static str) -> SealKeys {
+        // No subject's input begins with this text: the first byte there is a document type.
+        let secret = hmac::sign(&self.0, b"yima seal keys of all regions");
+        SealKeys::new(&[secret.as_ref().try_into().expect("32 bytes")], purpose)
     }
 
     /// Identifies the key without revealing it: HMAC of a fixed text, 16 bytes.

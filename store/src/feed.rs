@@ -47,6 +47,11 @@ pub trait Feed: Send + Sync {
     /// Up to `limit` rows of a stream with numbers above `after`, ascending; none if there are no more now. `None` for
     /// a number that was never used (a void row). Numbers may be missing: their rows may be written later.
     async fn changes(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<(u64, Option<Change>)>>;
+    /// Told by a follower after each complete poll: it has applied every change of these streams up to these numbers.
+    /// Without streams: it has stopped following. A store of one process lets [`WriterStore::publish`] wait for it.
+    ///
+    /// [`WriterStore::publish`]: crate::WriterStore::publish
+    fn applied(&self, _through: &[(StreamId, u64)]) {}
     /// Resolves when something may have been published since the last call; spurious wake-ups are fine. Callers bound
     /// the wait.
     async fn woken(&self);

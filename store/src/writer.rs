@@ -42,6 +42,8 @@ pub trait EventReader: Send + Sync {
 /// All operations of a writer.
 #[async_trait]
 pub trait WriterStore: ViewReader + EventReader {
+    /// Name of the region whose views it sets.
+    fn region(&self) -> &str;
     /// The epoch below which no version may be written; raised before any restore or rebuild.
     fn epoch(&self) -> u16;
     /// Marks and appends events, of one subject or many, each with its own outcome, in the order given. Durable when it
@@ -64,7 +66,7 @@ pub trait WriterStore: ViewReader + EventReader {
     /// Opens a stream for this process.
     async fn open_stream(&self) -> Result<StreamId>;
     /// Appends changes to a stream under its next numbers and settles `marks`, whose folds the changes publish. Durable
-    /// when it returns.
+    /// when it returns and, in a store of one process, applied by the follower of that process.
     async fn publish(&self, stream: StreamId, changes: Vec<Change>, marks: Vec<Mark>) -> Result<Published>;
     /// Seals a stream: it takes no more rows, ever. Sealing a sealed one changes nothing.
     async fn close_stream(&self, stream: StreamId) -> Result<()>;

@@ -137,6 +137,10 @@ impl Feed for Wrong {
 
 #[async_trait]
 impl WriterStore for Wrong {
+    fn region(&self) -> &str {
+        self.store.region()
+    }
+
     fn epoch(&self) -> u16 {
         self.store.epoch()
     }

@@ -16,6 +16,7 @@ mod display;
 mod event_to_display;
 mod fhir;
 mod fhir_bundles;
+mod freshness_tokens;
 mod guides;
 mod live_displays;
 mod openapi;

@@ -1,11 +1,13 @@
 //! How far this node has followed the feed: the generations that prove entries, the other regions, and the offset
 //! between our clock and the store's. Written by the follower, read by every lookup.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use tokio::sync::Notify;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
 
@@ -17,6 +19,8 @@ use super::regions::Regions;
 pub(super) struct FeedProgress {
     generations: ArcSwap<Generations>,
     regions: ArcSwap<Regions>,
+    /// Wakes those who wait for another region's moment.
+    regions_moved: Notify,
     /// By how many milliseconds our clock is ahead of the store's, at most.
     clock_ahead_ms: AtomicI64,
 }
@@ -27,6 +31,7 @@ impl FeedProgress {
         Self {
             generations: ArcSwap::from_pointee(generations),
             regions: ArcSwap::default(),
+            regions_moved: Notify::new(),
             clock_ahead_ms: AtomicI64::new(0),
         }
     }
@@ -46,6 +51,21 @@ impl FeedProgress {
         self.generations.store(Arc::new(generations));
         if self.regions.load().as_of != regions {
             self.regions.store(Arc::new(Regions::new(regions)));
+            self.regions_moved.notify_waiters();
+        }
+    }
+
+    /// Waits until everything acknowledged in another region up to `moment` is in every entry of the current
+    /// generation, and returns the moment of which such an entry is true at least.
+    pub async fn region_passed(&self, region: &str, moment: Time) -> Time {
+        loop {
+            let mut moved = pin!(self.regions_moved.notified());
+            moved.as_mut().enable(); // before the regions are read, so that no move is missed
+            if self.regions.load().has_passed(region, moment) {
+                // Read after the regions, which are stored after the generations: the same poll or a later one.
+                return self.generations.load().polled_at;
+            }
+            moved.await;
         }
     }
 

@@ -117,6 +117,14 @@ impl Follower {
         // start begins.
         self.save(generations.clone()).await;
         self.views.advance(generations, &registry.regions);
+        self.report_progress();
+    }
+
+    /// Tells the store how far this process has applied its streams.
+    fn report_progress(&self) {
+        let Some(following) = &self.following else { return };
+        let through = following.positions.iter().map(|(id, at)| (StreamId(*id), at.number)).collect::<Vec<_>>();
+        self.feed.applied(&through);
     }
 
     /// The position in a stream: every change up to this number has been read.
@@ -157,6 +165,7 @@ impl Follower {
             self.begin_generation(&registry, generations.after_gap(polled_at)).await;
         } else {
             self.views.advance(generations.after_poll(polled_at), &registry.regions);
+            self.report_progress();
             self.save(generations.after_poll(polled_at)).await;
         }
         Ok(())
@@ -219,6 +228,12 @@ impl Follower {
         (following.saved, following.saved_at) = (following.positions.clone(), now);
         let state = State { epoch: following.epoch, generations, positions: following.positions.clone() };
         self.views.run_blocking(move |views| views.tiers.save(&state)).await;
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.feed.applied(&[]);
     }
 }
 

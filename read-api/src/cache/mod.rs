@@ -3,6 +3,7 @@
 //! There is one way into the tiers (`tiers.rs`), on which nothing older ever replaces something newer. Every lookup
 //! (`lookup.rs`) has its entry judged by one function (`freshness.rs`) before it is served.
 
+mod at_least;
 mod audit;
 mod circuit_breaker;
 pub mod disk;

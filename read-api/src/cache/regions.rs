@@ -25,6 +25,11 @@ impl Regions {
         let header = (!members.is_empty()).then(|| HeaderValue::try_from(members.join(", ")).ok()).flatten();
         Self { as_of: as_of.to_vec(), header }
     }
+
+    /// Whether everything acknowledged in `region` up to `moment` is in every answer.
+    pub fn has_passed(&self, region: &str, moment: Time) -> bool {
+        self.as_of.iter().any(|(name, as_of)| name == region && as_of.is_some_and(|as_of| as_of > moment))
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use yima_schema::code::{Claims, Handle, Snapshot, sign};
 use yima_schema::time::Time;
 use yima_service::http::ProblemResponse;
 
-use crate::app::{App, Citizen, lookup_problem};
+use crate::app::{App, Citizen};
 
 /// A code, to be shown as one QR code in alphanumeric mode.
 #[derive(Serialize, ToSchema)]
@@ -23,7 +23,7 @@ struct CodeBody {
 /// A code that is valid for `code_lifetime_s`.
 ///
 /// # Errors
-/// 401, 403, 429, 503.
+/// 400, 401, 403, 429, 503.
 #[utoipa::path(
     get,
     path = "/v1/code",
@@ -31,6 +31,7 @@ struct CodeBody {
     security(("session" = [])),
     params(
         ("If-None-Match" = Option<String>, Header, description = "The display's `ETag`: the code is of nothing older"),
+        ("Yima-At-Least-As-Fresh" = Option<String>, Header, description = "The token of an accepted event"),
     ),
     responses((status = 200, body = CodeBody))
 )]
@@ -38,8 +39,9 @@ pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let now = (app.clock)();
     let Citizen { session, subject, .. } = app.citizen(request.headers(), now)?;
     let remaining = app.limits.code.take(session, 1)?;
+    let at_least = app.at_least_of(subject, request.headers())?;
     let floor = app.floor(subject, request.headers());
-    let answer = app.views.get(subject, floor).await.map_err(lookup_problem)?;
+    let answer = app.look_up(subject, floor, at_least).await?;
     let handle = Handle { subject, region: app.region.clone(), version: answer.entry.version(), sealed_at: now };
     // Whole seconds, as the code carries them.
     let issued_at = Time::from_secs(now.as_secs());

@@ -7,6 +7,7 @@ use axum::http::header::{CACHE_STATUS, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use futures::future::{BoxFuture, Either, Ready, ready};
+use yima_schema::freshness::Freshness;
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::{Version, View};
@@ -14,7 +15,7 @@ use yima_service::http::ProblemResponse;
 use yima_service::http::public::names;
 use yima_service::rate_limit::Remaining;
 
-use crate::app::{App, Citizen, lookup_problem};
+use crate::app::{App, Citizen};
 use crate::body::DisplayBody;
 use crate::cache::{Answer, Display, Entry};
 use crate::headers::{YIMA_REFRESH_AFTER, brief_cache_status, small_number};
@@ -25,7 +26,7 @@ type DisplayResult = Result<Response, ProblemResponse>;
 /// future.
 ///
 /// # Errors
-/// 401, 403, 429, 503.
+/// 400, 401, 403, 429, 503.
 pub(crate) fn display(
     app: &Arc<App>,
     request: &HeaderMap,
@@ -39,7 +40,9 @@ pub(crate) fn display(
     }
     let app = Arc::clone(app);
     Either::Right(Box::pin(async move {
-        let answer = app.views.get(request.subject, request.floor(&app)).await.map_err(lookup_problem)?;
+        let mut request = request;
+        let at_least = request.at_least.take();
+        let answer = app.look_up(request.subject, request.floor(&app), at_least).await?;
         Ok(request.respond(&app, &answer))
     }))
 }
@@ -63,6 +66,8 @@ struct DisplayRequest {
     remaining: Remaining,
     /// `If-None-Match`.
     tags: Option<HeaderValue>,
+    /// `Yima-At-Least-As-Fresh`.
+    at_least: Option<Box<Freshness>>,
 }
 
 impl DisplayRequest {
@@ -70,7 +75,8 @@ impl DisplayRequest {
         let now = (app.clock)();
         let Citizen { session, subject, .. } = app.citizen(headers, now)?;
         let remaining = app.limits.display.take(session, 1)?;
-        Ok(Self { subject, now, remaining, tags: tags(headers) })
+        let at_least = app.at_least_of(subject, headers)?;
+        Ok(Self { subject, now, remaining, tags: tags(headers), at_least })
     }
 
     /// The version that the client's tag proves it was shown.
@@ -78,8 +84,12 @@ impl DisplayRequest {
         app.tags.version(self.subject, &self.tags).unwrap_or(Version::ABSENT)
     }
 
-    /// The answer that memory has, if it is not below the client's floor; records the hit.
+    /// The answer that memory has, if it is not below the client's floor; records the hit. A client with a freshness
+    /// token may have to wait.
     fn answer_from_memory(&self, app: &App) -> Option<Answer> {
+        if self.at_least.is_some() {
+            return None;
+        }
         let answer = app.views.peek(self.subject, Version::ABSENT, self.now)?;
         // The client's tag is opened only if it is not the entry's own: most requests poll an unchanged display.
         let is_current = |tags: &HeaderValue| *tags == rendered(app, self.subject, &answer.entry, self.now).etag;

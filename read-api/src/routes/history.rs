@@ -16,7 +16,7 @@ use yima_schema::time::Time;
 use yima_schema::view::View;
 use yima_service::http::ProblemResponse;
 
-use crate::app::{App, Citizen, lookup_problem};
+use crate::app::{App, Citizen};
 
 /// Utilization from which on histories are refused: displays then wait longer than they take.
 const REFUSED_FROM: f32 = 0.8;
@@ -54,7 +54,7 @@ enum DecisionState {
 /// The decisions about the caller, as far back as the view goes.
 ///
 /// # Errors
-/// 401, 403, 429, 503.
+/// 400, 401, 403, 429, 503.
 #[utoipa::path(
     get,
     path = "/v1/history",
@@ -62,6 +62,7 @@ enum DecisionState {
     security(("session" = [])),
     params(
         ("If-None-Match" = Option<String>, Header, description = "The display's `ETag`: no older history is sent"),
+        ("Yima-At-Least-As-Fresh" = Option<String>, Header, description = "The token of an accepted event"),
     ),
     responses((status = 200, body = HistoryBody))
 )]
@@ -69,11 +70,12 @@ pub async fn history(State(app): State<Arc<App>>, request: HeaderMap) -> Result<
     let now = (app.clock)();
     let Citizen { session, subject, .. } = app.citizen(&request, now)?;
     let remaining = app.limits.history.take(session, 1)?;
+    let at_least = app.at_least_of(subject, &request)?;
     if app.utilization.busy() >= REFUSED_FROM {
         let problem = Problem::new(ProblemType::Unavailable, "The service is too busy for histories; try again later");
         return Err(problem.retry_after(RETRY_AFTER_S).into());
     }
-    let answer = app.views.get(subject, app.floor(subject, &request)).await.map_err(lookup_problem)?;
+    let answer = app.look_up(subject, app.floor(subject, &request), at_least).await?;
     let view = answer.entry.view();
     let mut response = axum::Json(HistoryBody { decisions: decisions(&view, now) }).into_response();
     app.as_of.describe(&app.views, &answer, now, response.headers_mut());

@@ -39,23 +39,27 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 /// otherwise `unchanged` from time to time (`{"as_of"}`). A busy service ends it; poll the display then.
 ///
 /// # Errors
-/// 401, 403, 429, 503.
+/// 400, 401, 403, 429, 503.
 #[utoipa::path(
     get,
     path = "/v1/display/events",
     operation_id = "display_events",
     tag = "citizen",
     security(("session" = [])),
-    params((
-        "Last-Event-ID" = Option<String>, Header,
-        description = "The `ETag` of the display that is shown, or the `id` of the last event"
-    )),
+    params(
+        (
+            "Last-Event-ID" = Option<String>, Header,
+            description = "The `ETag` of the display that is shown, or the `id` of the last event"
+        ),
+        ("Yima-At-Least-As-Fresh" = Option<String>, Header, description = "The token of an accepted event"),
+    ),
     responses((status = 200, body = String, content_type = "text/event-stream"))
 )]
 pub async fn live_display(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
     let Citizen { session, expires_at, subject } = app.citizen(&request, now)?;
     let remaining = app.limits.live_display.take(session, 1)?;
+    let at_least = app.at_least_of(subject, &request)?;
     let config = &app.live_displays;
     if app.utilization.busy() >= config.max_busy {
         return Err(refused(Refusal::Busy).into());
@@ -67,7 +71,10 @@ pub async fn live_display(State(app): State<Arc<App>>, request: HeaderMap) -> Re
         })
     })?;
     let shown = request.get(LAST_EVENT_ID).cloned();
-    let floor = app.tags.version(subject, &shown).unwrap_or(Version::ABSENT);
+    let mut floor = app.tags.version(subject, &shown).unwrap_or(Version::ABSENT);
+    if at_least.is_some() {
+        floor = app.look_up(subject, floor, at_least).await?.entry.version();
+    }
     let opened_at = Instant::now();
     let mut live = LiveDisplay {
         subject,

@@ -56,14 +56,17 @@ pub(crate) fn router(app: Arc<App>, is_described: bool) -> Router {
 /// The caller's own display: colour, tests, vaccination. Poll it with `If-None-Match`: an unchanged display is 304.
 ///
 /// # Errors
-/// 401, 403, 429, 503.
+/// 400, 401, 403, 429, 503.
 #[utoipa::path(
     get,
     path = "/v1/display",
     operation_id = "display",
     tag = "citizen",
     security(("session" = [])),
-    params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of the last answer")),
+    params(
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the last answer"),
+        ("Yima-At-Least-As-Fresh" = Option<String>, Header, description = "The token of an accepted event"),
+    ),
     responses((status = 200, body = DisplayBody), (status = 304, description = "What the tag names is still right"))
 )]
 async fn display_routed(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ProblemResponse> {

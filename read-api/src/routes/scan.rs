@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use yima_schema::freshness::Freshness;
 use yima_schema::time::Time;
 use yima_service::http::{ProblemResponse, body};
 use yima_service::rate_limit::Remaining;
@@ -15,6 +16,7 @@ use yima_service::rate_limit::Remaining;
 use super::checkpoint::{Checkpoint, ScanBody, Target};
 use super::scan_request::{ScanRequest, Scanned};
 use crate::app::{App, lookup_problem};
+use crate::at_least::about;
 
 /// Largest body, in bytes: a code has a few hundred characters.
 const MAX_BODY: usize = 16_384;
@@ -30,6 +32,7 @@ pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(5);
     path = "/v1/scan",
     tag = "checkpoint",
     security(("session" = [])),
+    params(("Yima-At-Least-As-Fresh" = Option<String>, Header, description = "The token of an accepted event")),
     request_body(content = ScanRequest, example = json!({"code": "YM1:6BF5V0"})),
     responses((status = 200, body = ScanBody))
 )]
@@ -39,6 +42,7 @@ pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let limit = &app.limits.scan;
     let remaining = limit.take(limit.key(&checkpoint.name), 1)?;
     let wants_bypass = wants_bypass(request.headers());
+    let at_least = app.at_least(request.headers())?;
     body::content_type(request.headers(), &["application/json"])?;
     let bytes = body::read_body(request.into_body(), MAX_BODY, BODY_TIMEOUT).await?;
     let (target, documents) = match body::object::<ScanRequest>(&bytes)?.validate()? {
@@ -50,7 +54,10 @@ pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     };
     let mut response = match target {
         Err(reason) => axum::Json(ScanBody::refused(reason)).into_response(),
-        Ok(target) => verdict(&app, &checkpoint, &target, wants_bypass, now).await?,
+        Ok(target) => {
+            let at_least = at_least.map(|token| about(target.subject, token)).transpose()?;
+            verdict(&app, &checkpoint, &target, at_least, wants_bypass, now).await?
+        }
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     limit.describe(remaining, response.headers_mut());
@@ -65,14 +72,16 @@ async fn verdict(
     app: &App,
     checkpoint: &Checkpoint,
     target: &Target,
+    at_least: Option<Box<Freshness>>,
     wants_bypass: bool,
     now: Time,
 ) -> Result<Response, ProblemResponse> {
     let quota = &app.limits.bypass;
     let bypass = wants_bypass.then(|| quota.take(quota.key(&checkpoint.name), 1).ok());
-    let answer = match bypass.flatten() {
-        Some(_) => app.views.bypass(target.subject, target.floor).await,
-        None => app.views.get(target.subject, target.floor).await,
+    let answer = match (bypass.flatten(), at_least) {
+        (bypass, Some(token)) => app.views.get_at_least(&token, &app.region, target.floor, bypass.is_some()).await,
+        (Some(_), None) => app.views.bypass(target.subject, target.floor).await,
+        (None, None) => app.views.get(target.subject, target.floor).await,
     };
     let answer = answer.map_err(lookup_problem)?;
     let view = answer.entry.view();

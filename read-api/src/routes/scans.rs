@@ -17,6 +17,7 @@ use yima_service::http::{ProblemResponse, body};
 use super::checkpoint::{Checkpoint, ScanBody, Target};
 use super::scan::BODY_TIMEOUT;
 use crate::app::{App, lookup_problem};
+use crate::at_least;
 use crate::cache::Answer;
 use crate::verdict::Reason;
 
@@ -71,6 +72,7 @@ pub async fn scans(State(app): State<Arc<App>>, request: Request) -> Result<Resp
     // One before the body is read, so that requests without one are limited too.
     let limit = &app.limits.scan;
     let remaining = limit.take(limit.key(&checkpoint.name), 1)?;
+    at_least::refuse(request.headers())?;
     body::content_type(request.headers(), &["application/json"])?;
     let bytes = body::read_body(request.into_body(), MAX_BODY, BODY_TIMEOUT).await?;
     let ScansRequest { codes } = body::object(&bytes)?;

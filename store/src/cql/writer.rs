@@ -19,6 +19,10 @@ use crate::{
 
 #[async_trait]
 impl WriterStore for CqlStore {
+    fn region(&self) -> &str {
+        &self.inner.options.region
+    }
+
     fn epoch(&self) -> u16 {
         self.inner.identity.epoch
     }

@@ -7,6 +7,7 @@
 mod backup;
 mod committer;
 mod error;
+mod follower_progress;
 mod group_commit;
 mod identity;
 mod import;
@@ -28,6 +29,7 @@ use tokio::sync::Notify;
 
 use crate::{Result, StoreError};
 use committer::Queue;
+use follower_progress::FollowerProgress;
 use group_commit::Streams;
 use identity::Identity;
 use tables::Tables;
@@ -52,6 +54,8 @@ struct Shared {
     /// The registry as of the last durable write.
     streams: ArcSwap<std::collections::BTreeMap<crate::StreamId, keys::Stream>>,
     published: Notify,
+    /// Of the follower in this process.
+    progress: FollowerProgress,
     /// Locked by the writing thread. `false` once a write has failed, after which memory and disk may differ, and while
     /// an import runs.
     usable: Mutex<bool>,
@@ -78,6 +82,7 @@ impl EmbeddedStore {
             tables,
             streams: ArcSwap::new(Streams::clone(&numbers.streams)),
             published: Notify::new(),
+            progress: FollowerProgress::default(),
             usable: Mutex::new(true),
         });
         let committer = committer::start(Arc::clone(&shared), numbers)

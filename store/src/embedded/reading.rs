@@ -60,6 +60,10 @@ impl Feed for EmbeddedStore {
         self.blocking(move |tables| changes(tables, stream, from, last, limit)).await
     }
 
+    fn applied(&self, through: &[(StreamId, u64)]) {
+        self.shared.progress.set(through);
+    }
+
     /// Wakes every waiting caller, and keeps one wake-up for a caller that does not wait yet: a single follower misses
     /// none.
     async fn woken(&self) {

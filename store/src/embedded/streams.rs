@@ -11,7 +11,7 @@ use super::group_commit::{Group, Numbers};
 use super::identity::NEXT_STREAM;
 use super::keys::{self, Stream};
 use super::tables::Tables;
-use crate::{Mark, Published, Result, StreamId, StreamState};
+use crate::{Mark, Result, StreamId, StreamState};
 
 impl Group<'_> {
     /// [`crate::WriterStore::open_stream`].
@@ -23,20 +23,19 @@ impl Group<'_> {
         id
     }
 
-    /// [`crate::WriterStore::publish`].
-    pub(super) fn publish(&mut self, id: StreamId, changes: &[Change], marks: &[Mark]) -> Published {
-        let Some(stream) = Arc::make_mut(&mut self.numbers.streams).get_mut(&id).filter(|s| s.state.open) else {
-            return Published::Sealed;
-        };
+    /// [`crate::WriterStore::publish`]; returns the stream's last number, `None` if it is sealed.
+    pub(super) fn publish(&mut self, id: StreamId, changes: &[Change], marks: &[Mark]) -> Option<u64> {
+        let stream = Arc::make_mut(&mut self.numbers.streams).get_mut(&id).filter(|s| s.state.open)?;
         for change in changes {
             stream.state.last += 1;
             let row = [&self.now.as_millis().to_be_bytes()[..], &change.encode()].concat();
             self.rows.insert(self.tables.changes.keyspace(), keys::change(id, stream.state.last), row);
         }
+        let last = stream.state.last;
         for mark in marks {
             self.rows.remove(self.tables.marks.keyspace(), mark.number.to_be_bytes());
         }
-        Published::Open
+        Some(last)
     }
 
     /// [`crate::WriterStore::close_stream`].

@@ -20,6 +20,10 @@ const TRIM_ROWS: usize = 5_000;
 
 #[async_trait]
 impl WriterStore for EmbeddedStore {
+    fn region(&self) -> &str {
+        &self.options.region
+    }
+
     fn epoch(&self) -> u16 {
         self.identity.epoch
     }
@@ -48,7 +52,11 @@ impl WriterStore for EmbeddedStore {
     async fn publish(&self, stream: StreamId, changes: Vec<Change>, marks: Vec<Mark>) -> Result<Published> {
         let bytes = changes.iter().map(|c| c.view.len() + ROW_BYTES).sum::<usize>() + marks.len() * ROW_BYTES;
         let span = call_span!("fjall", "append", "changes", changes.len());
-        call(span, self.queue()?.submit(bytes, move |group| Ok(group.publish(stream, &changes, &marks)))).await
+        let queue = self.queue()?;
+        let publish = queue.submit(bytes, move |group| Ok(group.publish(stream, &changes, &marks)));
+        let Some(last) = call(span, publish).await? else { return Ok(Published::Sealed) };
+        self.shared.progress.reached(stream, last).await;
+        Ok(Published::Open)
     }
 
     async fn close_stream(&self, stream: StreamId) -> Result<()> {

@@ -16,7 +16,7 @@ const FHIR_JSON: HeaderValue = HeaderValue::from_static("application/fhir+json")
 /// An error as `OperationOutcome`; `within`: the type of the resource that its pointers are relative to, empty if that
 /// is not known.
 pub(super) fn error(error: ProblemResponse, within: &str) -> Response {
-    let body = encode(&OperationOutcome { issue: issues(error.problem(), within) });
+    let body = encode(&OperationOutcome::new(issues(error.problem(), within)));
     with_body(error, body)
 }
 
@@ -53,7 +53,7 @@ pub(super) async fn transaction(mut answers: Vec<RowAnswer>) -> Response {
     match problems().next() {
         Some((_, first)) => {
             let issue = problems().flat_map(|(answer, problem)| issues(problem, &within(answer))).collect();
-            with_body(first.clone().into(), encode(&OperationOutcome { issue }))
+            with_body(first.clone().into(), encode(&OperationOutcome::new(issue)))
         }
         None => bundle("transaction-response", answers).await,
     }
@@ -142,7 +142,7 @@ fn outcome(answer: &RowAnswer) -> OperationOutcome<'_> {
             vec![Issue::information("accepted")]
         }
     };
-    OperationOutcome { issue }
+    OperationOutcome::new(issue).with_freshness(answer.freshness.as_deref())
 }
 
 /// FHIRPath of an entry in its Bundle.

@@ -21,6 +21,9 @@ pub(crate) struct EventAnswer {
     /// Why it was ignored.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// Of an accepted event: sent as `Yima-At-Least-As-Fresh`, it demands answers that have the event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freshness: Option<String>,
 }
 
 /// Renders the answers in the form of the upload.
@@ -48,10 +51,10 @@ fn first(answers: Vec<RowAnswer>) -> RowAnswer {
 }
 
 fn event(answer: RowAnswer) -> Result<Response, ProblemResponse> {
-    let RowAnswer { id, status, reason, problem, .. } = answer;
+    let RowAnswer { id, status, reason, freshness, problem, .. } = answer;
     match problem {
         Some(problem) => Err(problem.into()),
-        None => Ok(axum::Json(EventAnswer { id, status, reason }).into_response()),
+        None => Ok(axum::Json(EventAnswer { id, status, reason, freshness }).into_response()),
     }
 }
 

@@ -9,8 +9,31 @@ use yima_schema::problem::{Problem, ProblemType};
 #[derive(Serialize)]
 #[serde(tag = "resourceType")]
 pub struct OperationOutcome<'a> {
-    /// At least one.
-    pub issue: Vec<Issue<'a>>,
+    /// The freshness token of an accepted resource.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extension: Option<[FreshnessExtension<'a>; 1]>,
+    issue: Vec<Issue<'a>>,
+}
+
+/// FHIR R4 section 2.4: an element that the resource's own definition does not have.
+#[derive(Serialize)]
+struct FreshnessExtension<'a> {
+    url: &'static str,
+    #[serde(rename = "valueString")]
+    value: &'a str,
+}
+
+impl<'a> OperationOutcome<'a> {
+    /// An outcome with at least one issue.
+    pub fn new(issue: Vec<Issue<'a>>) -> Self {
+        Self { extension: None, issue }
+    }
+
+    /// Adds a freshness token.
+    pub fn with_freshness(self, token: Option<&'a str>) -> Self {
+        let extension = token.map(|value| [FreshnessExtension { url: "https://yima.dev/fhir/freshness", value }]);
+        Self { extension, ..self }
+    }
 }
 
 /// One issue.

@@ -41,6 +41,10 @@ impl ViewReader for Damaged {
 
 #[async_trait]
 impl WriterStore for Damaged {
+    fn region(&self) -> &str {
+        self.store.region()
+    }
+
     fn epoch(&self) -> u16 {
         self.store.epoch()
     }

@@ -14,6 +14,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tracing::Instrument;
@@ -21,6 +22,7 @@ use yima_schema::change::Change;
 use yima_schema::event::StoredEvent;
 use yima_schema::rules::Rules;
 use yima_schema::subject::SubjectId;
+use yima_schema::view::Version;
 use yima_store::{Appended, CompareAndSet, Mark, StoreError, ViewWrite, WriterStore, failpoint, span};
 
 pub use outcome::CommitOutcome;
@@ -39,6 +41,9 @@ pub struct Folder {
     rules: RulesGuard,
     stream: OwnStream,
 }
+
+/// The views after a fold: of each readable subject the version that was published.
+type Folded = HashMap<SubjectId, Version>;
 
 impl Folder {
     /// Makes its rules the region's if they are newer, opens a stream, then folds and publishes what earlier writers
@@ -65,6 +70,11 @@ impl Folder {
             tracing::info!(events = unsettled.len(), "finished folds that an earlier process had begun");
         }
         Ok(folder)
+    }
+
+    /// Name of the region that it writes in.
+    pub fn region(&self) -> &str {
+        self.store.region()
     }
 
     /// The rules that this folder derives by.
@@ -113,7 +123,8 @@ impl Folder {
     /// # Errors
     /// The store's; some subjects may be folded.
     pub async fn refold(&self, subjects: &[SubjectId]) -> Result<Vec<SubjectId>, StoreError> {
-        self.fold_readable(subjects, &[]).await
+        let folded = self.fold_readable(subjects, &[]).await?;
+        Ok(subjects.iter().filter(|subject| !folded.contains_key(subject)).copied().collect())
     }
 
     /// Seals the stream: this process publishes nothing more.
@@ -144,7 +155,7 @@ impl Folder {
         let mut outcomes = Vec::with_capacity(appended.len());
         for (subject, appended) in subjects.iter().copied().zip(appended) {
             let (outcome, mark) = match appended {
-                Appended::New(mark) => (CommitOutcome::Accepted, Some(mark)),
+                Appended::New(mark) => (CommitOutcome::Accepted(Version::ABSENT), Some(mark)),
                 Appended::Duplicate(mark) => (CommitOutcome::Duplicate, Some(mark)),
                 Appended::Conflict => (CommitOutcome::Conflict, None),
                 Appended::Full => (CommitOutcome::Full, None),
@@ -156,44 +167,45 @@ impl Folder {
                 to_fold.push(subject);
             }
         }
-        let unreadable = until_answered(
+        let folded = until_answered(
             || self.fold_readable(&to_fold, &marks),
             |error, wait| tracing::warn!(%error, ?wait, "a fold waits for the store; it is retried until it succeeds"),
         );
-        let unreadable = unreadable.await?;
+        let folded = folded.await?;
         for (outcome, subject) in outcomes.iter_mut().zip(&subjects) {
-            if matches!(outcome, CommitOutcome::Accepted | CommitOutcome::Duplicate) && unreadable.contains(subject) {
-                *outcome = CommitOutcome::Unreadable;
-            }
+            *outcome = match (*outcome, folded.get(subject)) {
+                (CommitOutcome::Accepted(_), Some(version)) => CommitOutcome::Accepted(*version),
+                (CommitOutcome::Accepted(_) | CommitOutcome::Duplicate, None) => CommitOutcome::Unreadable,
+                (as_appended, _) => as_appended,
+            };
         }
         failpoint::pass("published")?;
         Ok(outcomes)
     }
 
     /// Folds and publishes subjects together. If the data of one cannot be read, folds each by itself: the unreadable
-    /// subject is returned and keeps its mark, and all others are served. `marks`: one for each subject, or none.
-    async fn fold_readable(&self, subjects: &[SubjectId], marks: &[Mark]) -> Result<Vec<SubjectId>, StoreError> {
+    /// subject is not returned and keeps its mark, and all others are served. `marks`: one for each subject, or none.
+    async fn fold_readable(&self, subjects: &[SubjectId], marks: &[Mark]) -> Result<Folded, StoreError> {
         if subjects.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Folded::new());
         }
         match self.fold_and_publish(subjects.to_vec(), marks).await {
             Err(StoreError::Corrupt { .. }) => {}
-            folded => return folded.map(|()| Vec::new()),
+            folded => return folded,
         }
-        let mut unreadable = Vec::new();
+        let mut readable = Folded::new();
         for (n, subject) in subjects.iter().enumerate() {
             match self.fold_and_publish(vec![*subject], marks.get(n..=n).unwrap_or_default()).await {
                 Err(error @ StoreError::Corrupt { .. }) => {
                     tracing::error!(%error, "a subject cannot be folded; its view stays as it is");
-                    unreadable.push(*subject);
                 }
-                folded => folded?,
+                folded => readable.extend(folded?),
             }
         }
-        Ok(unreadable)
+        Ok(readable)
     }
 
-    async fn fold_and_publish(&self, mut subjects: Vec<SubjectId>, marks: &[Mark]) -> Result<(), StoreError> {
+    async fn fold_and_publish(&self, mut subjects: Vec<SubjectId>, marks: &[Mark]) -> Result<Folded, StoreError> {
         failpoint::pass("appended")?;
         subjects.sort_unstable();
         subjects.dedup();
@@ -201,7 +213,8 @@ impl Folder {
         for batch in subjects.chunks(FOLD_BATCH) {
             changes.extend(self.fold(batch.to_vec()).await?);
         }
-        self.stream.publish(&*self.store, &self.rules, &changes, marks).await
+        self.stream.publish(&*self.store, &self.rules, &changes, marks).await?;
+        Ok(changes.iter().map(|change| (change.subject, change.version)).collect())
     }
 
     /// Brings each subject's view up to its events; returns the newest view of every subject, also of those that did

@@ -69,7 +69,7 @@ async fn two_writers_and_eight_clients_lose_nothing() {
                 let id = format!("{client}-{round}");
                 let events = (0..SUBJECTS).map(|n| event(n, &id, n % 3 == 0)).collect();
                 let outcomes = folder.commit(events).await.unwrap();
-                assert!(outcomes.iter().all(|o| *o == CommitOutcome::Accepted));
+                assert!(outcomes.iter().all(|o| o.is_accepted()));
             }
         })
     });
@@ -93,8 +93,8 @@ async fn each_event_of_a_commit_has_its_own_outcome() {
     let store = open(&dir);
     let folder = folder(&store).await;
     let first = folder.commit(vec![event(1, "a", false), event(1, "a", false), event(1, "a", true)]).await.unwrap();
-    assert_eq!(first, [CommitOutcome::Accepted, CommitOutcome::Duplicate, CommitOutcome::Conflict]);
     let (version, _) = stored_view(&store, 1).await;
+    assert_eq!(first, [CommitOutcome::Accepted(version), CommitOutcome::Duplicate, CommitOutcome::Conflict]);
     // A duplicate makes no new version, but the view is published again.
     let rows_before = store.registry().await.unwrap().streams[0].last;
     assert_eq!(folder.commit(vec![event(1, "a", false)]).await.unwrap(), [CommitOutcome::Duplicate]);
@@ -138,7 +138,8 @@ async fn an_unreadable_subject_does_not_block_other_subjects() {
     assert_eq!(folder.refold(&[1, 2, 3].map(subject)).await.unwrap(), [subject(2)]);
     assert_eq!(folder.refold(&[]).await.unwrap(), []);
     let outcomes = folder.commit(vec![event(1, "d", true), event(2, "e", true), event(1, "a", true)]).await.unwrap();
-    assert_eq!(outcomes, [CommitOutcome::Accepted, CommitOutcome::Unreadable, CommitOutcome::Duplicate]);
+    let (version, _) = stored_view(&store, 1).await;
+    assert_eq!(outcomes, [CommitOutcome::Accepted(version), CommitOutcome::Unreadable, CommitOutcome::Duplicate]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,7 +150,10 @@ async fn a_writer_whose_stream_was_sealed_publishes_in_a_new_one() {
     folder.commit(vec![event(1, "a", false)]).await.unwrap();
     let stream = folder.stream.id();
     store.close_stream(stream).await.unwrap();
-    assert_eq!(folder.commit(vec![event(1, "b", true)]).await.unwrap(), [CommitOutcome::Accepted]);
+    assert_eq!(
+        folder.commit(vec![event(1, "b", true)]).await.unwrap(),
+        [CommitOutcome::Accepted(stored_view(&store, 1).await.0)]
+    );
     assert_ne!(folder.stream.id(), stream);
     assert_eq!(published(&store).await[&subject(1)], stored_view(&store, 1).await.0);
 }

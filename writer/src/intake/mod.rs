@@ -58,9 +58,17 @@ impl Intake {
         clock: fn() -> Time,
     ) -> Self {
         let date_offset_minutes = config.fhir_date_offset_minutes;
-        let commit_timeout = config.commit_timeout;
-        let pipeline =
-            Pipeline { folder, disk_space, pseudonyms, date_offset_minutes, commit_timeout, lifecycle, clock };
+        let (commit_timeout, freshness) = (config.commit_timeout, pseudonyms.seal_keys("freshness"));
+        let pipeline = Pipeline {
+            folder,
+            disk_space,
+            pseudonyms,
+            freshness,
+            date_offset_minutes,
+            commit_timeout,
+            lifecycle,
+            clock,
+        };
         Self { limits: Limits::new(config), pipeline: Arc::new(pipeline) }
     }
 

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use tracing::Instrument;
 use yima_schema::event::StoredEvent;
-use yima_schema::subject::PseudonymKey;
+use yima_schema::freshness::Freshness;
+use yima_schema::seal::SealKeys;
+use yima_schema::subject::{PseudonymKey, SubjectId};
 use yima_schema::time::Time;
+use yima_schema::view::Version;
 use yima_service::disk_space::DiskSpace;
 use yima_service::lifecycle::Lifecycle;
 use yima_store::{StoreError, span};
@@ -22,6 +25,8 @@ pub(super) struct Pipeline {
     pub folder: Arc<Folder>,
     pub disk_space: Arc<DiskSpace>,
     pub pseudonyms: PseudonymKey,
+    /// Seal freshness tokens.
+    pub freshness: SealKeys,
     pub date_offset_minutes: i16,
     /// How long a batch is waited for.
     pub commit_timeout: Duration,
@@ -80,16 +85,28 @@ impl Pipeline {
             event_rows.into_iter().for_each(|at| answers[at].reject(problems::no_disk_space()));
             return answers;
         }
+        let subjects: Vec<SubjectId> = events.iter().map(|event| event.event.subject).collect();
         let outcomes = match atomicity {
             Atomicity::AllOrNone if answers.iter().any(|answer| answer.problem.is_some()) => {
                 Ok(vec![CommitOutcome::NotTried; events.len()])
             }
             Atomicity::Each | Atomicity::AllOrNone => self.commit(events, atomicity).await,
         };
-        for (nth, at) in event_rows.into_iter().enumerate() {
-            answers[at].complete(outcomes.as_ref().map(|outcomes| outcomes[nth]));
+        // After the views were published: the events are acknowledged at this moment or later.
+        let moment = (self.clock)();
+        for (nth, (at, subject)) in event_rows.into_iter().zip(subjects).enumerate() {
+            let outcome = outcomes.as_ref().map(|outcomes| outcomes[nth]);
+            if let Ok(CommitOutcome::Accepted(version)) = outcome {
+                answers[at].freshness = Some(self.freshness_token(subject, version, moment));
+            }
+            answers[at].complete(outcome);
         }
         answers
+    }
+
+    fn freshness_token(&self, subject: SubjectId, version: Version, moment: Time) -> String {
+        let region = self.folder.region().to_owned();
+        Freshness { region, subject, version, moment }.seal(&self.freshness)
     }
 
     /// Decodes rows in a thread that may block: parsing and hashing thousands of rows would delay the requests that

@@ -39,6 +39,9 @@ pub(crate) struct RowAnswer {
     pub status: RowStatus,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Of an accepted event: sent as `Yima-At-Least-As-Fresh`, it demands answers that have the event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
 }
@@ -82,7 +85,7 @@ impl RowAnswer {
     /// Completes the answer with the outcome of the commit.
     pub(super) fn complete(&mut self, outcome: Result<CommitOutcome, &StoreError>) {
         (self.status, self.problem) = match outcome {
-            Ok(CommitOutcome::Accepted) => (RowStatus::Accepted, None),
+            Ok(CommitOutcome::Accepted(_)) => (RowStatus::Accepted, None),
             Ok(CommitOutcome::Duplicate) => (RowStatus::Duplicate, None),
             Ok(CommitOutcome::Conflict) => (RowStatus::Rejected, Some(problems::conflict())),
             Ok(CommitOutcome::Full) => (RowStatus::Rejected, Some(problems::subject_full())),

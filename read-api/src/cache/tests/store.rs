@@ -51,6 +51,8 @@ pub struct TestStore {
     /// The store's clock, returned with the registry once.
     pub clock: Mutex<Option<Time>>,
     pub epoch: AtomicU16,
+    /// Other regions, as the registry shows them.
+    pub regions: Mutex<Vec<(String, Option<Time>)>>,
     /// Lookups read first and then wait for a permit, so that their result can be old.
     pub gate: Semaphore,
 }
@@ -76,6 +78,7 @@ impl TestStore {
             lookups: AtomicUsize::new(0),
             clock: Mutex::default(),
             epoch: AtomicU16::new(1),
+            regions: Mutex::default(),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
         };
         store.open_stream();
@@ -204,7 +207,7 @@ impl Feed for TestStore {
             streams,
             clock: self.clock.lock().take(),
             epoch: self.epoch.load(Ordering::Relaxed),
-            regions: Vec::new(),
+            regions: self.regions.lock().clone(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! Routes over a store in memory: answers, counted outcomes, and calls of the store.
 
+mod at_least;
 mod bypass;
 mod document;
 mod live_display;

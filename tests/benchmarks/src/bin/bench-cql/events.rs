@@ -14,7 +14,7 @@ use yima_schema::rules::Rules;
 use yima_schema::subject::SubjectId;
 use yima_store::WriterStore;
 use yima_store::cql::{BenchDriver, CqlOptions, CqlStore};
-use yima_writer::fold::{CommitOutcome, Folder};
+use yima_writer::fold::Folder;
 
 use crate::figures::{Rate, Rounds, rate, report_medians};
 use crate::samples::{self, Encoded};
@@ -81,7 +81,7 @@ pub(crate) async fn commit(folder: &Arc<Folder>, events: Vec<StoredEvent>, size:
         let (folder, batch) = (Arc::clone(&folder), std::mem::take(&mut *batches[n].lock()));
         async move {
             let outcomes = folder.commit(batch).await.expect("the database answers");
-            assert!(outcomes.iter().all(|outcome| *outcome == CommitOutcome::Accepted));
+            assert!(outcomes.iter().all(|outcome| outcome.is_accepted()));
         }
     })
     .await
