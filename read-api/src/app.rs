@@ -70,11 +70,9 @@ pub(crate) struct App {
 
 /// A citizen's session.
 pub(crate) struct Citizen {
-    /// Random id of the session; the key of its rate limits.
-    pub session: u64,
     /// When the session ends.
     pub expires_at: Time,
-    /// The citizen's own subject.
+    /// The citizen's own subject; its fingerprint is the key of their rate limits, whatever the session.
     pub subject: SubjectId,
 }
 
@@ -144,9 +142,9 @@ impl App {
 
     /// The session in `Authorization`, if it is a citizen's.
     pub(crate) fn citizen(&self, headers: &HeaderMap, now: Time) -> Result<Citizen, Problem> {
-        let Session { id, expires_at, holder } = self.session(headers, now)?;
+        let Session { expires_at, holder, .. } = self.session(headers, now)?;
         match holder {
-            Holder::Citizen { subject } => Ok(Citizen { session: id, expires_at, subject }),
+            Holder::Citizen { subject } => Ok(Citizen { expires_at, subject }),
             Holder::Checkpoint { .. } => Err(Problem::new(
                 ProblemType::Forbidden,
                 "A checkpoint's session can only scan; sign in as a citizen to see a code",

@@ -185,13 +185,13 @@ impl Default for LiveDisplaysConfig {
 #[serde(default, deny_unknown_fields)]
 #[schemars(transform = config::in_order::<Self>)]
 pub struct Limits {
-    /// Displays, by session.
+    /// Displays, by citizen, all sessions together.
     pub display: RateConfig,
-    /// Codes, by session.
+    /// Codes, by citizen, all sessions together.
     pub code: RateConfig,
-    /// Histories, by session.
+    /// Histories, by citizen, all sessions together.
     pub history: RateConfig,
-    /// Live displays that are opened, by session.
+    /// Live displays that are opened, by citizen, all sessions together.
     pub live_display: RateConfig,
     /// Scans, by checkpoint; each code of `/v1/scans` counts.
     pub scan: RateConfig,

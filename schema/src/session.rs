@@ -33,7 +33,7 @@ pub enum Holder {
 /// An opened session.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// Random; the key of the citizen's rate limits.
+    /// Random.
     pub id: u64,
     /// When the session ends.
     pub expires_at: Time,

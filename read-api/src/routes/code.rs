@@ -37,8 +37,8 @@ struct CodeBody {
 )]
 pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
-    let Citizen { session, subject, .. } = app.citizen(request.headers(), now)?;
-    let remaining = app.limits.code.take(session, 1)?;
+    let Citizen { subject, .. } = app.citizen(request.headers(), now)?;
+    let remaining = app.limits.code.take(subject.fingerprint(), 1)?;
     let at_least = app.at_least_of(subject, request.headers())?;
     let floor = app.floor(subject, request.headers());
     let answer = app.look_up(subject, floor, at_least).await?;

@@ -62,7 +62,7 @@ fn tags(headers: &HeaderMap) -> Option<HeaderValue> {
 struct DisplayRequest {
     subject: SubjectId,
     now: Time,
-    /// Of the session's limit.
+    /// Of the citizen's limit.
     remaining: Remaining,
     /// `If-None-Match`.
     tags: Option<HeaderValue>,
@@ -73,8 +73,8 @@ struct DisplayRequest {
 impl DisplayRequest {
     fn admit(app: &App, headers: &HeaderMap) -> Result<Self, ProblemResponse> {
         let now = (app.clock)();
-        let Citizen { session, subject, .. } = app.citizen(headers, now)?;
-        let remaining = app.limits.display.take(session, 1)?;
+        let Citizen { subject, .. } = app.citizen(headers, now)?;
+        let remaining = app.limits.display.take(subject.fingerprint(), 1)?;
         let at_least = app.at_least_of(subject, headers)?;
         Ok(Self { subject, now, remaining, tags: tags(headers), at_least })
     }

@@ -68,8 +68,8 @@ enum DecisionState {
 )]
 pub async fn history(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
-    let Citizen { session, subject, .. } = app.citizen(&request, now)?;
-    let remaining = app.limits.history.take(session, 1)?;
+    let Citizen { subject, .. } = app.citizen(&request, now)?;
+    let remaining = app.limits.history.take(subject.fingerprint(), 1)?;
     let at_least = app.at_least_of(subject, &request)?;
     if app.utilization.busy() >= REFUSED_FROM {
         let problem = Problem::new(ProblemType::Unavailable, "The service is too busy for histories; try again later");

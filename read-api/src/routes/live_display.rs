@@ -57,8 +57,8 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 )]
 pub async fn live_display(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
-    let Citizen { session, expires_at, subject } = app.citizen(&request, now)?;
-    let remaining = app.limits.live_display.take(session, 1)?;
+    let Citizen { expires_at, subject } = app.citizen(&request, now)?;
+    let remaining = app.limits.live_display.take(subject.fingerprint(), 1)?;
     let at_least = app.at_least_of(subject, &request)?;
     let config = &app.live_displays;
     if app.utilization.busy() >= config.max_busy {

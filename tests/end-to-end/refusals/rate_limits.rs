@@ -18,9 +18,10 @@ fn until_refused(most: usize, request: impl Fn() -> Reply) -> (Reply, usize) {
 }
 
 #[test]
-fn a_session_over_its_default_limit_gets_429_with_retry_after() {
+fn a_citizen_over_the_default_limit_gets_429_with_retry_after_in_every_session() {
     let yima = Yima::start(Options::default());
-    let (session, other_session) = (yima.session_of(&new_person()), yima.session_of(&new_person()));
+    let person = new_person();
+    let (session, other_session) = (yima.session_of(&person), yima.session_of(&new_person()));
     let (guard, http, read) = (yima.checkpoint_session(), Http::default(), yima.read_url());
     let scan = || {
         http.post(&format!("{read}/v1/scan"), &guard, "application/json", json!({ "code": "x" }).to_string().as_bytes())
@@ -39,7 +40,9 @@ fn a_session_over_its_default_limit_gets_429_with_retry_after() {
         let retry_after: u64 = reply.header("retry-after").parse().expect("Retry-After in seconds");
         assert!((1..=longest).contains(&retry_after), "{name}: {retry_after}");
     }
-    assert_eq!(yima.display_now(&other_session).status, 200, "another session was limited");
+    let next_session = yima.session_of(&person);
+    problem(&http.get(&format!("{read}/v1/code"), &next_session), 429, "too-many-requests");
+    assert_eq!(yima.display_now(&other_session).status, 200, "another citizen was limited");
     assert_eq!(http.get(&format!("{read}/v1/code"), &other_session).status, 200);
     for (name, .., (reply, _)) in refusals {
         assert!(

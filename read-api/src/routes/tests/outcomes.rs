@@ -1,5 +1,7 @@
 //! Counted outcomes of lookups, and requests that cost a load.
 
+use yima_service::rate_limit::RateConfig;
+
 use super::*;
 
 #[tokio::test]
@@ -55,6 +57,29 @@ async fn a_display_has_rate_limit_fields_only_when_less_than_half_is_left() {
         }
     }
     assert!(with_fields > 0);
+}
+
+#[tokio::test]
+async fn all_sessions_of_a_citizen_share_their_quotas() {
+    let few = || RateConfig::new(3, Duration::from_secs(3_600));
+    let node = Node::start_with(0.0, |config| {
+        let limits = &mut config.limits;
+        (limits.display, limits.code, limits.history, limits.live_display) = (few(), few(), few(), few());
+    })
+    .await;
+    node.store.write(subject(1));
+    let ask = async |n: u8, path: &str| {
+        let request = Request::get(path).header(AUTHORIZATION, node.citizen(n)).body(Body::empty()).unwrap();
+        let answer = router(node.app.clone(), true).oneshot(request).await.unwrap();
+        answer.status()
+    };
+    for path in [DISPLAY, "/v1/code", "/v1/history", "/v1/display/events"] {
+        for _ in 0..3 {
+            assert_eq!(ask(1, path).await, StatusCode::OK, "{path}"); // each in a session of its own
+        }
+        assert_eq!(ask(1, path).await, StatusCode::TOO_MANY_REQUESTS, "{path}");
+        assert_ne!(ask(2, path).await, StatusCode::TOO_MANY_REQUESTS, "{path}");
+    }
 }
 
 #[tokio::test]
