@@ -1,12 +1,17 @@
 //! The claims of the CWT: times, issuer, the sealed handle, and a minimal snapshot for scanners without a network.
 
+use std::time::Duration;
+
 use coset::cbor::Value;
 use coset::cwt::{ClaimName, ClaimsSet, ClaimsSetBuilder, Timestamp};
 use coset::{CborSerializable, RegisteredLabelWithPrivate};
 
 use crate::event::{Colour, TestKind, TestOutcome};
-use crate::time::Time;
-use crate::view::{TestShown, View};
+use crate::time::{HOUR, Time};
+use crate::view::{ColourAt, TestShown, View};
+
+/// Quarter of an hour, in seconds.
+const QUARTER_S: i64 = 900;
 
 // Private use: below -65536 (RFC 8392 section 9.1).
 const HANDLE: i64 = -65537;
@@ -27,17 +32,18 @@ pub struct Claims {
     pub snapshot: Snapshot,
 }
 
-/// The minimum that a scanner needs without a network.
+/// The minimum that a scanner needs without a network. A code must not identify its person by an exact time, so times
+/// are coarse: rounded towards the restriction, so that a code is never laxer than the live view.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// `as_of` of the view; it can be earlier than the time of issue.
     pub as_of: Time,
     /// The colour when the code was issued.
     pub colour: Colour,
-    /// The next known change of colour.
+    /// The next known change of colour, to a quarter of an hour: a restriction early, its end late.
     pub next: Option<(Time, Colour)>,
-    /// The newest nucleic-acid test.
-    pub test: Option<(TestOutcome, Time)>,
+    /// The newest nucleic-acid test, and its age when the code was issued: hours, rounded up.
+    pub test: Option<(TestOutcome, u32)>,
     /// Number of doses, and whether the course is complete.
     pub vaccination: (u8, bool),
     /// Masked name.
@@ -52,8 +58,8 @@ impl Snapshot {
         Self {
             as_of,
             colour: at.colour(),
-            next: at.until.map(|t| (t, view.colour_at(t).colour())),
-            test: view.tests.iter().find(newest).map(|t| (t.result, t.sampled_at)),
+            next: next_change(view, &at),
+            test: view.tests.iter().find(newest).map(|t| (t.result, hours_up(now.since(t.sampled_at)))),
             vaccination: (view.vaccination.doses, view.vaccination.complete),
             name: view.name.clone(),
         }
@@ -66,7 +72,7 @@ impl Snapshot {
             time(self.as_of),
             Value::from(self.colour.code_number()),
             pair(self.next.map(|(t, c)| (time(t), Value::from(c.code_number())))),
-            pair(self.test.map(|(r, t)| (Value::from(r.code_number()), time(t)))),
+            pair(self.test.map(|(r, hours)| (Value::from(r.code_number()), Value::from(hours)))),
             Value::from(self.vaccination.0),
             Value::Bool(self.vaccination.1),
             self.name.clone().map_or(Value::Null, Value::Text),
@@ -90,7 +96,7 @@ impl Snapshot {
                 None => None,
             },
             test: match test.as_array().map(Vec::as_slice) {
-                Some([r, t]) => Some((outcome(r)?, time(t)?)),
+                Some([r, hours]) => Some((outcome(r)?, u32::try_from(int(hours)?).ok()?)),
                 Some(_) => return None,
                 None => None,
             },
@@ -98,6 +104,25 @@ impl Snapshot {
             name: name.as_text().map(str::to_owned),
         })
     }
+}
+
+/// The next known change of colour, to a quarter of an hour. A rise is rounded down. A fall is rounded up, unless a rise
+/// comes before that: then the code says nothing of the fall.
+fn next_change(view: &View, at: &ColourAt<'_>) -> Option<(Time, Colour)> {
+    let until = at.until?;
+    let fall_by = Time::from_secs(until.minus(Duration::from_millis(1)).as_secs().div_euclid(QUARTER_S) * QUARTER_S)
+        .plus(Duration::from_secs(QUARTER_S as u64));
+    let soon = || view.timeline.iter().filter(|s| (until..=fall_by).contains(&s.from));
+    if let Some(rise) = soon().find(|segment| segment.colour > at.colour()) {
+        let from = rise.from.as_secs().div_euclid(QUARTER_S) * QUARTER_S;
+        return Some((Time::from_secs(from), rise.colour));
+    }
+    soon().map(|segment| segment.colour).max().map(|colour| (fall_by, colour))
+}
+
+/// Whole hours, rounded up.
+fn hours_up(age: Duration) -> u32 {
+    u32::try_from(age.as_millis().div_ceil(HOUR.as_millis())).unwrap_or(u32::MAX)
 }
 
 impl Claims {

@@ -1,11 +1,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{Colour, TestOutcome};
+use crate::event::{Colour, TestKind, TestOutcome};
 use crate::seal::SealKeys;
 use crate::subject::SubjectId;
-use crate::time::Time;
-use crate::view::Version;
+use crate::time::{HOUR, Time};
+use crate::view::{Segment, TestShown, Version, View};
 
 fn claims(seals: &SealKeys) -> Claims {
     let handle = Handle {
@@ -23,7 +23,7 @@ fn claims(seals: &SealKeys) -> Claims {
             as_of: Time::from_secs(1_789_999_999),
             colour: Colour::Green,
             next: Some((Time::from_secs(1_790_009_000), Colour::Red)),
-            test: Some((TestOutcome::Negative, Time::from_secs(1_789_990_000))),
+            test: Some((TestOutcome::Negative, 3)),
             vaccination: (2, true),
             name: Some("张*".into()),
         },
@@ -61,7 +61,70 @@ fn each_kind_of_bad_code_has_its_error() {
     }
 }
 
+/// A view with these segments: minutes from now, and a colour.
+fn view(segments: &[(u32, Colour)]) -> View {
+    let segment = |&(minute, colour): &(u32, Colour)| Segment {
+        from: now().plus(HOUR * minute / 60),
+        colour,
+        reason: "x".into(),
+        agency: None,
+    };
+    View { timeline: segments.iter().map(segment).collect(), ..View::default() }
+}
+
+/// Five minutes after a quarter of an hour began.
+fn now() -> Time {
+    Time::from_secs(1_789_999_200 + 300)
+}
+
+#[test]
+fn a_snapshot_has_only_coarse_times_towards_the_restriction() {
+    use Colour::{Green, Red, Yellow};
+    let next = |segments: &[(u32, Colour)]| {
+        let (time, colour) = Snapshot::of(&view(segments), now(), now()).next?;
+        // In minutes from the quarter of an hour that now is in.
+        Some(((time.as_secs() - now().as_secs() + 300) / 60, colour))
+    };
+    assert_eq!(next(&[(0, Green)]), None);
+    assert_eq!(next(&[(0, Green), (20, Red)]), Some((15, Red)), "at minute 25, early");
+    assert_eq!(next(&[(0, Red), (20, Green)]), Some((30, Green)), "at minute 25, late");
+    assert_eq!(next(&[(0, Red), (25, Green)]), Some((30, Green)), "at minute 30");
+    assert_eq!(next(&[(0, Red), (20, Green), (24, Yellow)]), Some((30, Yellow)), "both within a quarter of an hour");
+    assert_eq!(next(&[(0, Yellow), (20, Green), (24, Red)]), Some((15, Red)));
+    assert_eq!(next(&[(0, Green), (5, Red)]), Some((0, Red)), "perhaps before the code was issued");
+
+    let age = |milliseconds: i64| {
+        let sampled_at = Time::from_millis(now().as_millis() - milliseconds);
+        let test = TestKind::NucleicAcid;
+        let shown = TestShown { test, result: TestOutcome::Negative, sampled_at, agency: "lab-7".into() };
+        Snapshot::of(&View { tests: vec![shown], ..View::default() }, now(), now()).test
+    };
+    for (milliseconds, hours) in [(-1, 0), (0, 0), (1, 1), (3_600_000, 1), (3_600_001, 2), (86_399_000, 24)] {
+        assert_eq!(age(milliseconds), Some((TestOutcome::Negative, hours)), "{milliseconds} ms");
+    }
+}
+
 proptest! {
+    #[test]
+    fn a_code_is_never_laxer_than_the_live_view(
+        steps in proptest::collection::vec((1..40u32, proptest::sample::select(Colour::ALL.to_vec())), 1..6),
+        offset in 0..900i64,
+    ) {
+        let mut segments = vec![(0, Colour::Green)];
+        for (minutes, colour) in steps {
+            segments.push((segments[segments.len() - 1].0 + minutes, colour));
+        }
+        let (view, now) = (view(&segments), Time::from_secs(now().as_secs() + offset));
+        let snapshot = Snapshot::of(&view, now, now);
+        let (change, colour) = snapshot.next.unwrap_or((Time::MAX, snapshot.colour));
+        prop_assert!(change == Time::MAX || change.as_secs() % 900 == 0);
+        for second in (0..7_200).take_while(|second| now.as_secs() + second <= change.as_secs()) {
+            let at = Time::from_secs(now.as_secs() + second);
+            let said = if at >= change { colour } else { snapshot.colour };
+            prop_assert!(said >= view.colour_at(at).colour(), "{} s: {:?}", second, said);
+        }
+    }
+
     #[test]
     fn an_altered_code_never_opens(at in 4..500usize, by in 1..45u8) {
         const ALPHABET: &[u8; 45] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
