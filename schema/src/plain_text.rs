@@ -24,6 +24,11 @@ fn is_plain(c: char) -> bool {
     !hidden.contains(&category(c))
 }
 
+/// Whether a character is a format character (Cf): it has no form of its own.
+pub(crate) fn is_format(c: char) -> bool {
+    category(c) == GeneralCategory::Format
+}
+
 /// Whether a character is a mark of the letter before it (categories Mn, Mc, Me).
 pub(crate) fn is_mark(c: char) -> bool {
     let marks = [GeneralCategory::NonspacingMark, GeneralCategory::SpacingMark, GeneralCategory::EnclosingMark];

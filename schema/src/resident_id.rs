@@ -1,12 +1,19 @@
 //! Resident identity numbers of the People's Republic of China: GB 11643-1999, 18 characters.
 
+use std::ops::Range;
+
+use jiff::civil::Date;
+
+/// No living person was born earlier.
+pub const EARLIEST_BIRTH: Date = Date::constant(1850, 1, 1);
+
 /// Why a text is not a resident identity number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ResidentIdError {
     /// Not 17 digits followed by a digit or X.
     #[error("expected 17 digits followed by a digit or X")]
     Shape,
-    /// Digits 7 to 14 are not a date.
+    /// Digits 7 to 14 are not a date from 1850 on.
     #[error("digits 7 to 14 must be a date of birth (YYYYMMDD)")]
     BirthDate,
     /// The check character does not match the other 17 (ISO 7064 MOD 11-2).
@@ -32,10 +39,7 @@ pub fn canonical(number: &str) -> Result<String, ResidentIdError> {
     if !digits.iter().all(u8::is_ascii_digit) || !(check.is_ascii_digit() || check == b'X') {
         return Err(ResidentIdError::Shape);
     }
-    let field = |range: std::ops::Range<usize>| digits[range].iter().fold(0i16, |n, d| n * 10 + i16::from(d - b'0'));
-    let (month, day) = (i8::try_from(field(10..12)).ok(), i8::try_from(field(12..14)).ok());
-    let born = month.zip(day).and_then(|(m, d)| jiff::civil::Date::new(field(6..10), m, d).ok());
-    if born.is_none_or(|date| date.year() < 1850) {
+    if birth_date(&upper).is_none_or(|date| date < EARLIEST_BIRTH) {
         return Err(ResidentIdError::BirthDate);
     }
     let digits: &[u8; 17] = digits.try_into().map_err(|_| ResidentIdError::Shape)?;
@@ -43,6 +47,13 @@ pub fn canonical(number: &str) -> Result<String, ResidentIdError> {
         return Err(ResidentIdError::Checksum);
     }
     Ok(upper)
+}
+
+/// The date of birth in a number: digits 7 to 14.
+pub fn birth_date(number: &str) -> Option<Date> {
+    let field = |range: Range<usize>| number.get(range)?.parse::<i16>().ok();
+    let (month, day) = (i8::try_from(field(10..12)?).ok()?, i8::try_from(field(12..14)?).ok()?);
+    Date::new(field(6..10)?, month, day).ok()
 }
 
 #[cfg(test)]

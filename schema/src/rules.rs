@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jiff::civil::Date;
 use serde::Deserialize;
 
 use crate::event::{Colour, TestKind};
-use crate::time::{DAY, HOUR};
+use crate::time::{DAY, HOUR, Time};
 
 /// A rules document. `schema/rules/default.toml` explains each key.
 #[derive(Clone, Debug, Deserialize)]
@@ -14,6 +15,9 @@ use crate::time::{DAY, HOUR};
 pub struct Rules {
     /// Raised with every change.
     pub version: u32,
+    /// The disease.
+    #[serde(default)]
+    pub disease: DiseaseRules,
     /// The effect of tests.
     pub tests: TestRules,
     /// The part of the past that a view keeps.
@@ -22,6 +26,21 @@ pub struct Rules {
     pub assignment_reasons: BTreeMap<String, BTreeSet<Colour>>,
     /// The doses of a complete vaccination.
     pub vaccination: VaccinationRules,
+}
+
+/// The disease.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiseaseRules {
+    /// No test, dose or decision is older.
+    pub since: Time,
+}
+
+/// For documents from before this table.
+impl Default for DiseaseRules {
+    fn default() -> Self {
+        Self { since: Time::start_of(Date::constant(2019, 12, 1), 0) }
+    }
 }
 
 /// The effect of tests.
@@ -80,10 +99,24 @@ impl TimelineRules {
 pub struct VaccinationRules {
     /// Doses of a complete course.
     pub complete_at_doses: u8,
+    #[serde(default = "default_min_interval_d")]
+    min_interval_d: u32,
     /// CVX codes of vaccines of which one dose is a course.
     pub single_dose: BTreeSet<String>,
     /// CVX codes of COVID-19 vaccines.
     pub covid_19: BTreeSet<String>,
+}
+
+/// For documents from before this key.
+fn default_min_interval_d() -> u32 {
+    14
+}
+
+impl VaccinationRules {
+    /// The shortest time between two doses: nearer ones may be one dose, told twice.
+    pub fn min_interval(&self) -> Duration {
+        DAY * self.min_interval_d
+    }
 }
 
 /// A rules document cannot be used.
@@ -153,6 +186,8 @@ mod tests {
     fn the_built_in_rules_are_sound() {
         let rules = Rules::built_in();
         assert_eq!(rules.positive(TestKind::NucleicAcid).lasts(), DAY * 7);
+        assert_eq!(rules.disease.since, DiseaseRules::default().since);
+        assert_eq!(rules.vaccination.min_interval_d, default_min_interval_d());
         assert!(rules.vaccination.single_dose.is_subset(&rules.vaccination.covid_19));
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use aws_lc_rs::hmac;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -10,6 +11,7 @@ use crate::agency::is_agency_name;
 use crate::digest::first_16;
 use crate::mask::mask_number;
 use crate::named::named_enum;
+use crate::plain_text::is_format;
 use crate::resident_id;
 use crate::seal::SealKeys;
 
@@ -58,13 +60,17 @@ pub struct Document {
 }
 
 impl Document {
-    /// Checks a number against its type and brings it into canonical form (trimmed, upper case; `local` keeps its
-    /// case).
+    /// Checks a number against its type and brings it into canonical form: without format characters, full-width
+    /// forms as ASCII, without spaces, upper case. A `local` number is trimmed, and keeps its case.
     ///
     /// # Errors
     /// The number does not fit its type.
     pub fn new(kind: DocumentType, number: &str) -> Result<Self, DocumentError> {
-        let trimmed = number.trim();
+        let mut plain: String = number.chars().filter(|c| !is_format(*c)).map(half_width).collect();
+        if kind != DocumentType::Local {
+            plain.retain(|c| !c.is_whitespace());
+        }
+        let trimmed = plain.trim();
         let upper = trimmed.to_ascii_uppercase();
         let number = match kind {
             DocumentType::CnResidentId => resident_id::canonical(trimmed)?,
@@ -93,6 +99,14 @@ impl Document {
         self.kind
     }
 
+    /// The date of birth that a resident identity number contains; `None` for every other type.
+    pub fn born(&self) -> Option<Date> {
+        match self.kind {
+            DocumentType::CnResidentId => resident_id::birth_date(&self.number),
+            DocumentType::Passport | DocumentType::HkMoTwPermit | DocumentType::Local => None,
+        }
+    }
+
     /// The agency that issued a `local` number; `None` for every other type.
     pub fn local_agency(&self) -> Option<&str> {
         match self.kind {
@@ -111,6 +125,14 @@ impl Document {
                 format!("{agency}/{}", mask_number(own, 2, 2))
             }
         }
+    }
+}
+
+/// The ASCII form of a full-width character, as Chinese input methods type it (Unicode block FF00).
+fn half_width(c: char) -> char {
+    match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
+        other => other,
     }
 }
 
@@ -210,6 +232,47 @@ mod tests {
         let b = Document::new(DocumentType::CnResidentId, " 11010519491231002X ").unwrap();
         assert_eq!(key.subject(&a), key.subject(&b));
         assert_ne!(key.subject(&a), PseudonymKey::from_bytes(&[8; 32]).subject(&a));
+    }
+
+    #[test]
+    fn a_number_is_read_as_it_is_typed_grouped_or_copied() {
+        let key = PseudonymKey::from_bytes(&[7; 32]);
+        for (kind, plain, spellings) in [
+            (
+                DocumentType::CnResidentId,
+                "610113197503108869",
+                [
+                    "610113 19750310 8869",
+                    "６１０１１３１９７５０３１０８８６９",
+                    "610113\u{200b}19750310\u{feff}8869",
+                    "\u{feff}610113\u{a0}19750310\u{3000}8869\u{200e}",
+                ],
+            ),
+            (
+                DocumentType::Passport,
+                "E12345678",
+                ["e 1234 5678", "Ｅ１２３４５６７８", "E\u{ad}12345678", "ｅ12345678"],
+            ),
+            (
+                DocumentType::HkMoTwPermit,
+                "H12345678",
+                ["h 12345678", "Ｈ１２３４５６７８", "H1234\u{2009}5678", "\u{2060}H12345678"],
+            ),
+            (
+                DocumentType::Local,
+                "lab-7/a1",
+                [" lab-7/a1 ", "ｌａｂ－７／ａ１", "lab-7/\u{200b}a1", "\u{feff} lab-7/a1"],
+            ),
+        ] {
+            let expected = Document::new(kind, plain).unwrap();
+            for spelling in spellings {
+                let read = Document::new(kind, spelling);
+                assert_eq!(read.map(|read| key.subject(&read)), Ok(key.subject(&expected)), "{spelling:?}");
+            }
+        }
+        // In an agency's own number a space may tell two apart.
+        assert_eq!(Document::new(DocumentType::Local, "lab-7/a 1"), Err(DocumentError::Local));
+        assert_eq!(Document::new(DocumentType::Passport, "E-1234567"), Err(DocumentError::Passport));
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
@@ -49,6 +51,20 @@ impl Time {
     /// Days since the epoch, rounded down (UTC days).
     pub fn utc_day(self) -> i64 {
         self.0.div_euclid(86_400_000)
+    }
+
+    /// The date of this moment, so many minutes east of UTC.
+    pub fn date_at(self, offset_minutes: i16) -> Date {
+        let local = Timestamp::from_millisecond(self.0 + i64::from(offset_minutes) * 60_000);
+        // `from_millis` clamps to the range of `Timestamp`, at whose ends an offset can lead out of it.
+        local.unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::UTC).date()
+    }
+
+    /// The first moment of a date, so many minutes east of UTC; clamped to `MIN..=MAX`.
+    pub fn start_of(date: Date, offset_minutes: i16) -> Self {
+        let epoch = Date::constant(1970, 1, 1);
+        let days = date.duration_since(epoch).as_secs();
+        Self::from_secs(days - i64::from(offset_minutes) * 60)
     }
 
     /// The moment `by` later, clamped to `MAX`.
@@ -194,6 +210,19 @@ mod tests {
             "",
         ] {
             assert_eq!(text.parse::<Time>(), Err(TimeError), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_date_begins_first_in_the_east() {
+        let date = Date::constant(2026, 9, 21);
+        let start = Time::start_of(date, 480);
+        assert_eq!(start.to_string(), "2026-09-20T16:00:00Z");
+        assert_eq!((start.date_at(480), start.date_at(0)), (date, Date::constant(2026, 9, 20)));
+        assert_eq!(Time::start_of(Date::constant(1850, 1, 1), 0).to_string(), "1850-01-01T00:00:00Z");
+        assert_eq!(Time::start_of(Date::MIN, 0), Time::MIN);
+        for edge in [Time::MIN, Time::MAX] {
+            let _ = (edge.date_at(840), edge.date_at(-840));
         }
     }
 

@@ -125,10 +125,12 @@ fn tests_shown(effective: &[&Event], rules: &Rules) -> Vec<TestShown> {
     tests.into_iter().map(show).collect()
 }
 
-/// Counts distinct doses: at most one a day and one for each dose number, whichever agency reports them.
+/// Counts doses in the order of their times. Two doses within the minimal interval may be one that two agencies report,
+/// and a stated number is a lower bound: earlier doses may never have been sent.
 fn vaccination(effective: &[&Event], rules: &Rules) -> Vaccination {
     let mut given: Vec<_> = effective
         .iter()
+        .filter(|e| e.occurred_at >= rules.disease.since)
         .filter_map(|e| match &e.data {
             EventData::Vaccination { vaccine, dose } if rules.vaccination.covid_19.contains(vaccine) => {
                 Some((e.occurred_at, *dose, vaccine))
@@ -141,16 +143,15 @@ fn vaccination(effective: &[&Event], rules: &Rules) -> Vaccination {
         })
         .collect();
     given.sort_unstable();
-    let (mut days, mut numbers) = (BTreeSet::new(), BTreeSet::new());
-    let (mut doses, mut single) = (0u8, false);
-    for (at, dose, vaccine) in &given {
-        let new_day = days.insert(at.utc_day());
-        let new_number = dose.is_none_or(|n| numbers.insert(n));
-        if new_day && new_number {
-            doses = doses.saturating_add(1);
+    let (mut doses, mut raised_at) = (0u8, Time::MIN);
+    for (at, stated, _) in &given {
+        let is_another = at.since(raised_at) >= rules.vaccination.min_interval();
+        let counted = doses.saturating_add(u8::from(is_another)).max(stated.unwrap_or(0));
+        if counted > doses {
+            (doses, raised_at) = (counted, *at);
         }
-        single |= rules.vaccination.single_dose.contains(*vaccine);
     }
+    let single = given.iter().any(|(.., vaccine)| rules.vaccination.single_dose.contains(*vaccine));
     Vaccination {
         doses,
         complete: single || doses >= rules.vaccination.complete_at_doses,

@@ -256,6 +256,64 @@ fn a_dose_reported_twice_counts_once_and_a_single_dose_vaccine_completes_with_on
     assert_eq!(derive(&[event("a", 0, 0, dose("140", None))], &rules).vaccination.doses, 0);
 }
 
+fn dose(vaccine: &str, dose: Option<u8>) -> EventData {
+    EventData::Vaccination { vaccine: vaccine.into(), dose }
+}
+
+/// Doses given on days, each with a vaccine and a stated number: the number of doses, and whether they are complete.
+fn doses(given: &[(u32, &str, Option<u8>)]) -> (u8, bool) {
+    let events = given
+        .iter()
+        .enumerate()
+        .map(|(n, &(day, vaccine, stated))| event(&n.to_string(), 0, day * 24, dose(vaccine, stated)));
+    let view = derive(&events.collect::<Vec<_>>(), &Rules::built_in()).vaccination;
+    (view.doses, view.complete)
+}
+
+#[test]
+fn a_dose_counts_after_the_minimal_interval_and_a_stated_number_is_a_lower_bound() {
+    let (first, second, third) = (Some(1), Some(2), Some(3));
+    assert_eq!(doses(&[(0, "212", first), (213, "212", first)]), (2, true), "a booster in a series of its own");
+    assert_eq!(doses(&[(0, "208", first), (213, "207", first)]), (2, true));
+    assert_eq!(doses(&[(0, "208", third)]), (3, true), "the doses before were not sent");
+    assert_eq!(doses(&[(0, "208", None), (1, "208", None)]), (1, false), "a date, and elsewhere a time");
+    assert_eq!(doses(&[(0, "208", first), (13, "208", None)]), (1, false));
+    assert_eq!(doses(&[(0, "208", first), (14, "208", None)]), (2, true));
+    assert_eq!(
+        doses(&[(0, "208", first), (5, "208", second), (18, "208", None)]),
+        (2, true),
+        "13 days after the second"
+    );
+    assert_eq!(doses(&[(0, "208", first), (5, "208", second), (19, "208", None)]), (3, true));
+    assert_eq!(doses(&[(0, "208", None), (9, "208", None), (18, "208", None)]), (2, true), "18 days after the first");
+    assert_eq!(doses(&[(0, "208", Some(20)), (20, "208", None)]), (21, true));
+    // Stored before such times were refused.
+    let before_the_disease = StoredEvent::new(
+        Event { occurred_at: Time::default(), ..event("d", 0, 0, dose("208", second)).event },
+        Time::default(),
+    );
+    assert_eq!(derive(&[before_the_disease], &Rules::built_in()).vaccination.doses, 0);
+}
+
+proptest! {
+    #[test]
+    fn doses_do_not_depend_on_the_order_of_arrival(
+        given in vec((0..60u32, select(vec!["207", "208", "212"]), option::of(1..4u8)), 1..8), seed in any::<u64>()
+    ) {
+        let mut shuffled = given.clone();
+        shuffled.sort_by_key(|one| (seed.wrapping_mul(u64::from(one.0) + 1), one.2));
+        prop_assert_eq!(doses(&given), doses(&shuffled));
+        let reversed: Vec<_> = given.iter().rev().copied().collect();
+        prop_assert_eq!(doses(&given), doses(&reversed));
+        let stated = given.iter().filter_map(|one| one.2).max().unwrap_or(1);
+        let (counted, complete) = doses(&given);
+        prop_assert!(counted >= stated && usize::from(counted) < given.len() + usize::from(stated));
+        // One dose more never takes one away.
+        let (more, completed) = doses(&[&given[..], &[(70, "208", None)]].concat());
+        prop_assert!(more >= counted && completed >= complete);
+    }
+}
+
 #[test]
 fn until_is_the_next_change_of_colour_and_a_deceased_subject_has_no_colour() {
     let rules = Rules::built_in();

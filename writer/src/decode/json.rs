@@ -1,5 +1,6 @@
 //! yima's own event as JSON.
 
+use jiff::civil::Date;
 use serde_json::Value;
 use yima_schema::event::{Colour, Event, EventData, EventKind, StoredEvent, TestKind, TestOutcome, is_event_id};
 use yima_schema::limits::{MAX_NAME_CHARS, MAX_REVISION, MAX_WHY_CHARS};
@@ -10,6 +11,7 @@ use yima_schema::subject::{Document, DocumentType};
 use yima_schema::time::Time;
 
 use super::fields::{Fields, invalid};
+use super::plausibility::{BORN, NUMBER, can_be_born, implausible, is_birth_date};
 use super::{Context, DecodedRow, RowError};
 
 const TIME: &str = "expected a time as RFC 3339 writes it, with an offset, such as 2026-11-22T07:30:00Z";
@@ -41,12 +43,18 @@ pub(super) fn decode(value: &Value, context: Context<'_>) -> DecodedRow {
         event.reject("occurred_at", "expected a time that is not in the future");
     }
     let (document, subject_errors) = document(event.optional("subject"), context);
+    let born = document.as_ref().and_then(Document::born);
+    if let (Some(kind), Some(at)) = (kind, occurred_at)
+        && let Some(expected) = implausible(kind, at, born, context)
+    {
+        event.reject("occurred_at", expected);
+    }
     let data = event.optional("data");
     let mut errors = event.finish();
     errors.extend(subject_errors);
     let data = kind.and_then(|kind| {
         let mut fields = Fields::new(data, "/data");
-        let data = decode_data(kind, &mut fields, occurred_at, context);
+        let data = decode_data(kind, &mut fields, occurred_at, born, context);
         errors.extend(fields.finish());
         data
     });
@@ -84,6 +92,10 @@ fn document(value: Option<&Value>, context: Context<'_>) -> (Option<Document>, V
     let kind = subject.one_of("document_type", &DocumentType::ALL.map(|t| (t.as_str(), t)));
     let number = subject.required("document_number", "expected a text", Value::as_str);
     let document = kind.zip(number).and_then(|(kind, number)| match Document::new(kind, number) {
+        Ok(document) if !can_be_born(&document, context) => {
+            subject.reject("document_number", NUMBER);
+            None
+        }
         Ok(document) if document.local_agency().is_none_or(|agency| agency == context.agency) => Some(document),
         Ok(_) => {
             subject.reject("document_number", "expected a number of the token's own agency: agency/number");
@@ -97,21 +109,33 @@ fn document(value: Option<&Value>, context: Context<'_>) -> (Option<Document>, V
     (document, subject.finish())
 }
 
+/// Decodes the data of an event about a person who was `born` then, by the number of the document.
 fn decode_data(
     kind: EventKind,
     data: &mut Fields<'_>,
     occurred_at: Option<Time>,
+    born: Option<Date>,
     context: Context<'_>,
 ) -> Option<EventData> {
     Some(match kind {
         EventKind::Identity => {
             let name = data.required("name", NAME, |v| v.as_str().and_then(masked_name));
-            let born = data.maybe("born", "expected a date of birth as YYYY-MM-DD", |v| v.as_str().and_then(date));
-            let deceased_at = data.maybe("deceased_at", TIME, time);
-            if deceased_at.flatten().is_some_and(|t| t > context.latest()) {
-                data.reject("deceased_at", "expected a time that is not in the future");
+            let birth_date = |v: &Value| v.as_str().and_then(date).filter(|date| is_birth_date(*date, context));
+            let date_of_birth = data.maybe("born", BORN, birth_date);
+            let stated = date_of_birth.flatten();
+            if stated.is_some() && occurred_at.is_some_and(|at| implausible(kind, at, stated, context).is_some()) {
+                data.reject("born", "expected a date of birth that is not after occurred_at");
             }
-            EventData::Identity { name: name?, born: born?, deceased_at: deceased_at? }
+            let deceased_at = data.maybe("deceased_at", TIME, time);
+            if let Some(at) = deceased_at.flatten() {
+                if at > context.latest() {
+                    data.reject("deceased_at", "expected a time that is not in the future");
+                } else if let Some(expected) = implausible(kind, at, born.max(stated), context) {
+                    data.reject("deceased_at", expected);
+                }
+            }
+            let born = date_of_birth?.map(|date| date.to_string());
+            EventData::Identity { name: name?, born, deceased_at: deceased_at? }
         }
         EventKind::TestResult => {
             let test = data.one_of("test", &TestKind::ALL.map(|test| (test.as_str(), test)));
@@ -159,9 +183,8 @@ fn time(value: &Value) -> Option<Time> {
     value.as_str()?.parse().ok()
 }
 
-fn date(text: &str) -> Option<String> {
-    let date: jiff::civil::Date = text.parse().ok()?;
-    (text.len() == 10).then(|| date.to_string())
+fn date(text: &str) -> Option<Date> {
+    text.parse().ok().filter(|_| text.len() == 10)
 }
 
 /// Masks a name; `None` if it is no plain text, or has nothing but marks.

@@ -6,6 +6,7 @@ pub mod fhir;
 mod fields;
 mod json;
 pub mod openapi;
+mod plausibility;
 #[cfg(test)]
 mod tests;
 pub mod upload;

@@ -23,7 +23,8 @@ use self::contradiction::refuse_two_forms;
 use self::derived_id::{derived_id, has_business_identifier};
 pub use self::person::{Person, References};
 use self::resource_type::{ResourceType, refuse_contained_facts};
-use self::time::{date_time, not_in_the_future, time_at};
+use self::time::{date_time, latest_meant, not_in_the_future, time_at};
+use super::plausibility::{NUMBER, can_be_born, implausible};
 use super::{Context, DecodedRow, RowError};
 
 const ID: &str = "expected a FHIR id: 1 to 64 letters, digits, dashes and dots";
@@ -89,6 +90,9 @@ fn decode_event(
     };
     not_in_the_future(statement.pointer, statement.occurred_at, context)?;
     let document = statement.person.document(context)?;
+    if !can_be_born(&document, context) {
+        return Err(invalid(resource_type.subject(), NUMBER));
+    }
     let subject = context.pseudonyms.subject(&document);
     if own_id.is_none() && matches!(statement.fact, Fact::Void(_)) && !has_business_identifier(resource) {
         return Err(invalid("/id", "expected the id of the resource that is taken back"));
@@ -99,6 +103,13 @@ fn decode_event(
         Fact::Data(data) => data,
         Fact::Void(why) => EventData::Retraction { event_id: id.clone(), why: why.to_owned() },
     };
+    // Without its element, the time of the event says nothing.
+    if let Some(written) = text(resource, statement.pointer)
+        && let latest = latest_meant(written, statement.occurred_at)
+        && let Some(expected) = implausible(data.kind(), latest, document.born(), context)
+    {
+        return Err(invalid(statement.pointer, expected));
+    }
     let event = Event {
         subject,
         agency: context.agency.to_owned(),

@@ -5,7 +5,12 @@ use yima_schema::event::EventData;
 use yima_schema::mask::is_han;
 
 use super::super::json::masked_name;
+use super::super::plausibility::is_birth_date;
+use super::time::first_day;
 use super::{Context, DATE_TIME, Fact, Person, RowError, Statement, date_time, invalid, not_in_the_future, text};
+
+const BIRTH_DATE: &str =
+    "expected a FHIR date, such as 1990, 1990-03 or 1990-03-07, from 1850 on and not in the future";
 
 /// Decodes a Patient.
 pub(super) fn decode(id: Option<&str>, resource: &Value, context: Context<'_>) -> Result<Statement, RowError> {
@@ -16,10 +21,9 @@ pub(super) fn decode(id: Option<&str>, resource: &Value, context: Context<'_>) -
     let name = official.or(current).and_then(full_name).and_then(|name| masked_name(&name));
     let expected = "expected a name with text, or family and given, without control and format characters";
     let name = name.ok_or_else(|| invalid("/name", expected))?;
-    let born =
-        resource.get("birthDate").map(|b| b.as_str().filter(|b| date_time(b, context).is_some() && b.len() <= 10));
-    let born = match born {
-        Some(None) => return Err(invalid("/birthDate", "expected a FHIR date, such as 1990, 1990-03 or 1990-03-07")),
+    let can_be = |date: &&str| first_day(date).is_some_and(|day| is_birth_date(day, context));
+    let born = match resource.get("birthDate").map(|date| date.as_str().filter(can_be)) {
+        Some(None) => return Err(invalid("/birthDate", BIRTH_DATE)),
         Some(Some(born)) => Some(born),
         None => None,
     };
@@ -38,6 +42,12 @@ pub(super) fn decode(id: Option<&str>, resource: &Value, context: Context<'_>) -
     };
     if let Some(at) = deceased_at {
         not_in_the_future("/deceasedDateTime", at, context)?;
+    }
+    // Dates in ISO 8601 compare as text, as far as both are known.
+    if let (Some(born), Some(died)) = (born, text(resource, "/deceasedDateTime"))
+        && born.chars().zip(died.chars()).find(|(born, died)| born != died).is_some_and(|(born, died)| died < born)
+    {
+        return Err(invalid("/deceasedDateTime", "expected a time that is not before the birthDate"));
     }
     let fact = Fact::Data(EventData::Identity { name, born: born.map(str::to_owned), deceased_at });
     Ok(Statement { person, occurred_at, pointer: "/meta/lastUpdated", fact })

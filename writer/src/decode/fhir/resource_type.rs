@@ -38,6 +38,15 @@ impl ResourceType {
         }
     }
 
+    /// Pointer to the element that names the person.
+    pub(super) fn subject(self) -> &'static str {
+        match self {
+            Self::Patient => "/identifier",
+            Self::Immunization => "/patient",
+            Self::Observation => "/subject",
+        }
+    }
+
     /// # Errors
     /// `Ignored`, with its name, for a resource that is not needed here; `Rejected` for any other.
     pub(super) fn of(resource: &Value) -> Result<Self, RowError> {

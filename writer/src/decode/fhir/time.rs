@@ -1,8 +1,8 @@
 //! FHIR dates and times.
 
-use jiff::civil::{Date, DateTime};
+use jiff::civil::Date;
 use serde_json::Value;
-use yima_schema::time::Time;
+use yima_schema::time::{DAY, Time};
 
 use super::{Context, RowError, invalid, text};
 
@@ -16,18 +16,31 @@ pub(super) fn date_time(text: &str, context: Context<'_>) -> Option<Time> {
     if text.contains('T') {
         return text.parse().ok();
     }
+    Some(Time::start_of(first_day(text)?, context.date_offset_minutes))
+}
+
+/// The first day of a FHIR date: of a day, month or year.
+pub(super) fn first_day(text: &str) -> Option<Date> {
     // By length: the parser would accept a time after a space, and ignore its offset.
-    let date: Date = match text.len() {
+    let date = match text.len() {
         4 => format!("{text}-01-01"),
         7 => format!("{text}-01"),
         10 => text.to_owned(),
         _ => return None,
-    }
-    .parse()
-    .ok()?;
-    let start = DateTime::from_parts(date, jiff::civil::Time::midnight());
-    let utc = start.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second();
-    Some(Time::from_secs(utc - i64::from(context.date_offset_minutes) * 60))
+    };
+    date.parse().ok()
+}
+
+/// The latest moment that a FHIR dateTime or date read as `time` may mean: a date can mean any moment of its day, month
+/// or year.
+pub(super) fn latest_meant(text: &str, time: Time) -> Time {
+    let days = match text.len() {
+        4 => 366,
+        7 => 31,
+        10 => 1,
+        _ => 0,
+    };
+    time.plus(DAY * days)
 }
 
 /// # Errors

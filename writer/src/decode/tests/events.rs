@@ -166,6 +166,43 @@ fn other_vaccines_are_ignored_and_names_are_masked() {
 }
 
 #[test]
+fn what_cannot_be_is_refused_and_named() {
+    let kind = |kind: EventKind, pointer: &str, value: &str| {
+        let mut event = complete(kind);
+        event.pointer_mut(pointer.rsplit_once('/').unwrap().0).unwrap()[pointer.rsplit_once('/').unwrap().1] =
+            json!(value);
+        error_pointers(decode_event(&event))
+    };
+    let refused = |pointer: &str| vec![pointer.to_owned()];
+    // NOW is 2026-09-21T14:13:20Z, so it is the 22nd in Kiribati. The number says 1990-03-07.
+    let identity = |pointer: &str, value: &str| kind(EventKind::Identity, pointer, value);
+    assert!(identity("/data/born", "1850-01-01").is_empty());
+    for born in ["2999-01-01", "2026-09-23", "1849-12-31", "0001-01-01"] {
+        assert_eq!(identity("/data/born", born), refused("/data/born"), "{born}");
+    }
+    assert_eq!(
+        identity("/data/born", "2026-09-22"),
+        ["/data/born", "/data/deceased_at"],
+        "after occurred_at, and dead"
+    );
+    for died in ["1990-03-06T09:00:00Z", "0001-01-01T00:00:00Z"] {
+        assert_eq!(identity("/data/deceased_at", died), refused("/data/deceased_at"), "{died}");
+    }
+    assert_eq!(identity("/occurred_at", "1989-01-01T00:00:00Z"), ["/occurred_at", "/data/born"]);
+    for of_the_disease in [EventKind::TestResult, EventKind::Vaccination, EventKind::ColourAssignment] {
+        assert!(kind(of_the_disease, "/occurred_at", "2019-12-01T00:00:00Z").is_empty());
+        for before in ["2019-11-30T23:59:59Z", "1980-01-01T00:00:00Z", "0001-01-01T00:00:00Z"] {
+            assert_eq!(kind(of_the_disease, "/occurred_at", before), refused("/occurred_at"), "{before}");
+        }
+    }
+    assert!(kind(EventKind::Retraction, "/occurred_at", "0001-01-01T00:00:00Z").is_empty());
+    let number = |number: &str| kind(EventKind::TestResult, "/subject/document_number", number);
+    assert_eq!(number("610102209903070018"), refused("/subject/document_number"));
+    assert_eq!(number("61010220260922001X"), refused("/occurred_at"), "tested before birth");
+    assert!(number("610113 19750310 8869").is_empty(), "{:?}", number("610113 19750310 8869"));
+}
+
+#[test]
 fn a_text_with_a_hidden_character_is_refused() {
     let mut event = test_result();
     event["kind"] = json!("identity");

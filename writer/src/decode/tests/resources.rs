@@ -48,6 +48,46 @@ fn fhir_errors_name_their_element() {
 }
 
 #[test]
+fn a_resource_that_states_what_cannot_be_is_refused() {
+    let patient = |born: &str, died: Option<&str>, updated: Option<&str>| {
+        let number = json!({"system": "urn:oid:2.16.156.10011.1.3", "value": "610102199003070016"});
+        let mut patient = json!({"resourceType": "Patient", "id": "p1", "name": [{"text": "Anna"}],
+            "identifier": [number], "birthDate": born});
+        died.into_iter().for_each(|died| patient["deceasedDateTime"] = json!(died));
+        updated.into_iter().for_each(|updated| patient["meta"] = json!({"lastUpdated": updated}));
+        error_pointers(decode_fhir(&patient))
+    };
+    for (born, died) in [("1990", None), ("1850-01", None), ("2026-09-21", None), ("1990-03-07", Some("1990"))] {
+        assert_eq!(patient(born, died, None), [""; 0], "{born}");
+    }
+    for born in ["1849-12-31", "2999", "2026-10", "0001-01-01", "1990-02-30"] {
+        assert_eq!(patient(born, None, None), ["/birthDate"], "{born}");
+    }
+    assert_eq!(patient("1990-03-07", Some("1990-03-06"), None), ["/deceasedDateTime"]);
+    assert_eq!(patient("1990-03", Some("1989-12-31T23:00:00Z"), None), ["/deceasedDateTime"]);
+    assert_eq!(patient("1990-03-07", None, Some("1989-01-01T00:00:00Z")), ["/meta/lastUpdated"]);
+
+    let given = |time: &str| {
+        let mut dose = immunization();
+        dose["occurrenceDateTime"] = json!(time);
+        error_pointers(decode_fhir(&dose))
+    };
+    assert_eq!([given("2020"), given("2019-12")], [[""; 0], [""; 0]]);
+    for time in ["1980-01-01", "2018", "2019-11-29", "0001-01-01T00:00:00Z"] {
+        assert_eq!(given(time), ["/occurrenceDateTime"], "{time}");
+    }
+    let mut sampled = observation();
+    sampled["effectiveDateTime"] = json!("0001-01-01T00:00:00Z");
+    assert_eq!(error_pointers(decode_fhir(&sampled)), ["/effectiveDateTime"]);
+    sampled["effectiveDateTime"] = json!("2026-09-20");
+    let resident = |number: &str| json!({"identifier": {"system": "urn:oid:2.16.156.10011.1.3", "value": number}});
+    sampled["subject"] = resident("610102209903070018");
+    assert_eq!(error_pointers(decode_fhir(&sampled)), ["/subject"]);
+    sampled["subject"] = resident("61010220260922001X");
+    assert_eq!(error_pointers(decode_fhir(&sampled)), ["/effectiveDateTime"], "tested before birth");
+}
+
+#[test]
 fn a_member_that_a_resource_has_twice_is_refused_and_named() {
     let sent = observation().to_string().replacen(r#""260373001""#, r#""260415000","code":"260373001""#, 1);
     let row = decode(RawRow::Fhir(sent.into()));
