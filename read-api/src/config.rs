@@ -93,6 +93,10 @@ pub struct CacheConfig {
     /// An older answer is not served. No less than `max_lag_ms`.
     #[serde(rename = "max_stale_s", with = "config::S")]
     pub max_stale: Duration,
+    /// Another region that has not been heard for longer is silent: a scan of green is `check`, and answers name the
+    /// region. 0 disables this, for a region that is [lost for good](consistency.md).
+    #[serde(rename = "max_region_lag_s", with = "config::S")]
+    pub max_region_lag: Duration,
     /// Longest time between two reads of the feed. The follower is also woken by changes.
     #[serde(rename = "poll_ms", with = "config::Ms")]
     pub poll_every: Duration,
@@ -118,6 +122,7 @@ impl Default for CacheConfig {
             ledger_entries: 16_000_000,
             max_lag: Duration::from_secs(2),
             max_stale: DAY,
+            max_region_lag: Duration::from_secs(60),
             poll_every: Duration::from_millis(200),
             concurrent_loads: 64,
             queued_loads: 1_000,

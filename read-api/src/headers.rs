@@ -13,6 +13,9 @@ use crate::cache::{Answer, Outcome, ViewCache};
 const YIMA_AS_OF: HeaderName = HeaderName::from_static("yima-as-of");
 /// The other regions, each with the moment before which everything acknowledged there is in the answer.
 const YIMA_REGIONS_AS_OF: HeaderName = HeaderName::from_static("yima-regions-as-of");
+/// The regions of them that have not been heard for longer than `max_region_lag_s`, if there is any: their newest events
+/// may be missing. A list of tokens (RFC 9651 section 3.1).
+const YIMA_SILENT_REGIONS: HeaderName = HeaderName::from_static("yima-silent-regions");
 /// Seconds after which a page should poll again.
 pub const YIMA_REFRESH_AFTER: HeaderName = HeaderName::from_static("yima-refresh-after");
 
@@ -50,6 +53,11 @@ impl AsOfHeader {
         headers.insert(CACHE_STATUS, cache_status(answer));
         if let Some(regions) = &views.regions().header {
             headers.insert(YIMA_REGIONS_AS_OF, regions.clone());
+            let silent = views.silent_regions(now);
+            if !silent.is_empty() {
+                let silent = HeaderValue::try_from(silent.join(", ")).expect("names of regions are visible ASCII");
+                headers.insert(YIMA_SILENT_REGIONS, silent);
+            }
         }
     }
 }

@@ -38,6 +38,8 @@ pub enum Reason {
     TestTooOld,
     /// The view may have changed since: it is not proved current.
     Unproved,
+    /// Another region has not been heard for longer than `max_region_lag_s`: it may have restricted the person since.
+    RegionSilent,
     /// A genuine code that has expired.
     Expired,
     /// A genuine code from the future: a clock is wrong.
@@ -65,6 +67,7 @@ impl Reason {
             | Self::TestRequired
             | Self::TestTooOld
             | Self::Unproved
+            | Self::RegionSilent
             | Self::Expired
             | Self::NotYetValid
             | Self::Malformed
@@ -88,6 +91,10 @@ impl Reason {
             Self::Unproved => {
                 "This answer may be out of date. Check the time of the answer and decide by your checkpoint's rule."
             }
+            Self::RegionSilent => {
+                "Another region has not been heard for a while: its results may be missing. \
+                 Decide by your checkpoint's rule."
+            }
             Self::Expired => "The code is out of date, perhaps a screenshot. Ask them to refresh it and scan again.",
             Self::NotYetValid => {
                 "The code is from the future. Ask them to refresh it; if it stays, report a clock fault."
@@ -104,15 +111,25 @@ impl Reason {
     }
 }
 
-/// Judges a view. `fresh`: whether the view is proved current.
-pub fn judge(view: &View, at: &ColourAt<'_>, fresh: bool, require_test_within: Option<Duration>, now: Time) -> Reason {
+/// What is known of the present besides a view.
+#[derive(Clone, Copy)]
+pub struct Proof {
+    /// Whether the view is proved current in this region.
+    pub fresh: bool,
+    /// Whether another region has not been heard for too long.
+    pub region_silent: bool,
+}
+
+/// Judges a view.
+pub fn judge(view: &View, at: &ColourAt<'_>, proof: Proof, require_test_within: Option<Duration>, now: Time) -> Reason {
     match at.colour() {
         // A restriction stands even if the view is not proved current.
         Colour::Red => Reason::Red,
         Colour::None if at.segment.is_none() => Reason::Nobody,
         Colour::None => Reason::Closed,
         Colour::Yellow => Reason::Yellow,
-        Colour::Green if !fresh => Reason::Unproved,
+        Colour::Green if !proof.fresh => Reason::Unproved,
+        Colour::Green if proof.region_silent => Reason::RegionSilent,
         Colour::Green => require_test_within.map_or(Reason::Green, |within| judge_tests(view, within, now)),
     }
 }
@@ -158,7 +175,20 @@ mod tests {
 
     fn reason(view: &View, fresh: bool, within_h: Option<u16>, now_h: i64) -> Reason {
         let now = Time::from_secs(now_h * 3600);
-        judge(view, &view.colour_at(now), fresh, within_h.map(hours), now)
+        judge(view, &view.colour_at(now), Proof { fresh, region_silent: false }, within_h.map(hours), now)
+    }
+
+    #[test]
+    fn a_silent_region_spoils_green_alone() {
+        let (now, silent) = (Time::from_secs(3600), Proof { fresh: true, region_silent: true });
+        let reason = |colour| {
+            let view = view(colour, &[]);
+            judge(&view, &view.colour_at(now), silent, None, now)
+        };
+        assert_eq!(reason(Colour::Green), Reason::RegionSilent);
+        assert_eq!(Reason::RegionSilent.verdict(), Verdict::Check);
+        assert_eq!(reason(Colour::Yellow), Reason::Yellow);
+        assert_eq!(reason(Colour::Red), Reason::Red);
     }
 
     #[test]

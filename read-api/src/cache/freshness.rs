@@ -39,12 +39,14 @@ pub struct Bounds {
     pub max_lag: Duration,
     /// An answer whose `as_of` is older than this is never given.
     pub max_stale: Duration,
+    /// Another region whose moment is older than this is silent; zero: none ever is.
+    pub max_region_lag: Duration,
 }
 
 impl Bounds {
     /// The bounds that the settings give.
     pub fn new(config: &CacheConfig) -> Self {
-        Self { max_lag: config.max_lag, max_stale: config.max_stale }
+        Self { max_lag: config.max_lag, max_stale: config.max_stale, max_region_lag: config.max_region_lag }
     }
 }
 
@@ -96,7 +98,11 @@ pub fn judge(entry: Provenance, inputs: FreshnessInputs, bounds: Bounds, now: Ti
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { max_lag: Duration::from_secs(2), max_stale: Duration::from_secs(86_400) };
+    const BOUNDS: Bounds = Bounds {
+        max_lag: Duration::from_secs(2),
+        max_stale: Duration::from_secs(86_400),
+        max_region_lag: Duration::from_secs(60),
+    };
 
     /// (version, newest, floor, loaded at, proof, now) → freshness.
     #[test]

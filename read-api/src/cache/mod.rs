@@ -125,6 +125,12 @@ impl ViewCache {
         self.progress.regions()
     }
 
+    /// The other regions that have not been heard for too long at `now`: their newest events may be missing.
+    pub(crate) fn silent_regions(&self, now: Time) -> Vec<String> {
+        let bound = self.bounds.load().max_region_lag;
+        self.regions().silent(bound, now).map(str::to_owned).collect()
+    }
+
     /// Applies a change of the feed, and wakes the subject's subscriptions once a lookup would find it. A view that
     /// cannot be decoded only raises the ledger, so that its subject is loaded.
     pub(crate) fn apply(&self, subject: SubjectId, change: VersionedView) {

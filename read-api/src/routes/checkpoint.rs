@@ -18,7 +18,7 @@ use yima_service::rate_limit::Remaining;
 use crate::app::App;
 use crate::body::{ColourBody, IdentityBody, Parts, TestBody, VaccinationBody};
 use crate::cache::Answer;
-use crate::verdict::{Reason, Verdict, hours, judge};
+use crate::verdict::{Proof, Reason, Verdict, hours, judge};
 
 /// How far the clocks of two read nodes may differ.
 const NODE_CLOCK_SKEW: Duration = Duration::from_secs(30);
@@ -51,6 +51,10 @@ pub(super) struct ScanBody<'a> {
     tests: Vec<TestBody<'a>>,
     vaccination: Option<VaccinationBody>,
     as_of: Option<Time>,
+    /// Regions that have not been heard for longer than `max_region_lag_s`: their newest events may be missing. Absent
+    /// if there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    silent_regions: Vec<String>,
 }
 
 impl Target {
@@ -118,17 +122,19 @@ impl Checkpoint {
     }
 
     /// The verdict on the view of a target, by this checkpoint's policy.
-    pub fn judge<'a>(&self, target: &Target, answer: &Answer, view: &'a View, now: Time) -> ScanBody<'a> {
+    pub fn judge<'a>(&self, app: &App, target: &Target, answer: &Answer, view: &'a View, now: Time) -> ScanBody<'a> {
         let at = view.colour_at(now);
         let as_of = Some(answer.as_of);
-        let reason = judge(view, &at, answer.fresh, self.require_test_within_h.map(hours), now);
+        let silent_regions = app.views.silent_regions(now);
+        let proof = Proof { fresh: answer.fresh, region_silent: !silent_regions.is_empty() };
+        let reason = judge(view, &at, proof, self.require_test_within_h.map(hours), now);
         if reason == Reason::Nobody && target.without_view == Reason::NotRegistered {
             // Without a view there is nothing to compare the document with.
-            return ScanBody { as_of, ..ScanBody::refused(Reason::NotRegistered) };
+            return ScanBody { as_of, silent_regions, ..ScanBody::refused(Reason::NotRegistered) };
         }
         let Parts { identity, colour, tests, vaccination } = Parts::new(view, &at);
         let (identity, colour, vaccination) = (Some(identity), Some(colour), Some(vaccination));
-        ScanBody { identity, colour, tests, vaccination, as_of, ..ScanBody::refused(reason) }
+        ScanBody { identity, colour, tests, vaccination, as_of, silent_regions, ..ScanBody::refused(reason) }
     }
 }
 
@@ -144,6 +150,7 @@ impl ScanBody<'_> {
             tests: Vec::new(),
             vaccination: None,
             as_of: None,
+            silent_regions: Vec::new(),
         }
     }
 }

@@ -36,7 +36,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Server-sent events: `display` when the caller's display has changed (`{"as_of", "display"}`, `id` is its tag),
-/// otherwise `unchanged` from time to time (`{"as_of"}`). A busy service ends it; poll the display then.
+/// otherwise `unchanged` from time to time (`{"as_of"}`). Both have `silent_regions` where a display has
+/// `Yima-Silent-Regions`. A busy service ends it; poll the display then.
 ///
 /// # Errors
 /// 400, 401, 403, 429, 503.
@@ -209,18 +210,26 @@ impl LiveDisplay {
         (self.floor, self.valid_until) = (answer.entry.version(), display.until);
         let every = self.app.live_displays.report_every.max(Duration::from_millis(100));
         self.report_at = Instant::now() + every.mul_f32(1.0 + rand::random::<f32>() / 4.0);
+        let moment = moment(&answer, &self.app.views.silent_regions(now));
         if self.shown.as_ref() == Some(&display.etag) {
-            return Ok(Event::default().event("unchanged").data(format!(r#"{{"as_of":"{}"}}"#, answer.as_of)));
+            return Ok(Event::default().event("unchanged").data(format!("{{{moment}}}")));
         }
         self.shown = Some(display.etag.clone());
-        Ok(display_event(&answer, &display))
+        Ok(display_event(&moment, &display))
     }
 }
 
-fn display_event(answer: &Answer, display: &Display) -> Event {
+/// The members of an event's data that say of what moment it is true, without braces.
+fn moment(answer: &Answer, silent_regions: &[String]) -> String {
+    let as_of = format!(r#""as_of":"{}""#, answer.as_of);
+    // Names of regions need no escapes.
+    if silent_regions.is_empty() { as_of } else { format!(r#"{as_of},"silent_regions":{silent_regions:?}"#) }
+}
+
+fn display_event(moment: &str, display: &Display) -> Event {
     let tag = display.etag.to_str().expect("a tag is visible ASCII");
     // JSON as serde writes it: one line.
     let body = std::str::from_utf8(&display.body).expect("JSON is UTF-8");
-    let data = format!(r#"{{"as_of":"{}","display":{body}}}"#, answer.as_of);
+    let data = format!(r#"{{{moment},"display":{body}}}"#);
     Event::default().event("display").id(tag).data(data)
 }

@@ -85,7 +85,7 @@ async fn verdict(
     };
     let answer = answer.map_err(lookup_problem)?;
     let view = answer.entry.view();
-    let mut response = axum::Json(checkpoint.judge(target, &answer, &view, now)).into_response();
+    let mut response = axum::Json(checkpoint.judge(app, target, &answer, &view, now)).into_response();
     app.as_of.describe(&app.views, &answer, now, response.headers_mut());
     if let Some(remaining) = bypass {
         quota.describe(remaining.unwrap_or(Remaining(0)), response.headers_mut());

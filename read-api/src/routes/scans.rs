@@ -43,7 +43,7 @@ struct ScansBody<'a> {
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum ResultBody<'a> {
-    Verdict(ScanBody<'a>),
+    Verdict(Box<ScanBody<'a>>),
     Problem { problem: &'a Problem },
 }
 
@@ -87,8 +87,10 @@ pub async fn scans(State(app): State<Arc<App>>, request: Request) -> Result<Resp
     let targets = resolve_all(&app, codes, now).await;
     let checked = look_up_all(&app, targets).await;
     let result = |checked| match checked {
-        &Checked::Refused(reason) => ResultBody::Verdict(ScanBody::refused(reason)),
-        Checked::Found(target, answer, view) => ResultBody::Verdict(checkpoint.judge(target, answer, view, now)),
+        &Checked::Refused(reason) => ResultBody::Verdict(Box::new(ScanBody::refused(reason))),
+        Checked::Found(target, answer, view) => {
+            ResultBody::Verdict(Box::new(checkpoint.judge(&app, target, answer, view, now)))
+        }
         Checked::Failed(problem) => ResultBody::Problem { problem },
     };
     let mut response = axum::Json(ScansBody { results: checked.iter().map(result).collect() }).into_response();

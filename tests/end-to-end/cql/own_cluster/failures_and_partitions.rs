@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
+use serde_json::json;
 use yima_harness::checker::{BOUND, Clients, Record, ShownDisplay, Workload, converge, options, people, quiesce};
-use yima_harness::{Cluster, ClusterOptions, Node, Region, Yima, now};
+use yima_harness::{Cluster, ClusterOptions, Node, Region, Yima, now, until};
 use yima_schema::time::Time;
 
 /// Length of each phase of the traffic: an amount of traffic, no wait.
@@ -14,6 +15,8 @@ const PHASE: Duration = Duration::from_secs(4);
 /// From an answer to a client's next request. Without a pause the clients would occupy the processor for the whole
 /// length of the phases.
 pub const PAUSE: Duration = Duration::from_millis(200);
+/// A region is silent after this: less than a partition lasts.
+const SILENT: Duration = Duration::from_secs(5);
 /// A display is stale when it is older (`max_lag_ms`).
 const STALE: Duration = Duration::from_secs(2);
 /// A request to a dead node has ended after this: `request_timeout_ms` twice, and the writer's retry.
@@ -117,7 +120,7 @@ fn run_slowly(node: Node<'_>, length: Duration) {
 /// Both regions accept events about the same subjects during a partition, and converge after it.
 fn partition(cluster: ClusterOptions, keyspace: &str) {
     let cluster = Arc::new(Cluster::start(cluster.nodes([1, 1]).namespaces()));
-    let base = options();
+    let base = options().env("YIMA_READ_API__CACHE__MAX_REGION_LAG_S", SILENT.as_secs());
     let xian = Region::new(&cluster, 1, "xian", keyspace, base.clone());
     let chengdu = Region::new(&cluster, 2, "chengdu", keyspace, base);
     let (writers, readers) = ([xian.writer(&[]), chengdu.writer(&[])], [xian.reader(&[]), chengdu.reader(&[])]);
@@ -135,6 +138,12 @@ fn partition(cluster: ClusterOptions, keyspace: &str) {
     let (cut_at, ended_at) = (moments[0], moments[1]);
     assert_regions_independent(&record, cut_at.plus(FAILED_OVER), ended_at);
     let mut record = quiesce(&clients, record);
+    for (reader, other) in [(&readers[0], "chengdu"), (&readers[1], "xian")] {
+        let session = &clients.people[0].1;
+        let verdict = reader.scan(&reader.checkpoint_session(), &reader.code(session));
+        assert_eq!((&verdict["reason"], &verdict["silent_regions"]), (&json!("region_silent"), &json!([other])));
+        assert_eq!(reader.display(session).header("yima-silent-regions"), other);
+    }
     cluster.heal(2);
     let healed_at = now();
     converge(&clients, &mut record, HEALED);
@@ -144,6 +153,10 @@ fn partition(cluster: ClusterOptions, keyspace: &str) {
         now().since(healed_at)
     );
     record.check(BOUND);
+    let checkpoint = readers[0].checkpoint_session();
+    until("scans of green to pass", HEALED, || {
+        readers[0].scan(&checkpoint, &readers[0].code(&clients.people[0].1))["reason"] == "green"
+    });
 }
 
 /// During the partition both regions acknowledged events and answered displays, and neither claimed to include

@@ -32,6 +32,8 @@ export class DisplayUpdater {
   /** `display` includes every event before this moment; ms since 1970, server's clock. */
   asOf = NaN;
   failure: PollFailure | null = null;
+  /** Whether another region has not been heard for a while: its newest events may be missing. */
+  regionSilent = false;
 
   readonly #session: string;
   readonly #listener: DisplayListener;
@@ -98,6 +100,7 @@ export class DisplayUpdater {
     if (eventCount === this.#eventCount) {
       this.#polledAt = polledAt;
       const asOf = Date.parse(headers.get("yima-as-of") ?? "");
+      this.regionSilent = headers.has("yima-silent-regions");
       if (body) {
         this.#show(body, asOf, headers.get("etag"));
         // The live display's events refer to the version before; the next live display starts from this one.
@@ -134,7 +137,8 @@ export class DisplayUpdater {
 
   #receive({ event, id, data }: ServerSentEvent): void {
     if (data === "") return;
-    const { as_of, display } = JSON.parse(data) as LiveDisplayEvent;
+    const { as_of, display, silent_regions } = JSON.parse(data) as LiveDisplayEvent;
+    this.regionSilent = silent_regions !== undefined;
     this.#eventCount += 1;
     this.#isLive = true;
     this.#liveAsOf = Date.parse(as_of);

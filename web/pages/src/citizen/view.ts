@@ -57,11 +57,12 @@ function drawClock(live: boolean): void {
 function drawBanner(display: DisplayUpdater): void {
   const age = now() - display.asOf;
   // Before the first answer there is no age, but a failure is shown at once.
-  const shown = display.failure !== null || (display.display !== null && age > LIVE_MS);
+  const isOld = display.failure !== null || (display.display !== null && age > LIVE_MS);
+  const shown = isOld || display.regionSilent;
   byId("banner").hidden = !shown;
   if (!shown) return;
-  const reason = t(display.failure === null ? "stale_unproved" : `stale_${display.failure}`);
-  setText(byId("banner-why"), reason);
+  const why = !isOld ? "region" : (display.failure ?? "unproved");
+  setText(byId("banner-why"), t(`stale_${why}`));
   // Outside the live region, because it changes each second.
   setText(byId("banner-age"), display.display ? t("stale_age", ago(display.asOf)) : t("retrying"));
 }

@@ -56,6 +56,8 @@ export interface Display {
 export interface LiveDisplayEvent {
   as_of: string;
   display?: Display;
+  /** Regions whose newest events may be missing. */
+  silent_regions?: string[];
 }
 
 /** `GET /v1/code`. */
