@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use yima_harness::{Options, Reply, Yima};
+use yima_harness::{Options, Reply, Yima, ago, new_person};
+use yima_schema::time::HOUR;
 
 use crate::browser::chromium::{Screen, Window};
 use crate::{identity_provider, shared, trusting};
@@ -98,6 +99,87 @@ fn examples_are_accepted_and_answers_match_the_schemas() {
         }
     }
     assert_eq!(examples, 7, "a body has no example");
+}
+
+/// Whether the description allows this body of an operation.
+fn allows(api: &Value, path: &str, body: &Value) -> bool {
+    let schema = &api["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"];
+    let schema = json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "allOf": [schema],
+        "components": api["components"]});
+    jsonschema::validator_for(&schema).expect("a schema").is_valid(body)
+}
+
+#[test]
+fn the_description_is_as_strict_as_the_service() {
+    let yima = shared();
+    let event = |kind: &str, data: Value| new_person().event("t-1", kind, &ago(HOUR), data);
+    let with = |name: &str, value: Value| {
+        let mut event = event("test_result", json!({ "test": "nucleic_acid", "result": "negative" }));
+        event[name] = value;
+        event
+    };
+    let retraction = |id: &str, why: &str| event("retraction", json!({ "event_id": id, "why": why }));
+    let dose = |vaccine: &str, dose: u8| event("vaccination", json!({ "vaccine": vaccine, "dose": dose }));
+    let colour = |colour: &str| event("colour_assignment", json!({ "colour": colour, "reason": "quarantine" }));
+    let codes = |count: usize| json!({ "codes": vec!["x"; count] });
+    let events = [
+        (with("revision", json!(0)), true),
+        (with("revision", json!(9_007_199_254_740_991_u64)), true),
+        (with("revision", json!(9_007_199_254_740_992_u64)), false),
+        (with("revision", json!(-1)), false),
+        (with("revision", json!(1.5)), false),
+        (with("id", json!("")), false),
+        (with("id", json!(null)), false),
+        (with("occurred_at", json!(7)), false),
+        (retraction("t-1", "mixed up"), true),
+        (retraction("", "mixed up"), false),
+        (retraction("t 1", "mixed up"), false),
+        (retraction("t-1", ""), false),
+        (retraction("t-1", &"w".repeat(201)), false),
+        (dose("208", 1), true),
+        (dose("CVX", 1), false),
+        (dose("208", 0), false),
+        (dose("208", 21), false),
+        (colour("red"), true),
+        (colour("none"), false),
+        (event("identity", json!({ "name": "Anna Lee", "born": "1990-03-07" })), true),
+        (event("identity", json!({ "name": "" })), false),
+        (event("identity", json!({ "name": "Anna Lee", "born": "7 March 1990" })), false),
+    ];
+    let scans = [
+        (json!({ "code": "x" }), true),
+        (json!({ "code": "x", "document_type": null, "document_number": null }), true),
+        (json!({ "code": null, "document_type": "passport", "document_number": "E12345678" }), true),
+        (json!({}), false),
+        (json!({ "code": null }), false),
+        (json!({ "code": null, "document_type": null, "document_number": null }), false),
+        (json!({ "document_type": "passport" }), false),
+        (json!({ "document_number": "E12345678" }), false),
+        (json!({ "document_type": "passport", "document_number": null }), false),
+        (json!({ "document_type": "passport", "document_number": "" }), false),
+        (json!({ "document_type": "licence", "document_number": "E12345678" }), false),
+        (json!({ "code": "x", "document_type": "passport" }), false),
+        (json!({ "code": "x", "more": 1 }), false),
+        (json!({ "code": 7 }), false),
+    ];
+    let many = [(codes(1), true), (codes(100), true), (codes(0), false), (codes(101), false), (json!({}), false)];
+    let guard = yima.token(&["checkpoint", "--name", "strict", "--look-up-documents"]);
+    let guard = yima.http().post(&format!("{}/v1/sessions", yima.read_url()), &guard, "", b"").json(200);
+    let guard = guard["session"].as_str().expect("a session").to_owned();
+    let lab = yima.agency_token("lab-7");
+    for (base, token, path, bodies) in [
+        (yima.writer_url(), &lab, "/v1/events", &events[..]),
+        (yima.read_url(), &guard, "/v1/scan", &scans),
+        (yima.read_url(), &guard, "/v1/scans", &many),
+    ] {
+        let api = description(&yima, &base);
+        for (body, is_valid) in bodies {
+            let url = format!("{base}{path}");
+            let status = yima.http().post(&url, token, "application/json", body.to_string().as_bytes()).status;
+            assert_eq!(status != 400, *is_valid, "{path} answers {status} to {body}");
+            assert_eq!(allows(&api, path, body), *is_valid, "{path} is described otherwise: {body}");
+        }
+    }
 }
 
 #[test]

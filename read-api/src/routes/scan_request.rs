@@ -1,12 +1,14 @@
 //! The body of a scan: a code, or the identity document of a citizen without one.
 
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 use yima_schema::problem::{FieldError, Problem};
 use yima_schema::subject::{Document, DocumentType};
 
 /// Either a code or a document. The problem of any other combination names the fields that are missing or too many.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ScanRequest {
     code: Option<String>,
@@ -39,3 +41,20 @@ impl ScanRequest {
         }
     }
 }
+
+impl PartialSchema for ScanRequest {
+    fn schema() -> RefOr<Schema> {
+        let of = |kind| ObjectBuilder::new().schema_type(kind);
+        let only = |request: ObjectBuilder| request.additional_properties(Some(AdditionalProperties::FreeForm(false)));
+        let code = of(Type::Object).property("code", of(Type::String)).required("code");
+        let code = code.property("document_type", of(Type::Null)).property("document_number", of(Type::Null));
+        let document = of(Type::Object).property("code", of(Type::Null));
+        let document = document.property("document_type", DocumentType::schema()).required("document_type");
+        let number = of(Type::String).min_length(Some(1));
+        let document = document.property("document_number", number).required("document_number");
+        let either = OneOfBuilder::new().item(only(code)).item(only(document));
+        either.description(Some("Either a code or a document")).into()
+    }
+}
+
+impl ToSchema for ScanRequest {}

@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use yima_schema::event::{Colour, TestKind, TestOutcome};
 use yima_schema::subject::DocumentType;
 use yima_schema::time::Time;
@@ -17,6 +18,7 @@ pub struct Event {
     #[schema(maximum = 9007199254740991_i64)]
     pub revision: Option<u64>,
     /// Must be the token's.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,31}$")]
     pub agency: Option<String>,
     /// The person.
     pub subject: Subject,
@@ -34,6 +36,7 @@ pub struct Subject {
     /// The kind of document.
     pub document_type: DocumentType,
     /// Its number; for `local`: the token's agency, a slash, and the agency's own number.
+    #[schema(min_length = 1)]
     pub document_number: String,
 }
 
@@ -44,9 +47,10 @@ pub enum Fact {
     /// A person's identity.
     Identity {
         /// Masked before it is stored.
-        #[schema(max_length = 200)]
+        #[schema(min_length = 1, max_length = 200)]
         name: String,
         /// YYYY-MM-DD.
+        #[schema(format = Date, pattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
         born: Option<String>,
         /// Closes the code from then on.
         deceased_at: Option<Time>,
@@ -61,6 +65,7 @@ pub enum Fact {
     /// A dose.
     Vaccination {
         /// CVX code.
+        #[schema(pattern = "^[0-9]{1,4}$")]
         vaccine: String,
         /// Its number.
         #[schema(minimum = 1, maximum = 20)]
@@ -69,8 +74,10 @@ pub enum Fact {
     /// A decision on a person's colour.
     ColourAssignment {
         /// A colour that the reason may give.
+        #[schema(schema_with = assignable)]
         colour: Colour,
         /// One of the closed list of reasons.
+        #[schema(min_length = 1)]
         reason: String,
         /// Without it: until it is retracted.
         until: Option<Time>,
@@ -78,9 +85,16 @@ pub enum Fact {
     /// Takes back an earlier event.
     Retraction {
         /// The event's id.
+        #[schema(pattern = "^[A-Za-z0-9._:/-]{1,100}$")]
         event_id: String,
         /// The reason, in words.
-        #[schema(max_length = 200)]
+        #[schema(min_length = 1, max_length = 200)]
         why: String,
     },
+}
+
+/// The colours that an agency may give.
+fn assignable() -> Object {
+    let names = Colour::ASSIGNABLE.map(Colour::as_str);
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build()
 }
