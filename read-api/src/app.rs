@@ -12,6 +12,7 @@ use yima_schema::session::{Holder, Session};
 use yima_schema::subject::{PseudonymKey, SubjectId};
 use yima_schema::time::Time;
 use yima_schema::view::Version;
+use yima_service::http::ProblemResponse;
 use yima_service::http::public::{Lifetime, Public};
 use yima_service::jwt::{self, Verifier};
 use yima_service::utilization::Utilization;
@@ -128,10 +129,10 @@ impl App {
     }
 
     /// The session in `Authorization`, if it is genuine and has not ended.
-    pub(crate) fn session(&self, headers: &HeaderMap, now: Time) -> Result<Session, Problem> {
+    pub(crate) fn session(&self, headers: &HeaderMap, now: Time) -> Result<Session, ProblemResponse> {
         let opened = Session::open(jwt::bearer(headers)?, &self.sessions).ok().filter(|s| s.expires_at > now);
         opened.ok_or_else(|| {
-            Problem::new(ProblemType::Unauthenticated, "The session is not valid any more: sign in again")
+            Problem::new(ProblemType::Unauthenticated, "The session is not valid any more: sign in again").into()
         })
     }
 
@@ -141,14 +142,15 @@ impl App {
     }
 
     /// The session in `Authorization`, if it is a citizen's.
-    pub(crate) fn citizen(&self, headers: &HeaderMap, now: Time) -> Result<Citizen, Problem> {
+    pub(crate) fn citizen(&self, headers: &HeaderMap, now: Time) -> Result<Citizen, ProblemResponse> {
         let Session { expires_at, holder, .. } = self.session(headers, now)?;
         match holder {
             Holder::Citizen { subject } => Ok(Citizen { expires_at, subject }),
             Holder::Checkpoint { .. } => Err(Problem::new(
                 ProblemType::Forbidden,
                 "A checkpoint's session can only scan; sign in as a citizen to see a code",
-            )),
+            )
+            .into()),
         }
     }
 }

@@ -206,7 +206,8 @@ pub struct Limits {
     pub document: RateConfig,
     /// Sign-ins, by citizen or checkpoint.
     pub session: RateConfig,
-    /// Sign-ins of all clients together, wrong tokens included; each costs a signature check.
+    /// Sign-ins of all clients together; each costs a signature check. Also wrong signatures beyond
+    /// `identity_provider.failures_per_s`; what does not look like a token of the identity provider costs nothing.
     pub sign_in: RateConfig,
 }
 

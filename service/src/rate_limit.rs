@@ -2,7 +2,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use governor::clock::{Clock, QuantaClock};
@@ -96,6 +97,9 @@ pub struct RateLimiter {
     remaining: Box<[HeaderValue]>,
     step: u32,
     names: RandomState,
+    /// Until when the quota of [`Self::take_shared`] is known to be spent, in nanoseconds since `epoch`.
+    spent_until: AtomicU64,
+    epoch: Instant,
 }
 
 impl RateLimiter {
@@ -131,6 +135,8 @@ impl RateLimiter {
             burst,
             step,
             names: RandomState::new(),
+            spent_until: AtomicU64::new(0),
+            epoch: Instant::now(),
         }
     }
 
@@ -172,6 +178,22 @@ impl RateLimiter {
         self.check(key, cost).map_err(|error| self.refusal(error))
     }
 
+    /// [`Self::take`] of 1 from one quota of all clients together.
+    ///
+    /// # Errors
+    /// 429.
+    pub fn take_shared(&self) -> Result<Remaining, ProblemResponse> {
+        self.check(0, 1).map_err(|error| {
+            self.spent_until.store(nanos(self.epoch.elapsed() + error.retry_after), Ordering::Relaxed);
+            self.refusal(error)
+        })
+    }
+
+    /// Whether the quota of all clients together was spent by the last [`Self::take_shared`], and has nothing again.
+    pub fn is_spent(&self) -> bool {
+        nanos(self.epoch.elapsed()) < self.spent_until.load(Ordering::Relaxed)
+    }
+
     /// The answer to a client over its limit: `RateLimit` and `Retry-After` name the same moment.
     pub fn refusal(&self, error: RateLimitError) -> ProblemResponse {
         let mut fields = HeaderMap::new();
@@ -211,6 +233,10 @@ impl RateLimiter {
     pub fn keys(&self) -> usize {
         self.cells.len()
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -229,7 +229,7 @@ fn a_refused_request_gets_an_operation_outcome_if_it_speaks_fhir() {
     let url = format!("{}/v1/events", yima.writer_url());
     let hospital = yima.agency_token("hospital-1");
     let reply = yima.http().post(&url, "not-a-token", FHIR, b"{}");
-    assert_eq!((reply.status, reply.header("www-authenticate")), (401, "Bearer"));
+    assert_eq!((reply.status, reply.header("www-authenticate")), (401, "Bearer error=\"invalid_token\""));
     assert_eq!(issues(&reply.json(401)), [("login", "")]);
     for (body, code, status) in [("{", "structure", 400), ("{}", "value", 400)] {
         assert_eq!(issues(&yima.http().post(&url, &hospital, FHIR, body.as_bytes()).json(status))[0].0, code);

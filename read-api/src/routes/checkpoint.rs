@@ -7,12 +7,12 @@ use axum::http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 use yima_schema::code::{self, CodeError, Handle};
-use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::session::Holder;
 use yima_schema::subject::{Document, SubjectId};
 use yima_schema::time::Time;
 use yima_schema::view::{Version, View};
 use yima_service::http::ProblemResponse;
+use yima_service::jwt::{Scope, insufficient_scope};
 use yima_service::rate_limit::Remaining;
 
 use crate::app::App;
@@ -92,12 +92,12 @@ impl Checkpoint {
     ///
     /// # Errors
     /// 401, 403.
-    pub fn of(app: &App, headers: &HeaderMap, now: Time) -> Result<Self, Problem> {
+    pub fn of(app: &App, headers: &HeaderMap, now: Time) -> Result<Self, ProblemResponse> {
         match app.session(headers, now)?.holder {
             Holder::Checkpoint { checkpoint: name, require_test_within_h, looks_up_documents } => {
                 Ok(Self { name, require_test_within_h, may_scan_documents: looks_up_documents })
             }
-            Holder::Citizen { .. } => Err(Problem::new(ProblemType::Forbidden, "Only a checkpoint's session can scan")),
+            Holder::Citizen { .. } => Err(insufficient_scope(Scope::Scan, "Only a checkpoint's session can scan")),
         }
     }
 
@@ -113,7 +113,7 @@ impl Checkpoint {
         if !self.may_scan_documents {
             count("forbidden");
             let detail = "Looking people up by their document needs the scope `scan:document`";
-            return Err(Problem::new(ProblemType::Forbidden, detail).into());
+            return Err(insufficient_scope(Scope::ScanDocument, detail));
         }
         let limit = &app.limits.document;
         let remaining = limit.take(limit.key(&self.name), 1).inspect_err(|_| count("refused"))?;

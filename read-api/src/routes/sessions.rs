@@ -39,9 +39,8 @@ struct SessionBody {
 pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ProblemResponse> {
     let token = jwt::bearer(request.headers())?;
     body::content_encoding(request.headers())?;
-    app.limits.sign_in.take(0, 1)?;
     let now = (app.clock)();
-    let claims = app.identity_provider.verify(token)?;
+    let claims = app.identity_provider.verify(token, &app.limits.sign_in)?;
     let holder = holder(&app, &claims)?;
     let limit = &app.limits.session;
     let (key, lifetime) = match &holder {
@@ -57,7 +56,7 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Res
     Ok(response)
 }
 
-fn holder(app: &App, claims: &Claims) -> Result<Holder, Problem> {
+fn holder(app: &App, claims: &Claims) -> Result<Holder, ProblemResponse> {
     if claims.allows(Scope::Scan) {
         let checkpoint = claims.checkpoint.clone().filter(|name| (1..=64).contains(&name.len()));
         let checkpoint = checkpoint.ok_or_else(|| lacks("checkpoint"))?;
@@ -73,9 +72,9 @@ fn holder(app: &App, claims: &Claims) -> Result<Holder, Problem> {
         let document = Document::new(kind, number).map_err(|_| lacks("document_number"))?;
         return Ok(Holder::Citizen { subject: app.pseudonyms.subject(&document) });
     }
-    Err(Problem::new(ProblemType::Forbidden, "The token's scope must have `display` or `scan`"))
+    Err(jwt::insufficient_scope(Scope::Display, "The token's scope must have `display` or `scan`"))
 }
 
-fn lacks(claim: &str) -> Problem {
-    Problem::new(ProblemType::Forbidden, format!("The token has no valid claim `{claim}`"))
+fn lacks(claim: &str) -> ProblemResponse {
+    Problem::new(ProblemType::Forbidden, format!("The token has no valid claim `{claim}`")).into()
 }

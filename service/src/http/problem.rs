@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use yima_schema::problem::{Problem, ProblemType};
 
 /// A problem as the whole answer: `application/problem+json`, never stored by a cache, `Retry-After` where it is known,
-/// and `WWW-Authenticate: Bearer` (RFC 6750 section 3) with 401.
+/// and with 401 a challenge (RFC 6750 section 3): the token is invalid, unless the fields say otherwise.
 #[derive(Clone, Debug)]
 pub struct ProblemResponse {
     problem: Problem,
@@ -46,7 +46,8 @@ impl IntoResponse for ProblemResponse {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if problem.kind == ProblemType::Unauthenticated {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            let invalid = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+            headers.entry(header::WWW_AUTHENTICATE).or_insert(invalid);
         }
         response
     }
@@ -61,7 +62,7 @@ mod tests {
         let of = |problem: Problem| ProblemResponse::from(problem).into_response();
         let unauthenticated = of(Problem::new(ProblemType::Unauthenticated, "x"));
         assert_eq!(unauthenticated.status(), 401);
-        assert_eq!(unauthenticated.headers()["www-authenticate"], "Bearer");
+        assert_eq!(unauthenticated.headers()["www-authenticate"], "Bearer error=\"invalid_token\"");
         assert_eq!(unauthenticated.headers()["content-type"], "application/problem+json");
         assert_eq!(unauthenticated.headers()["cache-control"], "no-store");
         let unavailable = of(Problem::new(ProblemType::Unavailable, "x").retry_after(7));

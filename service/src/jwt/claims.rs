@@ -3,8 +3,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::subject::DocumentType;
+
+use super::insufficient_scope;
+use crate::http::ProblemResponse;
 
 /// A permission of a bearer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,14 +67,10 @@ impl Claims {
     /// Refuses a token that does not allow `scope`.
     ///
     /// # Errors
-    /// [`ProblemType::Forbidden`] naming the scope.
-    pub fn require(&self, scope: Scope) -> Result<(), Problem> {
-        let missing = || {
-            Problem::new(
-                ProblemType::Forbidden,
-                format!("The token lacks the scope {}: use one that has it", scope.as_str()),
-            )
-        };
+    /// [`ProblemType::Forbidden`](yima_schema::problem::ProblemType::Forbidden) naming the scope.
+    pub fn require(&self, scope: Scope) -> Result<(), ProblemResponse> {
+        let missing =
+            || insufficient_scope(scope, format!("The token lacks the scope {}: use one that has it", scope.as_str()));
         self.allows(scope).then_some(()).ok_or_else(missing)
     }
 }
@@ -85,13 +83,17 @@ impl fmt::Debug for Claims {
 
 #[cfg(test)]
 mod tests {
+    use axum::response::IntoResponse;
+
     use super::*;
 
     #[test]
     fn a_scope_is_a_whole_word() {
         let claims = Claims { scope: "scan events:write".to_owned(), ..Claims::default() };
         assert!(claims.allows(Scope::Scan) && claims.allows(Scope::EventsWrite));
-        assert_eq!(claims.require(Scope::Display).unwrap_err().kind, ProblemType::Forbidden);
+        let refused = claims.require(Scope::Display).unwrap_err().into_response();
+        assert_eq!(refused.status(), 403);
+        assert_eq!(refused.headers()["www-authenticate"], "Bearer error=\"insufficient_scope\", scope=\"display\"");
         assert!(!Claims { scope: "scans".to_owned(), ..Claims::default() }.allows(Scope::Scan));
     }
 

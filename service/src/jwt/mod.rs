@@ -4,14 +4,18 @@ mod claims;
 mod issuer;
 mod verifier;
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use yima_schema::problem::{Problem, ProblemType};
+use yima_schema::time::DAY;
 
 use crate::config;
+use crate::http::ProblemResponse;
 
 pub use claims::{Claims, Scope};
 pub use issuer::{Issuer, SigningKeyError};
@@ -33,25 +37,50 @@ pub struct JwtConfig {
     /// provider stops no client; read at start. Without it the demo's own provider is used, which issues tokens to
     /// anyone (`/demo/…`); with it there is no `/demo/…`.
     pub keys_file: Option<PathBuf>,
+    /// Longest life of a token, from `iat` (or now, if it has none) to `exp`. Longer ones are refused.
+    #[serde(rename = "max_life_s", with = "config::S")]
+    pub max_life: Duration,
+    /// Signatures that may be wrong per second, of all clients together. Beyond it each wrong one costs one of the
+    /// checks that all clients share: `read_api.limits.sign_in`, and 1,000 per second of a writer.
+    pub failures_per_s: NonZeroU32,
 }
 
 impl Default for JwtConfig {
     fn default() -> Self {
-        Self { issuer: "yima-demo".to_owned(), keys_file: None }
+        Self {
+            issuer: "yima-demo".to_owned(),
+            keys_file: None,
+            max_life: DAY * 7,
+            failures_per_s: NonZeroU32::MIN.saturating_add(499),
+        }
     }
 }
 
 /// The token of `Authorization: Bearer …` (RFC 6750 section 2.1).
 ///
 /// # Errors
-/// [`ProblemType::Unauthenticated`] when there is none.
-pub fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+/// [`ProblemType::Unauthenticated`] when there is none, with a challenge that names no error (section 3.1).
+pub fn bearer(headers: &HeaderMap) -> Result<&str, ProblemResponse> {
     const SCHEME: &[u8] = b"Bearer ";
     let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().split_at_checked(SCHEME.len()));
     sent.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(SCHEME))
         .and_then(|(_, token)| std::str::from_utf8(token.trim_ascii()).ok())
         .filter(|token| !token.is_empty())
-        .ok_or_else(|| Problem::new(ProblemType::Unauthenticated, "Send the token as Authorization: Bearer …"))
+        .ok_or_else(|| {
+            let problem = Problem::new(ProblemType::Unauthenticated, "Send the token as Authorization: Bearer …");
+            challenge(problem, HeaderValue::from_static("Bearer"))
+        })
+}
+
+/// The answer to a token without a scope (RFC 6750 section 3.1): [`ProblemType::Forbidden`] with `detail`.
+pub fn insufficient_scope(scope: Scope, detail: impl Into<String>) -> ProblemResponse {
+    let value = format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", scope.as_str());
+    let value = HeaderValue::try_from(value).expect("a scope is visible ASCII");
+    challenge(Problem::new(ProblemType::Forbidden, detail), value)
+}
+
+fn challenge(problem: Problem, value: HeaderValue) -> ProblemResponse {
+    ProblemResponse::new(problem, HeaderMap::from_iter([(header::WWW_AUTHENTICATE, value)]))
 }
 
 #[cfg(test)]
@@ -63,7 +92,7 @@ mod tests {
         let with = |value: &'static str| HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
         assert_eq!(bearer(&with("bearer  abc")).unwrap(), "abc");
         for other in ["Basic abc", "Bearer", "Bearer  ", "abc"] {
-            assert_eq!(bearer(&with(other)).unwrap_err().kind, ProblemType::Unauthenticated, "{other}");
+            assert_eq!(bearer(&with(other)).unwrap_err().problem().kind, ProblemType::Unauthenticated, "{other}");
         }
         assert!(bearer(&HeaderMap::new()).is_err());
     }

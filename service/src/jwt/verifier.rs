@@ -8,19 +8,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, JwkSet, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use parking_lot::Mutex;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::time::Time;
 
-use super::{AUDIENCE, Claims, MAX_TOKEN_BYTES, Scope};
+use super::{AUDIENCE, Claims, JwtConfig, MAX_TOKEN_BYTES, Scope};
 use crate::clock;
+use crate::http::ProblemResponse;
+use crate::http::unique_members::{self, NotUnique};
+use crate::rate_limit::{RateConfig, RateLimiter};
 
 /// How far the identity provider's clock may be off this machine's.
 const LEEWAY: Duration = Duration::from_secs(60);
+/// Characters of a signature: 64 bytes in base64url (RFC 7518 section 3.4).
+const SIGNATURE_CHARS: usize = 86;
+/// The types of a JWT and of an access token (RFC 7519 section 5.1, RFC 9068 section 2.1); a token may have none. Other
+/// types are of tokens for another purpose.
+const TYPES: [&str; 4] = ["JWT", "at+jwt", "application/jwt", "application/at+jwt"];
 /// How long a verified token is trusted before it is verified again.
 const CACHED_FOR: Duration = Duration::from_secs(300);
 /// Most tokens in the cache, a few hundred bytes each.
@@ -35,6 +46,9 @@ pub enum JwksError {
     /// The file is not a JWKS document.
     #[error("expected a JWKS document (RFC 7517)")]
     NotJwks(#[source] serde_json::Error),
+    /// An object of the document has a member twice; the JSON Pointer to it.
+    #[error("{0}: expected one member of this name")]
+    Duplicate(String),
     /// The document has no key for ES256 signatures.
     #[error("expected at least one EC key on P-256 for signatures")]
     NoKey,
@@ -44,6 +58,9 @@ pub enum JwksError {
 pub struct Verifier {
     keys: Vec<Key>,
     validation: Validation,
+    max_life: Duration,
+    /// Failed checks of all clients together.
+    failures: RateLimiter,
     verified: Mutex<HashMap<[u8; 32], Verified>>,
 }
 
@@ -58,12 +75,33 @@ struct Verified {
     claims: Arc<Claims>,
 }
 
-/// A token's claims as they arrive.
+/// A token's claims as they arrive. Times are numbers of seconds; the library ignores any that it cannot read.
 #[derive(Deserialize)]
 struct Received {
+    /// One text; the library would accept a list.
+    #[serde(rename = "iss")]
+    _issuer: String,
     exp: f64,
+    #[serde(default, deserialize_with = "number")]
+    iat: Option<f64>,
+    #[serde(default, deserialize_with = "number")]
+    nbf: Option<f64>,
     #[serde(flatten)]
     claims: Claims,
+}
+
+/// A number where there is a member; not null.
+fn number<'de, D: Deserializer<'de>>(value: D) -> Result<Option<f64>, D::Error> {
+    f64::deserialize(value).map(Some)
+}
+
+/// Why a token is refused.
+enum Refusal {
+    /// It is not what the identity provider issues.
+    Invalid,
+    Expired,
+    /// It lives longer than tokens may.
+    LongLived,
 }
 
 impl Verifier {
@@ -71,7 +109,11 @@ impl Verifier {
     ///
     /// # Errors
     /// The text is no JWKS document, or has no such key.
-    pub fn from_jwks(jwks: &str, issuer: &str) -> Result<Self, JwksError> {
+    pub fn from_jwks(jwks: &str, config: &JwtConfig) -> Result<Self, JwksError> {
+        unique_members::check(jwks.as_bytes()).map_err(|error| match error {
+            NotUnique::Duplicate(pointer) => JwksError::Duplicate(pointer),
+            NotUnique::Json(error) => JwksError::NotJwks(error),
+        })?;
         let jwks: JwkSet = serde_json::from_str(jwks).map_err(JwksError::NotJwks)?;
         let keys: Vec<Key> = jwks.keys.iter().filter_map(es256_key).collect();
         if keys.is_empty() {
@@ -79,31 +121,40 @@ impl Verifier {
         }
         let mut validation = Validation::new(Algorithm::ES256);
         validation.set_audience(&[AUDIENCE]);
-        validation.set_issuer(&[issuer]);
+        validation.set_issuer(&[&config.issuer]);
         validation.set_required_spec_claims(&["exp", "aud", "iss"]);
         validation.validate_nbf = true;
         validation.leeway = LEEWAY.as_secs();
-        Ok(Self { keys, validation, verified: Mutex::default() })
+        let failures = RateConfig::new(config.failures_per_s.get(), Duration::from_secs(1));
+        let failures = RateLimiter::new("failed-sign-in", &failures);
+        Ok(Self { keys, validation, max_life: config.max_life, failures, verified: Mutex::default() })
     }
 
     /// A verifier with the keys of a file with a JWKS document.
     ///
     /// # Errors
     /// The file cannot be read, or see [`Self::from_jwks`].
-    pub fn from_file(path: &Path, issuer: &str) -> Result<Self, JwksError> {
-        Self::from_jwks(&std::fs::read_to_string(path).map_err(JwksError::Unreadable)?, issuer)
+    pub fn from_file(path: &Path, config: &JwtConfig) -> Result<Self, JwksError> {
+        Self::from_jwks(&std::fs::read_to_string(path).map_err(JwksError::Unreadable)?, config)
     }
 
     /// The claims of a token that is signed with one of the keys, meant for yima, and valid now.
     ///
+    /// What a token looks like is judged first, and costs its sender nothing. A signature costs one of `checks`, the
+    /// budget that all clients share; unless the check fails while the budget for failures has some left: it then costs
+    /// one of that. So wrong tokens, however many, leave `checks` to the others as long as their failures fit their
+    /// own budget, and what is looked at here keeps most of them from costing anything.
+    ///
     /// # Errors
-    /// [`ProblemType::Unauthenticated`]; it names the failed check only for an expired token.
-    pub fn verify(&self, token: &str) -> Result<Arc<Claims>, Problem> {
+    /// [`ProblemType::Unauthenticated`]; it names the failed check only for an expired or a long-lived token.
+    /// [`ProblemType::TooManyRequests`] when `checks` are spent.
+    pub fn verify(&self, token: &str, checks: &RateLimiter) -> Result<Arc<Claims>, ProblemResponse> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Problem::new(
                 ProblemType::Unauthenticated,
                 "The token is too long: a token has at most 4096 bytes",
-            ));
+            )
+            .into());
         }
         let now = clock::now();
         let mut hash = [0; 32];
@@ -111,15 +162,20 @@ impl Verifier {
         if let Some(verified) = self.verified.lock().get(&hash).filter(|verified| now < verified.until) {
             return Ok(Arc::clone(&verified.claims));
         }
-        let Received { exp, claims } = self.check(token).map_err(|error| {
-            let expired = matches!(error.kind(), ErrorKind::ExpiredSignature);
-            let detail = if expired {
-                "The token has expired: get a new one"
-            } else {
-                "The token is not valid: get one from the identity provider"
-            };
-            Problem::new(ProblemType::Unauthenticated, detail)
-        })?;
+        let kid = self.key_id(token).ok_or_else(|| problem(&Refusal::Invalid))?;
+        let is_prepaid = self.failures.is_spent() || checks.is_spent();
+        if is_prepaid {
+            checks.take_shared()?;
+        }
+        let checked = self.check(token, kid.as_deref(), now);
+        if !is_prepaid {
+            match &checked {
+                Ok(_) => _ = checks.take_shared()?,
+                // Over this budget the next failure costs one of `checks`.
+                Err(_) => _ = self.failures.take_shared(),
+            }
+        }
+        let Received { exp, claims, .. } = checked.map_err(|refusal| problem(&refusal))?;
         let claims = Arc::new(claims);
         // Only agencies': a citizen's token comes once, and has a document number, which must not stay in memory.
         if claims.allows(Scope::EventsWrite) {
@@ -130,10 +186,35 @@ impl Verifier {
         Ok(claims)
     }
 
+    /// The key that a token names, if any. `None`: no token of the identity provider looks so (RFC 7515 section 4.1,
+    /// RFC 8725 section 3.11).
+    fn key_id(&self, token: &str) -> Option<Option<String>> {
+        let mut parts = token.split('.');
+        let (header, _claims, signature) = (parts.next()?, parts.next()?, parts.next()?);
+        if signature.len() != SIGNATURE_CHARS || parts.next().is_some() {
+            return None;
+        }
+        let header = URL_SAFE_NO_PAD.decode(header).ok()?;
+        unique_members::check(&header).ok()?;
+        let header: Map<String, Value> = serde_json::from_slice(&header).ok()?;
+        let text = |name: &str| match header.get(name) {
+            None => Some(None),
+            Some(Value::String(text)) => Some(Some(text.as_str())),
+            Some(_) => None,
+        };
+        let is_known_type = text("typ")?.is_none_or(|given| TYPES.iter().any(|typ| typ.eq_ignore_ascii_case(given)));
+        // `crit` names extensions that have to be understood; none is.
+        if text("alg")? != Some("ES256") || !is_known_type || header.contains_key("crit") {
+            return None;
+        }
+        let kid = text("kid")?;
+        let fits = |key: &Key| kid.is_none() || key.id.is_none() || key.id.as_deref() == kid;
+        self.keys.iter().any(fits).then(|| kid.map(str::to_owned))
+    }
+
     /// Checks the token with the key that it names, or with each key when it names none.
-    fn check(&self, token: &str) -> Result<Received, Error> {
-        let named = jsonwebtoken::decode_header(token)?.kid;
-        let fits = |key: &&Key| named.is_none() || key.id.is_none() || key.id == named;
+    fn check(&self, token: &str, kid: Option<&str>, now: Time) -> Result<Received, Refusal> {
+        let fits = |key: &&Key| kid.is_none() || key.id.is_none() || key.id.as_deref() == kid;
         let mut result = Err(ErrorKind::InvalidSignature.into());
         for key in self.keys.iter().filter(fits) {
             result = jsonwebtoken::decode(token, &key.key, &self.validation).map(|token| token.claims);
@@ -142,7 +223,21 @@ impl Verifier {
                 break;
             }
         }
-        result
+        let received: Received = result.map_err(|error: Error| {
+            let is_expired = matches!(error.kind(), ErrorKind::ExpiredSignature);
+            if is_expired { Refusal::Expired } else { Refusal::Invalid }
+        })?;
+        // A second member of one name: which one counts is not the same for every reader (RFC 7519 section 4).
+        let claims = token.split('.').nth(1).and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok());
+        claims.filter(|claims| unique_members::check(claims).is_ok()).ok_or(Refusal::Invalid)?;
+        let latest = now.plus(LEEWAY).as_secs() as f64;
+        if [received.iat, received.nbf].into_iter().flatten().any(|time| time > latest) {
+            return Err(Refusal::Invalid);
+        }
+        let now = now.as_secs() as f64;
+        let begin = received.iat.map_or(now, |issued_at| issued_at.min(now));
+        let longest = (self.max_life + LEEWAY).as_secs_f64();
+        if received.exp - begin > longest { Err(Refusal::LongLived) } else { Ok(received) }
     }
 
     /// Caches a verified token. Only the identity provider can fill the cache, since it issues these tokens.
@@ -156,6 +251,15 @@ impl Verifier {
         }
         verified.insert(hash, token);
     }
+}
+
+fn problem(refusal: &Refusal) -> ProblemResponse {
+    let detail = match refusal {
+        Refusal::Invalid => "The token is not valid: get one from the identity provider",
+        Refusal::Expired => "The token has expired: get a new one",
+        Refusal::LongLived => "The token lives too long: get one that expires sooner",
+    };
+    Problem::new(ProblemType::Unauthenticated, detail).into()
 }
 
 impl fmt::Debug for Verifier {
@@ -177,6 +281,8 @@ fn es256_key(jwk: &jsonwebtoken::jwk::Jwk) -> Option<Key> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
     use crate::jwt::Issuer;
 
@@ -185,8 +291,59 @@ mod tests {
     fn pair() -> (Issuer, Verifier) {
         let (pkcs8, _public) = Issuer::generate().unwrap();
         let issuer = Issuer::from_pkcs8(&pkcs8, "idp").unwrap();
-        let verifier = Verifier::from_jwks(&serde_json::to_string(&issuer.jwks()).unwrap(), "idp").unwrap();
+        let verifier = Verifier::from_jwks(&serde_json::to_string(&issuer.jwks()).unwrap(), &config()).unwrap();
         (issuer, verifier)
+    }
+
+    fn config() -> JwtConfig {
+        JwtConfig { issuer: "idp".to_owned(), ..JwtConfig::default() }
+    }
+
+    fn checks(per_s: u32) -> RateLimiter {
+        RateLimiter::new("sign-in", &RateConfig::new(per_s, Duration::from_secs(3_600)))
+    }
+
+    #[test]
+    fn what_does_not_look_like_a_token_costs_nothing_and_failures_cost_their_own_budget() {
+        let ((issuer, verifier), (other, _)) = (pair(), pair());
+        let checks = checks(3);
+        let good = || issuer.issue(&Claims::default(), HOUR);
+        let kind = |token: &str| verifier.verify(token, &checks).map_err(|error| error.problem().kind);
+        let unknown_key = other.issue(&Claims::default(), HOUR);
+        let long = "A".repeat(5_000);
+        for _ in 0..1_000 {
+            for anonymous in ["x", "a.b.c", &long, &unknown_key] {
+                assert_eq!(kind(anonymous).unwrap_err(), ProblemType::Unauthenticated);
+            }
+        }
+        assert!(!verifier.failures.is_spent());
+        let signed = good();
+        let (signed, signature) = signed.rsplit_once('.').unwrap();
+        let forged = format!("{signed}.{}", signature.chars().rev().collect::<String>());
+        for _ in 0..100 {
+            assert_eq!(kind(&forged).unwrap_err(), ProblemType::Unauthenticated);
+        }
+        // None of the three was used.
+        for _ in 0..3 {
+            assert!(kind(&good()).is_ok());
+        }
+        assert_eq!(kind(&good()).unwrap_err(), ProblemType::TooManyRequests);
+    }
+
+    #[test]
+    fn failures_beyond_their_budget_cost_the_shared_one() {
+        let (issuer, _) = pair();
+        let config = JwtConfig { failures_per_s: NonZeroU32::MIN, ..config() };
+        let verifier = Verifier::from_jwks(&serde_json::to_string(&issuer.jwks()).unwrap(), &config).unwrap();
+        let checks = checks(5);
+        let forged = (0..1_000).map(|n| {
+            let token = issuer.issue(&Claims { scope: n.to_string(), ..Claims::default() }, HOUR);
+            let (signed, signature) = token.rsplit_once('.').unwrap();
+            format!("{signed}.{}", signature.chars().rev().collect::<String>())
+        });
+        let refused = forged.filter_map(|token| verifier.verify(&token, &checks).err());
+        let limited = refused.filter(|error| error.problem().kind == ProblemType::TooManyRequests).count();
+        assert!(limited > 0, "a flood of forged tokens costs no more than both budgets");
     }
 
     #[test]
@@ -194,14 +351,17 @@ mod tests {
         let (issuer, verifier) = pair();
         let claims = Claims { scope: "events:write".to_owned(), agency: Some("lab-7".to_owned()), ..Claims::default() };
         let token = issuer.issue(&claims, HOUR);
-        let first = verifier.verify(&token).unwrap();
+        let first = verifier.verify(&token, &checks(9)).unwrap();
         assert_eq!(*first, claims);
-        assert!(Arc::ptr_eq(&first, &verifier.verify(&token).unwrap()), "the second time it comes from the cache");
+        assert!(
+            Arc::ptr_eq(&first, &verifier.verify(&token, &checks(9)).unwrap()),
+            "the second time it comes from the cache"
+        );
         let until = |verifier: &Verifier| verifier.verified.lock().values().map(|token| token.until).min().unwrap();
         assert!(until(&verifier) <= clock::now().plus(CACHED_FOR));
 
         let (issuer, verifier) = pair();
-        verifier.verify(&issuer.issue(&claims, Duration::ZERO)).unwrap();
+        verifier.verify(&issuer.issue(&claims, Duration::ZERO), &checks(9)).unwrap();
         assert!(until(&verifier) <= clock::now().plus(LEEWAY));
     }
 
@@ -222,10 +382,10 @@ mod tests {
         let ((issuer, verifier), (other, _)) = (pair(), pair());
         let mut foreign = other.jwks();
         foreign.keys[0].common.key_id = issuer.jwks().keys[0].common.key_id.clone();
-        let misled = Verifier::from_jwks(&serde_json::to_string(&foreign).unwrap(), "idp").unwrap();
+        let misled = Verifier::from_jwks(&serde_json::to_string(&foreign).unwrap(), &config()).unwrap();
         let token = issuer.issue(&Claims::default(), HOUR);
-        assert!(misled.verify(&token).is_err());
-        assert!(verifier.verify(&token).is_ok());
-        assert!(Verifier::from_jwks("{\"keys\":[]}", "idp").is_err());
+        assert!(misled.verify(&token, &checks(9)).is_err());
+        assert!(verifier.verify(&token, &checks(9)).is_ok());
+        assert!(Verifier::from_jwks("{\"keys\":[]}", &config()).is_err());
     }
 }

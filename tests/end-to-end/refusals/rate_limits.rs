@@ -78,3 +78,23 @@ fn invalid_requests_count_against_the_quota_as_valid_ones_do() {
     let refused = yima.push(&busy, "application/json", events[0].to_string().as_bytes());
     problem(&refused, 429, "too-many-requests");
 }
+
+#[test]
+fn anonymous_sign_ins_do_not_make_real_ones_fail() {
+    let options = Options::default()
+        .env("YIMA_READ_API__LIMITS__SIGN_IN__REQUESTS", 2)
+        .env("YIMA_READ_API__LIMITS__SIGN_IN__WINDOW_S", 3_600);
+    let yima = Yima::start(options);
+    let sign_in = |token: &str| yima.http().post(&format!("{}/v1/sessions", yima.read_url()), token, "", b"");
+    let real = yima.token(&["checkpoint"]);
+    let (signed, signature) = real.rsplit_once('.').expect("three parts");
+    let forged = format!("{signed}.{}", signature.chars().rev().collect::<String>());
+    let unknown_key = format!("eyJhbGciOiJFUzI1NiIsImtpZCI6IngifQ.e30.{signature}");
+    for _ in 0..20 {
+        for token in ["x", "a.b.c", &unknown_key, &forged] {
+            problem(&sign_in(token), 401, "unauthenticated");
+        }
+    }
+    assert_eq!([(); 2].map(|()| sign_in(&real).status), [200; 2]);
+    problem(&sign_in(&real), 429, "too-many-requests");
+}

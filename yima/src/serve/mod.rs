@@ -19,7 +19,7 @@ use yima_service::admin;
 use yima_service::clock::now;
 use yima_service::disk_space::DiskSpace;
 use yima_service::http::{HostNames, HttpLimits, Tls, TlsConfig, serve};
-use yima_service::jwt::{Issuer, Verifier};
+use yima_service::jwt::{Issuer, JwtConfig, Verifier};
 use yima_service::lifecycle::Lifecycle;
 use yima_service::open_files;
 use yima_service::telemetry::{self, Telemetry};
@@ -234,9 +234,10 @@ impl Process<'_> {
         let Some(path) = &config.keys_file else {
             let jwks = self.keys.identity_provider()?.jwks();
             let jwks = serde_json::to_string(&jwks).expect("public keys always encode");
-            return Ok(Verifier::from_jwks(&jwks, DEMO_ISSUER)?);
+            let config = JwtConfig { issuer: DEMO_ISSUER.to_owned(), ..config.clone() };
+            return Ok(Verifier::from_jwks(&jwks, &config)?);
         };
-        Verifier::from_file(path, &config.issuer).map_err(|e| CommandError::file(path, &e))
+        Verifier::from_file(path, config).map_err(|e| CommandError::file(path, &e))
     }
 
     /// Warns if other machines can get the demo's tokens.

@@ -24,7 +24,7 @@ use yima_schema::session::{Holder, Session};
 use yima_schema::subject::PseudonymKey;
 use yima_schema::time::DAY;
 use yima_schema::view::Version;
-use yima_service::jwt::{Issuer, Verifier};
+use yima_service::jwt::{Issuer, JwtConfig, Verifier};
 use yima_service::utilization::Utilization;
 
 use super::*;
@@ -60,11 +60,12 @@ impl Node {
         let follower = Follower::start(store.clone(), views.clone(), Duration::from_millis(1), now).await.unwrap();
         let issuer = Issuer::from_pkcs8(&Issuer::generate().unwrap().0, "test").unwrap();
         let jwks = serde_json::to_string(&issuer.jwks()).unwrap();
+        let identity_provider = JwtConfig { issuer: "test".to_owned(), ..JwtConfig::default() };
         let keys = Keys {
             pseudonyms: PseudonymKey::from_bytes(&[1; 32]),
             issuer: IssuerKey::from_pkcs8(&IssuerKey::generate()).unwrap(),
             seal: vec![[2; 32]],
-            identity_provider: Verifier::from_jwks(&jwks, "test").unwrap(),
+            identity_provider: Verifier::from_jwks(&jwks, &identity_provider).unwrap(),
             store: None,
         };
         let utilization = Utilization::fixed(busy);
