@@ -89,13 +89,18 @@ async fn get_owned(address: std::net::SocketAddr, path: &'static str) -> crate::
 
 #[tokio::test]
 async fn a_connection_over_the_limit_is_answered_503() {
-    let server = start("connections", hello(), &HttpLimits { max_connections: ONE, ..HttpLimits::default() }).await;
+    let gate = Gate::new();
+    let inside = gate.clone();
+    let app = hello().route("/wait", get(async move || inside.pass().await));
+    let server = start("connections", app, &HttpLimits { max_connections: ONE, ..HttpLimits::default() }).await;
     let mut first = TcpStream::connect(server.address).await.unwrap();
-    first.write_all(b"GET /hello HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
-    first.readable().await.unwrap();
+    first.write_all(b"GET /wait HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").await.unwrap();
+    gate.reached().await;
     let mut second = TcpStream::connect(server.address).await.unwrap();
     let refused = answer(&mut second).await;
     assert_eq!((refused.status, refused.headers["retry-after"].as_str()), (503, "1"));
+    gate.open();
+    assert_eq!(answer(&mut first).await.status, 200, "the first was not disturbed");
 }
 
 #[tokio::test]

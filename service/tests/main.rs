@@ -5,6 +5,7 @@ mod admin;
 mod config;
 mod heads;
 mod limits;
+mod places;
 mod problems;
 mod stopping;
 mod support;

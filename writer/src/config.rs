@@ -19,7 +19,7 @@ use yima_service::rate_limit::RateConfig;
 pub struct WriterConfig {
     /// Address and port of the public port: [addresses](#addresses).
     pub bind: SocketAddr,
-    /// Time for a body of up to 10 MB to arrive.
+    /// Time for a body of up to 10 MB to arrive. One that is slower than 1 kB/s after 5 s is given up then.
     #[serde(rename = "body_timeout_ms", with = "config::Ms")]
     pub body_timeout: Duration,
     /// Time for a batch of up to 2,000 rows to become durable, be folded and published. After it the rows are answered
@@ -27,6 +27,9 @@ pub struct WriterConfig {
     /// request ends in 503.
     #[serde(rename = "commit_timeout_ms", with = "config::Ms")]
     pub commit_timeout: Duration,
+    /// Most requests of one agency in flight: its share of `http.max_in_flight`. Default: a quarter of it. One more is
+    /// answered 429.
+    pub max_in_flight_per_agency: Option<NonZeroUsize>,
     /// Offset east of UTC of [FHIR](api.md#fhir) dates without a time, -720 to 840. 480 in China, where otherwise
     /// today's date is in the future until 08:00. The same on every writer. A resource with such a date that is sent
     /// again after a change of this setting has another content: 409.
@@ -56,6 +59,7 @@ impl Default for WriterConfig {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
             body_timeout: Duration::from_secs(30),
             commit_timeout: Duration::from_secs(10),
+            max_in_flight_per_agency: None,
             fhir_date_offset_minutes: 0,
             events: RateConfig::new(20_000, Duration::from_secs(1)),
             api_docs: None,

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -22,11 +22,20 @@ pub(super) struct Activity {
     epoch: Instant,
     /// Milliseconds since `epoch`, from 1 on, since when the connection waits for a request; 0 while it answers one.
     waiting_since: AtomicU64,
+    /// Requests so far.
+    requests: AtomicU64,
+    /// Whether bytes are left that the socket does not take.
+    blocked: AtomicBool,
 }
 
 impl Activity {
     pub(super) fn new(epoch: Instant) -> Self {
-        let new = Self { epoch, waiting_since: AtomicU64::new(0) };
+        let new = Self {
+            epoch,
+            waiting_since: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            blocked: AtomicBool::new(false),
+        };
         new.answered();
         new
     }
@@ -35,12 +44,30 @@ impl Activity {
     pub(super) fn waiting_since(&self) -> Option<u64> {
         match self.waiting_since.load(Ordering::Relaxed) {
             0 => None,
+            _ if self.blocked.load(Ordering::Relaxed) => None,
             since => Some(since),
         }
     }
 
+    /// The number of the request that is, or was last, answered.
+    pub(super) fn request(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether the socket takes bytes.
+    pub(super) fn set_blocked(&self, blocked: bool) {
+        self.blocked.store(blocked, Ordering::Relaxed);
+    }
+
+    /// For tests; 0 while a request is answered.
+    #[cfg(test)]
+    pub(super) fn set_waiting_since(&self, since: u64) {
+        self.waiting_since.store(since, Ordering::Relaxed);
+    }
+
     fn requested(&self) {
         self.waiting_since.store(0, Ordering::Relaxed);
+        self.requests.store(self.request() + 1, Ordering::Relaxed);
     }
 
     fn answered(&self) {

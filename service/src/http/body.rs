@@ -10,17 +10,23 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
+use tokio::time::Instant;
 use yima_schema::problem::{FieldError, Problem, ProblemType};
 
 use super::unique_members::{self, NotUnique, reference_token};
 use crate::redacted_serde::{missing_field, redact};
 
+/// Least rate of a body's arrival, expanded: a mobile network at its worst has several times as much.
+const MIN_BYTES_PER_S: u64 = 1_024;
+/// The time after which the rate counts.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// Reads a whole body.
 ///
 /// # Errors
 /// [`ProblemType::TooLarge`] over `max_bytes`, by `Content-Length` before anything is read, or when it expands to more;
-/// [`ProblemType::Timeout`] when it is not complete after `timeout`; [`ProblemType::Malformed`] when it breaks off or
-/// does not expand. The connection is then closed, since the rest is not read.
+/// [`ProblemType::Timeout`] when it is not complete after `timeout`, or slower than 1 kB/s after 5 s;
+/// [`ProblemType::Malformed`] when it breaks off or does not expand. The connection is then closed, since the rest is not read.
 pub async fn read_body(body: Body, max_bytes: usize, timeout: Duration) -> Result<Bytes, Problem> {
     let too_large = || {
         Problem::new(
@@ -28,18 +34,25 @@ pub async fn read_body(body: Body, max_bytes: usize, timeout: Duration) -> Resul
             format!("The body is too large: this route accepts up to {max_bytes} bytes"),
         )
     };
-    if usize::try_from(body.size_hint().lower()).is_ok_and(|least| least <= max_bytes) {
-        let read = Limited::new(body, max_bytes).collect();
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|least| least > max_bytes) {
+        return Err(too_large());
+    }
+    let (mut body, begun) = (Limited::new(body, max_bytes), Instant::now());
+    // Not sized by `Content-Length`, so that memory is taken by what was sent. One buffer, since each frame can be a
+    // byte.
+    let mut read = Vec::new();
+    loop {
+        let paid_for = Duration::from_secs(read.len() as u64 / MIN_BYTES_PER_S);
+        let frame = tokio::time::timeout_at(begun + timeout.min(GRACE + paid_for), body.frame()).await;
         let late = |_| Problem::new(ProblemType::Timeout, "The body did not arrive in time; send it again");
-        tokio::time::timeout(timeout, read).await.map_err(late)?.map(|whole| whole.to_bytes()).map_err(|error| {
-            if is_over_limit(&*error) {
-                too_large()
-            } else {
-                Problem::new(ProblemType::Malformed, "The body broke off, or does not match its headers")
+        match frame.map_err(late)? {
+            Some(Ok(frame)) => read.extend_from_slice(frame.data_ref().map_or(&[][..], |data| &data[..])),
+            Some(Err(error)) if is_over_limit(&*error) => return Err(too_large()),
+            Some(Err(_)) => {
+                return Err(Problem::new(ProblemType::Malformed, "The body broke off, or does not match its headers"));
             }
-        })
-    } else {
-        Err(too_large())
+            None => return Ok(read.into()),
+        }
     }
 }
 
@@ -162,6 +175,7 @@ pub fn content_encoding(headers: &HeaderMap) -> Result<(), Problem> {
 
 #[cfg(test)]
 mod tests {
+    use futures::StreamExt;
     use serde::Deserialize;
 
     use super::*;
@@ -210,6 +224,38 @@ mod tests {
             assert!(problem.errors[0].detail.contains(detail), "{problem:?}");
             assert!(!format!("{problem:?}").contains("hunter"), "{problem:?}");
         }
+    }
+
+    /// A body of `frames` that arrive `every` so often.
+    fn arriving(frame: &'static [u8], frames: usize, every: Duration) -> Body {
+        let frames = futures::stream::iter(std::iter::repeat_n(frame, frames));
+        Body::from_stream(frames.then(move |frame| async move {
+            tokio::time::sleep(every).await;
+            Ok::<_, std::io::Error>(frame)
+        }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_arrives_at_a_least_rate() {
+        const MINUTE: Duration = Duration::from_secs(60);
+        let second = Duration::from_secs(1);
+        let begun = Instant::now();
+        for (frame, every) in [(&b"x"[..], second), (&b""[..], second), (&[b'x'; 900][..], second), (&b"x"[..], MINUTE)]
+        {
+            let begun = Instant::now();
+            let late = read_body(arriving(frame, 1_000, every), 1_000_000, MINUTE).await.unwrap_err();
+            assert_eq!(late.kind, ProblemType::Timeout);
+            assert!(begun.elapsed() <= second * 45, "{:?} for {} bytes a frame", begun.elapsed(), frame.len());
+        }
+        assert!(begun.elapsed() >= GRACE * 4);
+        for (frame, frames, every) in
+            [(&[b'x'; 2_000][..], 40, second), (&b"x"[..], 4, second), (&b"x"[..], 1, GRACE / 2)]
+        {
+            let read = read_body(arriving(frame, frames, every), 1_000_000, MINUTE).await.unwrap();
+            assert_eq!(read.len(), frame.len() * frames);
+        }
+        let late = read_body(arriving(&[b'x'; 2_000], 1_000, second), 10_000_000, MINUTE).await.unwrap_err();
+        assert_eq!(late.kind, ProblemType::Timeout, "the whole time is limited too");
     }
 
     #[test]

@@ -9,7 +9,10 @@ mod head;
 mod host;
 mod limits;
 pub mod openapi;
+mod paced;
+mod places;
 mod problem;
+mod proxy;
 pub mod public;
 mod request_id;
 mod route;
@@ -24,6 +27,7 @@ pub use edge::{Edge, EdgeFuture, EdgeLayer};
 pub use host::HostNames;
 pub use limits::HttpLimits;
 pub use problem::ProblemResponse;
+pub use proxy::{Network, NetworkError};
 pub use serve::serve;
 pub use tls::{Tls, TlsConfig, TlsError};
 

@@ -43,10 +43,23 @@ pub const METRICS: &[MetricDescription] = &[
         help: "Size of the data directory's file system",
     },
     MetricDescription {
+        name: "http_answers_cut_total",
+        kind: MetricKind::Counter,
+        labels: &[],
+        help: "Answers cut because their client did not read, or slower than `min_send_bytes_per_s`",
+    },
+    MetricDescription {
+        name: "http_connections_displaced_total",
+        kind: MetricKind::Counter,
+        labels: &[],
+        help: "Connections that waited for a request and were closed for another one",
+    },
+    MetricDescription {
         name: "http_connections_refused_total",
         kind: MetricKind::Counter,
         labels: &[],
-        help: "Connections over `max_connections`",
+        help: "Connections over `max_connections` or their client's share; also those on which a proxy did not name \
+               its client",
     },
     MetricDescription {
         name: "http_request_duration_seconds",

@@ -5,7 +5,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use yima_harness::{Options, Yima};
+use yima_harness::{Options, Yima, new_person, until};
+use yima_schema::time::HOUR;
 
 use super::assert_unharmed;
 use crate::shared;
@@ -168,4 +169,30 @@ fn a_slow_client_is_cut_off() {
     assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("https://yima.dev/problems/timeout"), "{answer}");
     assert!(took > Duration::from_millis(400) && took < Duration::from_secs(8), "a slow body: {took:?}");
     assert_unharmed(&yima, "never in a log");
+}
+
+#[test]
+fn the_slow_bodies_of_one_agency_leave_places_to_others() {
+    const BODIES: usize = 10;
+    // A quarter of these is one agency's.
+    let yima = Yima::start(Options::default().env("YIMA_WRITER__HTTP__MAX_IN_FLIGHT", 8));
+    let head = post_events(&yima, "Content-Length: 1000\r\n");
+    let slow = std::iter::repeat_with(|| {
+        let mut stream = connect(&yima.writer_url());
+        stream.write_all(head.as_bytes()).expect("a sent head");
+        stream.write_all(b"{").expect("a sent byte");
+        stream
+    });
+    let slow: Vec<_> = slow.take(BODIES).collect();
+    until("bodies in flight", Duration::from_secs(10), || {
+        yima.metric("http_requests_in_flight", &[r#"service="writer""#]) >= 2.0
+    });
+    let (other, begun) = (yima.agency_token("lab-8"), Instant::now());
+    assert_eq!(yima.event(&other, &new_person().test("t-1", "negative", HOUR)), "accepted");
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    let answers: Vec<String> = slow.into_iter().map(read_all).collect();
+    let count = |status: &str| answers.iter().filter(|answer| answer.starts_with(status)).count();
+    assert_eq!((count("HTTP/1.1 408 "), count("HTTP/1.1 429 ")), (2, BODIES - 2), "{answers:?}");
+    // Well before `body_timeout_ms`, 30 s.
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }

@@ -1,5 +1,6 @@
-//! The limits of the intake: the rate of each agency, and the number of requests in flight.
+//! The limits of the intake: the rate of each agency, and the number of requests in flight, of all and of each agency.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use yima_service::http::ProblemResponse;
 use yima_service::rate_limit::{RateLimiter, Remaining};
 
 use super::problems;
+use super::shares::{Share, Shares};
 use crate::config::WriterConfig;
 
 /// The limits of all agencies together.
@@ -19,6 +21,8 @@ pub(super) struct Limits {
     in_flight: Arc<Semaphore>,
     /// How long a permit is waited for.
     commit_timeout: Duration,
+    /// Each agency's share of them.
+    shares: Arc<Shares>,
 }
 
 /// An admitted request of an agency. Clones share one permit of the in-flight limit; the last one returns it.
@@ -29,15 +33,17 @@ pub(crate) struct Submission {
     pub(super) remaining: Remaining,
     /// The task that commits the rows holds a clone and continues after the client has gone: this bounds the bodies in
     /// memory.
-    _permit: Arc<OwnedSemaphorePermit>,
+    _permit: Arc<(OwnedSemaphorePermit, Share)>,
 }
 
 impl Limits {
     pub(super) fn new(config: &WriterConfig) -> Self {
         let permits = config.http.max_in_flight.get().min(Semaphore::MAX_PERMITS);
+        let share = config.max_in_flight_per_agency.map_or(permits.div_ceil(4), NonZeroUsize::get);
         Self {
             rate: RateLimiter::new("events", &config.events),
             in_flight: Arc::new(Semaphore::new(permits)),
+            shares: Shares::new(share),
             commit_timeout: config.commit_timeout,
         }
     }
@@ -49,9 +55,11 @@ impl Limits {
     /// 429; 503 when the requests in flight have not ended within `commit_timeout`.
     pub(super) async fn admit(&self, agency: Arc<str>) -> Result<Submission, ProblemResponse> {
         let remaining = self.rate.take(self.rate.key(&agency), 1)?;
+        // Refused, not queued: requests that wait here count among those in flight too.
+        let share = self.shares.take(&agency)?;
         let permit = tokio::time::timeout(self.commit_timeout, self.in_flight.clone().acquire_owned()).await;
         let permit = permit.map_err(|_| problems::too_many_in_flight())?.expect("the semaphore is never closed");
-        Ok(Submission { agency, remaining, _permit: Arc::new(permit) })
+        Ok(Submission { agency, remaining, _permit: Arc::new((permit, share)) })
     }
 
     /// Charges the first batch of a request: what its rows cost beyond the request's 1.

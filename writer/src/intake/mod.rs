@@ -5,6 +5,7 @@ mod limits;
 mod pipeline;
 mod problems;
 mod row;
+mod shares;
 #[cfg(test)]
 mod tests;
 

@@ -63,6 +63,7 @@ async fn poll_until<T>(mut work: std::pin::Pin<&mut impl Future<Output = T>>, do
 async fn a_batch_keeps_its_permit_after_its_client_has_disconnected() {
     let mut config = WriterConfig::default();
     config.http.max_in_flight = std::num::NonZeroUsize::MIN;
+    config.max_in_flight_per_agency = std::num::NonZeroUsize::new(3);
     let lifecycle = Lifecycle::new(LifecycleConfig { drain_wait: Default::default(), ..Default::default() });
     let (_dir, intake) = intake(config, lifecycle.clone()).await;
     let stopped_clock = CLOCK.lock().await;
@@ -87,6 +88,7 @@ async fn a_batch_keeps_its_permit_after_its_client_has_disconnected() {
 async fn a_batch_goes_on_after_its_request_was_answered() {
     let mut config = WriterConfig { commit_timeout: Duration::from_millis(1), ..WriterConfig::default() };
     config.http.max_in_flight = std::num::NonZeroUsize::MIN;
+    config.max_in_flight_per_agency = std::num::NonZeroUsize::new(3);
     let lifecycle = Lifecycle::new(LifecycleConfig { drain_wait: Default::default(), ..Default::default() });
     let (_dir, intake) = intake(config, lifecycle.clone()).await;
     let stopped_clock = CLOCK.lock().await;

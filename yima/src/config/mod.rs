@@ -157,6 +157,10 @@ impl Config {
             config.store.cql.check(checks);
             if role.reads() {
                 config.read_api.cache.check(|setting| format!("read_api.cache.{setting}"), checks);
+                config.read_api.http.check(|setting| format!("read_api.http.{setting}"), checks);
+            }
+            if role.writes() {
+                config.writer.http.check(|setting| format!("writer.http.{setting}"), checks);
             }
         };
         Ok(config::load_checked(&defaults, file, env, check)?)

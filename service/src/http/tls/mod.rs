@@ -17,11 +17,11 @@ use pin_project_lite::pin_project;
 use rustls::ServerConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::Service;
 
+use super::paced::Paced;
 use crate::config;
 use crate::pem::PemError;
 use certificate::Certificate;
@@ -117,7 +117,7 @@ impl Tls {
     }
 
     /// Does the handshake; `None` if it failed.
-    pub(super) async fn accept(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    pub(super) async fn accept(&self, stream: Paced) -> Option<TlsStream<Paced>> {
         let (stream, outcome) = match tokio::time::timeout(self.handshake_timeout, self.handshake(stream)).await {
             Ok(Ok(stream)) => (Some(stream), "done"),
             Ok(Err(_)) => (None, "failed"),
@@ -127,12 +127,13 @@ impl Tls {
         stream
     }
 
-    async fn handshake(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    async fn handshake(&self, stream: Paced) -> io::Result<TlsStream<Paced>> {
         let mut first = [0];
-        if stream.peek(&mut first).await? == 1 && first[0] != HANDSHAKE {
+        let socket = stream.socket();
+        if socket.peek(&mut first).await? == 1 && first[0] != HANDSHAKE {
             // Closing a connection with unread data makes the system drop the written data.
-            let _request = stream.try_read(&mut [0; 8_192]);
-            stream.try_write(PLAIN)?;
+            let _request = socket.try_read(&mut [0; 8_192]);
+            socket.try_write(PLAIN)?;
             return Err(io::ErrorKind::InvalidData.into());
         }
         self.acceptor.accept(stream).await

@@ -72,7 +72,9 @@ fn start_instance(runtime: &Runtime, count: usize, secure: bool) -> (Yima, Serve
         options.env("YIMA_READ_API__CACHE__POLL_MS", 200).env("YIMA_READ_API__LIVE_DISPLAYS__MAX_OPEN", count);
     // No live display is refused for utilization: the clients share this machine.
     let options = options.env("YIMA_READ_API__LIVE_DISPLAYS__MAX_BUSY", 2);
-    let yima = Yima::start(options.env("YIMA_READ_API__HTTP__MAX_CONNECTIONS", count + 100));
+    let options = options.env("YIMA_READ_API__HTTP__MAX_CONNECTIONS", count + 100);
+    // All come from one address.
+    let yima = Yima::start(options.env("YIMA_READ_API__HTTP__TRUSTED_PROXIES", r#"["127.0.0.1"]"#));
     let sessions = yima.options().print(&["sessions", "--count", &count.to_string()]);
     let address = yima.read_url().trim_start_matches("http://").to_owned();
     let server = Server { address, tls: files.map(|files| TlsConnector::from(files.client(&[]))) };
