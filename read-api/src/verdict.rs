@@ -134,13 +134,9 @@ pub fn judge(view: &View, at: &ColourAt<'_>, proof: Proof, require_test_within: 
     }
 }
 
-/// The newest nucleic-acid test with a result must be negative and young enough.
+/// The newest conclusive nucleic-acid test must be negative and young enough.
 fn judge_tests(view: &View, within: Duration, now: Time) -> Reason {
-    let conclusive = view
-        .tests
-        .iter()
-        .find(|t| t.test == TestKind::NucleicAcid && matches!(t.result, TestOutcome::Negative | TestOutcome::Positive));
-    match conclusive {
+    match view.newest_conclusive(TestKind::NucleicAcid) {
         Some(test) if test.result == TestOutcome::Negative => {
             if now.since(test.sampled_at) <= within {
                 Reason::Green
@@ -160,7 +156,7 @@ pub fn hours(hours: u16) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use yima_schema::view::{Segment, TestShown};
+    use yima_schema::view::{ConclusiveTest, Segment, TestShown};
 
     fn view(colour: Colour, tests: &[(TestKind, TestOutcome, i64)]) -> View {
         let segment = Segment { from: Time::default(), colour, reason: "x".into(), agency: None };
@@ -212,5 +208,11 @@ mod tests {
         assert_eq!(reason(&tested(&inconclusive_since), true, Some(24), 35), Reason::Green);
         let positive_since = [(NucleicAcid, Positive, 30), (NucleicAcid, Negative, 20)];
         assert_eq!(reason(&tested(&positive_since), true, Some(24), 35), Reason::TestRequired);
+        // What is shown decides only for a view from before the conclusive tests were kept.
+        let conclusive = ConclusiveTest { test: NucleicAcid, result: Negative, sampled_at: Time::from_secs(15 * 3600) };
+        let shown = tested(&[(NucleicAcid, Inconclusive, 33), (NucleicAcid, Inconclusive, 32)]);
+        let derived = View { derive_version: 1, conclusive: vec![conclusive], ..shown };
+        assert_eq!(reason(&derived, true, Some(48), 35), Reason::Green);
+        assert_eq!(reason(&derived, true, Some(12), 35), Reason::TestTooOld);
     }
 }

@@ -1,6 +1,7 @@
 //! Views: the precomputed answer about one subject, with a timeline that includes the known future.
 
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,21 @@ pub struct View {
     pub timeline: Vec<Segment>,
     /// Two different contents exist under one agency, id and revision: a human has to resolve that.
     pub conflict: bool,
+    /// Version of the program's part of deriving ([`crate::derive::DERIVE_VERSION`]); 0: before there was one.
+    pub derive_version: u32,
+    /// Of each kind the newest conclusive test, whether or not it is shown; none with `derive_version` 0.
+    pub conclusive: Vec<ConclusiveTest>,
+}
+
+/// A test as a checkpoint's policy looks at it.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConclusiveTest {
+    /// The kind of test.
+    pub test: TestKind,
+    /// Negative or positive.
+    pub result: TestOutcome,
+    /// When the sample was taken.
+    pub sampled_at: Time,
 }
 
 /// The timeline's answer for one moment.
@@ -131,9 +147,31 @@ impl ColourAt<'_> {
     }
 }
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// The format without `derive_version` and `conclusive`, the last two fields.
+const FORMAT_1: u8 = 1;
+/// Formats of programs to come: any other first byte is damage.
+const NEWER_FORMATS: Range<u8> = FORMAT + 1..32;
 
 impl View {
+    /// The newest conclusive test of a kind. Of a view of format 1 the newest one that it shows.
+    pub fn newest_conclusive(&self, test: TestKind) -> Option<ConclusiveTest> {
+        if self.derive_version == 0 {
+            let mut shown = self.tests.iter().filter(|shown| shown.test == test && shown.result.is_conclusive());
+            return shown.next().map(|shown| ConclusiveTest {
+                test,
+                result: shown.result,
+                sampled_at: shown.sampled_at,
+            });
+        }
+        self.conclusive.iter().find(|conclusive| conclusive.test == test).copied()
+    }
+
+    /// Whether a newer program encoded these bytes, in a format that this one does not know.
+    pub fn is_newer(bytes: &[u8]) -> bool {
+        bytes.first().is_some_and(|format| NEWER_FORMATS.contains(format))
+    }
+
     /// The colour at `now`. Before the first segment the first one counts: nothing earlier is kept.
     pub fn colour_at(&self, now: Time) -> ColourAt<'_> {
         let index = self.timeline.partition_point(|s| s.from <= now).saturating_sub(1);
@@ -152,17 +190,63 @@ impl View {
         codec::encode(FORMAT, self).into()
     }
 
+    /// The bytes that a program of view format 1 would have stored, for tests of what reads and replaces them.
+    pub fn encode_format_1(&self) -> Vec<u8> {
+        let encoded = Self { derive_version: 0, conclusive: Vec::new(), ..self.clone() }.encode();
+        [&[FORMAT_1], &encoded[1..encoded.len() - 2]].concat()
+    }
+
     /// Reads [`Self::encode`].
     ///
     /// # Errors
     /// The bytes are not a view of a known format.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        codec::decode("view", FORMAT, bytes)
+        match bytes.split_first() {
+            // Both fields that format 2 has more are a zero byte each if they are 0 and empty.
+            Some((&FORMAT_1, fields)) => codec::decode("view", FORMAT, &[&[FORMAT], fields, &[0, 0]].concat())
+                .map_err(|error| DecodeError { format: Some(FORMAT_1), ..error }),
+            Some(_) | None => codec::decode("view", FORMAT, bytes),
+        }
     }
 }
 
 impl fmt::Debug for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("View(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_of_format_1_is_read_and_has_the_facts_that_it_shows() {
+        let shown =
+            |test, result, at| TestShown { test, result, sampled_at: Time::from_secs(at), agency: "lab7".into() };
+        let before = View {
+            document: Some("E******78".into()),
+            tests: vec![
+                shown(TestKind::NucleicAcid, TestOutcome::Inconclusive, 30),
+                shown(TestKind::NucleicAcid, TestOutcome::Negative, 20),
+                shown(TestKind::NucleicAcid, TestOutcome::Positive, 10),
+            ],
+            conflict: true,
+            ..View::default()
+        };
+        let format_1 = before.encode_format_1();
+        let read = View::decode(&format_1).unwrap();
+        assert!(read == before);
+        let newest = read.newest_conclusive(TestKind::NucleicAcid).unwrap();
+        assert_eq!((newest.result, newest.sampled_at), (TestOutcome::Negative, Time::from_secs(20)));
+        assert!(read.newest_conclusive(TestKind::Antigen).is_none());
+        let derived = View { derive_version: 1, ..before };
+        assert!(derived.newest_conclusive(TestKind::NucleicAcid).is_none(), "a derived view has facts of its own");
+        assert_eq!(View::decode(&format_1[..format_1.len() - 1]).unwrap_err().format, Some(FORMAT_1));
+        assert!(View::decode(&[&format_1[..], &[0]].concat()).is_err());
+        assert_eq!(
+            [0, 1, 2, 3, 31, 32, b'{'].map(|format| View::is_newer(&[format])),
+            [false, false, false, true, true, false, false]
+        );
     }
 }

@@ -18,6 +18,23 @@ pub struct Page {
     pub upto: i64,
 }
 
+impl Page {
+    /// The page of a query's rows. A full one may have been cut between two subjects of one token: those come with the
+    /// next page.
+    pub(crate) fn cut(mut subjects: Vec<(i64, SubjectId)>, limit: usize) -> Self {
+        if subjects.len() < limit {
+            return Self { subjects, upto: i64::MAX };
+        }
+        let last = subjects.last().map_or(i64::MAX, |(token, _)| *token);
+        if subjects.first().is_some_and(|(token, _)| *token < last) && last < i64::MAX {
+            subjects.retain(|(token, _)| *token < last);
+            return Self { subjects, upto: last - 1 };
+        }
+        // A whole page of one token, which cannot be, or the highest token.
+        Self { subjects, upto: last }
+    }
+}
+
 /// Progress of a task.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Progress {
@@ -60,7 +77,7 @@ pub enum Copied {
 }
 
 /// Scans all subjects that have events, here or as another region has them. A region is given by its name, this one by
-/// `None`. Only engines that several processes or regions share implement this trait.
+/// `None`.
 #[async_trait]
 pub trait SubjectScan: Send + Sync {
     /// The other regions.
@@ -88,4 +105,25 @@ pub trait SubjectScan: Send + Sync {
     /// The oldest rules among this region's writers with an open stream, 0 for one that announced none; `None` if there
     /// is no such writer.
     async fn oldest_rules(&self) -> Result<Option<u32>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_not_cut_within_a_token() {
+        let rows = |tokens: &[i64]| -> Vec<_> {
+            tokens.iter().zip(0..).map(|(token, n)| (*token, SubjectId::from_bytes([n; 16]))).collect()
+        };
+        let cut = |tokens: &[i64], limit| {
+            let page = Page::cut(rows(tokens), limit);
+            (page.subjects.into_iter().map(|(token, _)| token).collect::<Vec<_>>(), page.upto)
+        };
+        assert_eq!(cut(&[], 3), (vec![], i64::MAX));
+        assert_eq!(cut(&[1, 2], 3), (vec![1, 2], i64::MAX));
+        assert_eq!(cut(&[1, 2, 3], 3), (vec![1, 2], 2));
+        assert_eq!(cut(&[1, 3, 3], 3), (vec![1], 2));
+        assert_eq!(cut(&[1, 2, i64::MAX], 3), (vec![1, 2, i64::MAX], i64::MAX));
+    }
 }

@@ -95,10 +95,10 @@ fn a_newer_format_is_refused() {
     drop(open(dir.path()));
     let db = fjall::Database::builder(dir.path()).open().unwrap();
     let meta = db.keyspace("meta", fjall::KeyspaceCreateOptions::default).unwrap();
-    meta.insert("format", 2u32.to_be_bytes()).unwrap();
+    meta.insert("format", 3u32.to_be_bytes()).unwrap();
     drop((meta, db));
     let newer = refusal(dir.path(), options());
-    assert!(newer.contains("format 2") && newer.contains("reads up to 1"), "{newer}");
+    assert!(newer.contains("format 3") && newer.contains("reads up to 2"), "{newer}");
 }
 
 #[tokio::test]

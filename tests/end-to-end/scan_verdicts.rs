@@ -77,6 +77,23 @@ fn a_forged_or_malformed_code_reveals_nothing() {
 }
 
 #[test]
+fn a_policy_finds_a_negative_test_behind_newer_ones_without_a_result() {
+    let yima = shared();
+    let (person, lab) = (new_person(), yima.agency_token("lab-7"));
+    yima.event(&lab, &person.test("t-1", "negative", HOUR * 20));
+    for (id, hours) in [("t-2", 6), ("t-3", 4), ("t-4", 2)] {
+        yima.event(&lab, &person.test(id, "inconclusive", HOUR * hours));
+    }
+    let guard =
+        |hours: &str| yima.session(&yima.token(&["checkpoint", "--name", "gate-3", "--require-test-within-h", hours]));
+    let code = yima.code(&yima.session_of(&person));
+    for (hours, reason) in [("48", "green"), ("24", "green"), ("12", "test_too_old")] {
+        let scan = yima.scan(&guard(hours), &code);
+        assert_eq!((&scan["reason"], scan["tests"].as_array().map(Vec::len)), (&json!(reason), Some(3)), "{hours} h");
+    }
+}
+
+#[test]
 fn the_code_of_an_unknown_subject_gets_a_check() {
     let yima = shared();
     let code = yima.code(&yima.session_of(&new_person()));

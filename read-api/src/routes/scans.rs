@@ -50,7 +50,7 @@ enum ResultBody<'a> {
 /// The outcome of one code.
 enum Checked {
     Refused(Reason),
-    Found(Target, Answer, View),
+    Found(Target, Answer, Box<View>),
     Failed(Problem),
 }
 
@@ -113,7 +113,7 @@ async fn look_up_all(app: &App, targets: Vec<Result<Target, Reason>>) -> Vec<Che
     let mut checked = |target| match answers.next().expect("an answer for each target") {
         Ok(answer) => {
             let view = answer.entry.view();
-            Checked::Found(target, answer, view)
+            Checked::Found(target, answer, Box::new(view))
         }
         Err(error) => Checked::Failed(lookup_problem(error)),
     };

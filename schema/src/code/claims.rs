@@ -8,7 +8,7 @@ use coset::{CborSerializable, RegisteredLabelWithPrivate};
 
 use crate::event::{Colour, TestKind, TestOutcome};
 use crate::time::{HOUR, Time};
-use crate::view::{ColourAt, TestShown, View};
+use crate::view::{ColourAt, View};
 
 /// Quarter of an hour, in seconds.
 const QUARTER_S: i64 = 900;
@@ -42,7 +42,7 @@ pub struct Snapshot {
     pub colour: Colour,
     /// The next known change of colour, to a quarter of an hour: a restriction early, its end late.
     pub next: Option<(Time, Colour)>,
-    /// The newest nucleic-acid test, and its age when the code was issued: hours, rounded up.
+    /// The newest conclusive nucleic-acid test, and its age when the code was issued: hours, rounded up.
     pub test: Option<(TestOutcome, u32)>,
     /// Number of doses, and whether the course is complete.
     pub vaccination: (u8, bool),
@@ -54,12 +54,13 @@ impl Snapshot {
     /// The snapshot at `now` of a view with that `as_of`.
     pub fn of(view: &View, as_of: Time, now: Time) -> Self {
         let at = view.colour_at(now);
-        let newest = |t: &&TestShown| t.test == TestKind::NucleicAcid;
         Self {
             as_of,
             colour: at.colour(),
             next: next_change(view, &at),
-            test: view.tests.iter().find(newest).map(|t| (t.result, hours_up(now.since(t.sampled_at)))),
+            test: view
+                .newest_conclusive(TestKind::NucleicAcid)
+                .map(|test| (test.result, hours_up(now.since(test.sampled_at)))),
             vaccination: (view.vaccination.doses, view.vaccination.complete),
             name: view.name.clone(),
         }

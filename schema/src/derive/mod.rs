@@ -12,7 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::event::{Colour, Event, EventData, StoredEvent, TestKind, TestOutcome};
 use crate::rules::Rules;
 use crate::time::Time;
-use crate::view::{EventSet, TestShown, Vaccination, View};
+use crate::view::{ConclusiveTest, EventSet, TestShown, Vaccination, View};
+
+/// Raised with every change of this module that changes a view. Views of an earlier version are derived again, in the
+/// background. 1: doses by their intervals, and conclusive tests.
+pub const DERIVE_VERSION: u32 = 1;
 
 /// Derives a subject's view from all of its events.
 pub fn derive(events: &[StoredEvent], rules: &Rules) -> View {
@@ -29,6 +33,8 @@ pub fn derive(events: &[StoredEvent], rules: &Rules) -> View {
         vaccination: vaccination(&effective, rules),
         timeline: timeline::timeline(events, &effective, rules),
         conflict,
+        derive_version: DERIVE_VERSION,
+        conclusive: conclusive(&effective),
     }
 }
 
@@ -110,6 +116,8 @@ fn tests_shown(effective: &[&Event], rules: &Rules) -> Vec<TestShown> {
         })
         .collect();
     tests.sort_unstable_by_key(|t| Reverse(*t));
+    // A sample that several systems report is one test.
+    tests.dedup_by_key(|(sampled_at, result, test, ..)| (*sampled_at, *result, *test));
     let mut shown: BTreeMap<TestKind, usize> = BTreeMap::new();
     tests.retain(|(_, _, test, ..)| {
         let of_kind = shown.entry(*test).or_default();
@@ -123,6 +131,21 @@ fn tests_shown(effective: &[&Event], rules: &Rules) -> Vec<TestShown> {
         agency: agency.clone(),
     };
     tests.into_iter().map(show).collect()
+}
+
+/// The newest conclusive test of each kind; of two at one moment the more restrictive one.
+fn conclusive(effective: &[&Event]) -> Vec<ConclusiveTest> {
+    let mut newest: BTreeMap<TestKind, (Time, TestOutcome)> = BTreeMap::new();
+    for event in effective {
+        if let EventData::TestResult { test, result } = event.data
+            && result.is_conclusive()
+        {
+            let known = newest.entry(test).or_insert((event.occurred_at, result));
+            *known = (*known).max((event.occurred_at, result));
+        }
+    }
+    let of_kind = |(test, (sampled_at, result))| ConclusiveTest { test, result, sampled_at };
+    newest.into_iter().map(of_kind).collect()
 }
 
 /// Counts doses in the order of their times. Two doses within the minimal interval may be one that two agencies report,

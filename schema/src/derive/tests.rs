@@ -167,6 +167,24 @@ proptest! {
     }
 
     #[test]
+    fn the_conclusive_test_is_the_newest_one_of_the_effective_events(events in any_events()) {
+        let rules = Rules::built_in();
+        let mut distinct: Vec<&StoredEvent> = events.iter().collect();
+        distinct.sort_by_key(|e| e.key());
+        distinct.dedup_by_key(|e| e.key());
+        let (effective, _) = super::effective(&distinct, &rules);
+        let view = derive(&events, &rules);
+        for kind in TestKind::ALL {
+            let of_kind = [TestOutcome::Negative, TestOutcome::Positive].map(|result| {
+                let told = effective.iter().filter(|e| e.data == test(kind, result)).map(|e| (e.occurred_at, result));
+                told.max()
+            });
+            let newest = view.newest_conclusive(kind).map(|test| (test.sampled_at, test.result));
+            prop_assert_eq!(newest, of_kind.into_iter().flatten().max());
+        }
+    }
+
+    #[test]
     fn the_timeline_begins_no_later_than_the_newest_event(events in any_events()) {
         let view = derive(&events, &Rules::built_in());
         let newest = events.iter().map(|e| e.event.occurred_at).max();
@@ -312,6 +330,40 @@ proptest! {
         let (more, completed) = doses(&[&given[..], &[(70, "208", None)]].concat());
         prop_assert!(more >= counted && completed >= complete);
     }
+}
+
+#[test]
+fn a_conclusive_test_is_known_behind_any_number_of_others() {
+    let nucleic_acid = |hours, result| event(&format!("t-{hours}"), 0, hours, test(TestKind::NucleicAcid, result));
+    let mut events = vec![nucleic_acid(1, TestOutcome::Positive), nucleic_acid(20, TestOutcome::Negative)];
+    events.extend((21..30).map(|hours| nucleic_acid(hours, TestOutcome::Inconclusive)));
+    events.push(event("a", 0, 25, test(TestKind::Antigen, TestOutcome::Positive)));
+    let view = derive(&events, &Rules::built_in());
+    assert!(view.tests.iter().all(|shown| shown.sampled_at != at(20)), "it is not shown");
+    let newest = |kind| view.newest_conclusive(kind).map(|test| (test.result, test.sampled_at));
+    assert_eq!(newest(TestKind::NucleicAcid), Some((TestOutcome::Negative, at(20))));
+    assert_eq!(newest(TestKind::Antigen), Some((TestOutcome::Positive, at(25))));
+    // At one moment the more restrictive result counts as the newer one.
+    events.push(event("b", 0, 20, positive()));
+    let both = derive(&events, &Rules::built_in()).newest_conclusive(TestKind::NucleicAcid);
+    assert_eq!(both.map(|test| test.result), Some(TestOutcome::Positive));
+}
+
+#[test]
+fn a_sample_that_several_systems_report_takes_one_place() {
+    let told = |id: &str, agency: &str, hours, result| {
+        let event = event(id, 0, hours, test(TestKind::NucleicAcid, result)).event;
+        StoredEvent::new(Event { agency: agency.into(), ..event }, Time::default())
+    };
+    let negative = TestOutcome::Negative;
+    let mut events: Vec<_> = ["lab7", "lab8", "registry"].map(|agency| told("t", agency, 30, negative)).into();
+    events.push(told("u", "registry", 30, negative));
+    events.extend([told("v", "lab7", 20, negative), told("w", "lab7", 10, negative)]);
+    let shown = derive(&events, &Rules::built_in()).tests;
+    let shown: Vec<_> = shown.iter().map(|test| test.sampled_at).collect();
+    assert_eq!(shown, [at(30), at(20), at(10)]);
+    events.push(told("x", "lab7", 30, TestOutcome::Inconclusive));
+    assert_eq!(derive(&events, &Rules::built_in()).tests[0].result, TestOutcome::Inconclusive, "another result");
 }
 
 #[test]

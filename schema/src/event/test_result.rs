@@ -34,6 +34,14 @@ named_enum! {
 }
 
 impl TestOutcome {
+    /// Whether the result says that something was found, or was not.
+    pub fn is_conclusive(self) -> bool {
+        match self {
+            Self::Negative | Self::Positive => true,
+            Self::Invalid | Self::Inconclusive => false,
+        }
+    }
+
     /// The result's number inside a code: never change one.
     pub(crate) fn code_number(self) -> i64 {
         match self {

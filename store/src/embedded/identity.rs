@@ -21,8 +21,8 @@ pub(super) const EPOCH: &str = "epoch";
 pub(super) const STORE_ID: &str = "store_id";
 const FINGERPRINT: &str = "pseudonym_fingerprint";
 
-/// The format of keys and rows that this program writes; it refuses a newer one.
-const CURRENT_FORMAT: u32 = 1;
+/// The format of keys and rows that this program writes; it refuses a newer one. 2: views of format 2.
+const CURRENT_FORMAT: u32 = 2;
 /// The first epoch of a store; 0 would leave no room below it.
 const FIRST_EPOCH: u16 = 1;
 
@@ -42,7 +42,11 @@ impl Identity {
             None => Self::create(tables, options),
             Some(format) => {
                 check_format(format)?;
-                Self::check(tables, options)
+                let identity = Self::check(tables, options)?;
+                if format < CURRENT_FORMAT {
+                    raise_format(tables)?;
+                }
+                Ok(identity)
             }
         }
     }
@@ -103,6 +107,13 @@ pub(super) fn next_epoch(meta: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<u16> {
     epoch
         .checked_add(1)
         .ok_or_else(|| StoreError::Rejected("it was restored 65,534 times: there is no next epoch".into()))
+}
+
+/// Every format so far is read as it is; an older program must not open the store once new rows may be in it.
+fn raise_format(tables: &Tables) -> Result<()> {
+    let mut rows = tables.db.batch().durability(Some(PersistMode::SyncAll));
+    rows.insert(tables.meta.keyspace(), FORMAT, CURRENT_FORMAT.to_be_bytes());
+    rows.commit().map_err(|e| tables.meta.error(&e))
 }
 
 fn check_format(format: u32) -> Result<()> {

@@ -15,6 +15,7 @@ mod keys;
 mod options;
 mod reading;
 mod streams;
+mod subject_scan;
 mod tables;
 mod writing;
 

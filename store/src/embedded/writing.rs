@@ -100,7 +100,7 @@ impl EmbeddedStore {
         }
     }
 
-    fn queue(&self) -> Result<Queue> {
+    pub(super) fn queue(&self) -> Result<Queue> {
         self.committer.lock().as_ref().map(|(queue, _)| queue.clone()).ok_or_else(closed)
     }
 }

@@ -1,7 +1,7 @@
 //! Decides what a fold writes: a pure function of what it read.
 
 use yima_schema::change::Change;
-use yima_schema::derive::derive;
+use yima_schema::derive::{DERIVE_VERSION, derive};
 use yima_schema::event::StoredEvent;
 use yima_schema::rules::Rules;
 use yima_schema::subject::SubjectId;
@@ -19,7 +19,7 @@ pub(super) struct Plan {
 /// Derives each subject's view from its events and compares it with the stored one.
 ///
 /// # Errors
-/// `Rejected` if a view was derived by newer rules, which this program does not know.
+/// `Rejected` if a view was derived by newer rules or a newer program, which this one does not know.
 pub(super) fn plan(
     subjects: &[SubjectId],
     current: Vec<Option<VersionedView>>,
@@ -36,8 +36,17 @@ pub(super) fn plan(
         if let Some(newer) = newer {
             return Err(outdated(newer, rules.version));
         }
-        let same = stored
-            .is_some_and(|stored| stored.events == derived.events && stored.rules_version == derived.rules_version);
+        let is_newer = current.as_ref().is_some_and(|current| View::is_newer(&current.view));
+        if is_newer || stored.as_ref().is_some_and(|stored| stored.derive_version > DERIVE_VERSION) {
+            return Err(StoreError::Rejected(
+                "a newer program has derived views of this region: replace this program by it".into(),
+            ));
+        }
+        let same = stored.is_some_and(|stored| {
+            stored.events == derived.events
+                && stored.rules_version == derived.rules_version
+                && stored.derive_version == derived.derive_version
+        });
         match current {
             // A version below the epoch was derived before a restore, and a client may have seen a higher one.
             Some(VersionedView { version, view }) if same && version >= Version::floor(epoch) => {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use yima_schema::derive::derive;
+use yima_schema::derive::{DERIVE_VERSION, derive};
 use yima_schema::event::{Event, EventData, StoredEvent, TestKind, TestOutcome};
 use yima_schema::time::Time;
 use yima_schema::view::{Version, View};
@@ -174,6 +174,35 @@ async fn a_view_derived_by_newer_rules_is_never_replaced() {
     // The folder with the newer rules finishes the fold.
     new.refold(&[subject(1)]).await.unwrap();
     assert_eq!(stored_view(&store, 1).await.1.events.count, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_of_an_older_program_is_derived_again_and_one_of_a_newer_program_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let folder = folder(&store).await;
+    folder.commit(vec![event(1, "a", false)]).await.unwrap();
+    let derived = stored_view(&store, 1).await.1;
+    assert_eq!(derived.derive_version, DERIVE_VERSION);
+    let set = async |view: Vec<u8>| {
+        let expected = store.lookup(subject(1)).await.unwrap().unwrap().version;
+        let write = ViewWrite { subject: subject(1), expected, next: expected.next(store.epoch()), view: view.into() };
+        assert_eq!(store.compare_and_set(vec![write]).await.unwrap(), [CompareAndSet::Set]);
+    };
+    set(derived.encode_format_1()).await;
+    assert_eq!(stored_view(&store, 1).await.1.derive_version, 0);
+    folder.refold(&[subject(1)]).await.unwrap();
+    assert!(stored_view(&store, 1).await.1 == derived);
+
+    let newer = View { derive_version: DERIVE_VERSION + 1, ..derived.clone() }.encode();
+    let newer_format = [&[newer[0] + 1], &newer[1..]].concat();
+    for newer in [newer.to_vec(), newer_format] {
+        set(newer.clone()).await;
+        let before = store.lookup(subject(1)).await.unwrap();
+        let refused = folder.commit(vec![event(1, "b", true)]).await;
+        assert!(matches!(refused, Err(StoreError::Rejected(why)) if why.contains("newer program")));
+        assert!(folder.is_outdated() && store.lookup(subject(1)).await.unwrap() == before);
+    }
 }
 
 #[test]

@@ -53,7 +53,8 @@ impl MarkFollower {
             failing = result.is_err();
             if self.folder.is_outdated() {
                 tracing::error!(
-                    "newer rules are in force in this region: start this writer again with them (rules.file)"
+                    "newer rules are in force in this region, or a newer program has derived views: start this writer again \
+                     with them (rules.file)"
                 );
                 return;
             }

@@ -1,13 +1,15 @@
-//! Refold after a change of the rules: folds each subject again whose view was derived by older rules, at a set rate.
+//! Refold after a change of the rules or of the program: folds each subject again whose view was derived by other rules
+//! or an older program, at a set rate.
 //!
 //! One writer of a region at a time runs it, and only when every writer of the region has the new rules: one with older
-//! rules could fold a subject that the scan has passed. Progress is saved under the rules' version, so each version is
+//! rules could fold a subject that the scan has passed. Progress is saved under both versions, so each pair of them is
 //! refolded once.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::Counter;
+use yima_schema::derive::DERIVE_VERSION;
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::View;
@@ -42,7 +44,7 @@ impl<S: SubjectScan + ViewReader + 'static> Refold<S> {
             match self.once().await {
                 Ok(true) => return,
                 Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "the refold by the new rules was interrupted; it will continue"),
+                Err(error) => tracing::warn!(%error, "the refold was interrupted; it will continue"),
             }
             if self.folder.is_outdated() {
                 return;
@@ -95,14 +97,21 @@ impl<S: SubjectScan + ViewReader + 'static> Refold<S> {
         }
         let counts = &scan.progress().counts;
         let folded = counts.get("folded").copied().unwrap_or(0);
-        tracing::info!(rules_version = rules, folded, "refold complete: every view is derived by the rules in force");
+        tracing::info!(
+            rules_version = rules,
+            folded,
+            "refold complete: every view is derived by the rules in force and this program"
+        );
         set_done_ratio(1.0);
         Ok(())
     }
 }
 
-/// Saves that the refold to these rules is complete: a rebuild has just derived every view by them.
-pub(super) async fn save_complete(store: &dyn SubjectScan, rules: u32, now: Time) -> Result<(), StoreError> {
+/// Saves that the refold to these rules is complete: a rebuild or an import has just derived every view by them.
+///
+/// # Errors
+/// The store's.
+pub async fn save_complete(store: &dyn SubjectScan, rules: u32, now: Time) -> Result<(), StoreError> {
     let done = Progress { upto: i64::MAX, ..Progress::begin(now) };
     let task = task(rules);
     with_backoff(|| store.save_progress(&task, &done)).await
@@ -110,14 +119,108 @@ pub(super) async fn save_complete(store: &dyn SubjectScan, rules: u32, now: Time
 
 /// Name of the task in the table of progress.
 fn task(rules: u32) -> String {
-    format!("refold/{rules}")
+    format!("refold/{rules}/{DERIVE_VERSION}")
 }
 
-/// Whether a view has to be derived again: other rules, unreadable, or missing although the subject has events.
+/// Whether a view has to be derived again: other rules, an older program, unreadable, or missing although the subject
+/// has events. A newer program's view is left to that program.
 fn needs_refold(view: Option<&VersionedView>, rules: u32) -> bool {
-    view.and_then(|view| View::decode(&view.view).ok()).is_none_or(|view| view.rules_version != rules)
+    view.is_none_or(|view| match View::decode(&view.view) {
+        Ok(view) => {
+            view.derive_version <= DERIVE_VERSION
+                && (view.rules_version != rules || view.derive_version < DERIVE_VERSION)
+        }
+        Err(_) => !View::is_newer(&view.view),
+    })
 }
 
 fn set_done_ratio(part: f64) {
     metrics::gauge!("refold_done_ratio").set(part);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use yima_schema::event::{Event, EventData, StoredEvent, TestKind, TestOutcome};
+    use yima_schema::rules::Rules;
+    use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
+    use yima_store::{ViewWrite, WriterStore};
+
+    use super::*;
+
+    /// More than a page.
+    const SUBJECTS: u16 = 1_100;
+
+    fn subject(n: u16) -> SubjectId {
+        // Scattered, and some with one token.
+        let [high, low] = n.to_be_bytes();
+        SubjectId::from_bytes([low, high / 2, 0, 0, 0, 0, 0, 0, low, high, 0, 0, 0, 0, 0, 0])
+    }
+
+    fn event(n: u16) -> StoredEvent {
+        let data = EventData::TestResult { test: TestKind::NucleicAcid, result: TestOutcome::Negative };
+        let event = Event {
+            subject: subject(n),
+            agency: "lab-7".into(),
+            id: "t-1".into(),
+            revision: 0,
+            document: "E******78".into(),
+            occurred_at: Time::from_secs(1_790_000_000),
+            data,
+        };
+        StoredEvent::new(event, Time::default())
+    }
+
+    async fn make_older(store: &EmbeddedStore, n: u16) {
+        let found = store.lookup(subject(n)).await.unwrap().unwrap();
+        let view = View::decode(&found.view).unwrap().encode_format_1().into();
+        let next = found.version.next(store.epoch());
+        store
+            .compare_and_set(vec![ViewWrite { subject: subject(n), expected: found.version, next, view }])
+            .await
+            .unwrap();
+    }
+
+    async fn older(store: &EmbeddedStore) -> usize {
+        let subjects: Vec<_> = (0..SUBJECTS).map(subject).collect();
+        let views = store.lookup_many(&subjects).await.unwrap();
+        views.into_iter().filter(|view| View::decode(&view.as_ref().unwrap().view).unwrap().derive_version == 0).count()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_embedded_store_derives_the_views_of_an_older_program_again_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || EmbeddedStore::open(dir.path(), EmbeddedOptions::new("test", [0; 16])).unwrap();
+        let refold = async |store: &Arc<EmbeddedStore>| {
+            let folder = Arc::new(Folder::start(store.clone(), Arc::new(Rules::built_in())).await.unwrap());
+            let config = RefoldConfig { subjects_per_s: NonZeroU32::new(1_000_000).unwrap() };
+            (folder.clone(), Refold::new(store.clone(), folder, config, Time::default))
+        };
+        let store = open();
+        let (folder, job) = refold(&store).await;
+        folder.commit((0..SUBJECTS).map(event).collect()).await.unwrap();
+        for n in 0..SUBJECTS {
+            make_older(&store, n).await;
+        }
+        assert_eq!(older(&store).await, usize::from(SUBJECTS));
+        assert!(job.once().await.unwrap());
+        assert_eq!(older(&store).await, 0);
+        let task = task(Rules::built_in().version);
+        let progress = store.progress(&task).await.unwrap().unwrap();
+        assert_eq!((progress.counts["subjects"], progress.counts["folded"]), (SUBJECTS.into(), SUBJECTS.into()));
+        folder.close().await.unwrap();
+        store.close().await;
+        drop((folder, job, store));
+
+        let store = open();
+        assert_eq!(store.progress(&task).await.unwrap().as_ref(), Some(&progress));
+        make_older(&store, 0).await;
+        let (_folder, job) = refold(&store).await;
+        assert!(job.once().await.unwrap());
+        assert_eq!(older(&store).await, 1, "a refold that is complete does not run again");
+        store.forget_progress(&task).await.unwrap();
+        assert!(job.once().await.unwrap());
+        assert_eq!(older(&store).await, 0);
+    }
 }

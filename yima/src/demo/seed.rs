@@ -15,6 +15,7 @@ use yima_schema::view::Version;
 use yima_store::embedded::{EmbeddedStore, ImportedSubject};
 use yima_store::{StoreError, WriterStore};
 use yima_writer::fold::{CommitOutcome, Folder};
+use yima_writer::refold;
 
 use super::people::People;
 use super::population::{MAX_PEOPLE, document, person};
@@ -64,21 +65,25 @@ impl Seeding<'_> {
                 let (store, folder, now) = (store.clone(), folder.clone(), self.now);
                 let (data_dir, population, pseudonyms) =
                     (self.data_dir.to_owned(), self.population, self.pseudonyms.clone());
+                let (imported_store, rules) = (store.clone(), folder.rules().version);
                 let imported = tokio::task::spawn_blocking(move || {
                     let seeding = Seeding { data_dir: &data_dir, population, pseudonyms: &pseudonyms, now };
                     seeding.import(&store, folder.rules())
                 });
-                imported.await.map_err(|_| INTERRUPTED)?
+                if imported.await.map_err(|_| INTERRUPTED)?? {
+                    refold::save_complete(&*imported_store, rules, now).await?;
+                }
+                Ok(())
             }
             WriteStore::Cql(store) => self.commit(&**store, folder).await,
         }
     }
 
-    /// Imports the population beneath the writer. Blocks its thread.
-    fn import(&self, store: &EmbeddedStore, rules: &Rules) -> Result<(), CommandError> {
+    /// Imports the population beneath the writer, unless the store has events. Blocks its thread.
+    fn import(&self, store: &EmbeddedStore, rules: &Rules) -> Result<bool, CommandError> {
         let Self { population, pseudonyms, now, .. } = *self;
         if !store.is_empty()? {
-            return Ok(());
+            return Ok(false);
         }
         let bar = progress_bar(population);
         // The import is in the order of subject ids.
@@ -94,7 +99,7 @@ impl Seeding<'_> {
         People { population, loaded_at: now }.write(self.data_dir)?;
         store.import(people, |done| bar.set_position(done))?;
         finish(&bar, population);
-        Ok(())
+        Ok(true)
     }
 
     /// Commits the population as agencies' events are committed, unless the first person has a view already.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use yima_service::clock::now;
 use yima_service::http::{EdgeLayer, finish, serve};
+use yima_store::{SubjectScan, ViewReader};
 use yima_writer::app::App;
 use yima_writer::fold::Folder;
 use yima_writer::follow::MarkFollower;
@@ -79,13 +80,21 @@ impl Writing {
     }
 }
 
-/// Background tasks of a writer that shares its store with others: following their marks, and the refold after a change
-/// of rules.
+/// Background tasks of a writer: the refold after a change of rules or program, and following the marks of others that
+/// share its store.
 fn spawn_writer_tasks(process: &Process<'_>, store: &WriteStore, folder: &Arc<Folder>) {
-    let Some(store) = store.cql() else { return };
     let lifecycle = &process.lifecycle;
-    let follower = MarkFollower::new(store.clone(), folder.clone());
-    lifecycle.spawn_critical_until_stop("marks", async move { follower.run().await });
-    let refold = Refold::new(store.clone(), folder.clone(), process.config.writer.refold, now);
-    lifecycle.spawn_until_stop("refold", async move { refold.run().await });
+    match store {
+        WriteStore::Embedded(store) => spawn_refold(process, store.clone(), folder.clone()),
+        WriteStore::Cql(store) => {
+            let follower = MarkFollower::new(store.clone(), folder.clone());
+            lifecycle.spawn_critical_until_stop("marks", async move { follower.run().await });
+            spawn_refold(process, store.clone(), folder.clone());
+        }
+    }
+}
+
+fn spawn_refold<S: SubjectScan + ViewReader + 'static>(process: &Process<'_>, store: Arc<S>, folder: Arc<Folder>) {
+    let refold = Refold::new(store, folder, process.config.writer.refold, now);
+    process.lifecycle.spawn_until_stop("refold", async move { refold.run().await });
 }

@@ -85,14 +85,6 @@ impl WriteStore {
         }
     }
 
-    /// The CQL engine; `None` for any other.
-    pub fn cql(&self) -> Option<&Arc<CqlStore>> {
-        match self {
-            Self::Embedded(_) => None,
-            Self::Cql(store) => Some(store),
-        }
-    }
-
     /// Removes expired changes. A CQL database removes them itself.
     pub async fn trim(&self) {
         if let Some(store) = self.embedded()

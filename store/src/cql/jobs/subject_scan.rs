@@ -95,7 +95,7 @@ impl Inner {
             let subject = SubjectId::from_bytes(bytes.try_into().map_err(|_| corrupt())?);
             subjects.push((self.token(subject)?, subject));
         }
-        Ok(page(subjects, limit))
+        Ok(Page::cut(subjects, limit))
     }
 
     /// A subject's token, which the driver computes as the servers do.
@@ -118,41 +118,5 @@ impl Inner {
             Err(StoreError::Corrupt { .. }) => Ok(Copied::Unreadable),
             Err(error @ (StoreError::Unavailable(_) | StoreError::TimedOut | StoreError::Rejected(_))) => Err(error),
         }
-    }
-}
-
-/// The page of a query's rows. A full one may have been cut between two subjects of one token: those come with the next
-/// page.
-fn page(mut subjects: Vec<(i64, SubjectId)>, limit: usize) -> Page {
-    if subjects.len() < limit {
-        return Page { subjects, upto: i64::MAX };
-    }
-    let last = subjects.last().map_or(i64::MAX, |(token, _)| *token);
-    if subjects.first().is_some_and(|(token, _)| *token < last) && last < i64::MAX {
-        subjects.retain(|(token, _)| *token < last);
-        return Page { subjects, upto: last - 1 };
-    }
-    // A whole page of one token, which cannot be, or the highest token.
-    Page { subjects, upto: last }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_page_is_not_cut_within_a_token() {
-        let rows = |tokens: &[i64]| -> Vec<_> {
-            tokens.iter().zip(0..).map(|(token, n)| (*token, SubjectId::from_bytes([n; 16]))).collect()
-        };
-        let cut = |tokens: &[i64], limit| {
-            let page = page(rows(tokens), limit);
-            (page.subjects.into_iter().map(|(token, _)| token).collect::<Vec<_>>(), page.upto)
-        };
-        assert_eq!(cut(&[], 3), (vec![], i64::MAX));
-        assert_eq!(cut(&[1, 2], 3), (vec![1, 2], i64::MAX));
-        assert_eq!(cut(&[1, 2, 3], 3), (vec![1, 2], 2));
-        assert_eq!(cut(&[1, 3, 3], 3), (vec![1], 2));
-        assert_eq!(cut(&[1, 2, i64::MAX], 3), (vec![1, 2, i64::MAX], i64::MAX));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use yima_harness::now;
+use yima_schema::derive::DERIVE_VERSION;
 use yima_store::cql::CqlStore;
 use yima_store::{StoreError, SubjectScan};
 use yima_writer::config::RefoldConfig;
@@ -40,7 +41,7 @@ async fn newer_rules_stop_older_writers_and_refold_all_subjects() {
     assert!(matches!(&refused, Err(StoreError::Rejected(why)) if why.contains("version 2")), "{refused:?}");
 
     let killed = tokio::spawn(refold(400).run());
-    let progress = async || store.progress("refold/2").await.unwrap();
+    let progress = async || store.progress(&format!("refold/2/{DERIVE_VERSION}")).await.unwrap();
     until_async("progress of the refold", Duration::from_secs(60), async || progress().await.is_some()).await;
     killed.abort();
     let first = progress().await.unwrap();

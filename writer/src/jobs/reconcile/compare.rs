@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use yima_schema::derive::DERIVE_VERSION;
 use yima_schema::mark::EventName;
 use yima_schema::subject::SubjectId;
 use yima_schema::view::{EventSet, View};
@@ -38,10 +39,12 @@ pub(super) fn compare(
 /// Whether a view differs from the fold of these events. A subject without events needs no view.
 fn is_behind(view: Option<&VersionedView>, here: &BTreeSet<EventName>, rules_version: u32) -> bool {
     let events = here.iter().fold(EventSet::default(), |set, name| set.with(name.hash));
-    match view.map(|view| View::decode(&view.view)) {
-        None => !here.is_empty(),
-        Some(Err(_)) => true,
-        Some(Ok(view)) => view.events != events || view.rules_version != rules_version,
+    let Some(view) = view else { return !here.is_empty() };
+    match View::decode(&view.view) {
+        Err(_) => !View::is_newer(&view.view),
+        Ok(view) => {
+            view.events != events || view.rules_version != rules_version || view.derive_version < DERIVE_VERSION
+        }
     }
 }
 
@@ -101,7 +104,7 @@ mod tests {
 
     fn view(ids: &[u8], rules_version: u32) -> Option<VersionedView> {
         let events = ids.iter().fold(EventSet::default(), |set, id| set.with(ContentHash([*id; 16])));
-        let view = View { events, rules_version, ..View::default() }.encode();
+        let view = View { events, rules_version, derive_version: DERIVE_VERSION, ..View::default() }.encode();
         Some(VersionedView { version: Version(1), view })
     }
 
