@@ -19,6 +19,7 @@ use yima_service::utilization::Utilization;
 
 use crate::cache::{LookupError, ViewCache};
 use crate::config::{LiveDisplaysConfig, ReadApiConfig};
+use crate::document_lookups::DocumentLookups;
 use crate::etag::EntityTags;
 use crate::headers::AsOfHeader;
 use crate::limiters::Limiters;
@@ -64,6 +65,7 @@ pub(crate) struct App {
     pub(crate) issuers: IssuerKeys,
     pub(crate) jwks: Public,
     pub(crate) limits: Limiters,
+    pub(crate) document_lookups: Arc<DocumentLookups>,
     pub(crate) as_of: AsOfHeader,
     pub(crate) utilization: Arc<Utilization>,
     pub(crate) clock: fn() -> Time,
@@ -112,6 +114,7 @@ impl App {
             issuers,
             jwks,
             limits: Limiters::new(&config.limits),
+            document_lookups: Arc::default(),
             as_of: AsOfHeader::default(),
             utilization,
             clock,

@@ -1,5 +1,5 @@
 //! The read service: shows and checks codes from a cache whose freshness is proved. Of the store it needs only lookups
-//! of views and the feed of changes.
+//! of views, the feed of changes, and the audit log.
 
 mod app;
 mod at_least;
@@ -7,6 +7,7 @@ mod body;
 pub mod cache;
 pub mod config;
 mod disk_tier;
+mod document_lookups;
 mod etag;
 mod fast_path;
 mod headers;

@@ -63,6 +63,12 @@ pub const METRICS: &[MetricDescription] = &[
         &["outcome"],
         "Scans of an identity document: `asked`, `refused` (over the limit) or `forbidden` (no scope).",
     ),
+    metric(
+        "scan_documents_checkpoint_max",
+        Gauge,
+        &[],
+        "Most scans of identity documents by one checkpoint in the last whole minute; the audit log names it.",
+    ),
     metric("live_displays_open", Gauge, &[], "Live displays that are open."),
     metric(
         "live_displays_refused_total",

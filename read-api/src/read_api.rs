@@ -9,7 +9,7 @@ use yima_service::http::{EdgeLayer, Tls, serve};
 use yima_service::lifecycle::Lifecycle;
 use yima_service::telemetry::{Telemetry, describe};
 use yima_service::utilization::Utilization;
-use yima_store::{Feed, StoreError, ViewReader};
+use yima_store::{AuditLog, Feed, StoreError, ViewReader};
 
 use crate::app::{App, Keys};
 use crate::cache::follower::Follower;
@@ -39,6 +39,8 @@ pub struct Resources<'a> {
     pub views: Arc<dyn ViewReader>,
     /// The region's feed.
     pub feed: Arc<dyn Feed>,
+    /// Where it reports look-ups of people by document.
+    pub audit_log: Arc<dyn AuditLog>,
     /// Secrets and public keys.
     pub keys: Keys,
     /// The public port.
@@ -64,7 +66,7 @@ impl ReadApi {
     /// # Errors
     /// The store's, when the feed has to be followed first.
     pub async fn start(resources: Resources<'_>) -> Result<Self, StoreError> {
-        let Resources { config, cache, disk, region, views, feed, keys, .. } = resources;
+        let Resources { config, cache, disk, region, views, feed, audit_log, keys, .. } = resources;
         let Resources { listener, tls, is_described, more, utilization, telemetry, lifecycle, .. } = resources;
         describe(METRICS);
         let (disk, state) = disk.map_or((None, None), |DiskTier { disk, state }| (Some(disk), state));
@@ -85,6 +87,8 @@ impl ReadApi {
         }
 
         let app = App::new(views, config, region, keys, utilization, now);
+        let report = app.document_lookups.clone().report(audit_log, now, lifecycle.clone());
+        lifecycle.spawn("look-ups by document", report);
         let (stopping, ended) = (lifecycle.soft().clone(), app.clone());
         lifecycle.spawn("live displays", async move {
             stopping.cancelled().await;

@@ -12,11 +12,14 @@ pub struct Migration {
 }
 
 /// Migrations of the keyspace that all regions share.
-pub const SHARED: &[Migration] = &[Migration {
-    number: 1,
-    name: "events_and_registry",
-    text: include_str!("../cql/shared/0001_events_and_registry.cql"),
-}];
+pub const SHARED: &[Migration] = &[
+    Migration {
+        number: 1,
+        name: "events_and_registry",
+        text: include_str!("../cql/shared/0001_events_and_registry.cql"),
+    },
+    Migration { number: 2, name: "audit", text: include_str!("../cql/shared/0002_audit.cql") },
+];
 
 /// Migrations of a region's own keyspace.
 pub const REGION: &[Migration] = &[Migration {

@@ -3,10 +3,12 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use yima_schema::audit::AuditRecord;
 use yima_schema::change::Change;
 use yima_schema::subject::SubjectId;
+use yima_schema::time::Time;
 
-use crate::{Feed, Registry, Result, StoreError, StreamId, VersionedView, ViewReader};
+use crate::{AuditLog, Feed, Registry, Result, StoreError, StreamId, VersionedView, ViewReader};
 
 /// A store for reading that is unavailable until it is [set](Self::set): until then a read node serves from its disk
 /// tier.
@@ -56,5 +58,16 @@ impl<S: Feed> Feed for Deferred<S> {
             Some(store) => store.woken().await,
             None => std::future::pending().await,
         }
+    }
+}
+
+#[async_trait]
+impl<S: AuditLog> AuditLog for Deferred<S> {
+    async fn audit(&self, record: &AuditRecord) -> Result<()> {
+        self.get()?.audit(record).await
+    }
+
+    async fn audited(&self, since: Time, limit: usize) -> Result<Vec<String>> {
+        self.get()?.audited(since, limit).await
     }
 }

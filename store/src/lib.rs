@@ -5,6 +5,7 @@
 //! when it returns.
 
 mod append_outcome;
+mod audit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod cql;
@@ -20,6 +21,7 @@ mod views;
 mod watermark;
 mod writer;
 
+pub use audit::AuditLog;
 pub use deferred::Deferred;
 pub use error::{Result, StoreError};
 pub use feed::{Feed, Registry, StreamId, StreamState};

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use yima_schema::audit::AuditRecord;
 use yima_schema::change::Change;
 use yima_schema::event::StoredEvent;
 use yima_schema::subject::SubjectId;
+use yima_schema::time::Time;
 use yima_schema::view::Version;
 use yima_store::embedded::EmbeddedStore;
 use yima_store::{
-    Appended, CompareAndSet, EventReader, Feed, Mark, Published, Registry, Result, StreamId, VersionedView, ViewReader,
-    ViewWrite, WriterStore,
+    Appended, AuditLog, CompareAndSet, EventReader, Feed, Mark, Published, Registry, Result, StreamId, VersionedView,
+    ViewReader, ViewWrite, WriterStore,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +34,7 @@ pub enum Defect {
     ReturnsLivingMarks,
     NeverWakes,
     ForgetsStreams,
+    ForgetsRecords,
 }
 
 impl Defect {
@@ -61,6 +64,7 @@ impl Defect {
         (Self::ReturnsLivingMarks, "marks_of_a_living_writer_are_not_unsettled"),
         (Self::NeverWakes, "a_publication_wakes_a_follower"),
         (Self::ForgetsStreams, "a_restart_seals_streams_and_keeps_rows"),
+        (Self::ForgetsRecords, "audit_records_read_back_in_order_and_stay"),
     ];
 }
 
@@ -224,7 +228,19 @@ impl WriterStore for Wrong {
             | Defect::PublishesWhenSealed
             | Defect::KeepsMarks
             | Defect::NeverWakes
-            | Defect::ForgetsStreams => self.store.unsettled().await,
+            | Defect::ForgetsStreams
+            | Defect::ForgetsRecords => self.store.unsettled().await,
         }
+    }
+}
+
+#[async_trait]
+impl AuditLog for Wrong {
+    async fn audit(&self, record: &AuditRecord) -> Result<()> {
+        if self.is(Defect::ForgetsRecords) { Ok(()) } else { self.store.audit(record).await }
+    }
+
+    async fn audited(&self, since: Time, limit: usize) -> Result<Vec<String>> {
+        self.store.audited(since, limit).await
     }
 }

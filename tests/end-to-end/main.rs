@@ -13,6 +13,7 @@ mod crash;
 mod dashboard;
 mod disk_full;
 mod display;
+mod document_lookups;
 mod event_to_display;
 mod fhir;
 mod fhir_bundles;

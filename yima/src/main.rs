@@ -1,5 +1,6 @@
 //! yima: the one binary. Starts the command of the command line and reports its error.
 
+mod audit;
 mod backup;
 mod cli;
 mod config;

@@ -4,12 +4,15 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use yima_schema::audit::OperatorAction;
 use yima_schema::rules::Rules;
 use yima_service::clock::now;
+use yima_store::AuditLog;
 use yima_store::cql::{CqlOptions, CqlStore};
 use yima_writer::rebuild::{self, rebuild};
 use yima_writer::reconcile::{self, reconcile};
 
+use crate::audit::record;
 use crate::cli::{Engine, Options, Rebuild, Reconcile};
 use crate::config::{Config, Role};
 use crate::error::CommandError;
@@ -38,6 +41,9 @@ pub fn reconcile_all(options: &Options, arguments: &Reconcile) -> Result<(), Com
     let printer = ProgressPrinter::default();
     let report = block_on(async {
         let store = CqlStore::open(settings).await?;
+        if !arguments.report {
+            store.audit(&record(OperatorAction::Reconcile)).await?;
+        }
         let progress = |report: &reconcile::Report| printer.print(|| reconcile_line(report));
         Ok(reconcile(&store, rules, how, progress).await?)
     })?;
@@ -53,7 +59,11 @@ pub fn rebuild_region(options: &Options, arguments: &Rebuild) -> Result<(), Comm
     let (settings, rules) = settings(options)?;
     let printer = ProgressPrinter::default();
     let progress = |report: &rebuild::Report| printer.print(|| rebuild_line(report));
-    let report = block_on(async { Ok(rebuild(&settings, rules, arguments.rate, progress).await?) })?;
+    let report = block_on(async {
+        let report = rebuild(&settings, rules, arguments.rate, progress).await?;
+        CqlStore::open(settings).await?.audit(&record(OperatorAction::Rebuild)).await?;
+        Ok(report)
+    })?;
     print_result(&rebuild_line(&report));
     Ok(())
 }

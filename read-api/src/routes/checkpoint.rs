@@ -18,6 +18,7 @@ use yima_service::rate_limit::Remaining;
 use crate::app::App;
 use crate::body::{ColourBody, IdentityBody, Parts, TestBody, VaccinationBody};
 use crate::cache::Answer;
+use crate::document_lookups::Outcome;
 use crate::verdict::{Proof, Reason, Verdict, hours, judge};
 
 /// How far the clocks of two read nodes may differ.
@@ -107,17 +108,15 @@ impl Checkpoint {
     /// # Errors
     /// 403, 429.
     pub fn resolve_document(&self, app: &App, document: &Document) -> Result<(Target, Remaining), ProblemResponse> {
-        let count = |outcome: &'static str| {
-            metrics::counter!("scan_documents_total", "outcome" => outcome).increment(1);
-        };
+        let count = |outcome| app.document_lookups.count(&self.name, outcome);
         if !self.may_scan_documents {
-            count("forbidden");
+            count(Outcome::Forbidden);
             let detail = "Looking people up by their document needs the scope `scan:document`";
             return Err(insufficient_scope(Scope::ScanDocument, detail));
         }
         let limit = &app.limits.document;
-        let remaining = limit.take(limit.key(&self.name), 1).inspect_err(|_| count("refused"))?;
-        count("asked");
+        let remaining = limit.take(limit.key(&self.name), 1).inspect_err(|_| count(Outcome::Refused))?;
+        count(Outcome::Asked);
         Ok((Target::of_document(app, document), remaining))
     }
 

@@ -2,10 +2,10 @@
 //! verdict, whatever the code is.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{CACHE_CONTROL, CACHE_STATUS};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use yima_schema::freshness::Freshness;
@@ -22,6 +22,11 @@ use crate::at_least::about;
 const MAX_BODY: usize = 16_384;
 /// How long the body of a scan may take to arrive.
 pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The answer to a look-up by document has a multiple of this length, in bytes, and takes a multiple of this time.
+/// Nearly all fit into one of each.
+const DOCUMENT_BYTES: usize = 2_048;
+const DOCUMENT_TIME: Duration = Duration::from_millis(100);
 
 /// A verdict.
 ///
@@ -45,6 +50,7 @@ pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let at_least = app.at_least(request.headers())?;
     body::content_type(request.headers(), &["application/json"])?;
     let bytes = body::read_body(request.into_body(), MAX_BODY, BODY_TIMEOUT).await?;
+    let started = Instant::now();
     let (target, documents) = match body::object::<ScanRequest>(&bytes)?.validate()? {
         Scanned::Code(code) => (Target::of_code(&app, &code, now), None),
         Scanned::Document(document) => {
@@ -63,6 +69,7 @@ pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     limit.describe(remaining, response.headers_mut());
     if let Some(remaining) = documents {
         app.limits.document.describe(remaining, response.headers_mut());
+        response = conceal(response, started).await;
     }
     Ok(response)
 }
@@ -91,6 +98,23 @@ async fn verdict(
         quota.describe(remaining.unwrap_or(Remaining(0)), response.headers_mut());
     }
     Ok(response)
+}
+
+/// Makes the answer to a look-up by document alike for known and unknown people to everyone who sees its length, its time
+/// or the outcome of the cache, but not its content.
+async fn conceal(response: Response, started: Instant) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body in memory can be read");
+    let mut body = Vec::from(body);
+    // White space after a JSON text means nothing (RFC 8259 section 2).
+    body.resize(body.len().next_multiple_of(DOCUMENT_BYTES), b' ');
+    parts.headers.remove(CACHE_STATUS);
+    // Compressed, its length would tell what the white space hides.
+    parts.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    let passed = started.elapsed().as_millis() / DOCUMENT_TIME.as_millis();
+    let slots = u32::try_from(passed).unwrap_or(u32::MAX).saturating_add(1);
+    tokio::time::sleep_until((started + DOCUMENT_TIME * slots).into()).await;
+    Response::from_parts(parts, body.into())
 }
 
 /// Whether the client asks for an answer from the store, whatever is cached (RFC 9111 sections 5.2.1.4 and 5.2.1.5).

@@ -6,8 +6,8 @@ use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, ETAG, PROXY_AUTHORIZATION,
-    SET_COOKIE,
+    ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, ETAG,
+    PROXY_AUTHORIZATION, SET_COOKIE,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
@@ -37,8 +37,8 @@ pub(super) fn with_codings(router: Router) -> Router {
         .layer(SetSensitiveHeadersLayer::new([AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, SET_COOKIE]))
 }
 
-/// JSON of some kind without an entity tag: a tag names one coding only, and documents with a tag have a gzip form of
-/// their own.
+/// JSON of some kind without an entity tag, which names one coding only (documents with a tag have a gzip form of their
+/// own), and without `no-transform` (RFC 9111 section 5.2.2.6).
 #[derive(Clone)]
 struct LargeJson;
 
@@ -49,7 +49,9 @@ impl Predicate for LargeJson {
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         let is_json = essence.ends_with("json");
         let size = response.body().size_hint().exact();
-        is_json && size.is_some_and(|size| COMPRESSED.contains(&size)) && !headers.contains_key(ETAG)
+        let directives = headers.get(CACHE_CONTROL).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let may_transform = !directives.contains("no-transform") && !headers.contains_key(ETAG);
+        is_json && size.is_some_and(|size| COMPRESSED.contains(&size)) && may_transform
     }
 }
 

@@ -1,6 +1,7 @@
 //! The conformance suite of all engines, written against the traits alone. An engine's tests call [`run`]; this crate's
 //! own also run single cases against engines that are wrong on purpose, each of which has to fail its case.
 
+mod audit;
 mod events;
 mod fixture;
 mod marks;
@@ -13,12 +14,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Feed, StoreError, WriterStore};
+use crate::{AuditLog, Feed, StoreError, WriterStore};
 
 /// All traits of an engine at once.
-pub trait Store: WriterStore + Feed {}
+pub trait Store: WriterStore + Feed + AuditLog {}
 
-impl<T: WriterStore + Feed> Store for T {}
+impl<T: WriterStore + Feed + AuditLog> Store for T {}
 
 /// Starts an engine for a case.
 #[async_trait]
@@ -126,6 +127,7 @@ cases! {
         a_sealed_stream_takes_no_more_changes
         a_restart_seals_streams_and_keeps_rows
         a_publication_wakes_a_follower;
+    audit: audit_records_read_back_in_order_and_stay;
 }
 
 /// Fails the case unless a condition holds.

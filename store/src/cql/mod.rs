@@ -10,12 +10,14 @@
 //! - `log/` is streams: segments of numbered rows, heartbeats, seals, the registry, the feed. Owns the open local
 //!   streams, the watch on other writers' heartbeats, and the cached state of other regions.
 //! - `marks/` follows marks. Owns leases, and the unsettled marks of sealed streams.
+//! - `audit.rs` appends to the audit log and reads it.
 //! - `jobs/` has full scans with their progress, and rebuild.
 //! - `ddl/` has migrations, and the check of the schema at start.
 //! - `region.rs` is the region's row: epoch, rebuild, rules. Owns the rules of this process.
 //! - `statements/` has every statement, prepared; `session.rs`, `error.rs`, `outcome.rs` and `retry.rs` wrap the
 //!   driver.
 
+mod audit;
 #[cfg(feature = "conformance")]
 mod bench_driver;
 mod ddl;

@@ -7,11 +7,12 @@ use std::iter::Peekable;
 use std::path::Path;
 
 use fjall::{PersistMode, Readable};
+use yima_schema::audit::AuditRecord;
 use yima_schema::view::Version;
 
 use super::identity::{self, EPOCH, STORE_ID};
 use super::tables::{Table, Tables};
-use super::{EmbeddedStore, keys};
+use super::{EmbeddedStore, audit, keys};
 use crate::{StoreError, failpoint};
 
 /// Small, since a restore reads no row twice.
@@ -28,6 +29,8 @@ pub enum SavedTable {
     Views,
     /// Marks: folds that are not published.
     Marks,
+    /// The audit log.
+    Audit,
 }
 
 /// A row: table, key, value.
@@ -35,7 +38,7 @@ pub type SavedRow = (SavedTable, Vec<u8>, Vec<u8>);
 
 impl SavedTable {
     /// All tables, in order; a table's index is the number by which a backup names it.
-    pub const ALL: [Self; 4] = [Self::Meta, Self::Events, Self::Views, Self::Marks];
+    pub const ALL: [Self; 5] = [Self::Meta, Self::Events, Self::Views, Self::Marks, Self::Audit];
 
     fn table(self, tables: &Tables) -> &Table {
         match self {
@@ -43,6 +46,7 @@ impl SavedTable {
             Self::Events => &tables.events,
             Self::Views => &tables.views,
             Self::Marks => &tables.marks,
+            Self::Audit => &tables.audit,
         }
     }
 }
@@ -72,8 +76,8 @@ impl EmbeddedStore {
     }
 
     /// Makes a store at `path`, where there is none, from the rows of a backup. It gets the next epoch and a new id,
-    /// and every view's version is in that epoch: above all versions that the backed-up store ever published. Returns
-    /// the epoch. Blocks its thread.
+    /// and every view's version is in that epoch: above all versions that the backed-up store ever published. `record`
+    /// is added to its audit log. Returns the epoch. Blocks its thread.
     ///
     /// When it fails, the directory at `path` must not be used.
     ///
@@ -83,6 +87,7 @@ impl EmbeddedStore {
     pub fn restore<E: From<StoreError>>(
         path: &Path,
         rows: impl Iterator<Item = Result<SavedRow, E>>,
+        record: &AuditRecord,
     ) -> Result<u16, E> {
         let mut rows = rows.peekable();
         let mut meta = BTreeMap::new();
@@ -91,7 +96,7 @@ impl EmbeddedStore {
         }
         let epoch = identity::next_epoch(&meta)?;
         let tables = Tables::open(path, CACHE_BYTES)?;
-        for saved in [SavedTable::Events, SavedTable::Views, SavedTable::Marks] {
+        for saved in [SavedTable::Events, SavedTable::Views, SavedTable::Marks, SavedTable::Audit] {
             fill(&tables, saved, epoch, &mut rows)?;
         }
         if let Some(surplus) = rows.next() {
@@ -105,6 +110,8 @@ impl EmbeddedStore {
         for (key, value) in meta {
             batch.insert(tables.meta.keyspace(), key, value);
         }
+        let (key, text) = audit::row(record);
+        batch.insert(tables.audit.keyspace(), key, text.as_str());
         batch.commit().map_err(|e| tables.meta.error(&e))?;
         Ok(epoch)
     }

@@ -4,6 +4,7 @@
 //! before it is acknowledged. That thread evaluates conditions (duplicate, full, version, stream open), so no lock is
 //! needed per subject.
 
+mod audit;
 mod backup;
 mod committer;
 mod error;

@@ -36,6 +36,8 @@ pub(super) struct Tables {
     pub(super) streams: Table,
     /// Mark → subject.
     pub(super) marks: Table,
+    /// Moment and a random number → a record of the audit log.
+    pub(super) audit: Table,
     /// Named values: see `identity.rs` and `import.rs`.
     pub(super) meta: Table,
 }
@@ -56,6 +58,7 @@ impl Tables {
             changes: Table::open(&db, "changes", || tuned(32))?,
             marks: Table::open(&db, "marks", || tuned(8))?,
             streams: Table::open(&db, "streams", || tuned(1))?,
+            audit: Table::open(&db, "audit", || tuned(1))?,
             meta: Table::open(&db, "meta", || tuned(1))?,
             db,
         };

@@ -16,9 +16,11 @@ use std::path::{Path, PathBuf};
 
 use age::stream::StreamWriter;
 use rustix::fs::OFlags;
+use yima_schema::audit::OperatorAction;
 use yima_service::clock::now;
 use yima_store::embedded::EmbeddedStore;
 
+use crate::audit::record_done;
 use crate::cli::{BackupSecret, Engine, Options};
 use crate::config::{Config, Role};
 use crate::error::CommandError;
@@ -143,7 +145,9 @@ fn copy<W: Write>(
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(CommandError::Runtime)?;
     let _entered = runtime.enter();
     let store = EmbeddedStore::open(&directory, settings).map_err(|error| failed(error.into()))?;
-    export_and_keep(&store, &options.data_dir, &config.region.name, out, keep).map_err(failed)
+    let content = export_and_keep(&store, &options.data_dir, &config.region.name, out, keep).map_err(failed)?;
+    runtime.block_on(record_done(&*store, OperatorAction::Backup));
+    Ok(content)
 }
 
 /// Copies a backup from the process that has the store open, then confirms to it that the backup is kept.

@@ -9,12 +9,14 @@ use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use yima_schema::audit::OperatorAction;
 use yima_store::embedded::{EmbeddedStore, SavedRow};
 use yima_store::failpoint;
 
 use super::encryption::Secret;
 use super::format::{BackupError, Block, Counts, Head, Reader};
 use super::{DEMO, STANDARD, check_owner, embedded_only, may_contain, print_result, sync_parent};
+use crate::audit::record;
 use crate::cli::{BackupSecret, Options};
 use crate::error::CommandError;
 
@@ -151,7 +153,7 @@ fn write(part: &Path, input: impl Read, secret: &Secret) -> Result<Restored, Bac
             };
         }
     });
-    let epoch = EmbeddedStore::restore(&part.join(STORE), rows)?;
+    let epoch = EmbeddedStore::restore(&part.join(STORE), rows, &record(OperatorAction::Restore))?;
     for directory in [&keys, part] {
         File::open(directory)?.sync_all()?;
     }

@@ -13,11 +13,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::UnixListener;
+use tokio::runtime::Handle;
+use yima_schema::audit::OperatorAction;
 use yima_service::lifecycle::Lifecycle;
 use yima_store::embedded::EmbeddedStore;
 
 use super::export;
 use super::format::{BackupError, Counts};
+use crate::audit::record_done;
 
 const SOCKET: &str = "backup.sock";
 /// A receiver that reads nothing for this long is dropped: the store cannot free old rows while a backup may still read
@@ -113,6 +116,7 @@ impl Backups {
             Ok((head, Counts { people, events })) => {
                 metrics::gauge!("backup_as_of_seconds").set(head.as_of.as_millis() as f64 / 1000.0);
                 tracing::info!(people, events, seconds = started.elapsed().as_secs(), "a backup was sent");
+                Handle::current().block_on(record_done(&*self.store, OperatorAction::Backup));
             }
             Err(error) => tracing::warn!(%error, "a backup was not sent completely; its receiver discards it"),
         }

@@ -26,6 +26,7 @@ use yima_service::telemetry::{self, Telemetry};
 use yima_service::utilization::Utilization;
 use yima_store::embedded::EmbeddedStore;
 
+use crate::audit::{self, LateAuditLog};
 use crate::backup;
 use crate::cli::Options;
 use crate::config::{Config, Role};
@@ -105,6 +106,8 @@ async fn start(
     if let Some(cache) = cache.clone() {
         router = router.route("/cache", get(async move || Json(cache.report())));
     }
+    let audit_log = LateAuditLog::default();
+    let router = router.merge(audit::router(audit_log.clone()));
     let host_names = HostNames::new(&config.admin.host_names);
     let router = host_names.guard(router);
     lifecycle.spawn_critical("admin", serve(admin, None, router, &HttpLimits::default(), &lifecycle));
@@ -138,6 +141,8 @@ async fn start(
             (plan.open_for_reading(opening, can_defer).await?, None)
         }
     };
+    // Set once: the only call.
+    let _ = audit_log.set(store.audit_log());
     let embedded = write.as_ref().and_then(|(store, _)| store.embedded().cloned());
     // A CQL database has its own disks.
     let min_free = if embedded.is_some() { config.store.min_free_bytes } else { 0 };

@@ -51,6 +51,7 @@ pub(super) async fn start(
         region: &config.region.name,
         views: store.views(),
         feed: store.feed(),
+        audit_log: store.audit_log(),
         keys: Keys {
             pseudonyms: pseudonyms.clone(),
             issuer: keys.issuer()?,

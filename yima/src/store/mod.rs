@@ -8,7 +8,7 @@ use std::sync::Arc;
 use yima_service::clock::now;
 use yima_store::cql::CqlStore;
 use yima_store::embedded::EmbeddedStore;
-use yima_store::{Deferred, Feed, ViewReader, WriterStore};
+use yima_store::{AuditLog, Deferred, Feed, ViewReader, WriterStore};
 
 pub use open::{Opening, Plan};
 
@@ -44,6 +44,15 @@ impl ReadStore {
 
     /// The feed that the read service follows.
     pub fn feed(&self) -> Arc<dyn Feed> {
+        match self {
+            Self::Embedded(store) => store.clone(),
+            Self::Cql(store) => store.clone(),
+            Self::Deferred(store) => store.clone(),
+        }
+    }
+
+    /// The audit log.
+    pub fn audit_log(&self) -> Arc<dyn AuditLog> {
         match self {
             Self::Embedded(store) => store.clone(),
             Self::Cql(store) => store.clone(),

@@ -13,6 +13,7 @@
 //!
 //! Every idempotent statement is also sent to another replica after half of the request timeout.
 
+mod audit;
 mod events;
 mod jobs;
 mod log_segments;
@@ -33,6 +34,7 @@ use scylla::statement::{Consistency, SerialConsistency};
 use super::error::from_prepare;
 use super::options::CqlOptions;
 use crate::Result;
+use audit::Audit;
 use events::Events;
 use jobs::Jobs;
 use log_segments::Segments;
@@ -48,6 +50,7 @@ pub(super) struct Statements {
     pub(super) streams: Streams,
     pub(super) regions: Regions,
     pub(super) jobs: Jobs,
+    pub(super) audit: Audit,
 }
 
 impl Statements {
@@ -65,6 +68,7 @@ impl Statements {
             streams: Streams::prepare(&p).await?,
             regions: Regions::prepare(&p).await?,
             jobs: Jobs::prepare(&p).await?,
+            audit: Audit::prepare(&p).await?,
         })
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use yima_harness::now;
+use yima_schema::cql::{Migration, REGION, SHARED};
 use yima_store::conformance::{Harness, Store, run};
 use yima_store::cql::{CqlOptions, CqlStore, Step, migrate};
 use yima_store::{Feed, WriterStore};
@@ -49,10 +50,15 @@ async fn concurrent_migrations_from_both_regions_apply_each_step_once() {
         let steps = migration.await.unwrap();
         applied.extend(steps.into_iter().filter(|step| matches!(step, Step::Applied(..) | Step::Registered)));
     }
-    applied.sort_unstable_by_key(|step| format!("{step:?}"));
-    let [shared, of_chengdu, of_xian, Step::Registered, Step::Registered] = &applied[..] else { panic!("{applied:?}") };
-    let name = |step: &Step| if let Step::Applied(keyspace, ..) = step { keyspace.clone() } else { String::new() };
-    assert_eq!([shared, of_chengdu, of_xian].map(name), ["migrated", "migrated_chengdu", "migrated_xian"]);
+    let of = |keyspace: &'static str, migrations: &'static [Migration]| {
+        migrations.iter().map(move |migration| Step::Applied(keyspace.into(), migration.number, migration.name))
+    };
+    let mut expected: Vec<Step> = of("migrated", SHARED).chain([Step::Registered, Step::Registered]).collect();
+    expected.extend(["migrated_chengdu", "migrated_xian"].into_iter().flat_map(|keyspace| of(keyspace, REGION)));
+    for steps in [&mut applied, &mut expected] {
+        steps.sort_unstable_by_key(|step| format!("{step:?}"));
+    }
+    assert_eq!(applied, expected);
     let again = migrate(&options(&cluster, "migrated", "xian"), None, now()).await.unwrap();
     assert_eq!(again, []);
 }

@@ -1,0 +1,84 @@
+//! The audit: what operators did and what checkpoints asked for. No record names a person.
+
+use serde::Serialize;
+
+use crate::time::Time;
+
+/// A record. As JSON it is `{"at":"…","kind":"…",…}`; later programs add kinds and fields.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct AuditRecord {
+    /// When it happened.
+    pub at: Time,
+    /// What happened.
+    #[serde(flatten)]
+    pub entry: AuditEntry,
+}
+
+/// What a record tells.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum AuditEntry {
+    /// Look-ups of people by identity document at a checkpoint, in the minute that ends at `at`.
+    DocumentLookups {
+        /// The checkpoint; `None` for all beyond those that a node counts apart.
+        checkpoint: Option<String>,
+        /// Look-ups that were answered.
+        asked: u32,
+        /// Look-ups over the checkpoint's limit.
+        refused: u32,
+        /// Look-ups without the scope for them.
+        forbidden: u32,
+    },
+    /// The agency registry was read again, or refused.
+    RegistryReloaded {
+        /// Whether it is in force now.
+        accepted: bool,
+        /// The number of agencies in the registry that is in force.
+        agencies: u32,
+    },
+    /// An operator did something to the store as a whole.
+    OperatorAction {
+        /// The command.
+        action: OperatorAction,
+    },
+}
+
+/// What an operator did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperatorAction {
+    /// A backup of the embedded store was made and kept.
+    Backup,
+    /// The embedded store was made from a backup.
+    Restore,
+    /// `yima reconcile` was started, to repair.
+    Reconcile,
+    /// `yima rebuild` has rebuilt the region.
+    Rebuild,
+}
+
+impl AuditRecord {
+    /// The record as JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a record consists of texts and numbers")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_flat_json() {
+        let lookups =
+            AuditEntry::DocumentLookups { checkpoint: Some("gate-1".into()), asked: 3, refused: 0, forbidden: 0 };
+        let record = AuditRecord { at: Time::from_secs(1_790_000_000), entry: lookups };
+        assert_eq!(
+            record.to_json(),
+            r#"{"at":"2026-09-21T14:13:20Z","kind":"document_lookups","checkpoint":"gate-1","asked":3,"refused":0,"forbidden":0}"#
+        );
+        let entry = AuditEntry::OperatorAction { action: OperatorAction::Reconcile };
+        let record = AuditRecord { at: Time::default(), entry };
+        assert!(record.to_json().ends_with(r#""kind":"operator_action","action":"reconcile"}"#));
+    }
+}
