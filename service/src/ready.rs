@@ -49,6 +49,16 @@ impl Readiness {
         state.waiting.iter().copied().chain(state.stopping.then_some("stopping")).collect()
     }
 
+    /// Notes that `part` cannot do its work now, so that the process is not ready, or that it can again.
+    pub fn suspend(&self, part: &'static str, is_suspended: bool) {
+        let waiting = &mut self.0.lock().waiting;
+        if !is_suspended {
+            waiting.retain(|known| *known != part);
+        } else if !waiting.contains(&part) {
+            waiting.push(part);
+        }
+    }
+
     /// Notes that `part` does not do all of its work now, or does so again. The process stays ready for the rest of its
     /// work.
     pub fn degrade(&self, part: &'static str, is_degraded: bool) {
@@ -97,6 +107,17 @@ mod tests {
         readiness.stopping();
         assert!(!readiness.is_ready());
         assert_eq!(readiness.waiting_for(), ["stopping"]);
+    }
+
+    #[test]
+    fn a_suspended_part_makes_a_process_not_ready_until_it_goes_on() {
+        let readiness = Readiness::new();
+        for _ in 0..2 {
+            readiness.suspend("clock", true);
+            assert_eq!(readiness.waiting_for(), ["clock"]);
+        }
+        readiness.suspend("clock", false);
+        assert!(readiness.is_ready());
     }
 
     #[test]

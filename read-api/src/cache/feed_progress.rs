@@ -21,18 +21,22 @@ pub(super) struct FeedProgress {
     regions: ArcSwap<Regions>,
     /// Wakes those who wait for another region's moment.
     regions_moved: Notify,
-    /// By how many milliseconds our clock is ahead of the store's, at most.
+    /// By how many milliseconds our clock is ahead of the store's, at most; [`UNKNOWN`] before the first poll.
     clock_ahead_ms: AtomicI64,
 }
 
+/// Before a poll compared the clocks: a load claims no moment at all.
+const UNKNOWN: i64 = i64::MAX;
+
 impl FeedProgress {
-    /// Progress that the disk tier saved, or none.
+    /// Progress that the disk tier saved, or none. Until the clocks are compared, nothing that is loaded claims a later
+    /// moment than that progress.
     pub fn new(generations: Generations) -> Self {
         Self {
             generations: ArcSwap::from_pointee(generations),
             regions: ArcSwap::default(),
             regions_moved: Notify::new(),
-            clock_ahead_ms: AtomicI64::new(0),
+            clock_ahead_ms: AtomicI64::new(UNKNOWN),
         }
     }
 
@@ -73,6 +77,11 @@ impl FeedProgress {
     /// clock says.
     pub fn set_clock_ahead(&self, offset: Duration) {
         self.clock_ahead_ms.store(i64::try_from(offset.as_millis()).unwrap_or(i64::MAX), Ordering::Release);
+    }
+
+    /// Records that the store has no clock, unless one was read before.
+    pub fn trust_own_clock(&self) {
+        let _known = self.clock_ahead_ms.compare_exchange(UNKNOWN, 0, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// The earlier of our clock, which says `now`, and the store's.

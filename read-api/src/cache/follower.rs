@@ -95,7 +95,10 @@ impl Follower {
     /// The beginning of a poll by the earlier of our clock and the store's, since one of them may be ahead. Loads are
     /// dated back likewise until the next poll.
     fn poll_began(&self, registry: &Registry, began: Time) -> Time {
-        let Some(store_clock) = registry.clock else { return began };
+        let Some(store_clock) = registry.clock else {
+            self.views.progress.trust_own_clock();
+            return began;
+        };
         // The store's clock was read at some moment between `began` and `answered`.
         let answered = (self.clock)();
         self.views.set_clock_ahead(answered.since(store_clock));

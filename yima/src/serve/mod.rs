@@ -1,5 +1,6 @@
 //! Everything in one process, or one service apart: the order of start and stop.
 
+mod clock_monitor;
 mod host_monitor;
 mod reading;
 mod writing;
@@ -176,6 +177,9 @@ async fn start(
         (Some(port), Some(cache)) => Some(reading::start(&process, people, cache, disk, port).await?),
         (None, _) | (Some(_), None) => None,
     };
+    if let Some(store) = process.store.cql() {
+        clock_monitor::monitor(store, role, &process.lifecycle);
+    }
     starting.release();
     match role {
         // A real identity provider would refuse the tokens of the demo's commands.

@@ -60,6 +60,14 @@ impl ReadStore {
         }
     }
 
+    /// The CQL engine, if it was reached at the start.
+    pub fn cql(&self) -> Option<Arc<CqlStore>> {
+        match self {
+            Self::Cql(store) => Some(store.clone()),
+            Self::Embedded(_) | Self::Deferred(_) => None,
+        }
+    }
+
     /// Distinguishes an embedded store from the one it was restored from.
     pub fn id(&self) -> Option<[u8; 16]> {
         match self {

@@ -53,6 +53,25 @@ async fn a_restart_with_the_store_down_serves_stale_views_with_their_as_of() {
 }
 
 #[tokio::test]
+async fn a_load_before_the_first_poll_does_not_believe_a_clock_that_is_ahead() {
+    let (store, directory) = (TestStore::new(), TempDir::new().unwrap());
+    fill_disk(&store, &directory).await;
+    let stopped_at = now();
+    store.write(subject(3));
+    // This node's clock is ten minutes ahead of the store's, which nothing has told it yet.
+    *store.clock.lock() = Some(stopped_at);
+    advance(600_000);
+    let (views, mut follower) = start(&store, options(&directory));
+    for n in [1, 3] {
+        let answer = views.bypass(subject(n), Version::ABSENT).await.unwrap();
+        assert!(answer.as_of <= stopped_at, "{} claims more than the store's {stopped_at}", answer.as_of);
+    }
+    follower.poll().await.unwrap();
+    let answer = views.bypass(subject(3), Version::ABSENT).await.unwrap();
+    assert!(answer.as_of <= stopped_at && stopped_at.since(answer.as_of) < Duration::from_secs(1));
+}
+
+#[tokio::test]
 async fn after_the_feed_was_followed_disk_entries_are_fresh_without_a_load() {
     let (store, directory) = (TestStore::new(), TempDir::new().unwrap());
     fill_disk(&store, &directory).await;

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use futures::future::try_join4;
 use yima_schema::change::Change;
+use yima_schema::time::Time;
 
 use super::log_segments::LogTable;
 use crate::cql::region::rebuilding;
@@ -50,6 +51,16 @@ impl Feed for CqlStore {
     /// Wakes on publications of this process; those of others are found by polling.
     async fn woken(&self) {
         self.inner.published.notified().await;
+    }
+}
+
+impl CqlStore {
+    /// The clock of one of the database's nodes, now.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn clock(&self) -> Result<Time> {
+        self.inner.database_clock().await
     }
 }
 

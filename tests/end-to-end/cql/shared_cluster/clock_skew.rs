@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use yima_harness::checker::{BOUND, Clients, Workload, options, people, quiesce};
-use yima_harness::{Region, Yima, faketime};
+use yima_harness::{Region, Yima, faketime, until};
 
 use crate::cql::cluster;
+
+/// For some comparisons of clocks, on a busy machine.
+const SOON: Duration = Duration::from_secs(60);
 
 /// The environment of a process with a skewed wall clock. The monotonic clock, by which programs wait, stays right;
 /// Java never wakes with the library's fix for it.
@@ -25,6 +28,10 @@ pub fn run(
 ) -> (Clients, yima_harness::checker::Record, Vec<Yima>) {
     let (writers, readers) =
         ([region.writer(writer_env), region.writer(&[])], [region.reader(&[]), region.reader(reader_env)]);
+    if !writer_env.is_empty() {
+        let waiting_for = || writers[0].http().get(&format!("{}/health/ready", writers[0].admin_url()), "").body;
+        until("a writer that is not ready", SOON, || waiting_for() == br#"{"waiting_for":["clock"]}"#);
+    }
     let clients = Clients::new(
         people(&readers[0], 20),
         writers[0].agency_token("lab-7"),
