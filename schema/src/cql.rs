@@ -19,6 +19,7 @@ pub const SHARED: &[Migration] = &[
         text: include_str!("../cql/shared/0001_events_and_registry.cql"),
     },
     Migration { number: 2, name: "audit", text: include_str!("../cql/shared/0002_audit.cql") },
+    Migration { number: 3, name: "dead_letters", text: include_str!("../cql/shared/0003_dead_letters.cql") },
 ];
 
 /// Migrations of a region's own keyspace.

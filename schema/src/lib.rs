@@ -6,6 +6,7 @@ pub mod change;
 pub mod code;
 mod codec;
 pub mod cql;
+pub mod dead_letter;
 pub mod derive;
 mod digest;
 pub mod event;

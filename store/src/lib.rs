@@ -9,6 +9,7 @@ mod audit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod cql;
+mod dead_letters;
 mod deferred;
 pub mod embedded;
 mod error;
@@ -22,6 +23,7 @@ mod watermark;
 mod writer;
 
 pub use audit::AuditLog;
+pub use dead_letters::{DeadLetterStore, SealedLetter};
 pub use deferred::Deferred;
 pub use error::{Result, StoreError};
 pub use feed::{Feed, Registry, StreamId, StreamState};

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use yima_schema::audit::AuditRecord;
 use yima_schema::change::Change;
+use yima_schema::dead_letter::DeadLetterId;
 use yima_schema::event::StoredEvent;
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
 use yima_store::embedded::EmbeddedStore;
 use yima_store::{
-    Appended, AuditLog, CompareAndSet, EventReader, Feed, Mark, Published, Registry, Result, StreamId, VersionedView,
-    ViewReader, ViewWrite, WriterStore,
+    Appended, AuditLog, CompareAndSet, DeadLetterStore, EventReader, Feed, Mark, Published, Registry, Result,
+    SealedLetter, StreamId, VersionedView, ViewReader, ViewWrite, WriterStore,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +36,7 @@ pub enum Defect {
     NeverWakes,
     ForgetsStreams,
     ForgetsRecords,
+    LosesLetters,
 }
 
 impl Defect {
@@ -65,6 +67,7 @@ impl Defect {
         (Self::NeverWakes, "a_publication_wakes_a_follower"),
         (Self::ForgetsStreams, "a_restart_seals_streams_and_keeps_rows"),
         (Self::ForgetsRecords, "audit_records_read_back_in_order_and_stay"),
+        (Self::LosesLetters, "a_dead_letter_is_kept_until_it_is_removed"),
     ];
 }
 
@@ -229,7 +232,8 @@ impl WriterStore for Wrong {
             | Defect::KeepsMarks
             | Defect::NeverWakes
             | Defect::ForgetsStreams
-            | Defect::ForgetsRecords => self.store.unsettled().await,
+            | Defect::ForgetsRecords
+            | Defect::LosesLetters => self.store.unsettled().await,
         }
     }
 }
@@ -242,5 +246,23 @@ impl AuditLog for Wrong {
 
     async fn audited(&self, since: Time, limit: usize) -> Result<Vec<String>> {
         self.store.audited(since, limit).await
+    }
+}
+
+#[async_trait]
+impl DeadLetterStore for Wrong {
+    async fn keep_dead_letters(&self, mut letters: Vec<SealedLetter>) -> Result<()> {
+        if self.is(Defect::LosesLetters) {
+            letters.pop();
+        }
+        self.store.keep_dead_letters(letters).await
+    }
+
+    async fn dead_letters(&self, after: Option<DeadLetterId>, limit: usize) -> Result<Vec<SealedLetter>> {
+        self.store.dead_letters(after, limit).await
+    }
+
+    async fn remove_dead_letter(&self, id: DeadLetterId) -> Result<()> {
+        self.store.remove_dead_letter(id).await
     }
 }

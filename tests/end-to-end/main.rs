@@ -1,5 +1,6 @@
 //! End-to-end: yima as a process, tested through its ports only, except where a test opens its store.
 
+mod agencies;
 mod alerts;
 mod backup;
 mod browser;
@@ -19,6 +20,7 @@ mod fhir;
 mod fhir_bundles;
 mod freshness_tokens;
 mod guides;
+mod laboratory_codes;
 mod live_displays;
 mod openapi;
 mod package;

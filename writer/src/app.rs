@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use yima_schema::agency::is_agency_name;
+use yima_schema::dead_letter::{DeadLetter, DeadLetterId};
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::subject::PseudonymKey;
 use yima_schema::time::Time;
@@ -14,11 +15,33 @@ use yima_service::jwt::{self, Scope, Verifier};
 use yima_service::lifecycle::Lifecycle;
 use yima_service::rate_limit::{RateConfig, RateLimiter};
 use yima_service::telemetry::describe;
+use yima_store::{DeadLetterStore, StoreError};
 
 use crate::config::WriterConfig;
 use crate::fold::Folder;
-use crate::intake::Intake;
+use crate::intake::{Intake, Replayed};
 use crate::metrics::METRICS;
+use crate::operator_file::OperatorFiles;
+
+/// What a writer takes rows with.
+pub struct Resources {
+    /// Commits and folds events.
+    pub folder: Arc<Folder>,
+    /// Keeps dead letters.
+    pub dead_letters: Arc<dyn DeadLetterStore>,
+    /// Of the store's data directory, never low if the store is elsewhere.
+    pub disk_space: Arc<DiskSpace>,
+    /// Turns documents into subjects.
+    pub pseudonyms: PseudonymKey,
+    /// The files that the operator may replace.
+    pub files: OperatorFiles,
+    /// The settings.
+    pub config: WriterConfig,
+    /// Folds run as its tasks, so that a fold that has begun is finished.
+    pub lifecycle: Lifecycle,
+    /// The present moment.
+    pub clock: fn() -> Time,
+}
 
 /// The state that the handlers share.
 pub struct App {
@@ -33,27 +56,38 @@ pub struct App {
 const CHECKS_PER_S: u32 = 1_000;
 
 impl App {
-    /// Wires the service over a folder. `disk_space`: of the store's data directory, never low if the store is
-    /// elsewhere. Folds run as tasks of `lifecycle`, so that a fold that has begun is finished.
-    pub fn new(
-        folder: Arc<Folder>,
-        disk_space: Arc<DiskSpace>,
-        pseudonyms: PseudonymKey,
-        identity_provider: Verifier,
-        config: WriterConfig,
-        lifecycle: Lifecycle,
-        clock: fn() -> Time,
-    ) -> Arc<Self> {
+    /// Wires the service.
+    pub fn new(resources: Resources, identity_provider: Verifier) -> Arc<Self> {
         describe(METRICS);
-        let body_timeout = config.body_timeout;
-        let intake = Intake::new(folder, disk_space, pseudonyms, &config, lifecycle, clock);
+        resources.files.watch(&resources.lifecycle);
+        let body_timeout = resources.config.body_timeout;
         let checks = RateLimiter::new("sign-in", &RateConfig::new(CHECKS_PER_S, Duration::from_secs(1)));
-        Arc::new(Self { intake, body_timeout, identity_provider, checks })
+        Arc::new(Self { intake: Intake::new(resources), body_timeout, identity_provider, checks })
     }
 
     /// Drops rate limits that are full again. To be called about once a minute.
     pub fn sweep(&self) {
         self.intake.sweep();
+    }
+
+    /// Up to 200 dead letters after an id, in ascending order.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn dead_letters(
+        &self,
+        after: Option<DeadLetterId>,
+    ) -> Result<Vec<(DeadLetterId, DeadLetter)>, StoreError> {
+        self.intake.dead_letters(after).await
+    }
+
+    /// Reads the dead letter of that id again, or all of them, by the codes in force now; removes those that were
+    /// taken.
+    ///
+    /// # Errors
+    /// The store's; some letters may have been replayed.
+    pub async fn replay(&self, only: Option<DeadLetterId>) -> Result<Replayed, StoreError> {
+        self.intake.replay(only).await
     }
 
     /// The agency of a request's token.

@@ -3,6 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -30,11 +31,20 @@ pub struct WriterConfig {
     /// Most requests of one agency in flight: its share of `http.max_in_flight`. Default: a quarter of it. One more is
     /// answered 429.
     pub max_in_flight_per_agency: Option<NonZeroUsize>,
-    /// Offset east of UTC of [FHIR](api.md#fhir) dates without a time, -720 to 840. 480 in China, where otherwise
+    /// The registry of agencies: what each may send. [Agencies](#the-registry-of-agencies). Default: none: every agency
+    /// may send everything. The file may be replaced while the process runs; one with an error changes nothing. The
+    /// same on every writer.
+    pub agencies_file: Option<PathBuf>,
+    /// Offset east of UTC of [FHIR](api.md#fhir) dates without a time, -720 to 840, for agencies to which the registry
+    /// gives no `zone`. 480 in China, where otherwise
     /// today's date is in the future until 08:00. The same on every writer. A resource with such a date that is sent
     /// again after a change of this setting has another content: 409.
     #[serde(deserialize_with = "offset")]
     pub fhir_date_offset_minutes: i16,
+    /// Codes of tests and results that your laboratories use, laid over the built-in ones (`writer/terminology/codes.toml`,
+    /// the same form): [codes](api.md#codes). The file may be replaced while the process runs; one with an error changes
+    /// nothing. The same on every writer.
+    pub codes_file: Option<PathBuf>,
     /// Rows of events, by agency. A quota of its own section:
     /// [`[writer.events]`](#read_apilimitsname-and-writerevents). An upload of more is slowed down; one that needs
     /// longer than `request_timeout_ms` ends in 503.
@@ -60,7 +70,9 @@ impl Default for WriterConfig {
             body_timeout: Duration::from_secs(30),
             commit_timeout: Duration::from_secs(10),
             max_in_flight_per_agency: None,
+            agencies_file: None,
             fhir_date_offset_minutes: 0,
+            codes_file: None,
             events: RateConfig::new(20_000, Duration::from_secs(1)),
             api_docs: None,
             tls: None,

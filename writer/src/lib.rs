@@ -12,19 +12,26 @@
 //! Beside it, [`follow`] folds events of other regions and of dead writers by their marks, and [`jobs`] scan all
 //! subjects: refold, reconcile, rebuild.
 
+mod admission;
+mod agencies;
 mod answer;
 pub mod app;
 mod backoff;
+mod bounded_labels;
 pub mod config;
+mod dead_letters;
 mod decode;
 pub mod fold;
 pub mod follow;
 mod intake;
 pub mod jobs;
 mod metrics;
+mod operator_file;
 mod routes;
 
 pub use self::metrics::METRICS;
 pub use decode::openapi;
+pub use intake::Replayed;
 pub use jobs::{Rate, rebuild, reconcile, refold};
+pub use operator_file::{OperatorFileError, OperatorFiles};
 pub use routes::router;

@@ -5,6 +5,26 @@ use yima_service::telemetry::{MetricDescription, MetricKind};
 /// All metrics that this crate emits.
 pub const METRICS: &[MetricDescription] = &[
     MetricDescription {
+        name: "agency_events_total",
+        kind: MetricKind::Counter,
+        labels: &["agency", "kind"],
+        help: "Accepted events by agency and kind; `other` beyond 200 agencies",
+    },
+    MetricDescription {
+        name: "agency_restrictions_total",
+        kind: MetricKind::Counter,
+        labels: &["agency", "outcome"],
+        help: "Events that restrict a person (positive results, restricting assignments, deaths) by agency: `accepted`; \
+               `capped` by the agency's quota a minute; `other` beyond 200 agencies",
+    },
+    MetricDescription {
+        name: "dead_letters_total",
+        kind: MetricKind::Counter,
+        labels: &["outcome"],
+        help: "Rows with a result that is or may be positive and is not understood: `kept` as dead letters; `dropped`, \
+               beyond 1,000 a day of one agency; `replayed` and removed",
+    },
+    MetricDescription {
         name: "events_total",
         kind: MetricKind::Counter,
         labels: &["status"],
@@ -37,6 +57,20 @@ pub const METRICS: &[MetricDescription] = &[
         kind: MetricKind::Counter,
         labels: &[],
         help: "Subjects folded again because of a change of rules",
+    },
+    MetricDescription {
+        name: "unread_positives_total",
+        kind: MetricKind::Counter,
+        labels: &["code"],
+        help: "Results that are or may be positive and were rejected because they are not understood, by the LOINC code \
+               of the test; `other` without one, and beyond 100 codes",
+    },
+    MetricDescription {
+        name: "writer_file_accepted",
+        kind: MetricKind::Gauge,
+        labels: &["file"],
+        help: "1 if the content of the operator's file is in force, 0 after a change that was refused: `codes` \
+               (`writer.codes_file`), `agencies` (`writer.agencies_file`)",
     },
 ];
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use yima_schema::dead_letter::DeadLetterId;
 use yima_writer::Rate;
 
 /// Shows and checks health codes. Without a command: everything in one process, with a demo population.
@@ -61,6 +62,12 @@ pub enum Command {
     Reconcile(Reconcile),
     /// Rebuild this region's keyspace from events alone. Stop its writers first.
     Rebuild(Rebuild),
+    /// List or replay dead letters: results that are or may be positive and were not understood. The writer of the data
+    /// directory has to run.
+    DeadLetters {
+        #[command(subcommand)]
+        action: DeadLetterAction,
+    },
     /// Write everything in the data directory, including the keys, to one encrypted file; yima may keep running.
     /// Embedded store.
     Backup {
@@ -121,6 +128,18 @@ pub struct Rebuild {
     /// Subjects per second [default: as fast as the store allows].
     #[arg(long, value_parser = rate)]
     pub rate: Option<Rate>,
+}
+
+/// What to do with dead letters.
+#[derive(Subcommand)]
+pub enum DeadLetterAction {
+    /// Print one a line: id, time of receipt, agency, code of the test, reason. No persons and no results.
+    List,
+    /// Read them again by the codes in force now; those that are taken are removed. Replaying twice changes nothing.
+    Replay {
+        /// The letter's id [default: all of them].
+        id: Option<DeadLetterId>,
+    },
 }
 
 /// The holder of an identity token.

@@ -12,6 +12,7 @@ use yima_service::http::TlsError;
 use yima_service::jwt::JwksError;
 use yima_service::telemetry::TelemetryError;
 use yima_store::StoreError;
+use yima_writer::OperatorFileError;
 
 use crate::backup::BackupError;
 
@@ -27,6 +28,9 @@ pub enum CommandError {
     /// The file that `read_api.cache.tuning_file` names is invalid.
     #[error(transparent)]
     Tuning(#[from] TuningError),
+    /// A file of the operator that the writer reads is invalid.
+    #[error(transparent)]
+    OperatorFile(#[from] OperatorFileError),
     /// The rules are invalid.
     #[error(transparent)]
     Rules(#[from] RulesError),

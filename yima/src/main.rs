@@ -4,11 +4,13 @@ mod audit;
 mod backup;
 mod cli;
 mod config;
+mod dead_letters;
 mod demo;
 #[cfg(test)]
 mod documents;
 mod error;
 mod keys;
+mod local_socket;
 mod maintenance;
 mod metrics;
 mod migrate;
@@ -51,6 +53,7 @@ fn run(Cli { command, options }: Cli) -> Result<u8, CommandError> {
         Some(Command::Migrate { replication }) => return migrate::run(&options, replication).map(|()| 0),
         Some(Command::Reconcile(arguments)) => return maintenance::reconcile_all(&options, &arguments).map(|()| 0),
         Some(Command::Rebuild(arguments)) => return maintenance::rebuild_region(&options, &arguments).map(|()| 0),
+        Some(Command::DeadLetters { action }) => return dead_letters::run(&options, &action).map(|()| 0),
         Some(Command::Backup { file, secret }) => return backup::backup(&options, &file, &secret).map(|()| 0),
         Some(Command::Restore { file, secret }) => return backup::restore(&options, &file, &secret).map(|()| 0),
         Some(Command::Token { holder }) => return tokens::token(&options, &holder).map(|()| 0),

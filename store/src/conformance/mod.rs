@@ -2,6 +2,7 @@
 //! own also run single cases against engines that are wrong on purpose, each of which has to fail its case.
 
 mod audit;
+mod dead_letters;
 mod events;
 mod fixture;
 mod marks;
@@ -14,12 +15,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{AuditLog, Feed, StoreError, WriterStore};
+use crate::{AuditLog, DeadLetterStore, Feed, StoreError, WriterStore};
 
 /// All traits of an engine at once.
-pub trait Store: WriterStore + Feed + AuditLog {}
+pub trait Store: WriterStore + Feed + AuditLog + DeadLetterStore {}
 
-impl<T: WriterStore + Feed + AuditLog> Store for T {}
+impl<T: WriterStore + Feed + AuditLog + DeadLetterStore> Store for T {}
 
 /// Starts an engine for a case.
 #[async_trait]
@@ -128,6 +129,7 @@ cases! {
         a_restart_seals_streams_and_keeps_rows
         a_publication_wakes_a_follower;
     audit: audit_records_read_back_in_order_and_stay;
+    dead_letters: a_dead_letter_is_kept_until_it_is_removed;
 }
 
 /// Fails the case unless a condition holds.

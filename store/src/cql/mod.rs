@@ -11,6 +11,7 @@
 //!   streams, the watch on other writers' heartbeats, and the cached state of other regions.
 //! - `marks/` follows marks. Owns leases, and the unsettled marks of sealed streams.
 //! - `audit.rs` appends to the audit log and reads it.
+//! - `dead_letters.rs` keeps rows that were not understood.
 //! - `jobs/` has full scans with their progress, and rebuild.
 //! - `ddl/` has migrations, and the check of the schema at start.
 //! - `region.rs` is the region's row: epoch, rebuild, rules. Owns the rules of this process.
@@ -21,6 +22,7 @@ mod audit;
 #[cfg(feature = "conformance")]
 mod bench_driver;
 mod ddl;
+mod dead_letters;
 mod error;
 mod events;
 mod jobs;

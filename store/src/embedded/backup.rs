@@ -31,6 +31,8 @@ pub enum SavedTable {
     Marks,
     /// The audit log.
     Audit,
+    /// Dead letters, sealed.
+    DeadLetters,
 }
 
 /// A row: table, key, value.
@@ -38,7 +40,7 @@ pub type SavedRow = (SavedTable, Vec<u8>, Vec<u8>);
 
 impl SavedTable {
     /// All tables, in order; a table's index is the number by which a backup names it.
-    pub const ALL: [Self; 5] = [Self::Meta, Self::Events, Self::Views, Self::Marks, Self::Audit];
+    pub const ALL: [Self; 6] = [Self::Meta, Self::Events, Self::Views, Self::Marks, Self::Audit, Self::DeadLetters];
 
     fn table(self, tables: &Tables) -> &Table {
         match self {
@@ -47,6 +49,7 @@ impl SavedTable {
             Self::Views => &tables.views,
             Self::Marks => &tables.marks,
             Self::Audit => &tables.audit,
+            Self::DeadLetters => &tables.dead_letters,
         }
     }
 }
@@ -96,7 +99,7 @@ impl EmbeddedStore {
         }
         let epoch = identity::next_epoch(&meta)?;
         let tables = Tables::open(path, CACHE_BYTES)?;
-        for saved in [SavedTable::Events, SavedTable::Views, SavedTable::Marks, SavedTable::Audit] {
+        for saved in SavedTable::ALL.into_iter().filter(|saved| *saved != SavedTable::Meta) {
             fill(&tables, saved, epoch, &mut rows)?;
         }
         if let Some(surplus) = rows.next() {

@@ -7,6 +7,7 @@
 mod audit;
 mod backup;
 mod committer;
+mod dead_letters;
 mod error;
 mod follower_progress;
 mod group_commit;

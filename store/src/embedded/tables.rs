@@ -38,6 +38,8 @@ pub(super) struct Tables {
     pub(super) marks: Table,
     /// Moment and a random number → a record of the audit log.
     pub(super) audit: Table,
+    /// Day and digest → sealed dead letter.
+    pub(super) dead_letters: Table,
     /// Named values: see `identity.rs` and `import.rs`.
     pub(super) meta: Table,
 }
@@ -59,6 +61,7 @@ impl Tables {
             marks: Table::open(&db, "marks", || tuned(8))?,
             streams: Table::open(&db, "streams", || tuned(1))?,
             audit: Table::open(&db, "audit", || tuned(1))?,
+            dead_letters: Table::open(&db, "dead_letters", || tuned(1))?,
             meta: Table::open(&db, "meta", || tuned(1))?,
             db,
         };

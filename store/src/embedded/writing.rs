@@ -7,12 +7,13 @@ use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 
 use super::committer::{Queue, closed};
+use super::group_commit::Group;
 use super::{EmbeddedStore, keys};
 use crate::span::{call, call_span};
 use crate::{Appended, CompareAndSet, Mark, Published, Result, StreamId, ViewWrite, WriterStore};
 
 /// Bytes of a row besides its body, about.
-const ROW_BYTES: usize = 64;
+pub(super) const ROW_BYTES: usize = 64;
 /// Bytes of an event, about.
 const EVENT_BYTES: usize = 400;
 /// Rows that one write trims, so that no other request waits long for it.
@@ -83,13 +84,15 @@ impl WriterStore for EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Removes the changes older than the retention at `now`, in bounded pieces, and returns their number. To be called
-    /// every few minutes. A sealed stream without rows disappears.
+    /// Removes the changes older than the retention at `now`, in bounded pieces, and returns their number; also dead
+    /// letters that are no longer kept. To be called every few minutes. A sealed stream without rows disappears.
     ///
     /// # Errors
     /// As for any write. Rows removed before an error stay removed.
     pub async fn trim(&self, now: Time) -> Result<usize> {
         let until = now.minus(self.options.changes_retention);
+        let trim_letters = move |group: &mut Group<'_>| group.trim_dead_letters(now, TRIM_ROWS);
+        while self.queue()?.submit(TRIM_ROWS * ROW_BYTES, trim_letters).await? == TRIM_ROWS {}
         let mut removed = 0;
         loop {
             let piece = self.queue()?.submit(TRIM_ROWS * ROW_BYTES, move |group| group.trim(until, TRIM_ROWS)).await?;

@@ -230,6 +230,14 @@ impl Yima {
         format!("http://{}:{}", self.options.address(), self.ports[port])
     }
 
+    /// The lines that another command prints, which reaches this process by its data directory.
+    ///
+    /// # Panics
+    /// When the command fails.
+    pub fn command(&self, arguments: &[&str]) -> Vec<String> {
+        self.options.print(arguments)
+    }
+
     /// The token that `yima token` prints with these arguments.
     ///
     /// # Panics

@@ -59,25 +59,29 @@ pub(super) fn decode(value: &Value, context: Context<'_>) -> DecodedRow {
         data
     });
     let event = match (id.clone(), revision, occurred_at, document, data) {
-        (Some(id), Some(revision), Some(occurred_at), Some(document), Some(data)) if errors.is_empty() => Ok(Event {
-            subject: context.pseudonyms.subject(&document),
-            agency: context.agency.to_owned(),
-            id,
-            revision,
-            document: document.masked(),
-            occurred_at,
-            data,
-        }),
+        (Some(id), Some(revision), Some(occurred_at), Some(document), Some(data)) if errors.is_empty() => {
+            let event = Event {
+                subject: context.pseudonyms.subject(&document),
+                agency: context.agency.to_owned(),
+                id,
+                revision,
+                document: document.masked(),
+                occurred_at,
+                data,
+            };
+            Ok((event, document.kind()))
+        }
         _ => Err(RowError::Rejected(invalid(errors))),
     };
-    let event = event.and_then(|event| match &event.data {
-        EventData::Vaccination { vaccine, .. } => covid_19_only(vaccine, context).map(|()| event),
+    let event = event.and_then(|(event, document_type)| match &event.data {
+        EventData::Vaccination { vaccine, .. } => covid_19_only(vaccine, context).map(|()| (event, document_type)),
         EventData::Identity { .. }
         | EventData::TestResult { .. }
         | EventData::ColourAssignment { .. }
-        | EventData::Retraction { .. } => Ok(event),
+        | EventData::Retraction { .. } => Ok((event, document_type)),
     });
-    DecodedRow { id, event: event.map(|event| StoredEvent::new(event, context.now)) }
+    let event = event.map(|(event, document_type)| (StoredEvent::new(event, context.now), document_type));
+    DecodedRow { id, event }
 }
 
 /// Vaccinations against other diseases are irrelevant to a health code.

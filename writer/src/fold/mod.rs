@@ -23,7 +23,7 @@ use yima_schema::event::StoredEvent;
 use yima_schema::rules::Rules;
 use yima_schema::subject::SubjectId;
 use yima_schema::view::Version;
-use yima_store::{Appended, CompareAndSet, Mark, StoreError, ViewWrite, WriterStore, failpoint, span};
+use yima_store::{Appended, CompareAndSet, EventReader, Mark, StoreError, ViewWrite, WriterStore, failpoint, span};
 
 pub use outcome::CommitOutcome;
 use plan::{Plan, plan};
@@ -80,6 +80,11 @@ impl Folder {
     /// The rules that this folder derives by.
     pub fn rules(&self) -> &Rules {
         self.rules.rules()
+    }
+
+    /// Reads events, as folds do.
+    pub fn events(&self) -> &dyn EventReader {
+        &*self.store
     }
 
     /// Reads the version of the region's rules; once it is newer, this folder takes nothing more.

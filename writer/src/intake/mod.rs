@@ -4,6 +4,7 @@
 mod limits;
 mod pipeline;
 mod problems;
+mod replay;
 mod row;
 mod shares;
 #[cfg(test)]
@@ -12,22 +13,21 @@ mod tests;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
+use jiff::tz::{Offset, TimeZone};
 use yima_schema::problem::{Problem, ProblemType};
-use yima_schema::subject::PseudonymKey;
-use yima_schema::time::Time;
-use yima_service::disk_space::DiskSpace;
 use yima_service::http::ProblemResponse;
-use yima_service::lifecycle::Lifecycle;
 use yima_service::rate_limit::Remaining;
 
 use self::limits::Limits;
 pub(crate) use self::limits::Submission;
 use self::pipeline::Pipeline;
+pub use self::replay::Replayed;
 use self::row::Atomicity;
 pub(crate) use self::row::{RowAnswer, RowStatus};
-use crate::config::WriterConfig;
+use crate::admission::Admission;
+use crate::app::Resources;
+use crate::dead_letters::DeadLetters;
 use crate::decode::upload::Upload;
-use crate::fold::Folder;
 
 /// Rows committed together: enough to share a disk sync, few enough to answer soon and to bound memory.
 const BATCH_ROWS: usize = 2_000;
@@ -50,27 +50,24 @@ pub(crate) struct Receipt {
 
 impl Intake {
     /// Wires the intake; see [`crate::app::App::new`].
-    pub(crate) fn new(
-        folder: Arc<Folder>,
-        disk_space: Arc<DiskSpace>,
-        pseudonyms: PseudonymKey,
-        config: &WriterConfig,
-        lifecycle: Lifecycle,
-        clock: fn() -> Time,
-    ) -> Self {
-        let date_offset_minutes = config.fhir_date_offset_minutes;
+    pub(crate) fn new(resources: Resources) -> Self {
+        let Resources { folder, dead_letters, disk_space, pseudonyms, files, config, lifecycle, clock } = resources;
+        let offset = Offset::from_seconds(i32::from(config.fhir_date_offset_minutes) * 60);
         let (commit_timeout, freshness) = (config.commit_timeout, pseudonyms.seal_keys("freshness"));
         let pipeline = Pipeline {
             folder,
             disk_space,
-            pseudonyms,
             freshness,
-            date_offset_minutes,
+            admission: Admission::new(files.agencies.clone()),
+            files,
+            zone: TimeZone::fixed(offset.expect("the settings are checked")),
+            dead_letters: DeadLetters::new(dead_letters, pseudonyms.clone()),
+            pseudonyms,
             commit_timeout,
             lifecycle,
             clock,
         };
-        Self { limits: Limits::new(config), pipeline: Arc::new(pipeline) }
+        Self { limits: Limits::new(&config), pipeline: Arc::new(pipeline) }
     }
 
     /// Admits a request of an agency: counts it against the agency's rate, then waits for a permit of the in-flight
@@ -125,5 +122,6 @@ impl Intake {
     /// Drops rate limits that are full again.
     pub(crate) fn sweep(&self) {
         self.limits.sweep();
+        self.pipeline.dead_letters.sweep();
     }
 }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use tracing::Instrument;
 use yima_schema::event::StoredEvent;
 use yima_schema::freshness::Freshness;
+use yima_schema::problem::Problem;
 use yima_schema::seal::SealKeys;
 use yima_schema::subject::{PseudonymKey, SubjectId};
 use yima_schema::time::Time;
@@ -17,8 +19,11 @@ use yima_store::{StoreError, span};
 use super::limits::Submission;
 use super::problems;
 use super::row::{Atomicity, RowAnswer, count};
-use crate::decode::{Context, DecodedRow, RawRow};
+use crate::admission::{Admission, Candidate, restricts};
+use crate::dead_letters::DeadLetters;
+use crate::decode::{Context, DecodedRow, RawRow, RowError, RowForm, UnreadPositive};
 use crate::fold::{CommitOutcome, Folder};
+use crate::operator_file::OperatorFiles;
 
 /// Decodes and commits batches.
 pub(super) struct Pipeline {
@@ -27,9 +32,12 @@ pub(super) struct Pipeline {
     pub pseudonyms: PseudonymKey,
     /// Seal freshness tokens.
     pub freshness: SealKeys,
-    pub date_offset_minutes: i16,
     /// How long a batch is waited for.
     pub commit_timeout: Duration,
+    pub files: OperatorFiles,
+    pub zone: TimeZone,
+    pub admission: Admission,
+    pub dead_letters: DeadLetters,
     pub lifecycle: Lifecycle,
     pub clock: fn() -> Time,
 }
@@ -67,40 +75,76 @@ impl Pipeline {
         rows: Vec<(usize, RawRow)>,
         atomicity: Atomicity,
     ) -> Vec<RowAnswer> {
+        let forms: Vec<RowForm> = rows.iter().map(|(_, row)| row.form()).collect();
         let decoded = self.decode(agency, rows).await;
         let mut answers = Vec::with_capacity(decoded.len());
-        let (mut events, mut event_rows) = (Vec::new(), Vec::new());
-        for (at, (row, decoded)) in decoded.into_iter().enumerate() {
+        let (mut candidates, mut candidate_rows) = (Vec::new(), Vec::new());
+        let (mut unread, mut unread_rows) = (Vec::new(), Vec::new());
+        for (at, ((row, decoded), form)) in decoded.into_iter().zip(forms).enumerate() {
+            if let Err(RowError::UnreadPositive(positive)) = &decoded.event {
+                unread.push(UnreadPositive::clone(positive));
+                unread_rows.push(at);
+            }
             let (answer, event) = RowAnswer::of_decoded(row, decoded);
-            if let Some(event) = event {
-                events.push(event);
-                event_rows.push(at);
+            if let Some((event, document_type)) = event {
+                candidates.push(Candidate { event, document_type, form });
+                candidate_rows.push(at);
             }
             answers.push(answer);
         }
-        if events.is_empty() {
+        if let Err(problem) = self.keep(agency, &unread).await {
+            unread_rows.into_iter().for_each(|at| answers[at].reject(problem.clone()));
+        }
+        if candidates.is_empty() {
             return answers;
         }
         if self.disk_space.is_low() {
-            event_rows.into_iter().for_each(|at| answers[at].reject(problems::no_disk_space()));
+            candidate_rows.into_iter().for_each(|at| answers[at].reject(problems::no_disk_space()));
             return answers;
         }
-        let subjects: Vec<SubjectId> = events.iter().map(|event| event.event.subject).collect();
+        let now = (self.clock)();
+        let (store, rules) = (self.folder.events(), self.folder.rules());
+        let review = match self.admission.review(agency, &candidates, store, rules, now).await {
+            Ok(review) => review,
+            Err(error) => {
+                tracing::error!(%error, "events could not be compared with the agency's rights");
+                candidate_rows.into_iter().for_each(|at| answers[at].reject(problems::of_store(&error)));
+                return answers;
+            }
+        };
+        let (mut events, mut event_rows, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
+        let mut subjects = Vec::new();
+        for ((Candidate { event, .. }, at), refusal) in candidates.into_iter().zip(candidate_rows).zip(&review.refusals)
+        {
+            match refusal {
+                Some(refusal) => answers[at].refuse(refusal.clone()),
+                None => {
+                    kinds.push((event.event.data.kind(), restricts(&event.event.data)));
+                    subjects.push(event.event.subject);
+                    event_rows.push(at);
+                    events.push(event);
+                }
+            }
+        }
         let outcomes = match atomicity {
             Atomicity::AllOrNone if answers.iter().any(|answer| answer.problem.is_some()) => {
                 Ok(vec![CommitOutcome::NotTried; events.len()])
             }
+            Atomicity::Each | Atomicity::AllOrNone if events.is_empty() => Ok(Vec::new()),
             Atomicity::Each | Atomicity::AllOrNone => self.commit(events, atomicity).await,
         };
         // After the views were published: the events are acknowledged at this moment or later.
         let moment = (self.clock)();
-        for (nth, (at, subject)) in event_rows.into_iter().zip(subjects).enumerate() {
+        let mut accepted = Vec::new();
+        for (nth, ((at, subject), kind)) in event_rows.into_iter().zip(subjects).zip(kinds).enumerate() {
             let outcome = outcomes.as_ref().map(|outcomes| outcomes[nth]);
             if let Ok(CommitOutcome::Accepted(version)) = outcome {
                 answers[at].freshness = Some(self.freshness_token(subject, version, moment));
+                accepted.push(kind);
             }
             answers[at].complete(outcome);
         }
+        self.admission.note(agency, &review, &accepted, now);
         answers
     }
 
@@ -109,18 +153,33 @@ impl Pipeline {
         Freshness { region, subject, version, moment }.seal(&self.freshness)
     }
 
+    /// Keeps rows as dead letters before they are answered.
+    async fn keep(&self, agency: &str, unread: &[UnreadPositive]) -> Result<(), Problem> {
+        if unread.is_empty() {
+            return Ok(());
+        }
+        if self.disk_space.is_low() {
+            return Err(problems::no_disk_space());
+        }
+        let kept = self.dead_letters.keep(agency, (self.clock)(), unread).await;
+        kept.inspect_err(|error| tracing::error!(%error, "rows that are not understood could not be kept"))
+            .map_err(|error| problems::of_store(&error))
+    }
+
     /// Decodes rows in a thread that may block: parsing and hashing thousands of rows would delay the requests that
     /// share a runtime worker.
     async fn decode(self: &Arc<Self>, agency: &Arc<str>, rows: Vec<(usize, RawRow)>) -> Vec<(usize, DecodedRow)> {
         let span = span!("read_rows", rows = rows.len());
         let (pipeline, agency) = (Arc::clone(self), Arc::clone(agency));
         let decode = move || {
+            let (codes, agencies) = (pipeline.files.codes.content(), pipeline.files.agencies.content());
             let context = Context {
                 agency: &agency,
                 now: (pipeline.clock)(),
                 pseudonyms: &pipeline.pseudonyms,
                 rules: pipeline.folder.rules(),
-                date_offset_minutes: pipeline.date_offset_minutes,
+                codes: &codes,
+                zone: agencies.zone(&agency).unwrap_or(&pipeline.zone),
             };
             rows.into_iter().map(|(n, row)| (n, row.decode(context))).collect()
         };

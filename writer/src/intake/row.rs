@@ -4,9 +4,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use yima_schema::event::StoredEvent;
 use yima_schema::problem::Problem;
+use yima_schema::subject::DocumentType;
 use yima_store::StoreError;
 
 use super::problems;
+use crate::admission::Refusal;
 use crate::decode::upload::UploadForm;
 use crate::decode::{DecodedRow, RowError};
 use crate::fold::CommitOutcome;
@@ -66,14 +68,17 @@ impl Atomicity {
 
 impl RowAnswer {
     /// Answers a decoded row; an event still has to be committed.
-    pub(super) fn of_decoded(row: usize, decoded: DecodedRow) -> (Self, Option<StoredEvent>) {
+    pub(super) fn of_decoded(row: usize, decoded: DecodedRow) -> (Self, Option<(StoredEvent, DocumentType)>) {
         let answer = Self { row, id: decoded.id, ..Self::default() };
         match decoded.event {
-            Ok(event) => (Self { revision: event.event.revision, status: RowStatus::Accepted, ..answer }, Some(event)),
+            Ok(event) => {
+                (Self { revision: event.0.event.revision, status: RowStatus::Accepted, ..answer }, Some(event))
+            }
             Err(RowError::Ignored(reason)) => {
                 (Self { status: RowStatus::Ignored, reason: Some(reason), ..answer }, None)
             }
             Err(RowError::Rejected(problem)) => (Self { problem: Some(problem), ..answer }, None),
+            Err(RowError::UnreadPositive(unread)) => (Self { problem: Some(unread.problem), ..answer }, None),
         }
     }
 
@@ -93,6 +98,14 @@ impl RowAnswer {
             Ok(CommitOutcome::Unreadable) => (RowStatus::Rejected, Some(problems::unreadable())),
             Err(error) => (RowStatus::Rejected, Some(problems::of_store(error))),
         };
+    }
+
+    /// Answers an event that was not admitted.
+    pub(super) fn refuse(&mut self, refusal: Refusal) {
+        match refusal {
+            Refusal::Ignored(reason) => (self.status, self.reason) = (RowStatus::Ignored, Some(reason)),
+            Refusal::Rejected(problem) => self.reject(problem),
+        }
     }
 
     /// Rejects an event that was not committed.

@@ -1,5 +1,6 @@
 //! The intake on the real embedded store.
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
@@ -8,30 +9,48 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::Mutex;
 use yima_schema::rules::Rules;
-use yima_service::lifecycle::LifecycleConfig;
+use yima_schema::subject::PseudonymKey;
+use yima_schema::time::Time;
+use yima_service::disk_space::DiskSpace;
+use yima_service::lifecycle::{Lifecycle, LifecycleConfig};
 use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
 
 use super::*;
+use crate::config::WriterConfig;
 use crate::decode::RawRow;
 use crate::decode::upload::UploadForm;
+use crate::fold::Folder;
+use crate::operator_file::OperatorFiles;
 
 /// Locked by a test, it stops the clock, and with it the decoding of every row.
 static CLOCK: Mutex<()> = Mutex::const_new(());
 /// Batches whose decoding has begun.
 static BEGUN: AtomicUsize = AtomicUsize::new(0);
 
+thread_local! {
+    /// Whether this is the runtime's own thread. Rows are decoded on others.
+    static IS_RUNTIME: Cell<bool> = const { Cell::new(false) };
+}
+
 fn clock() -> Time {
-    BEGUN.fetch_add(1, Ordering::SeqCst);
-    drop(CLOCK.blocking_lock());
+    if !IS_RUNTIME.get() {
+        BEGUN.fetch_add(1, Ordering::SeqCst);
+        drop(CLOCK.blocking_lock());
+    }
     Time::from_secs(1_790_000_000)
 }
 
-async fn intake(config: WriterConfig, lifecycle: Lifecycle) -> (tempfile::TempDir, Intake) {
+async fn intake(config: WriterConfig, lifecycle: Lifecycle) -> (tempfile::TempDir, Arc<EmbeddedStore>, Intake) {
+    IS_RUNTIME.set(true);
     let dir = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(dir.path(), EmbeddedOptions::new("xian", [0; 16])).unwrap();
-    let folder = Arc::new(Folder::start(store, Arc::new(Rules::built_in())).await.unwrap());
+    let folder = Arc::new(Folder::start(store.clone(), Arc::new(Rules::built_in())).await.unwrap());
     let disk_space = Arc::new(DiskSpace::new(dir.path().to_owned(), 0));
-    (dir, Intake::new(folder, disk_space, PseudonymKey::from_bytes(&[1; 32]), &config, lifecycle, clock))
+    let files = OperatorFiles::load(&config).unwrap();
+    let pseudonyms = PseudonymKey::from_bytes(&[1; 32]);
+    let dead_letters = store.clone();
+    let resources = Resources { folder, dead_letters, disk_space, pseudonyms, files, config, lifecycle, clock };
+    (dir, store, Intake::new(resources))
 }
 
 fn event(id: &str) -> bytes::Bytes {
@@ -65,7 +84,7 @@ async fn a_batch_keeps_its_permit_after_its_client_has_disconnected() {
     config.http.max_in_flight = std::num::NonZeroUsize::MIN;
     config.max_in_flight_per_agency = std::num::NonZeroUsize::new(3);
     let lifecycle = Lifecycle::new(LifecycleConfig { drain_wait: Default::default(), ..Default::default() });
-    let (_dir, intake) = intake(config, lifecycle.clone()).await;
+    let (_dir, _store, intake) = intake(config, lifecycle.clone()).await;
     let stopped_clock = CLOCK.lock().await;
     {
         let disconnected = pin!(send(&intake, "t-1"));
@@ -90,7 +109,7 @@ async fn a_batch_goes_on_after_its_request_was_answered() {
     config.http.max_in_flight = std::num::NonZeroUsize::MIN;
     config.max_in_flight_per_agency = std::num::NonZeroUsize::new(3);
     let lifecycle = Lifecycle::new(LifecycleConfig { drain_wait: Default::default(), ..Default::default() });
-    let (_dir, intake) = intake(config, lifecycle.clone()).await;
+    let (_dir, store, intake) = intake(config, lifecycle.clone()).await;
     let stopped_clock = CLOCK.lock().await;
     let rows = vec![(1, RawRow::Event(event("t-4")))];
     let submission = intake.admit("lab-7".into()).await.ok().unwrap();
@@ -101,15 +120,17 @@ async fn a_batch_goes_on_after_its_request_was_answered() {
     drop(stopped_clock);
     lifecycle.stop();
     lifecycle.run_until_stopped().await.unwrap();
-    let next = WriterConfig::default();
+    let config = WriterConfig::default();
     let pipeline = &intake.pipeline;
-    let next = Intake::new(
-        pipeline.folder.clone(),
-        pipeline.disk_space.clone(),
-        pipeline.pseudonyms.clone(),
-        &next,
-        Lifecycle::new(LifecycleConfig::default()),
+    let next = Intake::new(Resources {
+        folder: pipeline.folder.clone(),
+        dead_letters: store,
+        disk_space: pipeline.disk_space.clone(),
+        pseudonyms: pipeline.pseudonyms.clone(),
+        files: OperatorFiles::load(&config).unwrap(),
+        config,
+        lifecycle: Lifecycle::new(LifecycleConfig::default()),
         clock,
-    );
+    });
     assert_eq!(send(&next, "t-4").await, RowStatus::Duplicate, "the batch was finished");
 }

@@ -3,8 +3,6 @@
 //!
 //! Not a route of the admin port: that port requires no token, and a backup contains every key.
 
-use std::fs;
-use std::io::ErrorKind::{ConnectionRefused, InvalidInput, NotFound};
 use std::io::{self, BufWriter, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -12,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::UnixListener;
 use tokio::runtime::Handle;
 use yima_schema::audit::OperatorAction;
 use yima_service::lifecycle::Lifecycle;
@@ -21,6 +18,7 @@ use yima_store::embedded::EmbeddedStore;
 use super::export;
 use super::format::{BackupError, Counts};
 use crate::audit::record_done;
+use crate::local_socket::{self, LocalSocket};
 
 const SOCKET: &str = "backup.sock";
 /// A receiver that reads nothing for this long is dropped: the store cannot free old rows while a backup may still read
@@ -29,15 +27,10 @@ const STALLED_AFTER: Duration = Duration::from_secs(60);
 /// How long a receiver may take to bring the complete backup to its disk.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(600);
 
-/// Connects to the process that has the store of that data directory open; `None` if no process has.
+/// Connects to the process that has the store of that data directory open; `None` if no process has. If a process runs
+/// whose socket's path is too long, the store's lock reveals it.
 pub(super) fn connect(data_dir: &Path) -> io::Result<Option<UnixStream>> {
-    match UnixStream::connect(data_dir.join(SOCKET)) {
-        Ok(stream) => Ok(Some(stream)),
-        // The socket of a killed process refuses. Nothing listens on a path too long for a socket; if a process runs
-        // nevertheless, the store's lock reveals it.
-        Err(error) if [NotFound, ConnectionRefused, InvalidInput].contains(&error.kind()) => Ok(None),
-        Err(error) => Err(error),
-    }
+    local_socket::connect(data_dir, SOCKET)
 }
 
 /// Confirms that the backup is kept. An error is ignored: the sender may be gone.
@@ -50,13 +43,10 @@ pub(super) fn confirm(mut stream: &UnixStream) {
 pub fn serve(store: &Arc<EmbeddedStore>, data_dir: &Path, region: &str, lifecycle: &Lifecycle) {
     // No backup since the start.
     metrics::gauge!("backup_as_of_seconds").set(0);
-    let path = data_dir.join(SOCKET);
-    // The socket of a killed process: the store's lock proves that no other process listens.
-    let _ = fs::remove_file(&path);
-    let listener = match UnixListener::bind(&path) {
-        Ok(listener) => listener,
+    let socket = match LocalSocket::bind(data_dir, SOCKET) {
+        Ok(socket) => socket,
         Err(error) => {
-            tracing::warn!(%error, path = %path.display(), "no backup can be made while this process runs");
+            tracing::warn!(%error, "no backup can be made while this process runs");
             return;
         }
     };
@@ -64,18 +54,8 @@ pub fn serve(store: &Arc<EmbeddedStore>, data_dir: &Path, region: &str, lifecycl
     let backups = Arc::new(backups);
     let soft = lifecycle.soft().clone();
     lifecycle.spawn("backup", async move {
-        while let Some(accepted) = soft.run_until_cancelled(listener.accept()).await {
-            let client = accepted.and_then(|(stream, _)| {
-                let uid = stream.peer_cred()?.uid();
-                let stream = stream.into_std()?;
-                Ok((uid, stream.try_clone()?, stream))
-            });
-            let Ok((uid, to_shut_down, stream)) = client else { continue };
-            let allowed = [0, rustix::process::geteuid().as_raw()];
-            if !allowed.contains(&uid) {
-                tracing::warn!(uid, "another user requested a backup; refused");
-                continue;
-            }
+        while let Some(stream) = soft.run_until_cancelled(socket.accept()).await {
+            let Ok(to_shut_down) = stream.try_clone() else { continue };
             let backups = Arc::clone(&backups);
             let sent = tokio::task::spawn_blocking(move || backups.send(stream));
             let stopped = async {
@@ -88,7 +68,6 @@ pub fn serve(store: &Arc<EmbeddedStore>, data_dir: &Path, region: &str, lifecycl
                 () = stopped => {}
             }
         }
-        let _ = fs::remove_file(&path);
     });
 }
 
@@ -102,7 +81,6 @@ impl Backups {
     fn send(&self, stream: UnixStream) {
         let started = Instant::now();
         let send = || {
-            stream.set_nonblocking(false)?;
             stream.set_write_timeout(Some(STALLED_AFTER))?;
             let content =
                 export(&self.store, &self.data_dir, &self.region, BufWriter::with_capacity(1 << 18, &stream))?;

@@ -26,6 +26,7 @@ use yima_service::open_files;
 use yima_service::telemetry::{self, Telemetry};
 use yima_service::utilization::Utilization;
 use yima_store::embedded::EmbeddedStore;
+use yima_writer::OperatorFiles;
 
 use crate::audit::{self, LateAuditLog};
 use crate::backup;
@@ -102,6 +103,7 @@ async fn start(
     } else {
         None
     };
+    let files = if role.writes() { Some(OperatorFiles::load(&config.writer)?) } else { None };
     let cache = if role.reads() { Some(CacheSettings::load(&config.read_api.cache)?) } else { None };
     let mut router = admin::router(lifecycle.readiness().clone(), telemetry.metrics().clone());
     if let Some(cache) = cache.clone() {
@@ -164,9 +166,9 @@ async fn start(
     };
 
     host_monitor::monitor(&process.disk_space, embedded.clone(), &process.lifecycle);
-    let writing = match write {
-        Some((store, port)) => Some(Writing::start(&process, store, port).await?),
-        None => None,
+    let writing = match (write, files) {
+        (Some((store, port)), Some(files)) => Some(Writing::start(&process, store, files, port).await?),
+        (None, _) | (Some(_), None) => None,
     };
     // Not before the demo population is complete: a backup holds whole subjects.
     if let Some(store) = &embedded {

@@ -6,12 +6,14 @@ use std::time::Duration;
 use yima_service::clock::now;
 use yima_service::http::{EdgeLayer, finish, serve};
 use yima_store::{SubjectScan, ViewReader};
-use yima_writer::app::App;
+use yima_writer::OperatorFiles;
+use yima_writer::app::{App, Resources};
 use yima_writer::fold::Folder;
 use yima_writer::follow::MarkFollower;
 use yima_writer::refold::Refold;
 
 use super::{Port, Process};
+use crate::dead_letters;
 use crate::demo::identity_provider;
 use crate::demo::seed::Seeding;
 use crate::error::CommandError;
@@ -37,6 +39,7 @@ impl Writing {
     pub(super) async fn start(
         process: &Process<'_>,
         store: WriteStore,
+        files: OperatorFiles,
         (port, tls): Port,
     ) -> Result<Self, CommandError> {
         let Process { population, options, config, telemetry, lifecycle, pseudonyms, rules, .. } = process;
@@ -46,20 +49,23 @@ impl Writing {
         let seeding = Seeding { data_dir: &options.data_dir, population: *population, pseudonyms, now: now() };
         seeding.run(&store, &folder).await?;
         spawn_writer_tasks(process, &store, &folder);
-        let app = App::new(
-            folder.clone(),
-            process.disk_space.clone(),
-            pseudonyms.clone(),
-            verifier,
-            config.writer.clone(),
-            lifecycle.clone(),
-            now,
-        );
+        let resources = Resources {
+            folder: folder.clone(),
+            dead_letters: store.dead_letters(),
+            disk_space: process.disk_space.clone(),
+            pseudonyms: pseudonyms.clone(),
+            files,
+            config: config.writer.clone(),
+            lifecycle: lifecycle.clone(),
+            clock: now,
+        };
+        let app = App::new(resources, verifier);
         let layer = EdgeLayer::new("writer", &config.writer.http, telemetry);
         let demo = process.demo(identity_provider::agency_router)?;
         let is_described = config.describes(config.writer.api_docs);
         let router = finish(yima_writer::router(app.clone(), is_described).merge(demo), &layer);
         lifecycle.spawn_critical("writer", serve(port, tls, router, &config.writer.http, lifecycle));
+        dead_letters::serve(&app, &options.data_dir, lifecycle);
         Ok(Self { app, folder, store })
     }
 

@@ -14,6 +14,7 @@
 //! Every idempotent statement is also sent to another replica after half of the request timeout.
 
 mod audit;
+mod dead_letters;
 mod events;
 mod jobs;
 mod log_segments;
@@ -35,6 +36,7 @@ use super::error::from_prepare;
 use super::options::CqlOptions;
 use crate::Result;
 use audit::Audit;
+use dead_letters::DeadLetters;
 use events::Events;
 use jobs::Jobs;
 use log_segments::Segments;
@@ -51,6 +53,7 @@ pub(super) struct Statements {
     pub(super) regions: Regions,
     pub(super) jobs: Jobs,
     pub(super) audit: Audit,
+    pub(super) dead_letters: DeadLetters,
 }
 
 impl Statements {
@@ -69,6 +72,7 @@ impl Statements {
             regions: Regions::prepare(&p).await?,
             jobs: Jobs::prepare(&p).await?,
             audit: Audit::prepare(&p).await?,
+            dead_letters: DeadLetters::prepare(&p).await?,
         })
     }
 }

@@ -134,7 +134,7 @@ impl Bundle {
         }
         let entries: Vec<_> = document.entry.iter().map(|raw| Entry::read(raw.get())).collect();
         let ambiguous = ambiguous_urls(&entries);
-        let mut references = References::new();
+        let mut references: HashMap<String, Option<Person>> = HashMap::new();
         for (urls, person) in entries.iter().flatten().filter_map(patient) {
             for url in urls.into_iter().flatten() {
                 let known = references.entry(url).or_insert_with(|| person.clone());
@@ -144,7 +144,7 @@ impl Bundle {
             }
         }
         references.extend(ambiguous.iter().map(|url| ((*url).to_owned(), None)));
-        let references = Arc::new(references);
+        let references = Arc::new(References::of_patients(references));
         let row = |entry: &Option<Entry<'_>>| match entry {
             Some(entry) if entry.full_url.as_deref().is_some_and(|url| ambiguous.contains(url)) => {
                 refused("/fullUrl", "expected one that stands for no other resource of the Bundle")

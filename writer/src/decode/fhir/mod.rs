@@ -8,14 +8,17 @@ mod immunization;
 mod observation;
 mod patient;
 mod person;
+mod reading;
 mod resource_type;
 mod terminology;
 mod time;
 
+use bytes::Bytes;
 use serde_json::Value;
 use yima_schema::event::{Event, EventData, StoredEvent};
 use yima_schema::limits::MAX_REVISION;
 use yima_schema::problem::{FieldError, Problem};
+use yima_schema::subject::DocumentType;
 use yima_schema::time::Time;
 
 pub use self::bundle::{Bundle, BundleType};
@@ -25,7 +28,7 @@ pub use self::person::{Person, References};
 use self::resource_type::{ResourceType, refuse_contained_facts};
 use self::time::{date_time, latest_meant, not_in_the_future, time_at};
 use super::plausibility::{NUMBER, can_be_born, implausible};
-use super::{Context, DecodedRow, RowError};
+use super::{Context, DecodedRow, Identified, RowError, UnreadPositive};
 
 const ID: &str = "expected a FHIR id: 1 to 64 letters, digits, dashes and dots";
 const DATE_TIME: &str = "expected a FHIR dateTime, such as 2021, 2021-05, 2021-05-16 or 2021-05-16T05:15:06-04:00";
@@ -45,6 +48,16 @@ enum Fact {
     Data(EventData),
     /// That its earlier versions do not hold, and why: a retraction of its own id.
     Void(&'static str),
+    /// A result that is or may be positive, and that is not understood.
+    NotUnderstood(NotUnderstood),
+}
+
+/// The element that is not understood.
+struct NotUnderstood {
+    pointer: &'static str,
+    expected: String,
+    /// The test's LOINC code.
+    code: Option<String>,
 }
 
 impl Statement {
@@ -66,7 +79,7 @@ pub(super) fn decode(resource: &Value, references: &References, context: Context
     let event = refuse_contained_facts(resource)
         .and(resource_type)
         .and_then(|resource_type| decode_event(resource_type, own_id, resource, references, context));
-    let id = id.or_else(|| event.as_ref().ok().map(|event| event.event.id.clone()));
+    let id = id.or_else(|| event.as_ref().ok().map(|(event, _)| event.event.id.clone()));
     DecodedRow { id, event }
 }
 
@@ -76,7 +89,7 @@ fn decode_event(
     resource: &Value,
     references: &References,
     context: Context<'_>,
-) -> Result<StoredEvent, RowError> {
+) -> Result<(StoredEvent, DocumentType), RowError> {
     if own_id.is_none() && resource.get("id").is_some() {
         return Err(invalid("/id", ID));
     }
@@ -89,11 +102,11 @@ fn decode_event(
         ResourceType::Observation => observation::decode(resource, references, context)?,
     };
     not_in_the_future(statement.pointer, statement.occurred_at, context)?;
-    let document = statement.person.document(context)?;
-    if !can_be_born(&document, context) {
+    let (person, document) = statement.person.identified(context)?;
+    if document.as_ref().is_some_and(|document| !can_be_born(document, context)) {
         return Err(invalid(resource_type.subject(), NUMBER));
     }
-    let subject = context.pseudonyms.subject(&document);
+    let subject = person.subject;
     if own_id.is_none() && matches!(statement.fact, Fact::Void(_)) && !has_business_identifier(resource) {
         return Err(invalid("/id", "expected the id of the resource that is taken back"));
     }
@@ -102,11 +115,16 @@ fn decode_event(
     let data = match statement.fact {
         Fact::Data(data) => data,
         Fact::Void(why) => EventData::Retraction { event_id: id.clone(), why: why.to_owned() },
+        Fact::NotUnderstood(NotUnderstood { pointer, expected, code }) => {
+            let problem = Problem::invalid(vec![FieldError::new(pointer, expected)]);
+            let unread = UnreadPositive { problem, code, person, resource: Bytes::new() };
+            return Err(RowError::UnreadPositive(Box::new(unread)));
+        }
     };
     // Without its element, the time of the event says nothing.
     if let Some(written) = text(resource, statement.pointer)
         && let latest = latest_meant(written, statement.occurred_at)
-        && let Some(expected) = implausible(data.kind(), latest, document.born(), context)
+        && let Some(expected) = implausible(data.kind(), latest, document.and_then(|document| document.born()), context)
     {
         return Err(invalid(statement.pointer, expected));
     }
@@ -115,11 +133,11 @@ fn decode_event(
         agency: context.agency.to_owned(),
         id,
         revision,
-        document: document.masked(),
+        document: person.document,
         occurred_at: statement.occurred_at,
         data,
     };
-    Ok(StoredEvent::new(event, context.now))
+    Ok((StoredEvent::new(event, context.now), person.document_type))
 }
 
 /// Refuses elements that may change a resource's meaning in an unknown way: they must not be ignored (FHIR R4 section

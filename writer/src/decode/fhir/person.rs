@@ -6,7 +6,7 @@ use serde_json::Value;
 use yima_schema::subject::{Document, DocumentType};
 
 use super::terminology::document_type;
-use super::{Context, RowError, invalid, is_id, text};
+use super::{Context, Identified, RowError, invalid, is_id, text};
 
 /// The person that a Patient stands for.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,11 +15,31 @@ pub struct Person {
     id: Option<String>,
     /// The Patient's identity documents in the order of [`DocumentType::ALL`]: the first one is the subject's.
     documents: Vec<Document>,
+    /// See [`References::kept`].
+    kept: Option<Identified>,
 }
 
-/// The persons of a Bundle's Patients, by the references to them: `fullUrl` and `Patient/<id>`; `None` if a reference
-/// is ambiguous. Empty outside a Bundle.
-pub type References = HashMap<String, Option<Person>>;
+/// What is known of the persons that a resource may refer to.
+#[derive(Default)]
+pub struct References {
+    /// The persons of a Bundle's Patients, by the references to them: `fullUrl` and `Patient/<id>`; `None` if a
+    /// reference is ambiguous. Empty outside a Bundle.
+    patients: HashMap<String, Option<Person>>,
+    /// The subject of a resource whose reference was resolved when it was received.
+    kept: Option<Identified>,
+}
+
+impl References {
+    /// Of a Bundle.
+    pub(super) fn of_patients(patients: HashMap<String, Option<Person>>) -> Self {
+        Self { patients, kept: None }
+    }
+
+    /// Of a resource that was kept.
+    pub fn kept(person: Identified) -> Self {
+        Self { patients: HashMap::new(), kept: Some(person) }
+    }
+}
 
 impl Person {
     /// The person of a Patient, by its `identifier`s; of the documents of one type the first one in the list decides.
@@ -44,15 +64,19 @@ impl Person {
             known.push((system, document));
         }
         known.sort_by_key(|(_, document)| document.kind() as u8);
-        Ok(Self { id: id.map(str::to_owned), documents: known.into_iter().map(|(_, document)| document).collect() })
+        let documents = known.into_iter().map(|(_, document)| document).collect();
+        Ok(Self { id: id.map(str::to_owned), documents, kept: None })
     }
 
     /// The person that `element` refers to.
     pub(super) fn referred(resource: &Value, element: &str, references: &References) -> Result<Self, RowError> {
+        if references.kept.is_some() {
+            return Ok(Self { id: None, documents: Vec::new(), kept: references.kept.clone() });
+        }
         let (logical, pointer) = (format!("{element}/identifier"), format!("{element}/reference"));
         let named = resource.pointer(&logical).map(|identifier| document(identifier, &logical)).transpose()?.flatten();
         let reference = text(resource, &pointer).map(|r| r.split_once("/_history/").map_or(r, |(r, _)| r));
-        let referred = reference.and_then(|reference| references.get(reference));
+        let referred = reference.and_then(|reference| references.patients.get(reference));
         let referred = referred.map(|person| {
             person.clone().ok_or_else(|| {
                 invalid(&pointer, "expected a reference to one Patient in the Bundle, whose identifiers are in order")
@@ -71,13 +95,13 @@ impl Person {
                 let expected = "expected Patient/id, the fullUrl of a Patient in the same Bundle, or beside it an \
                      identifier of a known system";
                 let id = id.ok_or_else(|| invalid(&pointer, expected))?;
-                Ok(Self { id: Some(id.to_owned()), documents: Vec::new() })
+                Ok(Self { id: Some(id.to_owned()), documents: Vec::new(), kept: None })
             }
         }
     }
 
     fn of_document(document: Document) -> Self {
-        Self { id: None, documents: vec![document] }
+        Self { id: None, documents: vec![document], kept: None }
     }
 
     /// Whether it can be told who the person is.
@@ -85,12 +109,23 @@ impl Person {
         self.id.is_some() || !self.documents.is_empty()
     }
 
+    /// The person's subject, with the document by which it was found; without that if it was found earlier.
+    pub(super) fn identified(self, context: Context<'_>) -> Result<(Identified, Option<Document>), RowError> {
+        if let Some(kept) = self.kept {
+            return Ok((kept, None));
+        }
+        let document = Self::document(self.id, self.documents, context)?;
+        let subject = context.pseudonyms.subject(&document);
+        let person = Identified { subject, document: document.masked(), document_type: document.kind() };
+        Ok((person, Some(document)))
+    }
+
     /// The document that identifies the person here.
-    pub(super) fn document(self, context: Context<'_>) -> Result<Document, RowError> {
-        if let Some(document) = self.documents.into_iter().next() {
+    fn document(id: Option<String>, documents: Vec<Document>, context: Context<'_>) -> Result<Document, RowError> {
+        if let Some(document) = documents.into_iter().next() {
             return Ok(document);
         }
-        let id = self.id.ok_or_else(|| invalid("/id", "expected an id, or an identifier of a known system"))?;
+        let id = id.ok_or_else(|| invalid("/id", "expected an id, or an identifier of a known system"))?;
         Document::new(DocumentType::Local, &format!("{}/{id}", context.agency))
             .map_err(|expected| invalid("/id", expected.to_string()))
     }

@@ -1,6 +1,6 @@
 //! FHIR dates and times.
 
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
 use serde_json::Value;
 use yima_schema::time::{DAY, Time};
 
@@ -11,12 +11,13 @@ pub(super) fn time_at(resource: &Value, pointer: &str, context: Context<'_>) -> 
     date_time(text(resource, pointer)?, context)
 }
 
-/// A FHIR dateTime or date; a date is the first moment of its day, month or year, at the configured offset from UTC.
+/// A FHIR dateTime or date; a date is the first moment of its day, month or year, in the agency's time zone.
 pub(super) fn date_time(text: &str, context: Context<'_>) -> Option<Time> {
     if text.contains('T') {
         return text.parse().ok();
     }
-    Some(Time::start_of(first_day(text)?, context.date_offset_minutes))
+    let start = DateTime::from_parts(first_day(text)?, jiff::civil::Time::midnight());
+    Some(Time::from_secs(start.to_zoned(context.zone.clone()).ok()?.timestamp().as_second()))
 }
 
 /// The first day of a FHIR date: of a day, month or year.

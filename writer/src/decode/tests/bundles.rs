@@ -24,7 +24,7 @@ fn entry(resource: Value, method: &str, url: &str) -> Value {
 
 /// The masked document of a row's event.
 fn document(row: DecodedRow) -> String {
-    row.event.unwrap().event.document
+    row.event.unwrap().0.event.document
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_person_is_known_by_identifiers_of_known_systems() {
     assert_eq!(of(&[own.clone(), passport.clone(), resident.clone()]), "610102********0016", "whatever their order");
     assert_eq!(of(&[old.clone(), passport]), "E******78");
     assert_eq!(of(&[old]), "lab-7/**");
-    let subject = |row: DecodedRow| row.event.unwrap().event.subject;
+    let subject = |row: DecodedRow| row.event.unwrap().0.event.subject;
     let as_patient = subject(decode_fhir(&patient("p1", std::slice::from_ref(&resident))));
     assert!(as_patient == subject(decode_event(&test_result())), "the same person as in an event");
 
@@ -193,7 +193,7 @@ fn a_resource_without_an_id_gets_one_of_its_content() {
         change(&mut resource);
         resource
     };
-    let id = |change: &dyn Fn(&mut Value)| decode_fhir(&anonymous(&observation(), change)).event.unwrap().event.id;
+    let id = |change: &dyn Fn(&mut Value)| decode_fhir(&anonymous(&observation(), change)).event.unwrap().0.event.id;
     let first = id(&|_| {});
     assert!(first.starts_with("Observation/") && first.len() == "Observation/".len() + 32, "{first}");
     let same: [&dyn Fn(&mut Value); 3] = [
@@ -223,7 +223,7 @@ fn a_resource_without_an_id_gets_one_of_its_content() {
         });
         let mut entries = Vec::from(entries);
         entries[1].as_object_mut().unwrap().remove("fullUrl");
-        rows_of("transaction", json!(entries)).into_iter().map(|row| row.event.unwrap().event.id).collect::<Vec<_>>()
+        rows_of("transaction", json!(entries)).into_iter().map(|row| row.event.unwrap().0.event.id).collect::<Vec<_>>()
     };
     assert_eq!(in_bundle("1"), in_bundle("2"));
 
@@ -233,7 +233,7 @@ fn a_resource_without_an_id_gets_one_of_its_content() {
             r["identifier"] = json!([identifier("urn:lab", "2026-77")]);
             (r["status"], r["valueCodeableConcept"]["coding"][0]["code"]) = (json!(status), json!(snomed));
         };
-        decode_fhir(&anonymous(&observation(), &change)).event.unwrap().event
+        decode_fhir(&anonymous(&observation(), &change)).event.unwrap().0.event
     };
     let result = numbered("final", "260373001");
     assert_eq!(result.id, numbered("corrected", "260415000").id);
@@ -270,7 +270,7 @@ fn entries_are_decoded_by_their_requests() {
     let bundle = fhir::Bundle::read(&bundle.to_string().into()).unwrap().unwrap();
     assert_eq!(bundle.kind, fhir::BundleType::Transaction);
     let mut rows = bundle.entries.into_iter().map(decode);
-    let [patient, observation] = [(); 2].map(|()| rows.next().unwrap().event.unwrap().event.subject);
+    let [patient, observation] = [(); 2].map(|()| rows.next().unwrap().event.unwrap().0.event.subject);
     assert!(patient == observation, "a fullUrl refers to its Patient");
     let pointers: Vec<_> = rows.flat_map(error_pointers).collect();
     assert_eq!(pointers, ["/request/method", "/request/url", "/resource/name", "/request", "/resource", ""]);

@@ -10,7 +10,7 @@ use super::*;
 fn the_documented_example_is_an_event() {
     let row = decode_event(&test_result());
     assert_eq!(row.id.as_deref(), Some("lab7-000123"));
-    let stored = row.event.unwrap();
+    let stored = row.event.unwrap().0;
     assert_eq!(stored.event.document, "610102********0016");
     assert_eq!(stored.event.agency, "lab-7");
 }
@@ -34,7 +34,7 @@ pub(super) fn complete(kind: EventKind) -> Value {
 fn every_kind_is_decoded_as_it_is_described() {
     for kind in EventKind::ALL {
         let event = complete(kind);
-        assert_eq!(decode_event(&event).event.unwrap().event.data.kind(), kind);
+        assert_eq!(decode_event(&event).event.unwrap().0.event.data.kind(), kind);
         serde_json::from_value::<openapi::Event>(event.clone()).unwrap();
         // Every field that the description requires is required by the decoder, and the reverse.
         for (pointer, field) in [("", "id"), ("", "occurred_at"), ("/subject", "document_type"), ("/data", "")] {
@@ -78,7 +78,7 @@ fn each_error_names_its_field() {
 
 #[test]
 fn the_largest_revision_is_the_one_that_is_described() {
-    let largest = decode_event(&with("/revision", json!(MAX_REVISION))).event.unwrap();
+    let largest = decode_event(&with("/revision", json!(MAX_REVISION))).event.unwrap().0;
     assert_eq!(largest.event.revision, MAX_REVISION);
     let described = serde_json::to_value(openapi::Event::schema()).unwrap().to_string();
     assert!(described.contains(&format!(r#""maximum":{MAX_REVISION}"#)), "{described}");
@@ -161,7 +161,7 @@ fn other_vaccines_are_ignored_and_names_are_masked() {
     assert!(error_pointers(decode_event(&event))[0].starts_with("ignored: not a COVID-19 vaccine"));
     event["kind"] = json!("identity");
     event["data"] = json!({"name": "张三", "born": "1990-03-07"});
-    let EventData::Identity { name, .. } = decode_event(&event).event.unwrap().event.data else { panic!() };
+    let EventData::Identity { name, .. } = decode_event(&event).event.unwrap().0.event.data else { panic!() };
     assert_eq!(name, "张*");
 }
 
@@ -219,7 +219,7 @@ fn a_text_with_a_hidden_character_is_refused() {
 
 #[test]
 fn every_result_test_and_assignable_colour_is_decoded_by_its_name() {
-    let data = |event: &Value| decode_event(event).event.unwrap().event.data;
+    let data = |event: &Value| decode_event(event).event.unwrap().0.event.data;
     for expected in TestOutcome::ALL {
         let event = with("/data/result", json!(expected.as_str()));
         assert!(matches!(data(&event), EventData::TestResult { result, .. } if result == expected));

@@ -5,6 +5,7 @@ mod events;
 mod records;
 mod resources;
 
+use jiff::tz::Offset;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use yima_schema::event::{EventData, TestKind, TestOutcome};
@@ -20,7 +21,10 @@ fn decode(row: RawRow) -> DecodedRow {
 fn decode_at(date_offset_minutes: i16, row: RawRow) -> DecodedRow {
     let (pseudonyms, rules) = (PseudonymKey::from_bytes(&[1; 32]), Rules::built_in());
     let now = Time::from_secs(NOW);
-    row.decode(Context { agency: "lab-7", now, pseudonyms: &pseudonyms, rules: &rules, date_offset_minutes })
+    let codes = Codes::built_in();
+    let (pseudonyms, offset) = (&pseudonyms, Offset::from_seconds(i32::from(date_offset_minutes) * 60).unwrap());
+    let zone = &TimeZone::fixed(offset);
+    row.decode(Context { agency: "lab-7", now, pseudonyms, rules: &rules, codes: &codes, zone })
 }
 
 fn decode_event(event: &Value) -> DecodedRow {
@@ -50,6 +54,9 @@ fn with(pointer: &str, value: Value) -> Value {
 fn error_pointers(row: DecodedRow) -> Vec<String> {
     match row.event {
         Err(RowError::Rejected(problem)) => problem.errors.into_iter().map(|e| e.pointer).collect(),
+        Err(RowError::UnreadPositive(unread)) => {
+            unread.problem.errors.into_iter().map(|e| format!("unread: {}", e.pointer)).collect()
+        }
         Err(RowError::Ignored(reason)) => vec![format!("ignored: {reason}")],
         Ok(_) => Vec::new(),
     }

@@ -66,8 +66,8 @@ fn a_csv_record_is_the_equivalent_json_event() {
     let first = rows.next().unwrap();
     assert_eq!(first.id.as_deref(), Some("lab7-000123"));
     assert_eq!(
-        first.event.unwrap().hash,
-        decode_event(&test_result()).event.unwrap().hash,
+        first.event.unwrap().0.hash,
+        decode_event(&test_result()).event.unwrap().0.hash,
         "the same event as in JSON"
     );
     let pointers: Vec<_> = rows.map(error_pointers).collect();

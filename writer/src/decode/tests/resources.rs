@@ -14,8 +14,8 @@ pub(super) fn immunization() -> Value {
 fn a_resource_and_its_patient_are_one_subject() {
     let patient = json!({"resourceType": "Patient", "id": "p1", "name": [{"family": "Lee", "given": ["Anna"]}],
         "birthDate": "1990-03", "meta": {"versionId": "4"}, "deceasedDateTime": "2022"});
-    let patient = decode_fhir(&patient).event.unwrap();
-    let dose = decode_fhir(&immunization()).event.unwrap();
+    let patient = decode_fhir(&patient).event.unwrap().0;
+    let dose = decode_fhir(&immunization()).event.unwrap().0;
     assert!(patient.event.subject == dose.event.subject);
     assert_eq!((patient.event.id.as_str(), patient.event.revision), ("Patient/p1", 4));
     let hidden = json!({"resourceType": "Patient", "id": "p1", "name": [{"text": "An\u{202e}na"}]});
@@ -95,6 +95,111 @@ fn a_member_that_a_resource_has_twice_is_refused_and_named() {
 }
 
 #[test]
+fn a_panel_is_as_positive_as_its_most_positive_test() {
+    let snomed = |code: &str| json!({"coding": [{"system": "http://snomed.info/sct", "code": code}]});
+    let loinc = |code: &str| json!({"coding": [{"system": "http://loinc.org", "code": code}]});
+    let (detected, not_detected) = ("260373001", "260415000");
+    let panel = |code: &str, components: &[(&str, &str)]| {
+        let mut resource = observation();
+        resource["code"] = loinc(code);
+        resource.as_object_mut().unwrap().remove("valueCodeableConcept");
+        let component =
+            |(code, value): &(&str, &str)| json!({"code": loinc(code), "valueCodeableConcept": snomed(value)});
+        resource["component"] = components.iter().map(component).collect();
+        resource
+    };
+    let result = |resource: &Value| {
+        let data = decode_fhir(resource).event.unwrap().0.event.data;
+        let EventData::TestResult { test, result } = data else { panic!("{resource}") };
+        (test, result)
+    };
+    for (code, expected) in [("95409-9", TestOutcome::Positive), ("94534-5", TestOutcome::Positive)] {
+        let mut gene = observation();
+        gene["code"] = loinc(code);
+        assert_eq!(result(&gene), (TestKind::NucleicAcid, expected), "{code}");
+    }
+    let genes = [("94533-7", not_detected), ("94534-5", detected)];
+    // 95380-2: a panel of influenza and SARS-CoV-2, of which only the tests for the latter count.
+    for code in ["94531-1", "95380-2"] {
+        assert_eq!(result(&panel(code, &genes)), (TestKind::NucleicAcid, TestOutcome::Positive), "{code}");
+        assert_eq!(result(&panel(code, &genes[..1])), (TestKind::NucleicAcid, TestOutcome::Negative), "{code}");
+    }
+    let influenza = panel("95380-2", &[("80382-5", detected), ("94533-7", not_detected)]);
+    assert_eq!(result(&influenza), (TestKind::NucleicAcid, TestOutcome::Negative), "influenza does not count");
+    let unknown = panel("94531-1", &[("94533-7", not_detected), ("99999-9", detected)]);
+    assert_eq!(error_pointers(decode_fhir(&unknown)), ["unread: /valueCodeableConcept/coding"]);
+    let two_kinds = panel("94531-1", &[("94533-7", not_detected), ("94558-4", detected)]);
+    assert_eq!(error_pointers(decode_fhir(&two_kinds)), ["/component/1/code/coding"]);
+    let mut contradiction = panel("94531-1", &genes);
+    contradiction["valueCodeableConcept"] = snomed(not_detected);
+    assert_eq!(error_pointers(decode_fhir(&contradiction)), ["/component/1/valueCodeableConcept/coding"]);
+}
+
+#[test]
+fn a_positive_result_that_is_not_understood_is_never_ignored() {
+    type Change<'a> = dyn Fn(&mut Value) + 'a;
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut resource = observation();
+        change(&mut resource);
+        error_pointers(decode_fhir(&resource))
+    };
+    let loinc = |code: &str| json!({"coding": [{"system": "http://loinc.org", "code": code}]});
+    let interpretations = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation";
+    let interpretation = |code: &str| json!([{"coding": [{"system": interpretations, "code": code}]}]);
+    let (unread_code, unread_value) = (["unread: /code/coding"], ["unread: /valueCodeableConcept/coding"]);
+    let ignored = ["ignored: not a test for SARS-CoV-2 that counts here (by its LOINC code)"];
+    let ways: [(&str, &Change<'_>); 5] = [
+        ("by a code", &|_| {}),
+        ("in words", &|r| r["valueCodeableConcept"] = json!({"text": "Detected"})),
+        ("in Chinese", &|r| r["valueCodeableConcept"] = json!({"text": "阳性"})),
+        ("by the name of an unknown code", &|r| {
+            r["valueCodeableConcept"] = json!({"coding": [{"system": "urn:lab", "code": "P", "display": "POSITIVE"}]});
+        }),
+        ("by its interpretation", &|r| {
+            r.as_object_mut().unwrap().remove("valueCodeableConcept");
+            r["interpretation"] = interpretation("POS");
+        }),
+    ];
+    for (how, change) in ways {
+        let unknown = with(&|r| {
+            change(r);
+            r["code"] = loinc("99999-9");
+        });
+        assert_eq!(unknown, unread_code, "{how}");
+        let older = with(&|r| {
+            change(r);
+            r["code"] = loinc("2093-3");
+        });
+        assert_eq!(older, ignored, "{how}: LOINC had this code before the disease existed");
+    }
+    let named = |r: &mut Value| {
+        r["code"] = json!({"text": "COVID-19", "coding": [{"system": "http://loinc.org", "code": "2093-3"}]})
+    };
+    assert_eq!(with(&named), unread_code);
+    let local = |r: &mut Value| r["code"] = json!({"coding": [{"system": "urn:lab", "code": "PCR"}]});
+    assert_eq!(with(&local), unread_code);
+    let antibodies = |r: &mut Value| r["code"] = loinc("94563-4");
+    assert_eq!(with(&antibodies), ignored);
+    let negative = |r: &mut Value| {
+        r["code"] = loinc("99999-9");
+        r["valueCodeableConcept"] = json!({"text": "Not detected"});
+    };
+    assert_eq!(with(&negative), ignored);
+    let preliminary = |r: &mut Value| {
+        r["code"] = loinc("99999-9");
+        r["status"] = json!("preliminary");
+    };
+    assert_eq!(with(&preliminary), ignored);
+    // Of a test that counts, whatever is not stated to be negative may be positive.
+    let value = |value: Value| with(&|r| r["valueCodeableConcept"] = value.clone());
+    assert_eq!(value(json!({"text": "see report"})), unread_value);
+    assert_eq!(value(json!({"text": "negative"})), ["/valueCodeableConcept/coding"]);
+    let interpreted = |code: &str| with(&|r| r["interpretation"] = interpretation(code));
+    assert_eq!(interpreted("NEG"), ["/interpretation"], "it contradicts the value");
+    assert!(interpreted("POS").is_empty() && interpreted("A").is_empty());
+}
+
+#[test]
 fn a_resource_that_states_one_thing_twice_is_refused() {
     let with = |mut resource: Value, key: &str, value: Value| {
         resource[key] = value;
@@ -113,7 +218,7 @@ fn the_revision_is_the_version_number_or_the_time_of_the_last_change() {
     let revision = |meta: Value| {
         let mut resource = immunization();
         resource["meta"] = meta;
-        decode_fhir(&resource).event.unwrap().event.revision
+        decode_fhir(&resource).event.unwrap().0.event.revision
     };
     let at = "2026-09-21T08:00:00.250Z";
     assert_eq!(revision(json!({})), 0);
@@ -128,7 +233,7 @@ fn a_date_begins_at_the_configured_offset() {
         let mut resource = immunization();
         resource["occurrenceDateTime"] = json!(date);
         let row = decode_at(offset, RawRow::Fhir(resource.to_string().into()));
-        row.event.map(|stored| stored.event.occurred_at.to_string()).map_err(|_| ())
+        row.event.map(|(stored, _)| stored.event.occurred_at.to_string()).map_err(|_| ())
     };
     let utc = |time: &str| Ok(time.to_owned());
     assert_eq!(given(0, "2026-09-20"), utc("2026-09-20T00:00:00Z"));
@@ -148,7 +253,7 @@ fn a_date_begins_at_the_configured_offset() {
 
 /// The retraction of a resource: event id, reason, time.
 fn retraction(resource: &Value) -> (String, String, String) {
-    let event = decode_fhir(resource).event.unwrap().event;
+    let event = decode_fhir(resource).event.unwrap().0.event;
     let EventData::Retraction { event_id, why } = event.data else { panic!("{resource}") };
     assert_eq!(event.id, event_id, "a resource retracts itself");
     (event_id, why, event.occurred_at.to_string())
@@ -219,7 +324,9 @@ fn observations_are_test_results_by_their_codes() {
         let mut resource = observation();
         resource["code"] = coded("http://loinc.org", loinc);
         resource["valueCodeableConcept"] = coded("http://snomed.info/sct", snomed);
-        let EventData::TestResult { test, result } = decode_fhir(&resource).event.unwrap().event.data else { panic!() };
+        let EventData::TestResult { test, result } = decode_fhir(&resource).event.unwrap().0.event.data else {
+            panic!()
+        };
         assert_eq!((test, result), expected);
     }
     let changed = |key: &str, value: Value| {
@@ -228,12 +335,13 @@ fn observations_are_test_results_by_their_codes() {
         error_pointers(decode_fhir(&resource))
     };
     let loinc = "http://loinc.org";
-    assert_eq!(changed("code", coded("urn:lab", "94500-6")), ["/code/coding"]);
+    assert_eq!(changed("code", coded("urn:lab", "94500-6")), ["unread: /code/coding"]);
     let ignored = "ignored: not a test for SARS-CoV-2 that counts here (by its LOINC code)";
     assert_eq!(changed("code", coded(loinc, "2093-3")), [ignored]);
     let two = json!({"coding": [{"system": loinc, "code": "94500-6"}, {"system": loinc, "code": "94558-4"}]});
     assert_eq!(changed("code", two), ["/code/coding"]);
-    assert_eq!(changed("valueCodeableConcept", coded("http://snomed.info/sct", "1")), ["/valueCodeableConcept/coding"]);
+    let unread = ["unread: /valueCodeableConcept/coding"];
+    assert_eq!(changed("valueCodeableConcept", coded("http://snomed.info/sct", "1")), unread);
     assert_eq!(changed("valueCodeableConcept", json!({"text": "negative"})), ["/valueCodeableConcept/coding"]);
     assert_eq!(changed("status", json!("preliminary")), ["ignored: the result is not final yet"]);
     assert_eq!(changed("status", json!("unknown")), ["/status"]);
@@ -247,11 +355,11 @@ fn observations_are_test_results_by_their_codes() {
     absent["valueString"] = json!("positive");
     assert_eq!(error_pointers(decode_fhir(&absent)), ["/dataAbsentReason"], "a result in words is not ignored");
     absent.as_object_mut().unwrap().remove("dataAbsentReason");
-    assert_eq!(error_pointers(decode_fhir(&absent)), ["/valueCodeableConcept/coding"]);
+    assert_eq!(error_pointers(decode_fhir(&absent)), unread);
 
     let mut period = observation();
     let fields = period.as_object_mut().unwrap();
     fields.remove("effectiveDateTime");
     fields.insert("effectivePeriod".into(), json!({"start": "2026-09-19T00:00:00Z", "end": "2026-09-20T00:00:00Z"}));
-    assert_eq!(decode_fhir(&period).event.unwrap().event.occurred_at.to_string(), "2026-09-19T00:00:00Z");
+    assert_eq!(decode_fhir(&period).event.unwrap().0.event.occurred_at.to_string(), "2026-09-19T00:00:00Z");
 }
