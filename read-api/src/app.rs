@@ -17,12 +17,14 @@ use yima_service::http::public::{Lifetime, Public};
 use yima_service::jwt::{self, Verifier};
 use yima_service::utilization::Utilization;
 
-use crate::cache::{LookupError, ViewCache};
+use crate::cache::{Answer, LookupError, ViewCache};
+use crate::citizen_writer::CitizenWriter;
 use crate::config::{LiveDisplaysConfig, ReadApiConfig};
 use crate::document_lookups::DocumentLookups;
 use crate::etag::EntityTags;
 use crate::headers::AsOfHeader;
 use crate::limiters::Limiters;
+use crate::session_ends::SessionEnds;
 
 /// Secrets and public keys of a read node; all read nodes of a region have the same ones.
 pub struct Keys {
@@ -66,15 +68,16 @@ pub(crate) struct App {
     pub(crate) jwks: Public,
     pub(crate) limits: Limiters,
     pub(crate) document_lookups: Arc<DocumentLookups>,
+    pub(crate) session_ends: SessionEnds,
     pub(crate) as_of: AsOfHeader,
     pub(crate) utilization: Arc<Utilization>,
     pub(crate) clock: fn() -> Time,
 }
 
-/// A citizen's session.
+/// A citizen with a genuine session that has not expired. Whether it was ended before its time says the view.
 pub(crate) struct Citizen {
-    /// When the session ends.
-    pub expires_at: Time,
+    /// The session.
+    pub session: Session,
     /// The citizen's own subject; its fingerprint is the key of their rate limits, whatever the session.
     pub subject: SubjectId,
 }
@@ -89,6 +92,7 @@ impl App {
         config: &ReadApiConfig,
         region: &str,
         keys: Keys,
+        writer: Arc<dyn CitizenWriter>,
         utilization: Arc<Utilization>,
         clock: fn() -> Time,
     ) -> Arc<Self> {
@@ -115,6 +119,7 @@ impl App {
             jwks,
             limits: Limiters::new(&config.limits),
             document_lookups: Arc::default(),
+            session_ends: SessionEnds::new(writer),
             as_of: AsOfHeader::default(),
             utilization,
             clock,
@@ -134,9 +139,7 @@ impl App {
     /// The session in `Authorization`, if it is genuine and has not ended.
     pub(crate) fn session(&self, headers: &HeaderMap, now: Time) -> Result<Session, ProblemResponse> {
         let opened = Session::open(jwt::bearer(headers)?, &self.sessions).ok().filter(|s| s.expires_at > now);
-        opened.ok_or_else(|| {
-            Problem::new(ProblemType::Unauthenticated, "The session is not valid any more: sign in again").into()
-        })
+        opened.ok_or_else(|| session_over().into())
     }
 
     /// The floor of a client: the version of the display that its `If-None-Match` proves it was shown.
@@ -146,9 +149,9 @@ impl App {
 
     /// The session in `Authorization`, if it is a citizen's.
     pub(crate) fn citizen(&self, headers: &HeaderMap, now: Time) -> Result<Citizen, ProblemResponse> {
-        let Session { expires_at, holder, .. } = self.session(headers, now)?;
-        match holder {
-            Holder::Citizen { subject } => Ok(Citizen { expires_at, subject }),
+        let session = self.session(headers, now)?;
+        match session.holder {
+            Holder::Citizen { subject } => Ok(Citizen { session, subject }),
             Holder::Checkpoint { .. } => Err(Problem::new(
                 ProblemType::Forbidden,
                 "A checkpoint's session can only scan; sign in as a citizen to see a code",
@@ -156,6 +159,20 @@ impl App {
             .into()),
         }
     }
+}
+
+impl Citizen {
+    /// Whether the session still counts by the citizen's own view.
+    ///
+    /// # Errors
+    /// 401: it was ended.
+    pub(crate) fn check(&self, answer: &Answer) -> Result<(), Problem> {
+        if answer.entry.has_ended(&self.session) { Err(session_over()) } else { Ok(()) }
+    }
+}
+
+fn session_over() -> Problem {
+    Problem::new(ProblemType::Unauthenticated, "The session is not valid any more: sign in again")
 }
 
 /// The problem that a client gets when a lookup has no answer.

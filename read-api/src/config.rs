@@ -206,6 +206,8 @@ pub struct Limits {
     pub document: RateConfig,
     /// Sign-ins, by citizen or checkpoint.
     pub session: RateConfig,
+    /// Sign-outs, and ends of too many sessions, by citizen. Each is stored as an event.
+    pub session_end: RateConfig,
     /// Sign-ins of all clients together; each costs a signature check. Also wrong signatures beyond
     /// `identity_provider.failures_per_s`; what does not look like a token of the identity provider costs nothing.
     pub sign_in: RateConfig,
@@ -224,6 +226,7 @@ impl Default for Limits {
             bypass: RateConfig::new(5, MINUTE),
             document: RateConfig::new(10, MINUTE),
             session: RateConfig::new(30, MINUTE),
+            session_end: RateConfig::new(60, DAY),
             sign_in: RateConfig::new(5_000, SECOND),
         }
     }

@@ -35,5 +35,6 @@ limiters! {
     bypass: "bypass",
     document: "document",
     session: "session",
+    session_end: "session_end",
     sign_in: "sign-in",
 }

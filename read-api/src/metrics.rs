@@ -69,6 +69,13 @@ pub const METRICS: &[MetricDescription] = &[
         &[],
         "Most scans of identity documents by one checkpoint in the last whole minute; the audit log names it.",
     ),
+    metric(
+        "session_ends_total",
+        Counter,
+        &["cause", "outcome"],
+        "Ends of citizens' sessions by cause (`sign_out`, `everywhere`, `too_many`): `written`, or `failed` because no \
+         writer took it; those of `too_many` are tried again.",
+    ),
     metric("live_displays_open", Gauge, &[], "Live displays that are open."),
     metric(
         "live_displays_refused_total",

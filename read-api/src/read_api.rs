@@ -14,6 +14,7 @@ use yima_store::{AuditLog, Feed, StoreError, ViewReader};
 use crate::app::{App, Keys};
 use crate::cache::follower::Follower;
 use crate::cache::{Audit, CacheSettings, ViewCache};
+use crate::citizen_writer::CitizenWriter;
 use crate::config::ReadApiConfig;
 use crate::disk_tier::DiskTier;
 use crate::fast_path;
@@ -43,6 +44,8 @@ pub struct Resources<'a> {
     pub audit_log: Arc<dyn AuditLog>,
     /// Secrets and public keys.
     pub keys: Keys,
+    /// Takes what citizens write.
+    pub writer: Arc<dyn CitizenWriter>,
     /// The public port.
     pub listener: TcpListener,
     /// TLS of that port.
@@ -66,7 +69,7 @@ impl ReadApi {
     /// # Errors
     /// The store's, when the feed has to be followed first.
     pub async fn start(resources: Resources<'_>) -> Result<Self, StoreError> {
-        let Resources { config, cache, disk, region, views, feed, audit_log, keys, .. } = resources;
+        let Resources { config, cache, disk, region, views, feed, audit_log, keys, writer, .. } = resources;
         let Resources { listener, tls, is_described, more, utilization, telemetry, lifecycle, .. } = resources;
         describe(METRICS);
         let (disk, state) = disk.map_or((None, None), |DiskTier { disk, state }| (Some(disk), state));
@@ -86,9 +89,10 @@ impl ReadApi {
             lifecycle.spawn_until_stop("audit", Audit::new(views.clone(), now).run());
         }
 
-        let app = App::new(views, config, region, keys, utilization, now);
+        let app = App::new(views, config, region, keys, writer, utilization, now);
         let report = app.document_lookups.clone().report(audit_log, now, lifecycle.clone());
         lifecycle.spawn("look-ups by document", report);
+        lifecycle.spawn_until_stop("session ends", app.clone().end_too_many_sessions());
         let (stopping, ended) = (lifecycle.soft().clone(), app.clone());
         lifecycle.spawn("live displays", async move {
             stopping.cancelled().await;

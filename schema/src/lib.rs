@@ -9,6 +9,7 @@ pub mod cql;
 pub mod dead_letter;
 pub mod derive;
 mod digest;
+pub mod ended_sessions;
 pub mod event;
 pub mod freshness;
 pub mod limits;

@@ -35,6 +35,9 @@ pub enum Holder {
 pub struct Session {
     /// Random.
     pub id: u64,
+    /// When it started; 1970 if its token does not say so.
+    #[serde(skip)]
+    pub started_at: Time,
     /// When the session ends.
     pub expires_at: Time,
     /// The holder.
@@ -47,13 +50,13 @@ impl Session {
     /// # Panics
     /// Never: a session always encodes.
     pub fn seal(&self, keys: &SealKeys) -> String {
-        // A citizen's session has not changed since format 1, so a program that only reads format 1 (after a rollback)
-        // still opens it.
+        // A citizen's session has not changed since format 1 but for its start at the end, so a program that only reads
+        // format 1 (after a rollback) still opens it: that skips what follows a session.
         let format = match self.holder {
             Holder::Citizen { .. } => 1,
             Holder::Checkpoint { .. } => 2,
         };
-        let plain = postcard::to_extend(self, vec![format]).expect("a session always encodes");
+        let plain = postcard::to_extend(&(self, self.started_at), vec![format]).expect("a session always encodes");
         URL_SAFE_NO_PAD.encode(keys.seal(&plain))
     }
 
@@ -70,11 +73,17 @@ impl Session {
         let len = URL_SAFE_NO_PAD.decode_slice(token, &mut buffer).map_err(|_| SealError)?;
         match keys.open(&mut buffer[..len])? {
             // A checkpoint's session of format 1 ends before `looks_up_documents`, which is then false.
-            [1, body @ ..] => postcard::from_bytes(body).or_else(|_| postcard::from_bytes(&[body, &[0]].concat())),
-            [2, body @ ..] => postcard::from_bytes(body),
-            _ => return Err(SealError),
+            [1, body @ ..] => Self::decode(body).or_else(|_| Self::decode(&[body, &[0]].concat())),
+            [2, body @ ..] => Self::decode(body),
+            _ => Err(SealError),
         }
-        .map_err(|_| SealError)
+    }
+
+    fn decode(body: &[u8]) -> Result<Self, SealError> {
+        let (session, rest) = postcard::take_from_bytes::<Self>(body).map_err(|_| SealError)?;
+        let started_at =
+            if rest.is_empty() { Time::default() } else { postcard::from_bytes(rest).map_err(|_| SealError)? };
+        Ok(Self { started_at, ..session })
     }
 }
 
@@ -86,7 +95,8 @@ mod tests {
     fn a_sealed_session_opens_and_a_forged_one_does_not() {
         let keys = SealKeys::new(&[[3; 32]], "session");
         let subject = SubjectId::from_bytes([5; 16]);
-        let session = Session { id: 9, expires_at: Time::from_secs(100), holder: Holder::Citizen { subject } };
+        let (started_at, expires_at) = (Time::from_secs(10), Time::from_secs(100));
+        let session = Session { id: 9, started_at, expires_at, holder: Holder::Citizen { subject } };
         let token = session.seal(&keys);
         assert!(Session::open(&token, &keys).unwrap() == session);
         assert!(Session::open(&token[1..], &keys).is_err());
@@ -101,7 +111,8 @@ mod tests {
         // As written by a program that knew only format 1: id 9, ends at second 100.
         let citizen = [&[1, 9, 0xc0, 0x9a, 0x0c, 0][..], &[5; 16]].concat();
         let checkpoint = [&[1, 9, 0xc0, 0x9a, 0x0c, 1, 6][..], b"gate-1", &[1, 48]].concat();
-        let session = |holder| Session { id: 9, expires_at: Time::from_secs(100), holder };
+        let (started_at, expires_at) = (Time::default(), Time::from_secs(100));
+        let session = |holder| Session { id: 9, started_at, expires_at, holder };
         let of_citizen = session(Holder::Citizen { subject: SubjectId::from_bytes([5; 16]) });
         let of_checkpoint = session(Holder::Checkpoint {
             checkpoint: "gate-1".into(),
@@ -114,7 +125,8 @@ mod tests {
         assert!(open(&[&[2], &checkpoint[1..]].concat()).is_err(), "format 2 has looks_up_documents");
         assert!(open(&checkpoint[..9]).is_err());
 
+        // A program of format 1 skips the start, which follows.
         let mut sealed = URL_SAFE_NO_PAD.decode(of_citizen.seal(&keys)).unwrap();
-        assert_eq!(keys.open(&mut sealed).unwrap_or_default(), citizen);
+        assert_eq!(keys.open(&mut sealed).unwrap_or_default(), [&citizen[..], &[0]].concat());
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, DecodeError};
+use crate::ended_sessions::EndedSessions;
 use crate::event::{Colour, ContentHash, TestKind, TestOutcome};
 use crate::subject::SubjectId;
 use crate::time::Time;
@@ -109,6 +110,10 @@ pub struct View {
     pub derive_version: u32,
     /// Of each kind the newest conclusive test, whether or not it is shown; none with `derive_version` 0.
     pub conclusive: Vec<ConclusiveTest>,
+    /// The subject's sessions that were ended. Encoded behind the other fields, in a format of its own where there are
+    /// any.
+    #[serde(skip)]
+    pub ended_sessions: EndedSessions,
 }
 
 /// A test as a checkpoint's policy looks at it.
@@ -150,8 +155,10 @@ impl ColourAt<'_> {
 const FORMAT: u8 = 2;
 /// The format without `derive_version` and `conclusive`, the last two fields.
 const FORMAT_1: u8 = 1;
+/// A view of format 2, then the ended sessions.
+const WITH_ENDED_SESSIONS: u8 = 3;
 /// Formats of programs to come: any other first byte is damage.
-const NEWER_FORMATS: Range<u8> = FORMAT + 1..32;
+const NEWER_FORMATS: Range<u8> = WITH_ENDED_SESSIONS + 1..32;
 
 impl View {
     /// The newest conclusive test of a kind. Of a view of format 1 the newest one that it shows.
@@ -187,7 +194,10 @@ impl View {
 
     /// The stored and published bytes.
     pub fn encode(&self) -> Bytes {
-        codec::encode(FORMAT, self).into()
+        if self.ended_sessions.is_empty() {
+            return codec::encode(FORMAT, self).into();
+        }
+        codec::encode(WITH_ENDED_SESSIONS, &(self, &self.ended_sessions)).into()
     }
 
     /// The bytes that a program of view format 1 would have stored, for tests of what reads and replaces them.
@@ -205,6 +215,10 @@ impl View {
             // Both fields that format 2 has more are a zero byte each if they are 0 and empty.
             Some((&FORMAT_1, fields)) => codec::decode("view", FORMAT, &[&[FORMAT], fields, &[0, 0]].concat())
                 .map_err(|error| DecodeError { format: Some(FORMAT_1), ..error }),
+            Some((&WITH_ENDED_SESSIONS, _)) => {
+                let (view, ended_sessions): (Self, _) = codec::decode("view", WITH_ENDED_SESSIONS, bytes)?;
+                Ok(Self { ended_sessions, ..view })
+            }
             Some(_) | None => codec::decode("view", FORMAT, bytes),
         }
     }
@@ -245,7 +259,7 @@ mod tests {
         assert_eq!(View::decode(&format_1[..format_1.len() - 1]).unwrap_err().format, Some(FORMAT_1));
         assert!(View::decode(&[&format_1[..], &[0]].concat()).is_err());
         assert_eq!(
-            [0, 1, 2, 3, 31, 32, b'{'].map(|format| View::is_newer(&[format])),
+            [0, 1, 3, 4, 31, 32, b'{'].map(|format| View::is_newer(&[format])),
             [false, false, false, true, true, false, false]
         );
     }

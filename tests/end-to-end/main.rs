@@ -27,6 +27,7 @@ mod package;
 mod read_after_write;
 mod refusals;
 mod scan_verdicts;
+mod session_ends;
 mod shared_cache;
 mod stampede;
 mod start_stop;

@@ -38,6 +38,7 @@ fn token(yima: &Yima, operation: &Value) -> String {
     let scheme = scheme.as_object().and_then(|scheme| scheme.keys().next().cloned()).unwrap_or_default();
     match (scheme.as_str(), tag.as_str().expect("a tag")) {
         ("session", "citizen") => yima.citizen_session(CITIZEN),
+        ("session", "sessions") => yima.session_of(&new_person()),
         ("session", "checkpoint") => yima.checkpoint_session(),
         ("identity_token", "sessions") => yima.token(&["citizen", CITIZEN]),
         ("identity_token", "agency") => yima.agency_token("lab-7"),
@@ -74,6 +75,12 @@ fn examples_are_accepted_and_answers_match_the_schemas() {
             let (url, token) = (format!("{base}{path}"), token(&yima, &operation));
             if operation["responses"]["200"]["content"]["text/event-stream"].is_object() {
                 continue; // a live display has no end; `live_displays.rs` reads it
+            }
+            if method == "DELETE" {
+                let bearer = [("authorization", &*format!("Bearer {token}"))];
+                let reply = yima.http().send("DELETE", &url, &bearer, None).expect("a whole answer");
+                assert!(operation["responses"][reply.status.to_string()].is_object(), "{}: {}", reply.status, path);
+                continue;
             }
             if method == "GET" {
                 assert_described(&api, &operation, &yima.http().get(&url, &token));

@@ -6,6 +6,8 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use yima_schema::agency::is_agency_name;
 use yima_schema::dead_letter::{DeadLetter, DeadLetterId};
+use yima_schema::event::Event;
+use yima_schema::freshness::Freshness;
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::subject::PseudonymKey;
 use yima_schema::time::Time;
@@ -88,6 +90,15 @@ impl App {
     /// The store's; some letters may have been replayed.
     pub async fn replay(&self, only: Option<DeadLetterId>) -> Result<Replayed, StoreError> {
         self.intake.replay(only).await
+    }
+
+    /// Takes an event that a citizen wrote about themself: durable, folded and published when this returns. `None`: an
+    /// event of this name had been taken before.
+    ///
+    /// # Errors
+    /// 403 for an event that no citizen may write, 409, 500, 503.
+    pub async fn take_from_citizen(&self, event: Event) -> Result<Option<Freshness>, Problem> {
+        self.intake.take_from_citizen(event).await
     }
 
     /// The agency of a request's token.

@@ -32,6 +32,13 @@ pub const METRICS: &[MetricDescription] = &[
                `not_taken` for lack of disk space or because the store failed",
     },
     MetricDescription {
+        name: "citizen_events_total",
+        kind: MetricKind::Counter,
+        labels: &["kind", "status"],
+        help: "Events that citizens wrote about themselves, such as the end of a session, by result: `accepted`, \
+               `duplicate`, `rejected`, `not_taken` for lack of disk space or because the store failed",
+    },
+    MetricDescription {
         name: "marks_total",
         kind: MetricKind::Counter,
         labels: &["region", "outcome"],

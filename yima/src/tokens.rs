@@ -57,10 +57,11 @@ pub fn sessions(options: &Options, count: u64) -> Result<(), CommandError> {
     let keys = KeyDir::of(&options.data_dir);
     let (pseudonyms, seal) = (keys.pseudonyms()?, SealKeys::new(&[keys.seal()?], "session"));
     let lifetime = Config::load(options.config.as_deref(), Role::Everything)?.read_api.citizen_session;
-    let expires_at = clock::now().plus(lifetime);
+    let started_at = clock::now();
+    let expires_at = started_at.plus(lifetime);
     print(&mut (0..count).map(|n| {
         let subject = pseudonyms.subject(&document(n));
-        Session { id: n, expires_at, holder: Holder::Citizen { subject } }.seal(&seal)
+        Session { id: rand::random(), started_at, expires_at, holder: Holder::Citizen { subject } }.seal(&seal)
     }))
 }
 

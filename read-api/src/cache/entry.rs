@@ -7,6 +7,8 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::HeaderValue;
+use yima_schema::ended_sessions::EndedSessions;
+use yima_schema::session::Session;
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::{Version, View};
@@ -18,6 +20,7 @@ use super::freshness::Provenance;
 pub struct Entry {
     provenance: Provenance,
     view: Bytes,
+    ended_sessions: EndedSessions,
     display: ArcSwapOption<Display>,
     revalidated_at: AtomicI64,
 }
@@ -51,6 +54,7 @@ impl Entry {
             provenance: Provenance { version: found.version, ..provenance },
             // A copy: a slice would keep a whole block of the store or the feed in memory.
             view: Bytes::copy_from_slice(&found.view),
+            ended_sessions: view.ended_sessions,
             display: ArcSwapOption::empty(),
             revalidated_at: AtomicI64::new(Time::MIN.as_millis()),
         })
@@ -84,6 +88,11 @@ impl Entry {
     /// Never: `new` decoded these bytes.
     pub fn view(&self) -> View {
         View::decode(&self.view).expect("decoded when the entry was made")
+    }
+
+    /// Whether this session of the subject was ended before its time.
+    pub fn has_ended(&self, session: &Session) -> bool {
+        !self.ended_sessions.is_empty() && self.ended_sessions.contains(session)
     }
 
     /// Whether this is a negative entry.

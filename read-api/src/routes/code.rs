@@ -11,7 +11,7 @@ use yima_schema::code::{Claims, Handle, Snapshot, sign};
 use yima_schema::time::Time;
 use yima_service::http::ProblemResponse;
 
-use crate::app::{App, Citizen};
+use crate::app::App;
 
 /// A code, to be shown as one QR code in alphanumeric mode.
 #[derive(Serialize, ToSchema)]
@@ -37,11 +37,13 @@ struct CodeBody {
 )]
 pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
-    let Citizen { subject, .. } = app.citizen(request.headers(), now)?;
+    let citizen = app.citizen(request.headers(), now)?;
+    let subject = citizen.subject;
     let remaining = app.limits.code.take(subject.fingerprint(), 1)?;
     let at_least = app.at_least_of(subject, request.headers())?;
     let floor = app.floor(subject, request.headers());
     let answer = app.look_up(subject, floor, at_least).await?;
+    citizen.check(&answer)?;
     let handle = Handle { subject, region: app.region.clone(), version: answer.entry.version(), sealed_at: now };
     // Whole seconds, as the code carries them.
     let issued_at = Time::from_secs(now.as_secs());

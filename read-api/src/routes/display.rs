@@ -36,14 +36,14 @@ pub(crate) fn display(
         Err(problem) => return Either::Left(ready(Err(problem))),
     };
     if let Some(answer) = request.answer_from_memory(app) {
-        return Either::Left(ready(Ok(request.respond(app, &answer))));
+        return Either::Left(ready(request.respond(app, &answer)));
     }
     let app = Arc::clone(app);
     Either::Right(Box::pin(async move {
         let mut request = request;
         let at_least = request.at_least.take();
-        let answer = app.look_up(request.subject, request.floor(&app), at_least).await?;
-        Ok(request.respond(&app, &answer))
+        let answer = app.look_up(request.citizen.subject, request.floor(&app), at_least).await?;
+        request.respond(&app, &answer)
     }))
 }
 
@@ -60,7 +60,7 @@ fn tags(headers: &HeaderMap) -> Option<HeaderValue> {
 
 /// A request for a display with a valid session, within its limit.
 struct DisplayRequest {
-    subject: SubjectId,
+    citizen: Citizen,
     now: Time,
     /// Of the citizen's limit.
     remaining: Remaining,
@@ -73,15 +73,16 @@ struct DisplayRequest {
 impl DisplayRequest {
     fn admit(app: &App, headers: &HeaderMap) -> Result<Self, ProblemResponse> {
         let now = (app.clock)();
-        let Citizen { subject, .. } = app.citizen(headers, now)?;
+        let citizen = app.citizen(headers, now)?;
+        let subject = citizen.subject;
         let remaining = app.limits.display.take(subject.fingerprint(), 1)?;
         let at_least = app.at_least_of(subject, headers)?;
-        Ok(Self { subject, now, remaining, tags: tags(headers), at_least })
+        Ok(Self { citizen, now, remaining, tags: tags(headers), at_least })
     }
 
     /// The version that the client's tag proves it was shown.
     fn floor(&self, app: &App) -> Version {
-        app.tags.version(self.subject, &self.tags).unwrap_or(Version::ABSENT)
+        app.tags.version(self.citizen.subject, &self.tags).unwrap_or(Version::ABSENT)
     }
 
     /// The answer that memory has, if it is not below the client's floor; records the hit. A client with a freshness
@@ -90,15 +91,17 @@ impl DisplayRequest {
         if self.at_least.is_some() {
             return None;
         }
-        let answer = app.views.peek(self.subject, Version::ABSENT, self.now)?;
+        let answer = app.views.peek(self.citizen.subject, Version::ABSENT, self.now)?;
         // The client's tag is opened only if it is not the entry's own: most requests poll an unchanged display.
-        let is_current = |tags: &HeaderValue| *tags == rendered(app, self.subject, &answer.entry, self.now).etag;
+        let is_current =
+            |tags: &HeaderValue| *tags == rendered(app, self.citizen.subject, &answer.entry, self.now).etag;
         let may_serve = self.tags.as_ref().is_none_or(is_current) || self.floor(app) <= answer.entry.version();
-        may_serve.then(|| app.views.record_hit(self.subject, answer, self.now))
+        may_serve.then(|| app.views.record_hit(self.citizen.subject, answer, self.now))
     }
 
-    fn respond(&self, app: &App, answer: &Answer) -> Response {
-        let display = rendered(app, self.subject, &answer.entry, self.now);
+    fn respond(&self, app: &App, answer: &Answer) -> DisplayResult {
+        self.citizen.check(answer)?;
+        let display = rendered(app, self.citizen.subject, &answer.entry, self.now);
         let mut response = Response::default();
         let headers = response.headers_mut();
         headers.reserve(12);
@@ -117,7 +120,7 @@ impl DisplayRequest {
             }
             *response.body_mut() = Body::from(display.body.clone());
         }
-        response
+        Ok(response)
     }
 }
 

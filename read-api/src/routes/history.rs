@@ -16,7 +16,7 @@ use yima_schema::time::Time;
 use yima_schema::view::View;
 use yima_service::http::ProblemResponse;
 
-use crate::app::{App, Citizen};
+use crate::app::App;
 
 /// Utilization from which on histories are refused: displays then wait longer than they take.
 const REFUSED_FROM: f32 = 0.8;
@@ -68,7 +68,8 @@ enum DecisionState {
 )]
 pub async fn history(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
-    let Citizen { subject, .. } = app.citizen(&request, now)?;
+    let citizen = app.citizen(&request, now)?;
+    let subject = citizen.subject;
     let remaining = app.limits.history.take(subject.fingerprint(), 1)?;
     let at_least = app.at_least_of(subject, &request)?;
     if app.utilization.busy() >= REFUSED_FROM {
@@ -76,6 +77,7 @@ pub async fn history(State(app): State<Arc<App>>, request: HeaderMap) -> Result<
         return Err(problem.retry_after(RETRY_AFTER_S).into());
     }
     let answer = app.look_up(subject, app.floor(subject, &request), at_least).await?;
+    citizen.check(&answer)?;
     let view = answer.entry.view();
     let mut response = axum::Json(HistoryBody { decisions: decisions(&view, now) }).into_response();
     app.as_of.describe(&app.views, &answer, now, response.headers_mut());

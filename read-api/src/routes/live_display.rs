@@ -15,14 +15,13 @@ use futures::StreamExt;
 use futures::stream;
 use tokio::time::Instant;
 use yima_schema::problem::{Problem, ProblemType};
-use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
 use yima_service::http::ProblemResponse;
 
 use super::display::rendered;
 use crate::app::{App, Citizen, lookup_problem};
-use crate::cache::{Answer, Display, LookupError, SubscribeError, Subscription};
+use crate::cache::{Answer, Display, SubscribeError, Subscription};
 
 /// Utilization above `max_busy` from which on open live displays end, each when it would report.
 const ENDED_ABOVE: f32 = 0.1;
@@ -58,7 +57,8 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 )]
 pub async fn live_display(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
-    let Citizen { expires_at, subject } = app.citizen(&request, now)?;
+    let citizen = app.citizen(&request, now)?;
+    let (subject, expires_at) = (citizen.subject, citizen.session.expires_at);
     let remaining = app.limits.live_display.take(subject.fingerprint(), 1)?;
     let at_least = app.at_least_of(subject, &request)?;
     let config = &app.live_displays;
@@ -78,7 +78,7 @@ pub async fn live_display(State(app): State<Arc<App>>, request: HeaderMap) -> Re
     }
     let opened_at = Instant::now();
     let mut live = LiveDisplay {
-        subject,
+        citizen,
         subscription,
         shown,
         floor,
@@ -88,7 +88,7 @@ pub async fn live_display(State(app): State<Arc<App>>, request: HeaderMap) -> Re
         app: Arc::clone(&app),
     };
     // A display that cannot be looked up is a problem, not an empty live display.
-    let first = live.look_up().await.map_err(lookup_problem)?;
+    let first = live.look_up().await?;
     let first = first.retry(REOPEN_AFTER.mul_f32(1.0 + 2.0 * rand::random::<f32>()));
     let rest = stream::unfold(live, |mut live| async { live.next().await.map(|event| (event, live)) });
     let events = stream::once(std::future::ready(first)).chain(rest).map(Ok::<_, Infallible>);
@@ -153,7 +153,7 @@ fn return_after_s() -> u32 {
 struct LiveDisplay {
     app: Arc<App>,
     subscription: Subscription,
-    subject: SubjectId,
+    citizen: Citizen,
     /// The tag of the display that the client shows.
     shown: Option<HeaderValue>,
     /// The version of that display; no older one is sent.
@@ -197,16 +197,17 @@ impl LiveDisplay {
     }
 
     /// Looks the display up as a request for it would, and makes the event.
-    async fn look_up(&mut self) -> Result<Event, LookupError> {
+    async fn look_up(&mut self) -> Result<Event, Problem> {
         let now = (self.app.clock)();
         let views = &self.app.views;
-        let answer = match views.peek(self.subject, self.floor, now) {
-            Some(answer) => views.record_hit(self.subject, answer, now),
+        let answer = match views.peek(self.citizen.subject, self.floor, now) {
+            Some(answer) => views.record_hit(self.citizen.subject, answer, now),
             // Boxed: a large future that is rarely needed.
-            None => Box::pin(views.get(self.subject, self.floor)).await?,
+            None => Box::pin(views.get(self.citizen.subject, self.floor)).await.map_err(lookup_problem)?,
         };
+        self.citizen.check(&answer)?;
         let now = (self.app.clock)();
-        let display = rendered(&self.app, self.subject, &answer.entry, now);
+        let display = rendered(&self.app, self.citizen.subject, &answer.entry, now);
         (self.floor, self.valid_until) = (answer.entry.version(), display.until);
         let every = self.app.live_displays.report_every.max(Duration::from_millis(100));
         self.report_at = Instant::now() + every.mul_f32(1.0 + rand::random::<f32>() / 4.0);

@@ -45,7 +45,8 @@ pub(crate) fn router(app: Arc<App>, is_described: bool) -> Router {
         .routes(routes!(history::history))
         .routes(routes!(scan::scan))
         .routes(routes!(scans::scans))
-        .routes(routes!(sessions::create))
+        .routes(routes!(sessions::create, sessions::end_all))
+        .routes(routes!(sessions::end_current))
         .routes(routes!(keys))
         .with_state(app)
         .split_for_parts();

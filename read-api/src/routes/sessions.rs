@@ -1,10 +1,11 @@
 //! `POST /v1/sessions`: exchanges an identity token for a session, so that the hot path never verifies a signature.
+//! `DELETE` ends one session of a citizen, or all.
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -12,10 +13,12 @@ use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::session::{Holder, Session};
 use yima_schema::subject::Document;
 use yima_schema::time::Time;
+use yima_schema::view::Version;
 use yima_service::http::{ProblemResponse, body};
 use yima_service::jwt::{self, Claims, Scope};
+use yima_service::rate_limit::Remaining;
 
-use crate::app::App;
+use crate::app::{App, Citizen};
 
 /// A session, to be sent as the bearer token until it expires.
 #[derive(Serialize, ToSchema)]
@@ -48,12 +51,65 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Res
         Holder::Checkpoint { checkpoint, .. } => (limit.key(checkpoint), app.checkpoint_session),
     };
     let remaining = limit.take(key, 1)?;
-    let session = Session { id: rand::random(), expires_at: now.plus(lifetime), holder };
+    let session = Session { id: rand::random(), started_at: now, expires_at: now.plus(lifetime), holder };
+    if let Holder::Citizen { subject } = session.holder {
+        app.session_ends.started(subject, &session, now);
+    }
     let body = SessionBody { session: session.seal(&app.sessions), expires_at: session.expires_at };
     let mut response = axum::Json(body).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     limit.describe(remaining, response.headers_mut());
     Ok(response)
+}
+
+/// Ends the citizen's session: it opens nothing any more, on this node at once and elsewhere as soon as the end is known
+/// there.
+///
+/// # Errors
+/// 401, 403, 409, 429, 503.
+#[utoipa::path(
+    delete,
+    path = "/v1/sessions/current",
+    operation_id = "sign_out",
+    tag = "sessions",
+    security(("session" = [])),
+    responses((status = 204, description = "The session has ended"))
+)]
+pub async fn end_current(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ProblemResponse> {
+    let now = (app.clock)();
+    let Citizen { session, subject } = app.citizen(&request, now)?;
+    let remaining = app.limits.session_end.take(subject.fingerprint(), 1)?;
+    app.end_session(subject, &session, now).await?;
+    Ok(ended(&app, remaining))
+}
+
+/// Ends every session of the citizen that has started until now, this one included: for a lost phone.
+///
+/// # Errors
+/// 401, 403, 409, 429, 503.
+#[utoipa::path(
+    delete,
+    path = "/v1/sessions",
+    operation_id = "sign_out_everywhere",
+    tag = "sessions",
+    security(("session" = [])),
+    responses((status = 204, description = "The sessions have ended"))
+)]
+pub async fn end_all(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ProblemResponse> {
+    let now = (app.clock)();
+    let citizen = app.citizen(&request, now)?;
+    let remaining = app.limits.session_end.take(citizen.subject.fingerprint(), 1)?;
+    // A session that was ended cannot end others.
+    citizen.check(&app.look_up(citizen.subject, Version::ABSENT, None).await?)?;
+    app.end_all_sessions(citizen.subject, now).await?;
+    Ok(ended(&app, remaining))
+}
+
+fn ended(app: &App, remaining: Remaining) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    app.limits.session_end.describe(remaining, response.headers_mut());
+    response
 }
 
 fn holder(app: &App, claims: &Claims) -> Result<Holder, ProblemResponse> {

@@ -1,6 +1,7 @@
 //! `derive(events, rules)`: the one place where events become a view. It has no clock, and its result does not depend
 //! on the order, repetition or batching of events.
 
+mod sessions;
 mod timeline;
 
 #[cfg(test)]
@@ -22,9 +23,14 @@ pub const DERIVE_VERSION: u32 = 1;
 pub fn derive(events: &[StoredEvent], rules: &Rules) -> View {
     let distinct: BTreeMap<_, &StoredEvent> = events.iter().map(|e| (e.key(), e)).collect();
     let set = distinct.values().fold(EventSet::default(), |set, e| set.with(e.hash));
-    let (effective, conflict) = effective(&distinct.into_values().collect::<Vec<_>>(), rules);
+    let ended_sessions = sessions::ended(distinct.values().map(|e| &e.event));
+    let subject = events.first().map(|e| e.event.subject);
+    // From here on only events about health.
+    let events = &*sessions::without_ends(events);
+    let about_health = distinct.into_values().filter(|e| !sessions::is_end(&e.event)).collect::<Vec<_>>();
+    let (effective, conflict) = effective(&about_health, rules);
     View {
-        subject: events.first().map(|e| e.event.subject),
+        subject,
         rules_version: rules.version,
         events: set,
         document: events.iter().map(|e| &e.event.document).min().cloned(),
@@ -35,6 +41,7 @@ pub fn derive(events: &[StoredEvent], rules: &Rules) -> View {
         conflict,
         derive_version: DERIVE_VERSION,
         conclusive: conclusive(&effective),
+        ended_sessions,
     }
 }
 
@@ -62,7 +69,8 @@ fn effective<'a>(distinct: &[&'a StoredEvent], rules: &Rules) -> (Vec<&'a Event>
             EventData::Identity { .. }
             | EventData::TestResult { .. }
             | EventData::Vaccination { .. }
-            | EventData::ColourAssignment { .. } => None,
+            | EventData::ColourAssignment { .. }
+            | EventData::SessionEnd { .. } => None,
         })
         .collect();
     let stands = |e: &&Event| {
@@ -75,7 +83,9 @@ fn effective<'a>(distinct: &[&'a StoredEvent], rules: &Rules) -> (Vec<&'a Event>
 /// since it may lift a restriction.
 fn restriction(event: &Event, rules: &Rules) -> (u8, Colour, Time, TestOutcome) {
     match &event.data {
-        EventData::Retraction { .. } => (0, Colour::Green, Time::MIN, TestOutcome::Negative),
+        EventData::Retraction { .. } | EventData::SessionEnd { .. } => {
+            (0, Colour::Green, Time::MIN, TestOutcome::Negative)
+        }
         EventData::Vaccination { .. } => (1, Colour::Green, Time::MIN, TestOutcome::Negative),
         EventData::TestResult { test, result: TestOutcome::Positive } => {
             let rule = rules.positive(*test);
@@ -98,7 +108,8 @@ fn identity(effective: &[&Event]) -> Option<String> {
         EventData::TestResult { .. }
         | EventData::Vaccination { .. }
         | EventData::ColourAssignment { .. }
-        | EventData::Retraction { .. } => None,
+        | EventData::Retraction { .. }
+        | EventData::SessionEnd { .. } => None,
     });
     identities.max().map(|(.., name)| name.clone())
 }
@@ -112,7 +123,8 @@ fn tests_shown(effective: &[&Event], rules: &Rules) -> Vec<TestShown> {
             EventData::Identity { .. }
             | EventData::Vaccination { .. }
             | EventData::ColourAssignment { .. }
-            | EventData::Retraction { .. } => None,
+            | EventData::Retraction { .. }
+            | EventData::SessionEnd { .. } => None,
         })
         .collect();
     tests.sort_unstable_by_key(|t| Reverse(*t));
@@ -162,7 +174,8 @@ fn vaccination(effective: &[&Event], rules: &Rules) -> Vaccination {
             | EventData::Identity { .. }
             | EventData::TestResult { .. }
             | EventData::ColourAssignment { .. }
-            | EventData::Retraction { .. } => None,
+            | EventData::Retraction { .. }
+            | EventData::SessionEnd { .. } => None,
         })
         .collect();
     given.sort_unstable();

@@ -7,6 +7,7 @@ use proptest::sample::select;
 use proptest::strategy::Union;
 
 use super::derive;
+use crate::ended_sessions::{EndedSession, EndedSessions};
 use crate::event::{Colour, Event, EventData, EventKind, StoredEvent, TestKind, TestOutcome};
 use crate::rules::Rules;
 use crate::subject::SubjectId;
@@ -50,7 +51,7 @@ fn assigned(colour: Colour, reason: &str, until: Option<u32>) -> EventData {
 
 /// Data of every kind, tests most often.
 fn any_data() -> impl Strategy<Value = EventData> {
-    Union::new_weighted(EventKind::ALL.map(weighted_data).to_vec())
+    Union::new_weighted(EventKind::OF_AGENCIES.map(weighted_data).to_vec())
 }
 
 fn weighted_data(kind: EventKind) -> (u32, BoxedStrategy<EventData>) {
@@ -79,6 +80,10 @@ fn weighted_data(kind: EventKind) -> (u32, BoxedStrategy<EventData>) {
         EventKind::Retraction => {
             let retraction = |n: u32| EventData::Retraction { event_id: n.to_string(), why: "mistaken".into() };
             (1, (0..8u32).prop_map(retraction).boxed())
+        }
+        EventKind::SessionEnd => {
+            let end = |(id, started): (Option<u64>, u32)| EventData::SessionEnd { sessions: one_end(id, started) };
+            (1, (option::weighted(0.9, 0..30u64), 0..400u32).prop_map(end).boxed())
         }
     }
 }
@@ -119,7 +124,8 @@ fn oracle(events: &[StoredEvent], rules: &Rules, now: Time) -> Colour {
         EventData::Identity { .. }
         | EventData::TestResult { .. }
         | EventData::Vaccination { .. }
-        | EventData::Retraction { .. } => Colour::Green,
+        | EventData::Retraction { .. }
+        | EventData::SessionEnd { .. } => Colour::Green,
     });
     colours.max().unwrap_or(Colour::Green)
 }
@@ -129,6 +135,27 @@ fn colour(view: &View, hours: u32) -> Colour {
 }
 
 proptest! {
+    #[test]
+    fn ends_of_sessions_change_nothing_else(
+        events in any_events(),
+        ends in vec((0..8u32, weighted_data(EventKind::SessionEnd).1), 0..40),
+    ) {
+        let rules = Rules::built_in();
+        let alone = derive(&events, &rules);
+        let ends = ends.into_iter().map(|(hour, data)| event("end", 0, hour, data));
+        let all: Vec<_> = events.into_iter().chain(ends).collect();
+        let together = derive(&all, &rules);
+        prop_assert!(View::decode(&together.encode()).unwrap() == together);
+        let entries = together.ended_sessions.sessions.len() + usize::from(together.ended_sessions.through.is_some());
+        prop_assert!(entries <= crate::ended_sessions::MAX_ENTRIES);
+        let reversed = derive(&all.iter().rev().cloned().collect::<Vec<_>>(), &rules);
+        prop_assert!(reversed == together);
+        let subject = together.subject;
+        let without_ends = View { ended_sessions: EndedSessions::default(), ..together.clone() };
+        let alone = View { subject, events: together.events, ..alone };
+        prop_assert!(alone == without_ends, "ends of sessions changed more than the ended sessions");
+    }
+
     #[test]
     fn order_and_repetition_of_events_do_not_change_the_view(
         events in any_events(), seed in any::<u64>(), repeat in 0..14usize
@@ -393,4 +420,25 @@ fn the_view_of_a_full_subject_is_small() {
     let view = derive(&events, &rules);
     assert!(view.encode().len() < 64 * 1024, "{}", view.encode().len());
     assert!(view.timeline[0].from >= at(2_000).minus(DAY * 40));
+}
+
+/// The end of one session that started then, or of all up to it.
+fn one_end(id: Option<u64>, started: u32) -> EndedSessions {
+    let ended = id.map(|id| EndedSession { started_at: at(started), id, expires_at: at(started + 720) });
+    let through = if ended.is_none() { Some(at(started)) } else { None };
+    EndedSessions { through, sessions: ended.into_iter().collect() }
+}
+
+#[test]
+fn a_session_that_was_ended_stays_ended_whatever_follows() {
+    let rules = Rules::built_in();
+    let end = |id: u64| EventData::SessionEnd { sessions: one_end(Some(id), 1) };
+    let ended = |events: &[StoredEvent]| derive(events, &rules).ended_sessions.sessions.iter().map(|s| s.id).collect();
+    let mut events = vec![event("e-1", 0, 5, end(1))];
+    assert_eq!((ended(&events), derive(&events, &rules).colour_at(at(9)).reason()), (vec![1], "not_registered"));
+    // Neither a retraction nor another content under the same name takes an end back.
+    events.push(event("r", 0, 6, EventData::Retraction { event_id: "e-1".into(), why: "mistaken".into() }));
+    events.push(event("e-1", 1, 6, end(2)));
+    let ids: Vec<u64> = ended(&events);
+    assert_eq!((ids, derive(&events, &rules).conflict), (vec![2, 1], false));
 }

@@ -102,7 +102,8 @@ fn spans<'a>(effective: &[&'a Event], rules: &Rules) -> Vec<Span<'a>> {
             EventData::Identity { deceased_at: None, .. }
             | EventData::TestResult { .. }
             | EventData::Vaccination { .. }
-            | EventData::Retraction { .. } => None,
+            | EventData::Retraction { .. }
+            | EventData::SessionEnd { .. } => None,
         }
     });
     spans.filter(|s| s.from.0 < s.until).collect()

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Colour, TestKind, TestOutcome};
+use crate::ended_sessions::EndedSessions;
 use crate::named::named_enum;
 use crate::time::Time;
 
@@ -21,7 +22,15 @@ named_enum! {
         ColourAssignment => "colour_assignment",
         /// [`EventData::Retraction`].
         Retraction => "retraction",
+        /// [`EventData::SessionEnd`].
+        SessionEnd => "session_end",
     }
+}
+
+impl EventKind {
+    /// The kinds that agencies may send. The others are written by this service for a citizen.
+    pub const OF_AGENCIES: [Self; 5] =
+        [Self::Identity, Self::TestResult, Self::Vaccination, Self::ColourAssignment, Self::Retraction];
 }
 
 /// The data of an event, by its kind. The order of variants and fields is stored and hashed: append variants only,
@@ -69,6 +78,12 @@ pub enum EventData {
         /// The reason, in words.
         why: String,
     },
+    /// The end of sessions of the subject, at `occurred_at`. Its sender is [`crate::agency::CITIZEN`]; it says nothing
+    /// about health.
+    SessionEnd {
+        /// The sessions that were ended.
+        sessions: EndedSessions,
+    },
 }
 
 impl EventData {
@@ -80,6 +95,7 @@ impl EventData {
             Self::Vaccination { .. } => EventKind::Vaccination,
             Self::ColourAssignment { .. } => EventKind::ColourAssignment,
             Self::Retraction { .. } => EventKind::Retraction,
+            Self::SessionEnd { .. } => EventKind::SessionEnd,
         }
     }
 }

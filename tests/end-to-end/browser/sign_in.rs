@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use yima_harness::{Options, Yima, new_person};
+use yima_harness::{Options, Yima, new_person, until};
 use yima_schema::subject::DocumentType;
 use yima_service::jwt::Claims;
 
@@ -53,9 +53,14 @@ fn a_citizen_and_a_guard_sign_in_with_tokens_of_the_citys_identity_provider() {
     // A reload stays signed in: the token was exchanged for a session.
     desk.reload();
     desk.see("#verdict[data-verdict='idle']");
+    let session = phone.evaluate("sessionStorage.getItem('yima.session.citizen')");
+    let session = session.as_str().expect("a session in the tab");
+    assert_eq!(yima.display_now(session).status, 200);
     for window in [&phone, &desk] {
         window.click("#sign-out");
         window.see("#sign-in:focus #no-demo:not([hidden])");
         assert_storage_empty(window);
     }
+    // Who has copied the session cannot use it.
+    until("the end of the session", minute, || yima.display_now(session).status == 401);
 }

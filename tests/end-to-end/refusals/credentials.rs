@@ -6,7 +6,7 @@ use yima_harness::{Yima, new_person, now};
 use yima_schema::seal::SealKeys;
 use yima_schema::session::{Holder, Session};
 use yima_schema::subject::SubjectId;
-use yima_schema::time::{DAY, HOUR};
+use yima_schema::time::{DAY, HOUR, Time};
 
 use super::{ROUTES, assert_unharmed, problem, send};
 use crate::shared;
@@ -64,7 +64,7 @@ fn almost_valid_tokens(yima: &Yima, document: &str) -> Vec<String> {
     let unsigned = format!("eyJhbGciOiJub25lIn0.{}.", signed.split('.').nth(1).expect("three parts"));
     let session = |secret: [u8; 32], expires_at| {
         let holder = Holder::Citizen { subject: SubjectId::from_bytes([1; 16]) };
-        Session { id: 1, expires_at, holder }.seal(&SealKeys::new(&[secret], "session"))
+        Session { id: 1, started_at: Time::default(), expires_at, holder }.seal(&SealKeys::new(&[secret], "session"))
     };
     let secret = key("seal.key").try_into().expect("32 bytes");
     vec![

@@ -168,7 +168,8 @@ fn read(shared: &Shared) {
         let of = if rand::random_range(0..4) == 0 { CHANGING } else { shared.people };
         let n = rand::random_range(0..of);
         let holder = Holder::Citizen { subject: subject(n) };
-        let session = Session { id: rand::random(), expires_at: now().plus(DAY), holder }.seal(&shared.seal);
+        let session =
+            Session { id: rand::random(), started_at: now(), expires_at: now().plus(DAY), holder }.seal(&shared.seal);
         let url = format!("{}/v1/display", shared.url.read());
         let bearer = format!("Bearer {session}");
         let soon = shared.ready_at.read().elapsed() < SOON;

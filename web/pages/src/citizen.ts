@@ -8,7 +8,7 @@ import { setUpLargeType } from "./citizen/large-type.ts";
 import { clear, clearAnnouncement, draw } from "./citizen/view.ts";
 import { byId, setText } from "./shared/dom.ts";
 import { startLanguage, t, type Word } from "./shared/i18n.ts";
-import { SessionStore } from "./shared/session.ts";
+import { endSession, SessionStore } from "./shared/session.ts";
 import { now } from "./shared/time.ts";
 import { cancelExchange, onSession } from "./shared/token.ts";
 
@@ -89,7 +89,16 @@ startLanguage(byId("lang"), () => {
   if (!updaters) void showDemoPeople(signedIn);
 });
 byId("print").addEventListener("click", () => window.print());
-byId("sign-out").addEventListener("click", () => signOut(null));
+byId("sign-out").addEventListener("click", () => {
+  const session = updaters?.session;
+  signOut(null);
+  if (session === undefined) return;
+  endSession(session).catch(() => {
+    if (updaters) return;
+    notice = "sign_out_unsent";
+    redraw();
+  });
+});
 // The display on the screen is from before the pause: mark it as not live before anything else.
 document.addEventListener("visibilitychange", redraw);
 const stored = store.lookup();

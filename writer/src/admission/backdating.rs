@@ -39,6 +39,9 @@ fn as_test_of_others(stored: &StoredEvent, agency: &str) -> Option<StoredEvent> 
             Some(StoredEvent::new(Event { data, ..stored.event.clone() }, stored.received_at))
         }
         EventData::TestResult { .. } | EventData::Retraction { .. } => Some(stored.clone()),
-        EventData::Identity { .. } | EventData::Vaccination { .. } | EventData::ColourAssignment { .. } => None,
+        EventData::Identity { .. }
+        | EventData::Vaccination { .. }
+        | EventData::ColourAssignment { .. }
+        | EventData::SessionEnd { .. } => None,
     }
 }

@@ -141,7 +141,7 @@ impl Admission {
 
     /// Counts the events that were accepted, and gives back the quota that others took.
     pub(crate) fn note(&self, agency: &str, review: &Review, accepted: &[(EventKind, bool)], now: Time) {
-        for kind in EventKind::ALL {
+        for kind in EventKind::OF_AGENCIES {
             let count = accepted.iter().filter(|(of, _)| *of == kind).count() as u64;
             if count > 0 {
                 let agency = self.labels.label(agency);
@@ -169,6 +169,6 @@ pub(crate) fn restricts(data: &EventData) -> bool {
         EventData::TestResult { result, .. } => *result == TestOutcome::Positive,
         EventData::ColourAssignment { colour, .. } => colour.is_restriction(),
         EventData::Identity { deceased_at, .. } => deceased_at.is_some(),
-        EventData::Vaccination { .. } | EventData::Retraction { .. } => false,
+        EventData::Vaccination { .. } | EventData::Retraction { .. } | EventData::SessionEnd { .. } => false,
     }
 }

@@ -36,7 +36,8 @@ pub(super) fn refusal(rights: &Rights, candidate: &Candidate) -> Option<Refusal>
         | EventData::ColourAssignment { .. }
         | EventData::TestResult { .. }
         | EventData::Vaccination { .. }
-        | EventData::Retraction { .. } => None,
+        | EventData::Retraction { .. }
+        | EventData::SessionEnd { .. } => None,
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn decode(value: &Value, context: Context<'_>) -> DecodedRow {
     }
     let whole = |v: &Value| v.as_u64().filter(|n| *n <= MAX_REVISION);
     let revision = event.maybe("revision", REVISION, whole).map(Option::unwrap_or_default);
-    let kind = event.one_of("kind", &EventKind::ALL.map(|kind| (kind.as_str(), kind)));
+    let kind = event.one_of("kind", &EventKind::OF_AGENCIES.map(|kind| (kind.as_str(), kind)));
     let latest = context.latest();
     let occurred_at = event.required("occurred_at", TIME, time);
     if occurred_at.is_some_and(|t| t > latest) {
@@ -78,7 +78,8 @@ pub(super) fn decode(value: &Value, context: Context<'_>) -> DecodedRow {
         EventData::Identity { .. }
         | EventData::TestResult { .. }
         | EventData::ColourAssignment { .. }
-        | EventData::Retraction { .. } => Ok((event, document_type)),
+        | EventData::Retraction { .. }
+        | EventData::SessionEnd { .. } => Ok((event, document_type)),
     });
     let event = event.map(|(event, document_type)| (StoredEvent::new(event, context.now), document_type));
     DecodedRow { id, event }
@@ -160,6 +161,8 @@ fn decode_data(
             let why = data.required("why", WHY, |v| plain_text(v.as_str()?, MAX_WHY_CHARS));
             EventData::Retraction { event_id: event_id?, why: why? }
         }
+        // Not one of the kinds that `decode` takes from an agency.
+        EventKind::SessionEnd => return None,
     })
 }
 

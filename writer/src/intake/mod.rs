@@ -1,6 +1,7 @@
 //! Takes an agency's rows: in batches, paced by the agency's rate limit, each batch decoded and committed by a task of
 //! its own.
 
+mod citizen;
 mod limits;
 mod pipeline;
 mod problems;
@@ -14,6 +15,8 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use jiff::tz::{Offset, TimeZone};
+use yima_schema::event::Event;
+use yima_schema::freshness::Freshness;
 use yima_schema::problem::{Problem, ProblemType};
 use yima_service::http::ProblemResponse;
 use yima_service::rate_limit::Remaining;
@@ -112,6 +115,11 @@ impl Intake {
             }
             answers.extend(answered);
         }
+    }
+
+    /// Takes an event that a citizen wrote; see [`crate::app::App::take_from_citizen`].
+    pub(crate) async fn take_from_citizen(&self, event: Event) -> Result<Option<Freshness>, Problem> {
+        self.pipeline.take_from_citizen(event).await
     }
 
     /// Puts the state of the agency's rate limit on an answer.

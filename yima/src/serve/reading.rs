@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use yima_read_api::config::CacheConfig;
-use yima_read_api::{CacheSettings, DiskTier, Keys, ReadApi, Resources};
+use yima_read_api::{CacheSettings, CitizenWriter, DiskTier, Keys, ReadApi, Resources};
 use yima_schema::subject::PseudonymKey;
 
 use super::{Port, Process};
@@ -39,6 +39,7 @@ pub(super) async fn start(
     people: People,
     cache: Arc<CacheSettings>,
     disk: Option<DiskTier>,
+    writer: Arc<dyn CitizenWriter>,
     (listener, tls): Port,
 ) -> Result<ReadApi, CommandError> {
     let Process { config, telemetry, lifecycle, keys, pseudonyms, rules, store, .. } = process;
@@ -59,6 +60,7 @@ pub(super) async fn start(
             identity_provider: process.verifier()?,
             store: store.id(),
         },
+        writer,
         listener,
         tls,
         is_described: config.describes(config.read_api.api_docs),

@@ -3,6 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use yima_read_api::CitizenWriter;
+use yima_schema::event::Event;
+use yima_schema::freshness::Freshness;
+use yima_schema::problem::Problem;
 use yima_service::clock::now;
 use yima_service::http::{EdgeLayer, finish, serve};
 use yima_store::{SubjectScan, ViewReader};
@@ -69,6 +74,11 @@ impl Writing {
         Ok(Self { app, folder, store })
     }
 
+    /// The way to this writer for what citizens write.
+    pub(super) fn for_citizens(&self) -> Arc<dyn CitizenWriter> {
+        Arc::new(OwnWriter(self.app.clone()))
+    }
+
     /// Frees the memory of past requests and removes expired changes.
     pub(super) async fn sweep(&self) {
         self.app.sweep();
@@ -103,4 +113,14 @@ fn spawn_writer_tasks(process: &Process<'_>, store: &WriteStore, folder: &Arc<Fo
 fn spawn_refold<S: SubjectScan + ViewReader + 'static>(process: &Process<'_>, store: Arc<S>, folder: Arc<Folder>) {
     let refold = Refold::new(store, folder, process.config.writer.refold, now);
     process.lifecycle.spawn_until_stop("refold", async move { refold.run().await });
+}
+
+/// The writer in this process.
+struct OwnWriter(Arc<App>);
+
+#[async_trait]
+impl CitizenWriter for OwnWriter {
+    async fn write(&self, event: Event) -> Result<Option<Freshness>, Problem> {
+        self.0.take_from_citizen(event).await
+    }
 }

@@ -3,7 +3,6 @@
 use std::pin::pin;
 
 use serde_json::{Value, json};
-use yima_schema::freshness::Freshness;
 use yima_schema::time::Time;
 use yima_service::rate_limit::RateConfig;
 use yima_store::VersionedView;

@@ -6,10 +6,12 @@ mod document;
 mod live_display;
 mod outcomes;
 mod scans;
+mod session_ends;
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CACHE_STATUS, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
@@ -17,9 +19,13 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use yima_schema::code::IssuerKey;
+use yima_schema::event::Event;
+use yima_schema::freshness::Freshness;
+use yima_schema::problem::Problem;
 use yima_schema::session::{Holder, Session};
 use yima_schema::subject::PseudonymKey;
 use yima_schema::time::DAY;
@@ -32,12 +38,33 @@ use crate::app::Keys;
 use crate::cache::ViewCache;
 use crate::cache::follower::Follower;
 use crate::cache::tests::store::{TestStore, now, subject};
+use crate::citizen_writer::{CitizenWriter, NoWriter};
 use crate::config::ReadApiConfig;
+
+/// Keeps the events that citizens write, unless it fails.
+#[derive(Default)]
+struct TestWriter {
+    events: Mutex<Vec<Event>>,
+    failing: AtomicBool,
+}
+
+#[async_trait]
+impl CitizenWriter for TestWriter {
+    async fn write(&self, event: Event) -> Result<Option<Freshness>, Problem> {
+        if self.failing.load(Ordering::Relaxed) {
+            return NoWriter.write(event).await;
+        }
+        self.events.lock().push(event);
+        Ok(None)
+    }
+}
 
 struct Node {
     app: Arc<App>,
     store: Arc<TestStore>,
     follower: Follower,
+    issuer: Issuer,
+    writer: Arc<TestWriter>,
     utilization: Arc<Utilization>,
     metrics: PrometheusHandle,
 }
@@ -68,13 +95,14 @@ impl Node {
             identity_provider: Verifier::from_jwks(&jwks, &identity_provider).unwrap(),
             store: None,
         };
-        let utilization = Utilization::fixed(busy);
-        let app = App::new(views, &config, "xian", keys, utilization.clone(), now);
-        Self { app, store, follower, utilization, metrics: recorder.handle() }
+        let (writer, utilization) = (Arc::<TestWriter>::default(), Utilization::fixed(busy));
+        let app = App::new(views, &config, "xian", keys, writer.clone(), utilization.clone(), now);
+        Self { app, store, follower, issuer, writer, utilization, metrics: recorder.handle() }
     }
 
     fn bearer(&self, holder: Holder) -> String {
-        let session = Session { id: rand::random(), expires_at: now().plus(DAY), holder };
+        let (started_at, expires_at) = (now(), now().plus(DAY));
+        let session = Session { id: rand::random(), started_at, expires_at, holder };
         format!("Bearer {}", session.seal(&self.app.sessions))
     }
 

@@ -41,7 +41,8 @@ pub fn people(reader: &Yima, count: usize) -> Vec<(Person, String)> {
         let document =
             Document::new(DocumentType::CnResidentId, &person.document).expect("people of tests have valid documents");
         let holder = Holder::Citizen { subject: pseudonyms.subject(&document) };
-        let session = Session { id: rand::random(), expires_at: now().plus(DAY), holder };
+        let (started_at, expires_at) = (now(), now().plus(DAY));
+        let session = Session { id: rand::random(), started_at, expires_at, holder };
         (person, session.seal(&seal))
     };
     (0..count).map(|_| with_session(new_person())).collect()

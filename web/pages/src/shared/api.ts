@@ -2,7 +2,7 @@
 import { observeServerClock } from "./time.ts";
 import type { Problem } from "./types.ts";
 
-type Method = "GET" | "POST";
+type Method = "GET" | "POST" | "DELETE";
 
 /** The server answered with an error status. */
 export class RefusedError extends Error {
@@ -72,7 +72,9 @@ export async function request(
   if (options.etag) headers.set("if-none-match", options.etag);
   if (options.lastEventId) headers.set("last-event-id", options.lastEventId);
   const cache = method === "POST" ? "default" : "no-store";
-  const init: RequestInit = { method, headers, cache, credentials: "omit", redirect: "error", signal };
+  // The page may be closed right after a sign-out.
+  const keepalive = method === "DELETE";
+  const init: RequestInit = { method, headers, cache, credentials: "omit", redirect: "error", signal, keepalive };
   if (options.body !== undefined) {
     headers.set("content-type", "application/json");
     init.body = JSON.stringify(options.body);

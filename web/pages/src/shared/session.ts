@@ -1,5 +1,5 @@
 /** Sessions: where the tab keeps them, and how a token is exchanged for one. */
-import { RefusedError, requestJson } from "./api.ts";
+import { RefusedError, requestJson, requestText } from "./api.ts";
 import type { DemoPeople, DemoPerson, NewSession } from "./types.ts";
 
 export type Role = "citizen" | "checkpoint";
@@ -76,4 +76,13 @@ export async function signInDemo(identity: { role: Role; person?: number }): Pro
   sessionStorage.setItem(DEMO, "yes");
   const { token } = await requestJson<{ token: string }>("POST", "/demo/token", { body: identity });
   return exchangeToken(token, identity.role);
+}
+
+/** Ends a citizen's session at the service, so that nobody else can use it. A session that is over already is fine. */
+export async function endSession(session: string): Promise<void> {
+  try {
+    await requestText("DELETE", "/v1/sessions/current", { bearer: session });
+  } catch (error) {
+    if (!(error instanceof RefusedError && error.sessionOver)) throw error;
+  }
 }

@@ -16,6 +16,10 @@ export const words = {
   large_label: ["大字", "A+ large type"],
   sign_in_failed: ["登录失败，请稍后再试。", "Signing in failed. Please try again."],
   sign_in_offline: ["无网络连接，正在自动重试。", "No connection. Retrying automatically."],
+  sign_out_unsent: [
+    "已在本页退出，但服务未能结束该登录，到期前仍有效。",
+    "Signed out on this page. The service could not end the session, which stays valid until it expires.",
+  ],
   session_over: ["登录已过期，请重新登录。", "Your session has expired. Please sign in again."],
   no_demo: ["请用本市身份认证服务签发的令牌登录。", "Sign in with the token that your city's identity service gives you."],
   token: ["身份令牌（JWT）", "Identity token (JWT)"],

@@ -26,13 +26,14 @@ pub(super) fn complete(kind: EventKind) -> Value {
             json!({"colour": "red", "reason": "quarantine", "until": "2026-09-28T07:30:00Z"})
         }
         EventKind::Retraction => json!({"event_id": "t-1", "why": "mixed up"}),
+        EventKind::SessionEnd => json!({"sessions": {"through": "2026-09-21T07:30:00Z", "sessions": []}}),
     };
     event
 }
 
 #[test]
 fn every_kind_is_decoded_as_it_is_described() {
-    for kind in EventKind::ALL {
+    for kind in EventKind::OF_AGENCIES {
         let event = complete(kind);
         assert_eq!(decode_event(&event).event.unwrap().0.event.data.kind(), kind);
         serde_json::from_value::<openapi::Event>(event.clone()).unwrap();
@@ -235,4 +236,11 @@ fn every_result_test_and_assignable_colour_is_decoded_by_its_name() {
         event["data"] = json!({"colour": expected.as_str(), "reason": reason});
         assert!(matches!(data(&event), EventData::ColourAssignment { colour, .. } if colour == expected));
     }
+}
+
+#[test]
+fn an_agency_cannot_end_a_session() {
+    let Err(RowError::Rejected(problem)) = decode_event(&complete(EventKind::SessionEnd)).event else { panic!() };
+    assert_eq!(problem.errors[0].pointer, "/kind");
+    assert!(!problem.errors[0].detail.contains("session_end"), "{}", problem.errors[0].detail);
 }
