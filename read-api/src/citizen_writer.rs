@@ -16,13 +16,7 @@ pub trait CitizenWriter: Send + Sync {
     async fn write(&self, event: Event) -> Result<Option<Freshness>, Problem>;
 }
 
-/// Stands for the writers of a process that reaches none.
-pub struct NoWriter;
-
-#[async_trait]
-impl CitizenWriter for NoWriter {
-    async fn write(&self, _event: Event) -> Result<Option<Freshness>, Problem> {
-        let detail = "This service reaches no writer, so nothing can be changed here now; try again later";
-        Err(Problem::new(ProblemType::Unavailable, detail).retry_after(30))
-    }
+/// The problem of a citizen whose event no writer took.
+pub(crate) fn no_writer() -> Problem {
+    Problem::new(ProblemType::Unavailable, "This cannot be changed now; try again later").retry_after(30)
 }

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::uri::Authority;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use yima_schema::time::{DAY, HOUR};
@@ -20,6 +21,10 @@ use yima_service::rate_limit::RateConfig;
 pub struct ReadApiConfig {
     /// Address and port of the public port: [addresses](#addresses).
     pub bind: SocketAddr,
+    /// Addresses of the region's writers, each `host:port` of a public port that speaks plain HTTP: they take what
+    /// citizens write, such as the end of a session, sealed. A process with a writer needs none. Without any, a read
+    /// service apart answers such requests with 503.
+    pub writers: Vec<String>,
     /// How long a code can be shown. A screenshot lives as long.
     #[serde(rename = "code_lifetime_s", with = "config::S")]
     pub code_lifetime: Duration,
@@ -51,6 +56,7 @@ impl Default for ReadApiConfig {
     fn default() -> Self {
         Self {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            writers: Vec::new(),
             code_lifetime: Duration::from_secs(60),
             citizen_session: DAY * 30,
             checkpoint_session: HOUR * 12,
@@ -62,6 +68,16 @@ impl Default for ReadApiConfig {
             live_displays: LiveDisplaysConfig::default(),
             limits: Limits::default(),
         }
+    }
+}
+
+impl ReadApiConfig {
+    /// Checks the values of this section, `[read_api]`.
+    pub fn check(&self, checks: &mut Checks<'_>) {
+        let is_address = |text: &String| text.parse::<Authority>().is_ok_and(|address| address.port().is_some());
+        let holds = self.writers.iter().all(is_address);
+        checks.expect(holds, "read_api.writers", &[], "expected addresses such as writer-1:8081");
+        self.cache.check(|setting| format!("read_api.cache.{setting}"), checks);
     }
 }
 

@@ -8,6 +8,7 @@ use yima_schema::agency::is_agency_name;
 use yima_schema::dead_letter::{DeadLetter, DeadLetterId};
 use yima_schema::event::Event;
 use yima_schema::freshness::Freshness;
+use yima_schema::handover::HandoverKeys;
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::subject::PseudonymKey;
 use yima_schema::time::Time;
@@ -49,6 +50,7 @@ pub struct Resources {
 pub struct App {
     pub(crate) intake: Intake,
     pub(crate) body_timeout: Duration,
+    pub(crate) handover: HandoverKeys,
     identity_provider: Verifier,
     /// Signature checks of all clients together; an agency's token costs one in 5 minutes.
     checks: RateLimiter,
@@ -62,9 +64,9 @@ impl App {
     pub fn new(resources: Resources, identity_provider: Verifier) -> Arc<Self> {
         describe(METRICS);
         resources.files.watch(&resources.lifecycle);
-        let body_timeout = resources.config.body_timeout;
+        let (body_timeout, handover) = (resources.config.body_timeout, HandoverKeys::new(&resources.pseudonyms));
         let checks = RateLimiter::new("sign-in", &RateConfig::new(CHECKS_PER_S, Duration::from_secs(1)));
-        Arc::new(Self { intake: Intake::new(resources), body_timeout, identity_provider, checks })
+        Arc::new(Self { intake: Intake::new(resources), body_timeout, handover, identity_provider, checks })
     }
 
     /// Drops rate limits that are full again. To be called about once a minute.

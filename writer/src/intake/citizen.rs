@@ -46,7 +46,9 @@ impl Pipeline {
             let _ = sender.send(committed);
         };
         self.lifecycle.spawn("fold", work.in_current_span());
-        let committed = receiver.await.map_err(|_| problems::outcome_unknown())?;
+        // Without an answer in time the task goes on.
+        let committed = tokio::time::timeout(self.commit_timeout, receiver).await;
+        let committed = committed.ok().and_then(Result::ok).ok_or_else(problems::outcome_unknown)?;
         let outcomes = committed.map_err(|error| {
             tracing::error!(%error, "a citizen's event could not be committed");
             problems::of_store(&error)

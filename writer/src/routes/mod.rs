@@ -1,13 +1,16 @@
 //! The routes of the public port.
 
+mod citizen;
 mod events;
 mod fhir;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::routing::post;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use yima_schema::handover;
 use yima_service::http::openapi::description;
 
 use crate::app::App;
@@ -18,7 +21,9 @@ const DESCRIPTION: &str = "Takes events about people from agencies: identities, 
 /// All routes, without the layer and the fallbacks that every service has; with those of the API's description if it
 /// `is_described`.
 pub fn router(app: Arc<App>, is_described: bool) -> Router {
+    // Between services of this system, and not part of the API.
+    let internal = Router::new().route(handover::ROUTE, post(citizen::take)).with_state(app.clone());
     let (router, api) = OpenApiRouter::new().routes(routes!(events::create)).with_state(app).split_for_parts();
-    let router = router.merge(yima_web::agency());
+    let router = router.merge(internal).merge(yima_web::agency());
     if is_described { router.merge(description(api, "yima writer", DESCRIPTION)) } else { router }
 }

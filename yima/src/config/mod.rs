@@ -156,7 +156,7 @@ impl Config {
         let check = |config: &Self, checks: &mut Checks<'_>| {
             config.store.cql.check(checks);
             if role.reads() {
-                config.read_api.cache.check(|setting| format!("read_api.cache.{setting}"), checks);
+                config.read_api.check(checks);
                 config.read_api.http.check(|setting| format!("read_api.http.{setting}"), checks);
             }
             if role.writes() {

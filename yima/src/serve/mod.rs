@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::routing::get;
 use axum::{Json, Router};
 use tokio::net::TcpListener;
-use yima_read_api::{CacheSettings, DiskTier, NoWriter, ReadApi};
+use yima_read_api::{CacheSettings, DiskTier, ReadApi, RemoteWriters};
 use yima_schema::rules::Rules;
 use yima_schema::subject::PseudonymKey;
 use yima_service::admin;
@@ -177,7 +177,10 @@ async fn start(
     let people = People::read(&options.data_dir)?.unwrap_or_else(|| People::none(now()));
     let reading = match (read_port, cache) {
         (Some(port), Some(cache)) => {
-            let writer = writing.as_ref().map_or_else(|| Arc::new(NoWriter) as Arc<_>, Writing::for_citizens);
+            let writer = match &writing {
+                Some(writing) => writing.for_citizens(),
+                None => Arc::new(RemoteWriters::new(config.read_api.writers.clone(), &process.pseudonyms)),
+            };
             Some(reading::start(&process, people, cache, disk, writer, port).await?)
         }
         (None, _) | (Some(_), None) => None,

@@ -38,7 +38,7 @@ use crate::app::Keys;
 use crate::cache::ViewCache;
 use crate::cache::follower::Follower;
 use crate::cache::tests::store::{TestStore, now, subject};
-use crate::citizen_writer::{CitizenWriter, NoWriter};
+use crate::citizen_writer::{CitizenWriter, no_writer};
 use crate::config::ReadApiConfig;
 
 /// Keeps the events that citizens write, unless it fails.
@@ -52,7 +52,7 @@ struct TestWriter {
 impl CitizenWriter for TestWriter {
     async fn write(&self, event: Event) -> Result<Option<Freshness>, Problem> {
         if self.failing.load(Ordering::Relaxed) {
-            return NoWriter.write(event).await;
+            return Err(no_writer());
         }
         self.events.lock().push(event);
         Ok(None)

@@ -12,6 +12,7 @@ mod leases;
 mod rebuild;
 mod refold;
 mod regions;
+mod session_ends;
 mod start_refusals;
 mod subject_scan;
 mod traces;
