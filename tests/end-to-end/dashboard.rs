@@ -9,15 +9,13 @@ use yima_schema::time::HOUR;
 use crate::alerts;
 
 /// Metrics that need several regions or a disk tier; a node on the embedded store has neither.
-const ON_CQL: [&str; 8] = [
+const ON_CQL: [&str; 6] = [
     "cache_audit_findings_total",
     "cache_audit_rounds_total",
     "cache_audit_subjects_total",
     "cache_region_lag_seconds",
     "marks_total",
     "marks_waiting",
-    "refold_done_ratio",
-    "refold_subjects_total",
 ];
 
 /// Metrics that need TLS on a public port, or the embedded store.
