@@ -15,6 +15,9 @@ pub struct DisplayBody<'a> {
     tests: Vec<TestBody<'a>>,
     vaccination: VaccinationBody,
     next_transition_at: Option<Time>,
+    /// An agency sent two contents under one id and revision, or one result for two persons; missing if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    conflict: bool,
 }
 
 /// Masked name and document number.
@@ -93,6 +96,14 @@ impl<'a> DisplayBody<'a> {
     /// The display of a view in this version; `at` is its timeline at one moment.
     pub fn new(version: u64, view: &'a View, at: &ColourAt<'a>) -> Self {
         let Parts { identity, colour, tests, vaccination } = Parts::new(view, at);
-        Self { version, identity, colour, tests, vaccination, next_transition_at: at.next_transition_at }
+        Self {
+            version,
+            identity,
+            colour,
+            tests,
+            vaccination,
+            next_transition_at: at.next_transition_at,
+            conflict: view.conflict,
+        }
     }
 }

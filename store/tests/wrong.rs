@@ -12,8 +12,8 @@ use yima_schema::time::Time;
 use yima_schema::view::Version;
 use yima_store::embedded::EmbeddedStore;
 use yima_store::{
-    Appended, AuditLog, CompareAndSet, DeadLetterStore, EventReader, Feed, Mark, Published, Registry, Result,
-    SealedLetter, StreamId, VersionedView, ViewReader, ViewWrite, WriterStore,
+    Appended, AuditLog, CompareAndSet, DeadLetterStore, EventReader, Feed, Mark, Published, Registry, ResourceIndex,
+    ResourceVersion, Result, SealedLetter, StreamId, VersionedView, ViewReader, ViewWrite, WriterStore,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +37,7 @@ pub enum Defect {
     ForgetsStreams,
     ForgetsRecords,
     LosesLetters,
+    ForgetsVersions,
 }
 
 impl Defect {
@@ -68,6 +69,7 @@ impl Defect {
         (Self::ForgetsStreams, "a_restart_seals_streams_and_keeps_rows"),
         (Self::ForgetsRecords, "audit_records_read_back_in_order_and_stay"),
         (Self::LosesLetters, "a_dead_letter_is_kept_until_it_is_removed"),
+        (Self::ForgetsVersions, "all_versions_of_a_resource_are_found"),
     ];
 }
 
@@ -233,7 +235,8 @@ impl WriterStore for Wrong {
             | Defect::NeverWakes
             | Defect::ForgetsStreams
             | Defect::ForgetsRecords
-            | Defect::LosesLetters => self.store.unsettled().await,
+            | Defect::LosesLetters
+            | Defect::ForgetsVersions => self.store.unsettled().await,
         }
     }
 }
@@ -264,5 +267,20 @@ impl DeadLetterStore for Wrong {
 
     async fn remove_dead_letter(&self, id: DeadLetterId) -> Result<()> {
         self.store.remove_dead_letter(id).await
+    }
+}
+
+#[async_trait]
+impl ResourceIndex for Wrong {
+    async fn note_resources(&self, versions: Vec<ResourceVersion>) -> Result<()> {
+        self.store.note_resources(versions).await
+    }
+
+    async fn resource_versions(&self, agency: &str, id: &str) -> Result<Vec<ResourceVersion>> {
+        let mut found = self.store.resource_versions(agency, id).await?;
+        if self.is(Defect::ForgetsVersions) {
+            found.drain(..found.len().saturating_sub(1));
+        }
+        Ok(found)
     }
 }

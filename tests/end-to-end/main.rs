@@ -8,6 +8,7 @@ mod cache_tuning;
 mod clock_jumps;
 mod command_line;
 mod content_codings;
+mod corrections;
 mod cql;
 mod cql_cluster;
 mod crash;

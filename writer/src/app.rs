@@ -18,7 +18,7 @@ use yima_service::jwt::{self, Scope, Verifier};
 use yima_service::lifecycle::Lifecycle;
 use yima_service::rate_limit::{RateConfig, RateLimiter};
 use yima_service::telemetry::describe;
-use yima_store::{DeadLetterStore, StoreError};
+use yima_store::{DeadLetterStore, ResourceIndex, StoreError};
 
 use crate::config::WriterConfig;
 use crate::fold::Folder;
@@ -32,6 +32,8 @@ pub struct Resources {
     pub folder: Arc<Folder>,
     /// Keeps dead letters.
     pub dead_letters: Arc<dyn DeadLetterStore>,
+    /// The index of FHIR resources.
+    pub resources: Arc<dyn ResourceIndex>,
     /// Of the store's data directory, never low if the store is elsewhere.
     pub disk_space: Arc<DiskSpace>,
     /// Turns documents into subjects.

@@ -26,6 +26,7 @@ pub mod follow;
 mod intake;
 pub mod jobs;
 mod metrics;
+mod moves;
 mod operator_file;
 mod routes;
 

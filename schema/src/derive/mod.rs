@@ -7,7 +7,7 @@ mod timeline;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{Colour, Event, EventData, StoredEvent, TestKind, TestOutcome};
@@ -45,16 +45,18 @@ pub fn derive(events: &[StoredEvent], rules: &Rules) -> View {
     }
 }
 
-/// The effective events: of each (agency, id) the highest revision, of two contents of it the more restrictive one,
-/// without the retracted events. Also whether there were two contents.
+/// The effective events: of each (agency, id) the highest revision, in it the highest rank, of two contents of that the
+/// more restrictive one, without the retracted events. Also whether there were two contents.
 fn effective<'a>(distinct: &[&'a StoredEvent], rules: &Rules) -> (Vec<&'a Event>, bool) {
     let mut newest: BTreeMap<(&str, &str), Vec<&StoredEvent>> = BTreeMap::new();
     for stored in distinct {
         let same_id = newest.entry((&stored.event.agency, &stored.event.id)).or_default();
-        if same_id.first().is_some_and(|other| other.event.revision < stored.event.revision) {
-            same_id.clear();
+        match same_id.first().map(|other| other.version().cmp(&stored.version())) {
+            Some(Ordering::Greater) => continue,
+            Some(Ordering::Less) => same_id.clear(),
+            Some(Ordering::Equal) | None => {}
         }
-        same_id.push(stored); // `distinct` ascends by revision, so this one is never lower than those before
+        same_id.push(stored);
     }
     let conflict = newest.values().any(|contents| contents.len() > 1);
     let standing: Vec<&Event> = newest

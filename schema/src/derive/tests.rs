@@ -8,7 +8,7 @@ use proptest::strategy::Union;
 
 use super::derive;
 use crate::ended_sessions::{EndedSession, EndedSessions};
-use crate::event::{Colour, Event, EventData, EventKind, StoredEvent, TestKind, TestOutcome};
+use crate::event::{Colour, Event, EventData, EventKind, Rank, StoredEvent, TestKind, TestOutcome};
 use crate::rules::Rules;
 use crate::subject::SubjectId;
 use crate::time::{DAY, HOUR, Time};
@@ -391,6 +391,31 @@ fn a_sample_that_several_systems_report_takes_one_place() {
     assert_eq!(shown, [at(30), at(20), at(10)]);
     events.push(told("x", "lab7", 30, TestOutcome::Inconclusive));
     assert_eq!(derive(&events, &Rules::built_in()).tests[0].result, TestOutcome::Inconclusive, "another result");
+}
+
+#[test]
+fn of_one_revision_the_highest_rank_counts() {
+    let rules = Rules::built_in();
+    let ranked = |rank, data| StoredEvent::ranked(event("t", 0, 0, data).event, rank, Time::default());
+    let (first, corrected) = (ranked(Rank::Original, positive()), ranked(Rank::Corrected, negative()));
+    let retraction = EventData::Retraction { event_id: "t".into(), why: "entered in error".into() };
+    let void = ranked(Rank::EnteredInError, retraction);
+    let colour = |events: &[&StoredEvent]| {
+        let view = derive(&events.iter().copied().cloned().collect::<Vec<_>>(), &rules);
+        assert!(!view.conflict);
+        view.colour_at(at(1)).colour()
+    };
+    assert_eq!(colour(&[&first]), Colour::Red);
+    for events in [[&first, &corrected], [&corrected, &first]] {
+        assert_eq!(colour(&events), Colour::Green);
+    }
+    assert_eq!(colour(&[&void, &ranked(Rank::Corrected, positive())]), Colour::Green);
+    // A later revision counts whatever its rank.
+    let later = event("t", 1, 0, positive());
+    assert_eq!(colour(&[&corrected, &void, &later]), Colour::Red);
+    for stored in [first, corrected, void, later] {
+        assert!(StoredEvent::decode(&stored.encode()).is_ok_and(|decoded| decoded == stored));
+    }
 }
 
 #[test]

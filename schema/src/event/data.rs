@@ -86,7 +86,15 @@ pub enum EventData {
     },
 }
 
+/// How the reason of a notice begins: the retraction of a result of which a later version names another subject.
+pub const MOVED: &str = "a version of this resource names another patient";
+
 impl EventData {
+    /// Whether it is a notice that a result has moved to another subject.
+    pub fn is_notice_of_a_move(&self) -> bool {
+        matches!(self, Self::Retraction { why, .. } if why.starts_with(MOVED))
+    }
+
     /// The kind of this data.
     pub fn kind(&self) -> EventKind {
         match self {

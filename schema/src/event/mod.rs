@@ -5,7 +5,7 @@ mod data;
 mod test_result;
 
 pub use colour::Colour;
-pub use data::{EventData, EventKind};
+pub use data::{EventData, EventKind, MOVED};
 pub use test_result::{TestKind, TestOutcome};
 
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,26 @@ pub struct Event {
     pub data: EventData,
 }
 
+/// Orders the versions of an event that have one revision: a higher one corrects a lower one. The order of definition is
+/// stored: append only.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+pub enum Rank {
+    /// As first stated.
+    #[default]
+    Original,
+    /// Stated as a correction.
+    Corrected,
+    /// Stated to be an error.
+    EnteredInError,
+}
+
+impl Rank {
+    /// Reads the number of a variant.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Original, Self::Corrected, Self::EnteredInError].into_iter().find(|rank| *rank as u8 == number)
+    }
+}
+
 /// First 16 bytes of SHA-256 over an event's encoded content.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct ContentHash(pub [u8; 16]);
@@ -50,23 +70,43 @@ pub struct StoredEvent {
     pub hash: ContentHash,
     /// When the event was first received; not hashed, so sending the event again is a duplicate.
     pub received_at: Time,
+    /// Its rank among those of its revision.
+    pub rank: Rank,
 }
 
+/// Of an original, and of all events before there were ranks.
 const FORMAT: u8 = 1;
+/// Of an event with a rank.
+const RANKED_FORMAT: u8 = 2;
+/// A revision has at most 53 bits: above them an event's key has the rank, and whether it is a notice of a move.
+const RANK_SHIFT: u32 = 56;
+const NOTICE_SHIFT: u32 = 60;
 /// Part of the hashed bytes. It stays 1 even if the stored format changes: otherwise events sent again would be
 /// conflicts.
 const HASHED_FORMAT: u8 = 1;
 
 impl StoredEvent {
-    /// Computes the hash.
+    /// An original; computes the hash.
     pub fn new(event: Event, received_at: Time) -> Self {
-        let hash = ContentHash(sha256_16(&codec::encode(HASHED_FORMAT, &event)));
-        Self { event, hash, received_at }
+        Self::ranked(event, Rank::Original, received_at)
+    }
+
+    /// An event of that rank; computes the hash, in which an original has no rank.
+    pub fn ranked(event: Event, rank: Rank, received_at: Time) -> Self {
+        let hashed = match rank {
+            Rank::Original => codec::encode(HASHED_FORMAT, &event),
+            Rank::Corrected | Rank::EnteredInError => codec::encode(HASHED_FORMAT, &(&event, rank)),
+        };
+        Self { event, hash: ContentHash(sha256_16(&hashed)), received_at, rank }
     }
 
     /// The stored bytes.
     pub fn encode(&self) -> Vec<u8> {
-        codec::encode(FORMAT, &(self.received_at, self.hash, &self.event))
+        let Self { event, hash, received_at, rank } = self;
+        match rank {
+            Rank::Original => codec::encode(FORMAT, &(received_at, hash, event)),
+            Rank::Corrected | Rank::EnteredInError => codec::encode(RANKED_FORMAT, &(received_at, hash, event, rank)),
+        }
     }
 
     /// Reads [`Self::encode`].
@@ -74,13 +114,26 @@ impl StoredEvent {
     /// # Errors
     /// The bytes are not an event of a known format.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if bytes.first() == Some(&RANKED_FORMAT) {
+            let (received_at, hash, event, rank) = codec::decode("event", RANKED_FORMAT, bytes)?;
+            return Ok(Self { event, hash, received_at, rank });
+        }
         let (received_at, hash, event) = codec::decode("event", FORMAT, bytes)?;
-        Ok(Self { event, hash, received_at })
+        Ok(Self { event, hash, received_at, rank: Rank::Original })
     }
 
-    /// Orders and identifies events of one subject: agency, id, revision, hash.
+    /// Identifies events of one subject: agency, id, revision with the rank, hash. Of two contents of one revision and
+    /// rank a store takes the first only. [`Self::version`] orders them. A notice of a move may stand beside the version
+    /// that it is about.
     pub fn key(&self) -> (&str, &str, u64, ContentHash) {
-        (&self.event.agency, &self.event.id, self.event.revision, self.hash)
+        let notice = u64::from(self.event.data.is_notice_of_a_move()) << NOTICE_SHIFT;
+        let revision = self.event.revision | (self.rank as u64) << RANK_SHIFT | notice;
+        (&self.event.agency, &self.event.id, revision, self.hash)
+    }
+
+    /// Of the events with one agency and id the highest counts.
+    pub fn version(&self) -> (u64, Rank) {
+        (self.event.revision, self.rank)
     }
 }
 

@@ -6,6 +6,7 @@ mod dead_letters;
 mod events;
 mod fixture;
 mod marks;
+mod resources;
 mod streams;
 mod views;
 
@@ -15,12 +16,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{AuditLog, DeadLetterStore, Feed, StoreError, WriterStore};
+use crate::{AuditLog, DeadLetterStore, Feed, ResourceIndex, StoreError, WriterStore};
 
 /// All traits of an engine at once.
-pub trait Store: WriterStore + Feed + AuditLog + DeadLetterStore {}
+pub trait Store: WriterStore + Feed + AuditLog + DeadLetterStore + ResourceIndex {}
 
-impl<T: WriterStore + Feed + AuditLog + DeadLetterStore> Store for T {}
+impl<T: WriterStore + Feed + AuditLog + DeadLetterStore + ResourceIndex> Store for T {}
 
 /// Starts an engine for a case.
 #[async_trait]
@@ -130,6 +131,7 @@ cases! {
         a_publication_wakes_a_follower;
     audit: audit_records_read_back_in_order_and_stay;
     dead_letters: a_dead_letter_is_kept_until_it_is_removed;
+    resources: all_versions_of_a_resource_are_found;
 }
 
 /// Fails the case unless a condition holds.

@@ -12,6 +12,7 @@
 //! - `marks/` follows marks. Owns leases, and the unsettled marks of sealed streams.
 //! - `audit.rs` appends to the audit log and reads it.
 //! - `dead_letters.rs` keeps rows that were not understood.
+//! - `resources.rs` has the index of FHIR resources.
 //! - `jobs/` has full scans with their progress, and rebuild.
 //! - `ddl/` has migrations, and the check of the schema at start.
 //! - `region.rs` is the region's row: epoch, rebuild, rules. Owns the rules of this process.
@@ -31,6 +32,7 @@ mod marks;
 mod options;
 mod outcome;
 mod region;
+mod resources;
 mod retry;
 mod session;
 mod statements;

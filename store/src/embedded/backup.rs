@@ -33,6 +33,8 @@ pub enum SavedTable {
     Audit,
     /// Dead letters, sealed.
     DeadLetters,
+    /// The index of FHIR resources.
+    Resources,
 }
 
 /// A row: table, key, value.
@@ -40,7 +42,8 @@ pub type SavedRow = (SavedTable, Vec<u8>, Vec<u8>);
 
 impl SavedTable {
     /// All tables, in order; a table's index is the number by which a backup names it.
-    pub const ALL: [Self; 6] = [Self::Meta, Self::Events, Self::Views, Self::Marks, Self::Audit, Self::DeadLetters];
+    pub const ALL: [Self; 7] =
+        [Self::Meta, Self::Events, Self::Views, Self::Marks, Self::Audit, Self::DeadLetters, Self::Resources];
 
     fn table(self, tables: &Tables) -> &Table {
         match self {
@@ -50,6 +53,7 @@ impl SavedTable {
             Self::Marks => &tables.marks,
             Self::Audit => &tables.audit,
             Self::DeadLetters => &tables.dead_letters,
+            Self::Resources => &tables.resources,
         }
     }
 }

@@ -16,6 +16,7 @@ mod import;
 mod keys;
 mod options;
 mod reading;
+mod resources;
 mod streams;
 mod subject_scan;
 mod tables;

@@ -40,6 +40,8 @@ pub(super) struct Tables {
     pub(super) audit: Table,
     /// Day and digest → sealed dead letter.
     pub(super) dead_letters: Table,
+    /// Agency, resource, version and subject → masked document number.
+    pub(super) resources: Table,
     /// Named values: see `identity.rs` and `import.rs`.
     pub(super) meta: Table,
 }
@@ -62,6 +64,7 @@ impl Tables {
             streams: Table::open(&db, "streams", || tuned(1))?,
             audit: Table::open(&db, "audit", || tuned(1))?,
             dead_letters: Table::open(&db, "dead_letters", || tuned(1))?,
+            resources: Table::open(&db, "resources", || tuned(8))?,
             meta: Table::open(&db, "meta", || tuned(1))?,
             db,
         };

@@ -31,6 +31,7 @@ use crate::admission::Admission;
 use crate::app::Resources;
 use crate::dead_letters::DeadLetters;
 use crate::decode::upload::Upload;
+use crate::moves::Moves;
 
 /// Rows committed together: enough to share a disk sync, few enough to answer soon and to bound memory.
 const BATCH_ROWS: usize = 2_000;
@@ -54,7 +55,8 @@ pub(crate) struct Receipt {
 impl Intake {
     /// Wires the intake; see [`crate::app::App::new`].
     pub(crate) fn new(resources: Resources) -> Self {
-        let Resources { folder, dead_letters, disk_space, pseudonyms, files, config, lifecycle, clock } = resources;
+        let Resources { folder, dead_letters, resources, disk_space, pseudonyms, files, config, lifecycle, clock } =
+            resources;
         let offset = Offset::from_seconds(i32::from(config.fhir_date_offset_minutes) * 60);
         let (commit_timeout, freshness) = (config.commit_timeout, pseudonyms.seal_keys("freshness"));
         let pipeline = Pipeline {
@@ -65,6 +67,7 @@ impl Intake {
             files,
             zone: TimeZone::fixed(offset.expect("the settings are checked")),
             dead_letters: DeadLetters::new(dead_letters, pseudonyms.clone()),
+            moves: Moves::new(resources),
             pseudonyms,
             commit_timeout,
             lifecycle,

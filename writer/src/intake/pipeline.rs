@@ -18,11 +18,12 @@ use yima_store::{StoreError, span};
 
 use super::limits::Submission;
 use super::problems;
-use super::row::{Atomicity, RowAnswer, count};
+use super::row::{Atomicity, RowAnswer, RowStatus, count};
 use crate::admission::{Admission, Candidate, restricts};
 use crate::dead_letters::DeadLetters;
 use crate::decode::{Context, DecodedRow, RawRow, RowError, RowForm, UnreadPositive};
 use crate::fold::{CommitOutcome, Folder};
+use crate::moves::Moves;
 use crate::operator_file::OperatorFiles;
 
 /// Decodes and commits batches.
@@ -38,6 +39,7 @@ pub(super) struct Pipeline {
     pub zone: TimeZone,
     pub admission: Admission,
     pub dead_letters: DeadLetters,
+    pub moves: Moves,
     pub lifecycle: Lifecycle,
     pub clock: fn() -> Time,
 }
@@ -113,12 +115,13 @@ impl Pipeline {
             }
         };
         let (mut events, mut event_rows, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
-        let mut subjects = Vec::new();
-        for ((Candidate { event, .. }, at), refusal) in candidates.into_iter().zip(candidate_rows).zip(&review.refusals)
-        {
+        let (mut subjects, mut resources) = (Vec::new(), Vec::new());
+        for ((candidate, at), refusal) in candidates.into_iter().zip(candidate_rows).zip(&review.refusals) {
             match refusal {
                 Some(refusal) => answers[at].refuse(refusal.clone()),
                 None => {
+                    resources.push((at, Moves::resource(&candidate)));
+                    let event = candidate.event;
                     kinds.push((event.event.data.kind(), restricts(&event.event.data)));
                     subjects.push(event.event.subject);
                     event_rows.push(at);
@@ -145,6 +148,18 @@ impl Pipeline {
             answers[at].complete(outcome);
         }
         self.admission.note(agency, &review, &accepted, now);
+        let is_stored = |at: usize| matches!(answers[at].status, RowStatus::Accepted | RowStatus::Duplicate);
+        let stored = resources.into_iter().filter(|(at, _)| is_stored(*at));
+        let (rows, versions): (Vec<_>, Vec<_>) = stored.filter_map(|(at, version)| Some((at, version?))).unzip();
+        if !versions.is_empty()
+            && let Err(error) = self.moves.settle(&self.folder, versions, now).await
+        {
+            tracing::error!(%error, "it could not be found out whether results have moved to other patients");
+            for at in rows {
+                answers[at].freshness = None;
+                answers[at].reject(problems::of_store(&error));
+            }
+        }
         answers
     }
 

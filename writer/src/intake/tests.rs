@@ -48,8 +48,9 @@ async fn intake(config: WriterConfig, lifecycle: Lifecycle) -> (tempfile::TempDi
     let disk_space = Arc::new(DiskSpace::new(dir.path().to_owned(), 0));
     let files = OperatorFiles::load(&config).unwrap();
     let pseudonyms = PseudonymKey::from_bytes(&[1; 32]);
-    let dead_letters = store.clone();
-    let resources = Resources { folder, dead_letters, disk_space, pseudonyms, files, config, lifecycle, clock };
+    let (dead_letters, index) = (store.clone(), store.clone());
+    let resources =
+        Resources { folder, dead_letters, resources: index, disk_space, pseudonyms, files, config, lifecycle, clock };
     (dir, store, Intake::new(resources))
 }
 
@@ -124,7 +125,8 @@ async fn a_batch_goes_on_after_its_request_was_answered() {
     let pipeline = &intake.pipeline;
     let next = Intake::new(Resources {
         folder: pipeline.folder.clone(),
-        dead_letters: store,
+        dead_letters: store.clone(),
+        resources: store,
         disk_space: pipeline.disk_space.clone(),
         pseudonyms: pipeline.pseudonyms.clone(),
         files: OperatorFiles::load(&config).unwrap(),

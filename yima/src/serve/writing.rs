@@ -57,6 +57,7 @@ impl Writing {
         let resources = Resources {
             folder: folder.clone(),
             dead_letters: store.dead_letters(),
+            resources: store.resources(),
             disk_space: process.disk_space.clone(),
             pseudonyms: pseudonyms.clone(),
             files,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use yima_service::clock::now;
 use yima_store::cql::CqlStore;
 use yima_store::embedded::EmbeddedStore;
-use yima_store::{AuditLog, DeadLetterStore, Deferred, Feed, ViewReader, WriterStore};
+use yima_store::{AuditLog, DeadLetterStore, Deferred, Feed, ResourceIndex, ViewReader, WriterStore};
 
 pub use open::{Opening, Plan};
 
@@ -96,6 +96,14 @@ impl WriteStore {
 
     /// The store as the writer keeps dead letters in it.
     pub fn dead_letters(&self) -> Arc<dyn DeadLetterStore> {
+        match self {
+            Self::Embedded(store) => store.clone(),
+            Self::Cql(store) => store.clone(),
+        }
+    }
+
+    /// The store as the writer's index of FHIR resources.
+    pub fn resources(&self) -> Arc<dyn ResourceIndex> {
         match self {
             Self::Embedded(store) => store.clone(),
             Self::Cql(store) => store.clone(),

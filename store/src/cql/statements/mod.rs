@@ -19,6 +19,7 @@ mod events;
 mod jobs;
 mod log_segments;
 mod regions;
+mod resources;
 mod streams;
 mod views;
 
@@ -41,6 +42,7 @@ use events::Events;
 use jobs::Jobs;
 use log_segments::Segments;
 use regions::Regions;
+use resources::Resources;
 use streams::Streams;
 use views::Views;
 
@@ -54,6 +56,7 @@ pub(super) struct Statements {
     pub(super) jobs: Jobs,
     pub(super) audit: Audit,
     pub(super) dead_letters: DeadLetters,
+    pub(super) resources: Resources,
 }
 
 impl Statements {
@@ -73,6 +76,7 @@ impl Statements {
             jobs: Jobs::prepare(&p).await?,
             audit: Audit::prepare(&p).await?,
             dead_letters: DeadLetters::prepare(&p).await?,
+            resources: Resources::prepare(&p).await?,
         })
     }
 }

@@ -15,7 +15,7 @@ mod time;
 
 use bytes::Bytes;
 use serde_json::Value;
-use yima_schema::event::{Event, EventData, StoredEvent};
+use yima_schema::event::{Event, EventData, Rank, StoredEvent};
 use yima_schema::limits::MAX_REVISION;
 use yima_schema::problem::{FieldError, Problem};
 use yima_schema::subject::DocumentType;
@@ -40,6 +40,15 @@ struct Statement {
     /// Pointer to the element of `occurred_at`.
     pointer: &'static str,
     fact: Fact,
+}
+
+/// The rank of a resource among those of its revision, by its status.
+fn rank(resource: &Value) -> Rank {
+    match text(resource, "/status") {
+        Some("amended" | "corrected") => Rank::Corrected,
+        Some("entered-in-error") => Rank::EnteredInError,
+        Some(_) | None => Rank::Original,
+    }
 }
 
 /// What a resource says.
@@ -137,7 +146,7 @@ fn decode_event(
         occurred_at: statement.occurred_at,
         data,
     };
-    Ok((StoredEvent::new(event, context.now), person.document_type))
+    Ok((StoredEvent::ranked(event, rank(resource), context.now), person.document_type))
 }
 
 /// Refuses elements that may change a resource's meaning in an unknown way: they must not be ignored (FHIR R4 section

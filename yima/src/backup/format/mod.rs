@@ -89,7 +89,11 @@ impl Counts {
         match table {
             SavedTable::Events => self.events += 1,
             SavedTable::Views => self.people += 1,
-            SavedTable::Meta | SavedTable::Marks | SavedTable::Audit | SavedTable::DeadLetters => {}
+            SavedTable::Meta
+            | SavedTable::Marks
+            | SavedTable::Audit
+            | SavedTable::DeadLetters
+            | SavedTable::Resources => {}
         }
     }
 }
