@@ -7,6 +7,10 @@ use crate::Appended;
 pub(crate) enum Decision {
     New,
     Duplicate,
+    /// A duplicate that the subject's view contains.
+    Folded,
+    /// A duplicate that is published.
+    Settled,
     Conflict,
     Full,
 }
@@ -14,7 +18,7 @@ pub(crate) enum Decision {
 /// The outcomes of a transaction, of which all events are taken or none, if one of them cannot be.
 pub(crate) fn none_taken(decisions: &[Decision]) -> Option<Vec<Appended>> {
     let outcome = |decision: &Decision| match decision {
-        Decision::New | Decision::Duplicate => Appended::NotTried,
+        Decision::New | Decision::Duplicate | Decision::Folded | Decision::Settled => Appended::NotTried,
         Decision::Conflict => Appended::Conflict,
         Decision::Full => Appended::Full,
     };

@@ -12,9 +12,14 @@ use crate::{CompareAndSet, Mark, Result, StreamId, ViewReader, ViewWrite};
 pub enum Appended {
     /// Written now.
     New(Mark),
-    /// The same content is already stored; it is marked again, so that it goes through fold and publication like a new
-    /// one.
+    /// The same content is already stored, and its fold may be owed; it is marked again, so that it goes through fold
+    /// and publication like a new one.
     Duplicate(Mark),
+    /// The same content is already stored and in the subject's view. Whether that view was published is not known: it
+    /// has to be published again, and nothing has to be folded.
+    Folded,
+    /// The same content is already stored, folded and published. Nothing is owed.
+    Settled,
     /// Another content is stored under the same agency, id and revision. Nothing was written.
     Conflict,
     /// The subject has [`yima_schema::limits::MAX_EVENTS_PER_SUBJECT`] events. Nothing was written.

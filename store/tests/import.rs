@@ -31,7 +31,7 @@ async fn an_imported_population_can_be_read_and_appended_to() {
     assert_eq!(reported, [10_000, 20_000, 25_000]);
     assert!(matches!(store.import(population(1), |_| ()), Err(StoreError::Rejected(_))));
     let outcomes = store.append(vec![event(subject(5), "a"), event(subject(5), "c")]).await.unwrap();
-    assert!(matches!(outcomes[..], [Appended::Duplicate(_), Appended::New(_)]));
+    assert!(matches!(outcomes[..], [Appended::Settled, Appended::New(_)]));
     drop(store);
 
     let store = open(dir.path());

@@ -4,6 +4,7 @@
 
 mod child;
 mod conformance;
+mod duplicates;
 mod failure;
 mod fixture;
 mod fsync;

@@ -160,9 +160,13 @@ impl WriterStore for Wrong {
             Appended::Conflict if self.is(Defect::DuplicateForConflict) => Appended::Duplicate(mark(0)),
             Appended::Duplicate(mark) if self.is(Defect::NewForDuplicate) => Appended::New(mark),
             Appended::Full if self.is(Defect::NeverFull) => Appended::New(mark(0)),
-            Appended::New(_) | Appended::Duplicate(_) | Appended::Conflict | Appended::Full | Appended::NotTried => {
-                outcome
-            }
+            Appended::New(_)
+            | Appended::Duplicate(_)
+            | Appended::Folded
+            | Appended::Settled
+            | Appended::Conflict
+            | Appended::Full
+            | Appended::NotTried => outcome,
         };
         Ok(outcomes.map(falsify).collect())
     }

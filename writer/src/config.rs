@@ -2,7 +2,7 @@
 //! them.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -56,6 +56,8 @@ pub struct WriterConfig {
     pub tls: Option<TlsConfig>,
     /// Connections and requests of the public port.
     pub http: HttpLimits,
+    /// Folds of new events.
+    pub fold: FoldConfig,
     /// Refolding after a change of the rules.
     pub refold: RefoldConfig,
 }
@@ -77,8 +79,26 @@ impl Default for WriterConfig {
             api_docs: None,
             tls: None,
             http,
+            fold: FoldConfig::default(),
             refold: RefoldConfig::default(),
         }
+    }
+}
+
+/// [Folds](glossary.md#writing) of new events.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
+pub struct FoldConfig {
+    /// Memory of all folds together, at least 33,554,432 (32 MiB). The events of one agency use a quarter of it at most;
+    /// folds beyond it wait.
+    #[serde(deserialize_with = "memory")]
+    pub memory_bytes: NonZeroU64,
+}
+
+impl Default for FoldConfig {
+    fn default() -> Self {
+        Self { memory_bytes: NonZeroU64::MIN.saturating_add((256 << 20) - 1) }
     }
 }
 
@@ -97,6 +117,12 @@ impl Default for RefoldConfig {
     }
 }
 
+/// A share of less than 8 MiB would hold no piece of a fold.
+fn memory<'de, D: Deserializer<'de>>(number: D) -> Result<NonZeroU64, D::Error> {
+    let bytes = NonZeroU64::deserialize(number)?;
+    (bytes.get() >= 32 << 20).then_some(bytes).ok_or_else(|| D::Error::custom("expected bytes, at least 33554432"))
+}
+
 /// From Baker Island to the Line Islands.
 fn offset<'de, D: Deserializer<'de>>(number: D) -> Result<i16, D::Error> {
     let minutes = i16::deserialize(number)?;
@@ -107,6 +133,12 @@ fn offset<'de, D: Deserializer<'de>>(number: D) -> Result<i16, D::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fold_memory_that_holds_no_piece_is_refused() {
+        let read = |bytes: u64| toml::from_str::<FoldConfig>(&format!("memory_bytes = {bytes}")).is_ok();
+        assert_eq!([0, (32 << 20) - 1, 32 << 20].map(read), [false, false, true]);
+    }
 
     #[test]
     fn an_offset_that_no_place_has_is_refused() {

@@ -9,7 +9,7 @@ use crate::{Appended, Mark, Published};
 fn marks(outcomes: &[Appended]) -> Vec<Mark> {
     let mark = |o: &Appended| match o {
         Appended::New(mark) | Appended::Duplicate(mark) => Some(*mark),
-        Appended::Conflict | Appended::Full | Appended::NotTried => None,
+        Appended::Folded | Appended::Settled | Appended::Conflict | Appended::Full | Appended::NotTried => None,
     };
     outcomes.iter().filter_map(mark).collect()
 }

@@ -46,7 +46,7 @@ use scylla::client::session::Session;
 use scylla::response::query_result::{QueryResult, QueryRowsResult};
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::{Result, StreamId};
@@ -69,6 +69,9 @@ pub use options::CqlOptions;
 /// Requests of one call that are in flight together.
 const CONCURRENT_REQUESTS: usize = 64;
 
+/// Subjects whose event keys all appends of the process read at a time: some 50 MB if each has 2,000 events.
+const KEY_READS: usize = 256;
+
 /// A session with a region's nodes. Dropping it stops the heartbeats of its streams: other writers will seal them.
 pub struct CqlStore {
     inner: Arc<Inner>,
@@ -87,6 +90,8 @@ struct Inner {
     rebuilds: bool,
     /// Wakes followers in this process after a publication; those in others poll.
     published: Notify,
+    /// Bounds the events' keys that appends read at a time.
+    key_reads: Semaphore,
     local_streams: LocalStreams,
     heartbeat_watch: HeartbeatWatch,
     other_regions: OtherRegions,
@@ -123,6 +128,7 @@ impl CqlStore {
             identity,
             rebuilds,
             published: Notify::new(),
+            key_reads: Semaphore::new(KEY_READS),
             local_streams: LocalStreams::default(),
             heartbeat_watch: HeartbeatWatch::default(),
             other_regions: OtherRegions::default(),

@@ -6,7 +6,9 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Shared;
-use super::group_commit::{Group, Numbers};
+use super::group_commit::{Committed, Group, Numbers};
+use super::known_events::EventCounts;
+use super::unsettled::UnsettledMarks;
 use crate::{Result, StoreError};
 
 /// Requests in the queue; beyond it, callers wait.
@@ -40,9 +42,13 @@ impl Queue {
 }
 
 /// Starts the thread. It ends when every [`Queue`] is dropped and all their requests are written.
-pub(super) fn start(shared: Arc<Shared>, numbers: Numbers) -> std::io::Result<(Queue, JoinHandle<()>)> {
+pub(super) fn start(
+    shared: Arc<Shared>,
+    numbers: Numbers,
+    unsettled: UnsettledMarks,
+) -> std::io::Result<(Queue, JoinHandle<()>)> {
     let (sender, mut queue) = mpsc::channel(QUEUE_REQUESTS);
-    let mut committer = Committer { shared, numbers };
+    let mut committer = Committer { shared, numbers, unsettled, counts: EventCounts::default() };
     let thread = std::thread::Builder::new().name("yima-committer".into()).spawn(move || {
         while let Some(first) = queue.blocking_recv() {
             committer.commit(gather(first, &mut queue));
@@ -75,6 +81,8 @@ fn gather(first: Box<dyn Request>, queue: &mut mpsc::Receiver<Box<dyn Request>>)
 struct Committer {
     shared: Arc<Shared>,
     numbers: Numbers,
+    unsettled: UnsettledMarks,
+    counts: EventCounts,
 }
 
 impl Committer {
@@ -84,7 +92,7 @@ impl Committer {
         if !*usable {
             return answer(requests, &Err(stopped()));
         }
-        let mut group = Group::new(&shared.tables, self.numbers.clone());
+        let mut group = Group::new(&shared.tables, self.numbers.clone(), &self.unsettled, &self.counts);
         for request in &mut requests {
             if let Err(error) = request.stage(&mut group) {
                 drop((group, usable));
@@ -92,8 +100,8 @@ impl Committer {
             }
         }
         let written = match group.commit() {
-            Ok(numbers) => {
-                self.take_over(numbers);
+            Ok(committed) => {
+                self.take_over(committed);
                 Ok(())
             }
             Err(e) => {
@@ -117,8 +125,11 @@ impl Committer {
         }
     }
 
-    /// Takes over the numbers of a durable group, before anything in it is acknowledged.
-    fn take_over(&mut self, numbers: Numbers) {
+    /// Takes over what a durable group has changed, before anything in it is acknowledged.
+    fn take_over(&mut self, Committed { numbers, marked, settled, events }: Committed) {
+        marked.into_iter().for_each(|(mark, subject)| self.unsettled.add(mark, subject));
+        settled.into_iter().for_each(|mark| self.unsettled.settle(mark));
+        self.counts.remember(&events);
         let changed = !Arc::ptr_eq(&numbers.streams, &self.numbers.streams);
         self.numbers = numbers;
         if changed {

@@ -2,7 +2,8 @@
 //!
 //! Only the committer thread has a group, so every row it reads stays true until it has written.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,7 +15,9 @@ use yima_schema::time::Time;
 use yima_schema::view::Version;
 
 use super::keys::{self, Stream};
+use super::known_events::{EventCounts, KnownEvents, StoredContent};
 use super::tables::Tables;
+use super::unsettled::UnsettledMarks;
 use crate::append_outcome::{Decision, none_taken};
 use crate::{Appended, CompareAndSet, Mark, Result, StreamId, ViewWrite};
 
@@ -41,32 +44,61 @@ pub(super) struct Group<'a> {
     pub(super) numbers: Numbers,
     /// When the group began.
     pub(super) now: Time,
-    /// Event keys of each subject read so far, with those that the group adds.
-    events: HashMap<SubjectId, BTreeSet<Slice>>,
+    /// Marks that the group removes.
+    pub(super) settled: Vec<u64>,
+    /// Folds that were owed before this group.
+    unsettled: &'a UnsettledMarks,
+    /// Marks that the group writes.
+    marked: Vec<(u64, SubjectId)>,
+    /// Events of each subject of an append, with those that the group adds.
+    events: HashMap<SubjectId, KnownEvents>,
+    counts: &'a EventCounts,
     /// Versions of the views that the group sets.
     versions: HashMap<SubjectId, Version>,
 }
 
+/// What a durable group has changed.
+pub(super) struct Committed {
+    /// The numbers in force from now on.
+    pub(super) numbers: Numbers,
+    /// Marks that it wrote.
+    pub(super) marked: Vec<(u64, SubjectId)>,
+    /// Marks that it removed.
+    pub(super) settled: Vec<u64>,
+    /// Events of the subjects of its appends.
+    pub(super) events: HashMap<SubjectId, KnownEvents>,
+}
+
 impl<'a> Group<'a> {
     /// An empty group.
-    pub(super) fn new(tables: &'a Tables, numbers: Numbers) -> Self {
+    pub(super) fn new(
+        tables: &'a Tables,
+        numbers: Numbers,
+        unsettled: &'a UnsettledMarks,
+        counts: &'a EventCounts,
+    ) -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             tables,
             rows: tables.db.batch().durability(Some(PersistMode::SyncData)),
             numbers,
             now: Time::default().plus(since_epoch),
+            settled: Vec::new(),
+            unsettled,
+            marked: Vec::new(),
             events: HashMap::new(),
+            counts,
             versions: HashMap::new(),
         }
     }
 
-    /// Writes the whole group or nothing, and returns the numbers in force from now on. fjall writes the journal and
+    /// Writes the whole group or nothing. fjall writes the journal and
     /// syncs it before it shows a row to any reader, so no visible row can still be lost. `fdatasync` is enough: it
     /// covers the journal's size, and fjall syncs the directory when it starts a new journal.
-    pub(super) fn commit(self) -> fjall::Result<Numbers> {
-        self.rows.commit()?;
-        Ok(self.numbers)
+    pub(super) fn commit(self) -> fjall::Result<Committed> {
+        let Self { rows, numbers, marked, settled, events, .. } = self;
+        rows.commit()?;
+        Ok(Committed { numbers, marked, settled, events })
     }
 
     /// [`crate::WriterStore::append`].
@@ -95,17 +127,19 @@ impl<'a> Group<'a> {
     /// Decides about an event and returns its key; a new one counts from now on.
     fn decide(&mut self, event: &StoredEvent) -> Result<(Slice, Decision)> {
         let key = Slice::from(keys::event(event)?);
-        let known = self.known_events(event.event.subject)?;
-        let revision = Slice::from(&key[..key.len() - keys::HASH_BYTES]);
-        let decision = if known.contains(&key) {
-            Decision::Duplicate
-        } else if known.range(revision.clone()..).next().is_some_and(|k| k.starts_with(&revision)) {
-            Decision::Conflict
-        } else if known.len() >= MAX_EVENTS_PER_SUBJECT {
-            Decision::Full
-        } else {
-            known.insert(key.clone());
-            Decision::New
+        let subject = event.event.subject;
+        let (table, counts, unsettled) = (&self.tables.events, self.counts, self.unsettled);
+        let known = self.known_events(subject)?;
+        let decision = match known.content(table, &key)? {
+            // A mark that an earlier request of this group settles still counts.
+            StoredContent::Same if known.has_additions() || unsettled.contains(subject) => Decision::Duplicate,
+            StoredContent::Same => Decision::Settled,
+            StoredContent::Other => Decision::Conflict,
+            StoredContent::Absent if known.count(table, subject, counts)? >= MAX_EVENTS_PER_SUBJECT => Decision::Full,
+            StoredContent::Absent => {
+                known.add(key.clone());
+                Decision::New
+            }
         };
         Ok((key, decision))
     }
@@ -117,6 +151,8 @@ impl<'a> Group<'a> {
                 Appended::New(self.mark(event.event.subject))
             }
             Decision::Duplicate => Appended::Duplicate(self.mark(event.event.subject)),
+            Decision::Folded => Appended::Folded,
+            Decision::Settled => Appended::Settled,
             Decision::Conflict => Appended::Conflict,
             Decision::Full => Appended::Full,
         }
@@ -126,18 +162,15 @@ impl<'a> Group<'a> {
         let mark = keys::mark(self.numbers.mark);
         self.numbers.mark += 1;
         self.rows.insert(self.tables.marks.keyspace(), mark.number.to_be_bytes(), subject.as_bytes());
+        self.marked.push((mark.number, subject));
         mark
     }
 
-    /// The keys of a subject's events: one scan for each subject and group, of at most `MAX_EVENTS_PER_SUBJECT` keys.
-    fn known_events(&mut self, subject: SubjectId) -> Result<&mut BTreeSet<Slice>> {
-        use std::collections::hash_map::Entry;
+    /// What is known of a subject's events.
+    fn known_events(&mut self, subject: SubjectId) -> Result<&mut KnownEvents> {
         match self.events.entry(subject) {
             Entry::Occupied(known) => Ok(known.into_mut()),
-            Entry::Vacant(slot) => {
-                let rows = self.tables.events.prefix(subject.as_bytes());
-                Ok(slot.insert(rows.map(|row| Ok(row?.0)).collect::<Result<_>>()?))
-            }
+            Entry::Vacant(slot) => Ok(slot.insert(KnownEvents::load(&self.tables.events, subject)?)),
         }
     }
 

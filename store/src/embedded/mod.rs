@@ -14,12 +14,14 @@ mod group_commit;
 mod identity;
 mod import;
 mod keys;
+mod known_events;
 mod options;
 mod reading;
 mod resources;
 mod streams;
 mod subject_scan;
 mod tables;
+mod unsettled;
 mod writing;
 
 use std::fmt;
@@ -37,6 +39,7 @@ use follower_progress::FollowerProgress;
 use group_commit::Streams;
 use identity::Identity;
 use tables::Tables;
+use unsettled::UnsettledMarks;
 
 pub use backup::{SavedRow, SavedTable};
 pub use import::ImportedSubject;
@@ -82,6 +85,7 @@ impl EmbeddedStore {
         }
         let numbers = streams::recover(&tables)?;
         let first_mark = numbers.mark;
+        let unsettled = UnsettledMarks::load(&tables)?;
         let shared = Arc::new(Shared {
             tables,
             streams: ArcSwap::new(Streams::clone(&numbers.streams)),
@@ -89,7 +93,7 @@ impl EmbeddedStore {
             progress: FollowerProgress::default(),
             usable: Mutex::new(true),
         });
-        let committer = committer::start(Arc::clone(&shared), numbers)
+        let committer = committer::start(Arc::clone(&shared), numbers, unsettled)
             .map_err(|e| StoreError::Unavailable(format!("the committer thread cannot be started: {}", e.kind())))?;
         Ok(Arc::new(Self { shared, committer: Mutex::new(Some(committer)), identity, options, first_mark }))
     }

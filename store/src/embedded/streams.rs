@@ -10,7 +10,9 @@ use yima_schema::time::Time;
 use super::group_commit::{Group, Numbers};
 use super::identity::NEXT_STREAM;
 use super::keys::{self, Stream};
+use super::known_events::EventCounts;
 use super::tables::Tables;
+use super::unsettled::UnsettledMarks;
 use crate::{Mark, Result, StreamId, StreamState};
 
 impl Group<'_> {
@@ -34,6 +36,7 @@ impl Group<'_> {
         let last = stream.state.last;
         for mark in marks {
             self.rows.remove(self.tables.marks.keyspace(), mark.number.to_be_bytes());
+            self.settled.push(mark.number);
         }
         Some(last)
     }
@@ -107,10 +110,12 @@ pub(super) fn recover(tables: &Tables) -> Result<Numbers> {
         Some(next) => u32::from_be_bytes(next.as_ref().try_into().map_err(|_| tables.meta.corrupt("a number"))?),
     };
     let left_open: Vec<_> = streams.values().filter(|s| s.state.open).map(|s| s.state.id).collect();
-    let mut group = Group::new(tables, Numbers { mark, stream, streams: Arc::new(streams) });
+    let (numbers, none_owed, counts) =
+        (Numbers { mark, stream, streams: Arc::new(streams) }, UnsettledMarks::default(), EventCounts::default());
+    let mut group = Group::new(tables, numbers, &none_owed, &counts);
     for id in left_open {
         group.close_stream(id);
     }
     group.rows = group.rows.durability(Some(PersistMode::SyncAll));
-    group.commit().map_err(|e| tables.streams.error(&e))
+    Ok(group.commit().map_err(|e| tables.streams.error(&e))?.numbers)
 }

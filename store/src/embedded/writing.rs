@@ -1,5 +1,7 @@
 //! Writes: each is checked, then sent to the committer thread.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use yima_schema::change::Change;
 use yima_schema::event::StoredEvent;
@@ -31,12 +33,18 @@ impl WriterStore for EmbeddedStore {
 
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
         let span = call_span!("fjall", "append", "events", events.len());
-        call(span, self.queue()?.submit(events.len() * EVENT_BYTES, move |group| group.append(&events))).await
+        let append = self.queue()?.submit(events.len() * EVENT_BYTES, move |group| group.append(&events));
+        let outcomes = call(span, append).await?;
+        self.settled_are_applied(&outcomes).await;
+        Ok(outcomes)
     }
 
     async fn append_all(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
         let span = call_span!("fjall", "append", "events", events.len());
-        call(span, self.queue()?.submit(events.len() * EVENT_BYTES, move |group| group.append_all(&events))).await
+        let append = self.queue()?.submit(events.len() * EVENT_BYTES, move |group| group.append_all(&events));
+        let outcomes = call(span, append).await?;
+        self.settled_are_applied(&outcomes).await;
+        Ok(outcomes)
     }
 
     async fn compare_and_set(&self, writes: Vec<ViewWrite>) -> Result<Vec<CompareAndSet>> {
@@ -100,6 +108,17 @@ impl EmbeddedStore {
             if piece < TRIM_ROWS {
                 return Ok(removed);
             }
+        }
+    }
+
+    /// Waits until the follower has applied the publication of duplicates, which may have come just before.
+    async fn settled_are_applied(&self, outcomes: &[Appended]) {
+        if !outcomes.contains(&Appended::Settled) {
+            return;
+        }
+        let streams = Arc::clone(&self.shared.streams.load());
+        for stream in streams.values().filter(|stream| stream.state.open) {
+            self.shared.progress.reached(stream.state.id, stream.state.last).await;
         }
     }
 

@@ -7,14 +7,17 @@
 
 #[cfg(test)]
 pub(crate) mod damaged;
+mod memory;
 mod outcome;
+mod pieces;
 mod plan;
 mod rules;
 mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use tracing::Instrument;
@@ -25,21 +28,38 @@ use yima_schema::subject::SubjectId;
 use yima_schema::view::Version;
 use yima_store::{Appended, CompareAndSet, EventReader, Mark, StoreError, ViewWrite, WriterStore, failpoint, span};
 
+use memory::FoldMemory;
 pub use outcome::CommitOutcome;
+use pieces::{Piece, Pieces};
 use plan::{Plan, plan};
 use rules::RulesGuard;
 use stream::OwnStream;
 
 use crate::backoff::until_answered;
+use crate::config::FoldConfig;
 
-/// Subjects folded in one step: all of their events are in memory together.
-const FOLD_BATCH: usize = 500;
+/// Subjects whose marks of an earlier process are settled together, and whose views are published again together.
+const SUBJECTS: usize = 500;
+/// Bytes reserved for as many views.
+const VIEWS_BYTES: usize = 8 * 1024 * 1024;
+
+/// Subjects to fold, with the marks that their publication settles.
+type OwedFolds = BTreeMap<SubjectId, Vec<Mark>>;
+
+/// What the fold of a commit needs to know of its events.
+struct Sent {
+    /// Who sent them, all of one commit alike.
+    agency: Option<String>,
+    /// Their subjects, by position.
+    subjects: Vec<SubjectId>,
+}
 
 /// Folds events into views and publishes them in this process's stream.
 pub struct Folder {
     store: Arc<dyn WriterStore>,
     rules: RulesGuard,
     stream: OwnStream,
+    memory: FoldMemory,
 }
 
 /// The views after a fold: of each readable subject the version that was published.
@@ -52,9 +72,21 @@ impl Folder {
     /// # Errors
     /// The store's; `Rejected` if the region's rules are newer.
     pub async fn start(store: Arc<dyn WriterStore>, rules: Arc<Rules>) -> Result<Self, StoreError> {
+        Self::start_within(store, rules, FoldConfig::default().memory_bytes).await
+    }
+
+    /// The same with another budget of memory for all folds together.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_within(
+        store: Arc<dyn WriterStore>,
+        rules: Arc<Rules>,
+        memory_bytes: NonZeroU64,
+    ) -> Result<Self, StoreError> {
         let rules = RulesGuard::raise(&*store, rules).await?;
         let stream = OwnStream::open(&*store).await?;
-        let folder = Self { store, rules, stream };
+        let folder = Self { store, rules, stream, memory: FoldMemory::new(memory_bytes) };
         // A second check: a process that raises the rules looks for open streams afterwards, so either it sees this
         // stream or this check sees its rules.
         if let Err(refused) = folder.check_rules().await {
@@ -62,9 +94,10 @@ impl Folder {
             return Err(refused);
         }
         let unsettled = folder.store.unsettled().await?;
-        for batch in unsettled.chunks(FOLD_BATCH) {
-            let (marks, subjects): (Vec<_>, Vec<_>) = batch.iter().copied().unzip();
-            folder.fold_readable(&subjects, &marks).await?;
+        for batch in unsettled.chunks(SUBJECTS) {
+            let mut owed = OwedFolds::new();
+            batch.iter().for_each(|(mark, subject)| owed.entry(*subject).or_default().push(*mark));
+            folder.fold_owed(None, &owed).await?;
         }
         if !unsettled.is_empty() {
             tracing::info!(events = unsettled.len(), "finished folds that an earlier process had begun");
@@ -106,10 +139,10 @@ impl Folder {
     /// # Errors
     /// Nothing was appended.
     pub async fn commit(&self, events: Vec<StoredEvent>) -> Result<Vec<CommitOutcome>, StoreError> {
-        let subjects = self.prepare(&events).await?;
+        let sent = self.prepare(&events).await?;
         let span = span!("append", events = events.len());
         let appended = self.store.append(events).instrument(span).await?;
-        self.fold_appended(subjects, appended).await
+        self.fold_appended(sent, appended).await
     }
 
     /// As [`Self::commit`], but all or none: if one event cannot be taken, nothing is appended.
@@ -117,10 +150,10 @@ impl Folder {
     /// # Errors
     /// As [`Self::commit`].
     pub async fn commit_all(&self, events: Vec<StoredEvent>) -> Result<Vec<CommitOutcome>, StoreError> {
-        let subjects = self.prepare(&events).await?;
+        let sent = self.prepare(&events).await?;
         let span = span!("append", events = events.len());
         let appended = self.store.append_all(events).instrument(span).await?;
-        self.fold_appended(subjects, appended).await
+        self.fold_appended(sent, appended).await
     }
 
     /// Folds and publishes subjects whose events are stored already; returns those whose data cannot be read.
@@ -128,7 +161,7 @@ impl Folder {
     /// # Errors
     /// The store's; some subjects may be folded.
     pub async fn refold(&self, subjects: &[SubjectId]) -> Result<Vec<SubjectId>, StoreError> {
-        let folded = self.fold_readable(subjects, &[]).await?;
+        let folded = self.fold_owed(None, &subjects.iter().map(|subject| (*subject, Vec::new())).collect()).await?;
         Ok(subjects.iter().filter(|subject| !folded.contains_key(subject)).copied().collect())
     }
 
@@ -140,47 +173,58 @@ impl Folder {
         self.stream.close(&*self.store).await
     }
 
-    /// Checks that events may be appended; returns their subjects.
-    async fn prepare(&self, events: &[StoredEvent]) -> Result<Vec<SubjectId>, StoreError> {
+    /// Checks that events may be appended.
+    async fn prepare(&self, events: &[StoredEvent]) -> Result<Sent, StoreError> {
         failpoint::pass("before_append")?;
         if self.is_outdated() {
             self.check_rules().await?;
         }
-        Ok(events.iter().map(|event| event.event.subject).collect())
+        Ok(Sent {
+            agency: events.first().map(|event| event.event.agency.clone()),
+            subjects: events.iter().map(|event| event.event.subject).collect(),
+        })
     }
 
     /// Folds the subjects of appended events until the store answers; only an error that another try cannot mend is
     /// returned.
-    async fn fold_appended(
-        &self,
-        subjects: Vec<SubjectId>,
-        appended: Vec<Appended>,
-    ) -> Result<Vec<CommitOutcome>, StoreError> {
-        let (mut marks, mut to_fold) = (Vec::new(), Vec::new());
+    async fn fold_appended(&self, sent: Sent, appended: Vec<Appended>) -> Result<Vec<CommitOutcome>, StoreError> {
+        let (mut owed, mut to_publish) = (OwedFolds::new(), BTreeSet::new());
         let mut outcomes = Vec::with_capacity(appended.len());
-        for (subject, appended) in subjects.iter().copied().zip(appended) {
+        for (subject, appended) in sent.subjects.iter().copied().zip(appended) {
             let (outcome, mark) = match appended {
                 Appended::New(mark) => (CommitOutcome::Accepted(Version::ABSENT), Some(mark)),
                 Appended::Duplicate(mark) => (CommitOutcome::Duplicate, Some(mark)),
+                Appended::Folded => {
+                    to_publish.insert(subject);
+                    (CommitOutcome::Duplicate, None)
+                }
+                Appended::Settled => (CommitOutcome::Duplicate, None),
                 Appended::Conflict => (CommitOutcome::Conflict, None),
                 Appended::Full => (CommitOutcome::Full, None),
                 Appended::NotTried => (CommitOutcome::NotTried, None),
             };
             outcomes.push(outcome);
             if let Some(mark) = mark {
-                marks.push(mark);
-                to_fold.push(subject);
+                owed.entry(subject).or_default().push(mark);
             }
         }
+        let to_publish: Vec<_> = to_publish.into_iter().filter(|subject| !owed.contains_key(subject)).collect();
+        let agency = sent.agency.as_deref();
+        let finish = async || {
+            let folded = self.fold_owed(agency, &owed).await?;
+            self.publish_stored(agency, &to_publish).await.map(|()| folded)
+        };
         let folded = until_answered(
-            || self.fold_readable(&to_fold, &marks),
+            finish,
             |error, wait| tracing::warn!(%error, ?wait, "a fold waits for the store; it is retried until it succeeds"),
         );
         let folded = folded.await?;
-        for (outcome, subject) in outcomes.iter_mut().zip(&subjects) {
+        for (outcome, subject) in outcomes.iter_mut().zip(&sent.subjects) {
             *outcome = match (*outcome, folded.get(subject)) {
                 (CommitOutcome::Accepted(_), Some(version)) => CommitOutcome::Accepted(*version),
-                (CommitOutcome::Accepted(_) | CommitOutcome::Duplicate, None) => CommitOutcome::Unreadable,
+                (CommitOutcome::Accepted(_) | CommitOutcome::Duplicate, None) if owed.contains_key(subject) => {
+                    CommitOutcome::Unreadable
+                }
                 (as_appended, _) => as_appended,
             };
         }
@@ -188,47 +232,61 @@ impl Folder {
         Ok(outcomes)
     }
 
-    /// Folds and publishes subjects together. If the data of one cannot be read, folds each by itself: the unreadable
-    /// subject is not returned and keeps its mark, and all others are served. `marks`: one for each subject, or none.
-    async fn fold_readable(&self, subjects: &[SubjectId], marks: &[Mark]) -> Result<Folded, StoreError> {
-        if subjects.is_empty() {
-            return Ok(Folded::new());
+    /// Folds and publishes subjects, a piece at a time. If the data of one cannot be read, folds each of its piece by
+    /// itself: the unreadable subject is not returned and keeps its marks, and all others are served.
+    async fn fold_owed(&self, agency: Option<&str>, owed: &OwedFolds) -> Result<Folded, StoreError> {
+        let mut folded = Folded::new();
+        if owed.is_empty() {
+            return Ok(folded);
         }
-        match self.fold_and_publish(subjects.to_vec(), marks).await {
-            Err(StoreError::Corrupt { .. }) => {}
-            folded => return folded,
-        }
-        let mut readable = Folded::new();
-        for (n, subject) in subjects.iter().enumerate() {
-            match self.fold_and_publish(vec![*subject], marks.get(n..=n).unwrap_or_default()).await {
-                Err(error @ StoreError::Corrupt { .. }) => {
+        failpoint::pass("appended")?;
+        let mut pieces = Pieces::new(owed.keys().copied());
+        while let Some(mut piece) = pieces.next() {
+            let _reserved = self.memory.reserve(agency, piece.bytes()).await;
+            match self.fold(&mut piece, &mut pieces).await {
+                Ok(changes) => {
+                    let marks = changes.iter().flat_map(|change| owed.get(&change.subject).into_iter().flatten());
+                    let marks: Vec<Mark> = marks.copied().collect();
+                    self.stream.publish(&*self.store, &self.rules, &changes, &marks).await?;
+                    folded.extend(changes.iter().map(|change| (change.subject, change.version)));
+                }
+                Err(error @ StoreError::Corrupt { .. }) if piece.is_one_subject() => {
                     tracing::error!(%error, "a subject cannot be folded; its view stays as it is");
                 }
-                folded => readable.extend(folded?),
+                Err(StoreError::Corrupt { .. }) => pieces.separate(&piece),
+                Err(error) => return Err(error),
             }
         }
-        Ok(readable)
+        Ok(folded)
     }
 
-    async fn fold_and_publish(&self, mut subjects: Vec<SubjectId>, marks: &[Mark]) -> Result<Folded, StoreError> {
-        failpoint::pass("appended")?;
-        subjects.sort_unstable();
-        subjects.dedup();
-        let mut changes = Vec::with_capacity(subjects.len());
-        for batch in subjects.chunks(FOLD_BATCH) {
-            changes.extend(self.fold(batch.to_vec()).await?);
+    /// Publishes the stored views of subjects again.
+    async fn publish_stored(&self, agency: Option<&str>, subjects: &[SubjectId]) -> Result<(), StoreError> {
+        for subjects in subjects.chunks(SUBJECTS) {
+            let _reserved = self.memory.reserve(agency, VIEWS_BYTES).await;
+            let views = self.store.lookup_many(subjects).await?;
+            let stored = subjects.iter().zip(views).filter_map(|(subject, view)| {
+                view.map(|view| Change { subject: *subject, version: view.version, view: view.view, traced: None })
+            });
+            self.stream.publish(&*self.store, &self.rules, &stored.collect::<Vec<_>>(), &[]).await?;
         }
-        self.stream.publish(&*self.store, &self.rules, &changes, marks).await?;
-        Ok(changes.iter().map(|change| (change.subject, change.version)).collect())
+        Ok(())
     }
 
     /// Brings each subject's view up to its events; returns the newest view of every subject, also of those that did
-    /// not change.
-    async fn fold(&self, mut subjects: Vec<SubjectId>) -> Result<Vec<Change>, StoreError> {
+    /// not change. Subjects above the bytes reserved for the piece go back to `pieces`.
+    async fn fold(&self, piece: &mut Piece, pieces: &mut Pieces) -> Result<Vec<Change>, StoreError> {
+        let mut subjects = piece.subjects();
         let mut newest = Vec::with_capacity(subjects.len());
-        while !subjects.is_empty() {
-            let (span, count) = (span!("lookup_versions", subjects = subjects.len()), subjects.len());
-            let current = self.store.lookup_many(&subjects).instrument(span).await?;
+        let span = span!("lookup_versions", subjects = subjects.len());
+        let mut current = self.store.lookup_many(&subjects).instrument(span).await?;
+        pieces.take_back(piece, &mut current);
+        subjects.truncate(current.len());
+        if subjects.is_empty() {
+            return Ok(newest);
+        }
+        loop {
+            let count = subjects.len();
             failpoint::pass("version_read")?;
             let events = self.store.events(&subjects).instrument(span!("read_events", subjects = count)).await?;
             failpoint::pass("events_read")?;
@@ -256,7 +314,11 @@ impl Folder {
                     CompareAndSet::Lost => subjects.push(change.subject),
                 }
             }
+            if subjects.is_empty() {
+                return Ok(newest);
+            }
+            let span = span!("lookup_versions", subjects = subjects.len());
+            current = self.store.lookup_many(&subjects).instrument(span).await?;
         }
-        Ok(newest)
     }
 }

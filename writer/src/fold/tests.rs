@@ -95,11 +95,52 @@ async fn each_event_of_a_commit_has_its_own_outcome() {
     let first = folder.commit(vec![event(1, "a", false), event(1, "a", false), event(1, "a", true)]).await.unwrap();
     let (version, _) = stored_view(&store, 1).await;
     assert_eq!(first, [CommitOutcome::Accepted(version), CommitOutcome::Duplicate, CommitOutcome::Conflict]);
-    // A duplicate makes no new version, but the view is published again.
-    let rows_before = store.registry().await.unwrap().streams[0].last;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_published_duplicate_reads_no_events_and_publishes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    folder(&store).await.commit(vec![event(1, "a", false)]).await.unwrap();
+    let changes = store.registry().await.unwrap().streams[0].last;
+    // A folder that reads no events of this subject.
+    let damaged = Arc::new(Damaged { store: store.clone(), subject: subject(1) });
+    let folder = Folder::start(damaged, Arc::new(Rules::built_in())).await.unwrap();
     assert_eq!(folder.commit(vec![event(1, "a", false)]).await.unwrap(), [CommitOutcome::Duplicate]);
-    assert_eq!(stored_view(&store, 1).await.0, version);
-    assert_eq!(store.registry().await.unwrap().streams[0].last, rows_before + 1);
+    assert_eq!(store.registry().await.unwrap().streams[0].last, changes);
+    assert_eq!(store.registry().await.unwrap().streams[1].last, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_duplicate_whose_fold_is_owed_is_folded_before_it_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let folder = folder(&store).await;
+    // Another request has appended the event and not folded it yet.
+    store.append(vec![event(1, "a", true)]).await.unwrap();
+    assert_eq!(folder.commit(vec![event(1, "a", true)]).await.unwrap(), [CommitOutcome::Duplicate]);
+    assert_eq!(published(&store).await[&subject(1)], stored_view(&store, 1).await.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fold_in_pieces_loses_no_subject() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let smallest = NonZeroU64::new(32 << 20).unwrap();
+    let folder = Folder::start_within(store.clone(), Arc::new(Rules::built_in()), smallest).await.unwrap();
+    // Ten subjects of 1,200 events do not fit into one piece.
+    let all = |n| (0..1_200).map(move |id| event(n, &format!("e{id}"), false));
+    for n in 0..10 {
+        folder.commit(all(n).collect()).await.unwrap();
+    }
+    let outcomes = folder.commit((0..20).map(|n| event(n, "new", true)).collect()).await.unwrap();
+    assert!(outcomes.iter().all(|outcome| outcome.is_accepted()));
+    let published = published(&store).await;
+    for n in 0..20 {
+        let (version, view) = stored_view(&store, n).await;
+        assert_eq!(view.events.count, if n < 10 { 1_201 } else { 1 });
+        assert_eq!(published[&subject(n)], version);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

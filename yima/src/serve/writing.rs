@@ -50,7 +50,8 @@ impl Writing {
         let Process { population, options, config, telemetry, lifecycle, pseudonyms, rules, .. } = process;
         let verifier = process.verifier()?;
         process.warn_of_demo(config.writer.bind);
-        let folder = Arc::new(Folder::start(store.writer(), rules.clone()).await?);
+        let folder =
+            Arc::new(Folder::start_within(store.writer(), rules.clone(), config.writer.fold.memory_bytes).await?);
         let seeding = Seeding { data_dir: &options.data_dir, population: *population, pseudonyms, now: now() };
         seeding.run(&store, &folder).await?;
         spawn_writer_tasks(process, &store, &folder);

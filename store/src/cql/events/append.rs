@@ -6,12 +6,14 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use scylla::statement::prepared::PreparedStatement;
 use tracing::Instrument;
-use yima_schema::event::{ContentHash, StoredEvent};
+use yima_schema::event::StoredEvent;
 use yima_schema::limits::MAX_EVENTS_PER_SUBJECT;
 use yima_schema::mark::EventName;
 use yima_schema::subject::SubjectId;
+use yima_schema::view::{EventSet, View};
 
 use super::TABLE;
+use super::read::{Content, Revision};
 use crate::append_outcome::Decision;
 use crate::cql::log::log_segments::LogTable;
 use crate::cql::retry::retry_forever;
@@ -21,32 +23,61 @@ use crate::{Appended, Mark, Result, StoreError, failpoint};
 
 impl Inner {
     /// Reads the subjects' event keys and decides. Two concurrent appends can both find one key new: with
-    /// one content it is the same event, with two both are kept and the fold takes the more restrictive one.
+    /// one content it is the same event, with two both are kept and the fold takes the more restrictive one. A stored
+    /// event needs no fold if the subject's view was derived from exactly the events that are stored.
     pub(in crate::cql) async fn decide(&self, events: &[StoredEvent]) -> Result<Vec<Decision>> {
-        let subjects: BTreeSet<SubjectId> = events.iter().map(|e| e.event.subject).collect();
-        let read = async |subject| Ok::<_, StoreError>((subject, self.event_keys(None, subject).await?));
-        let span = call_span!("cassandra", "SELECT", "events", subjects.len());
-        let reads: Vec<_> = subjects.into_iter().map(read).collect();
+        let mut revisions: BTreeMap<SubjectId, BTreeSet<Revision>> = BTreeMap::new();
+        for event in events {
+            revisions.entry(event.event.subject).or_default().insert(revision_of(event));
+        }
+        let span = call_span!("cassandra", "SELECT", "events", revisions.len());
+        let read = async |(subject, revisions)| self.known_events(subject, &revisions).await.map(|k| (subject, k));
+        let reads: Vec<_> = revisions.into_iter().map(read).collect();
         let known = stream::iter(reads).buffer_unordered(CONCURRENT_REQUESTS).try_collect::<BTreeMap<_, _>>();
         let mut known = call(span, known).await?;
+        let mut repeated = BTreeSet::new();
         let decide = |event: &StoredEvent| {
-            let known = known.entry(event.event.subject).or_default();
-            let (agency, id, revision, hash) = event.key();
-            let (agency, id) = (agency.to_owned(), id.to_owned());
-            if known.contains(&(agency.clone(), id.clone(), revision, hash)) {
-                return Decision::Duplicate;
+            let subject = event.event.subject;
+            let known = known.entry(subject).or_default();
+            let count = known.count();
+            let contents = known.contents.entry(revision_of(event)).or_default();
+            match contents.get(&event.hash) {
+                Some(Content::Stored) => {
+                    repeated.insert(subject);
+                    Decision::Folded
+                }
+                Some(Content::Added) => Decision::Duplicate,
+                None if !contents.is_empty() => Decision::Conflict,
+                None if count >= MAX_EVENTS_PER_SUBJECT => Decision::Full,
+                None => {
+                    contents.insert(event.hash, Content::Added);
+                    known.added += 1;
+                    Decision::New
+                }
             }
-            let lowest = (agency.clone(), id.clone(), revision, ContentHash([0; 16]));
-            if known.range(lowest..).next().is_some_and(|k| k.0 == agency && k.1 == id && k.2 == revision) {
-                return Decision::Conflict;
-            }
-            if known.len() >= MAX_EVENTS_PER_SUBJECT {
-                return Decision::Full;
-            }
-            known.insert((agency, id, revision, hash));
-            Decision::New
         };
-        Ok(events.iter().map(decide).collect())
+        let mut decisions: Vec<_> = events.iter().map(decide).collect();
+        let stored = repeated.into_iter().map(|subject| (subject, known[&subject].stored));
+        let contained = self.contained(stored.collect()).await?;
+        for (event, decision) in events.iter().zip(&mut decisions) {
+            if *decision == Decision::Folded && !contained.contains(&event.event.subject) {
+                *decision = Decision::Duplicate;
+            }
+        }
+        Ok(decisions)
+    }
+
+    /// The subjects whose view was derived from exactly these events.
+    async fn contained(&self, stored: Vec<(SubjectId, EventSet)>) -> Result<BTreeSet<SubjectId>> {
+        let span = call_span!("cassandra", "SELECT", "views", stored.len());
+        let is_contained = async |(subject, stored)| {
+            let view = self.lookup_view(&self.statements.views.lookup, subject).await?;
+            let view = view.and_then(|view| View::decode(&view.view).ok());
+            Ok::<_, StoreError>(view.is_some_and(|view| view.events == stored).then_some(subject))
+        };
+        let lookups: Vec<_> = stored.into_iter().map(is_contained).collect();
+        let contained = stream::iter(lookups).buffer_unordered(CONCURRENT_REQUESTS).try_collect::<Vec<_>>();
+        Ok(call(span, contained).await?.into_iter().flatten().collect())
     }
 
     /// Marks new and repeated events, sees that the marks count, and writes the new events. Once marks are taken this
@@ -70,6 +101,8 @@ impl Inner {
             Decision::Full => Appended::Full,
             Decision::New => Appended::New(marks.next().expect("a mark for each that is marked")),
             Decision::Duplicate => Appended::Duplicate(marks.next().expect("a mark for each that is marked")),
+            Decision::Folded => Appended::Folded,
+            Decision::Settled => Appended::Settled,
         };
         Ok(decisions.into_iter().map(outcome).collect())
     }
@@ -105,4 +138,9 @@ impl Inner {
         let row = (&event.event.subject.as_bytes()[..], agency, id, revision as i64, &hash.0[..], event.encode());
         self.execute(TABLE, insert, row).await.map(drop)
     }
+}
+
+fn revision_of(event: &StoredEvent) -> Revision {
+    let (agency, id, revision, _) = event.key();
+    (agency.to_owned(), id.to_owned(), revision)
 }

@@ -1,12 +1,13 @@
 //! Reads of events: a subject's events or their keys, or one event by name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use yima_schema::event::{ContentHash, StoredEvent};
 use yima_schema::mark::EventName;
 use yima_schema::subject::SubjectId;
+use yima_schema::view::EventSet;
 
 use super::{READ_EVENTS, TABLE};
 use crate::cql::session::routed;
@@ -16,6 +17,34 @@ use crate::{EventReader, Result, StoreError};
 
 /// Keys of a subject's events: agency, id, revision, content.
 pub(in crate::cql) type EventKeys = BTreeSet<(String, String, u64, ContentHash)>;
+
+/// Agency, id and revision of an event.
+pub(super) type Revision = (String, String, u64);
+
+/// What an append needs to know of a subject's events.
+#[derive(Default)]
+pub(super) struct KnownEvents {
+    /// All stored events.
+    pub stored: EventSet,
+    /// Number of events that the append adds.
+    pub added: usize,
+    /// The contents of the revisions that the append has.
+    pub contents: BTreeMap<Revision, BTreeMap<ContentHash, Content>>,
+}
+
+/// Where a content is from.
+#[derive(Clone, Copy)]
+pub(super) enum Content {
+    Stored,
+    Added,
+}
+
+impl KnownEvents {
+    /// The number of the subject's events.
+    pub(super) fn count(&self) -> usize {
+        self.stored.count as usize + self.added
+    }
+}
 
 #[async_trait]
 impl EventReader for CqlStore {
@@ -40,6 +69,23 @@ impl Inner {
                 if event.event.subject == subject { Ok(event) } else { Err(corrupt("an event of another subject")) }
             })
             .collect()
+    }
+
+    /// Counts a subject's events and finds those of `revisions`. Keeps no other key: an append has up to 2,000 subjects.
+    pub(super) async fn known_events(&self, subject: SubjectId, revisions: &BTreeSet<Revision>) -> Result<KnownEvents> {
+        let _permit = self.key_reads.acquire().await.expect("the semaphore is never closed");
+        let rows =
+            self.query(TABLE, &self.statements.events.event_keys, (&subject.as_bytes()[..], READ_EVENTS)).await?;
+        let mut known = KnownEvents::default();
+        for row in rows.rows::<(&str, &str, i64, &[u8])>().map_err(|_| corrupt("a key"))? {
+            let (agency, id, revision, hash) = row.map_err(|_| corrupt("a key"))?;
+            let hash = ContentHash(hash.try_into().map_err(|_| corrupt("a key"))?);
+            known.stored = known.stored.with(hash);
+            if let Some(revision) = revisions.get(&(agency.to_owned(), id.to_owned(), revision as u64)) {
+                known.contents.entry(revision.clone()).or_default().insert(hash, Content::Stored);
+            }
+        }
+        Ok(known)
     }
 
     /// Keys of a subject's events, as this datacenter or another one has them.

@@ -42,7 +42,7 @@ impl ViewReader for CqlStore {
 
 impl Inner {
     /// One view, by a statement that decides how it is read.
-    pub(super) async fn lookup_view(
+    pub(in crate::cql) async fn lookup_view(
         &self,
         statement: &PreparedStatement,
         subject: SubjectId,

@@ -1,0 +1,40 @@
+//! Duplicates on the embedded store: which of them owe a fold.
+
+use std::time::Duration;
+
+use yima_schema::event::StoredEvent;
+use yima_schema::view::Version;
+use yima_store::{Appended, WriterStore};
+
+use crate::fixture::{change, event, open, subject};
+
+#[tokio::test]
+async fn a_subject_of_many_events_is_decided_like_one_of_few() {
+    for events in [1, 63, 64, 65, 200] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let all = || (0..events).map(|n| event(subject(1), &format!("e{n}"))).collect::<Vec<_>>();
+        let new = store.append(all()).await.unwrap();
+        assert!(new.iter().all(|outcome| matches!(outcome, Appended::New(_))));
+        let owed = store.append(all()).await.unwrap();
+        assert!(owed.iter().all(|outcome| matches!(outcome, Appended::Duplicate(_))));
+        let stream = store.open_stream().await.unwrap();
+        let marks = store.append(all()).await.unwrap().into_iter().chain(new).chain(owed);
+        let marks = marks.map(|outcome| {
+            let (Appended::New(mark) | Appended::Duplicate(mark)) = outcome else { panic!("{outcome:?}") };
+            mark
+        });
+        store.publish(stream, vec![change(subject(1), Version(1))], marks.collect()).await.unwrap();
+        assert!(store.append(all()).await.unwrap().iter().all(|outcome| *outcome == Appended::Settled));
+        let mut other = event(subject(1), "e0").event;
+        other.occurred_at = other.occurred_at.plus(Duration::from_secs(1));
+        let other = StoredEvent::new(other, event(subject(1), "e0").received_at);
+        // A new event owes a fold again, and a transaction that is refused leaves none owed.
+        let refused = store.append_all(vec![event(subject(1), "x"), other.clone()]).await.unwrap();
+        assert_eq!(refused, [Appended::NotTried, Appended::Conflict]);
+        let outcomes = store.append(vec![event(subject(1), "e0"), other, event(subject(1), "x")]).await.unwrap();
+        assert!(matches!(outcomes[..], [Appended::Settled, Appended::Conflict, Appended::New(_)]));
+        let outcomes = store.append(vec![event(subject(1), "e0"), event(subject(1), "x")]).await.unwrap();
+        assert!(matches!(outcomes[..], [Appended::Duplicate(_), Appended::Duplicate(_)]));
+    }
+}
