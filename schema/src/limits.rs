@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
-/// Most events of one subject.
+/// Most events of one subject, of any kind: [`crate::event::EventCounts`].
 pub const MAX_EVENTS_PER_SUBJECT: usize = 2_000;
+/// Most of these from one agency.
+pub const MAX_EVENTS_PER_AGENCY: usize = 1_000;
+/// Events beyond these two limits that each agency may add: those that restrict, and retractions.
+pub const RESERVED_EVENTS_PER_AGENCY: usize = 200;
+/// Most events of one subject with the reserves of 15 agencies.
+pub const MAX_EVENTS_WITH_RESERVE: usize = 5_000;
 /// Largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 10_000_000;
 /// Most rows of one body.

@@ -22,7 +22,7 @@ pub enum Appended {
     Settled,
     /// Another content is stored under the same agency, id and revision. Nothing was written.
     Conflict,
-    /// The subject has [`yima_schema::limits::MAX_EVENTS_PER_SUBJECT`] events. Nothing was written.
+    /// The subject has no room for the event ([`yima_schema::event::EventCounts`]). Nothing was written.
     Full,
     /// An event of the same transaction was refused. Nothing was written.
     NotTried,

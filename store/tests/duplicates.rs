@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use yima_schema::event::StoredEvent;
+use yima_schema::event::{ContentHash, Event, EventData, StoredEvent};
 use yima_schema::view::Version;
-use yima_store::{Appended, WriterStore};
+use yima_store::{Appended, EventReader, WriterStore};
 
 use crate::fixture::{change, event, open, subject};
 
@@ -37,4 +37,24 @@ async fn a_subject_of_many_events_is_decided_like_one_of_few() {
         let outcomes = store.append(vec![event(subject(1), "e0"), event(subject(1), "x")]).await.unwrap();
         assert!(matches!(outcomes[..], [Appended::Duplicate(_), Appended::Duplicate(_)]));
     }
+}
+
+#[tokio::test]
+async fn rows_with_birth_dates_are_replaced_once_and_stay_the_same_events() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let identity = |id: &str| {
+        let data = EventData::Identity { name: "张*".into(), born: None, deceased_at: None };
+        StoredEvent::new(Event { data, ..event(subject(1), id).event }, event(subject(1), id).received_at)
+    };
+    // An earlier program's hash covered a date of birth.
+    let earlier = StoredEvent { hash: ContentHash([7; 16]), ..identity("i1") };
+    store.append(vec![earlier.clone(), identity("i2"), event(subject(1), "t")]).await.unwrap();
+    let again = async || store.append(vec![identity("i1"), identity("i2")]).await.unwrap();
+    assert!(matches!(again().await[..], [Appended::Duplicate(_), Appended::Duplicate(_)]));
+    assert_eq!(store.forget_birth_dates().await.unwrap(), 1);
+    let stored = store.events(&[subject(1)]).await.unwrap().remove(0);
+    assert!(stored.contains(&identity("i1")) && !stored.contains(&earlier) && stored.len() == 3);
+    assert!(matches!(again().await[..], [Appended::Duplicate(_), Appended::Duplicate(_)]));
+    assert_eq!(store.forget_birth_dates().await.unwrap(), 0, "a second run has nothing to do");
 }

@@ -53,7 +53,7 @@ impl Defect {
         (Self::DuplicateForConflict, "another_content_conflicts_across_calls"),
         (Self::DuplicateForConflict, "outcomes_keep_the_order_of_the_events"),
         (Self::NewForDuplicate, "an_event_is_new_and_then_a_duplicate"),
-        (Self::NeverFull, "a_full_subject_takes_no_new_event"),
+        (Self::NeverFull, "a_full_subject_takes_only_what_restricts"),
         (Self::TakesSomeOfAll, "append_all_takes_all_events_or_none"),
         (Self::TakesSomeOfAll, "append_all_stays_atomic_while_others_append"),
         (Self::ReversesLookups, "lookup_many_keeps_the_order"),

@@ -27,12 +27,21 @@ pub fn is_key(name: &str) -> bool {
 }
 
 /// The directory of the keys.
-pub struct KeyDir(PathBuf);
+pub struct KeyDir {
+    directory: PathBuf,
+    /// The pseudonym key's file, if it is elsewhere.
+    pseudonym_file: Option<PathBuf>,
+}
 
 impl KeyDir {
     /// The keys of `data_dir`.
     pub fn of(data_dir: &Path) -> Self {
-        Self(data_dir.join("keys"))
+        Self { directory: data_dir.join("keys"), pseudonym_file: None }
+    }
+
+    /// The same, with the pseudonym key in a file of its own (`keys.pseudonym_file`), which is never created here.
+    pub fn with_pseudonym_file(self, pseudonym_file: Option<PathBuf>) -> Self {
+        Self { pseudonym_file, ..self }
     }
 
     /// Creates the missing keys, except the pseudonym key of an existing store: with a new one no document would find
@@ -41,12 +50,18 @@ impl KeyDir {
     /// # Errors
     /// The pseudonym key is missing beside an existing store, or the directory cannot be written.
     pub fn create(&self, store_exists: bool) -> Result<(), CommandError> {
-        let pseudonym = self.0.join(PSEUDONYM);
-        if store_exists && !pseudonym.exists() {
-            return Err(CommandError::PseudonymKeyMissing(pseudonym));
+        let pseudonym = self.pseudonym_path();
+        if !pseudonym.exists() {
+            if store_exists {
+                return Err(CommandError::PseudonymKeyMissing(pseudonym));
+            }
+            if self.pseudonym_file.is_some() {
+                return Err(CommandError::KeyMissing(pseudonym));
+            }
         }
-        fs::create_dir_all(&self.0).map_err(|e| CommandError::file(&self.0, &e))?;
-        for name in [PSEUDONYM, SEAL] {
+        fs::create_dir_all(&self.directory).map_err(|e| CommandError::file(&self.directory, &e))?;
+        let secrets = if self.pseudonym_file.is_some() { &[SEAL][..] } else { &[PSEUDONYM, SEAL] };
+        for name in secrets {
             self.create_file(name, || {
                 let mut secret = [0; 32];
                 rand::fill(&mut secret).expect("system random source");
@@ -55,7 +70,7 @@ impl KeyDir {
         }
         self.create_file(ISSUER, IssuerKey::generate)?;
         self.create_file(IDENTITY_PROVIDER, || Issuer::generate().expect("system random source").0)?;
-        let parents = self.0.ancestors().take(2);
+        let parents = self.directory.ancestors().take(2);
         parents.into_iter().try_for_each(|path| sync(path).map_err(|e| CommandError::file(path, &e)))
     }
 
@@ -64,7 +79,7 @@ impl KeyDir {
     /// # Errors
     /// The file is missing, or not 32 bytes long.
     pub fn pseudonyms(&self) -> Result<PseudonymKey, CommandError> {
-        Ok(PseudonymKey::from_bytes(&self.secret(PSEUDONYM)?))
+        Ok(PseudonymKey::from_bytes(&secret(&self.pseudonym_path())?))
     }
 
     /// The secret from which the seal keys of sessions, handles and entity tags are derived.
@@ -72,7 +87,7 @@ impl KeyDir {
     /// # Errors
     /// The file is missing, or not 32 bytes long.
     pub fn seal(&self) -> Result<[u8; 32], CommandError> {
-        self.secret(SEAL)
+        secret(&self.directory.join(SEAL))
     }
 
     /// The key that signs codes.
@@ -80,7 +95,8 @@ impl KeyDir {
     /// # Errors
     /// The file is missing or no such key.
     pub fn issuer(&self) -> Result<IssuerKey, CommandError> {
-        IssuerKey::from_pkcs8(&self.read(ISSUER)?).map_err(|e| CommandError::key(&self.0.join(ISSUER), &e))
+        IssuerKey::from_pkcs8(&read(&self.directory.join(ISSUER))?)
+            .map_err(|e| CommandError::key(&self.directory.join(ISSUER), &e))
     }
 
     /// The key of the demo identity provider.
@@ -88,8 +104,8 @@ impl KeyDir {
     /// # Errors
     /// The file is missing or no such key.
     pub fn identity_provider(&self) -> Result<Issuer, CommandError> {
-        let path = self.0.join(IDENTITY_PROVIDER);
-        Issuer::from_pkcs8(&self.read(IDENTITY_PROVIDER)?, DEMO_ISSUER).map_err(|e| CommandError::key(&path, &e))
+        let path = self.directory.join(IDENTITY_PROVIDER);
+        Issuer::from_pkcs8(&read(&path)?, DEMO_ISSUER).map_err(|e| CommandError::key(&path, &e))
     }
 
     /// The paths of all keys.
@@ -97,37 +113,29 @@ impl KeyDir {
     /// # Errors
     /// The directory cannot be read; the error names it.
     pub fn files(&self) -> io::Result<Vec<PathBuf>> {
-        let read = || -> io::Result<Vec<PathBuf>> { fs::read_dir(&self.0)?.map(|entry| Ok(entry?.path())).collect() };
-        let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", self.0.display()));
+        let read =
+            || -> io::Result<Vec<PathBuf>> { fs::read_dir(&self.directory)?.map(|entry| Ok(entry?.path())).collect() };
+        let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", self.directory.display()));
         let mut files = read().map_err(named)?;
         files.retain(|path| path.is_file() && path.file_name().and_then(OsStr::to_str).is_some_and(is_key));
         files.sort();
         Ok(files)
     }
 
-    fn secret(&self, name: &str) -> Result<[u8; 32], CommandError> {
-        let expected = "expected 32 bytes";
-        self.read(name)?.try_into().map_err(|_| CommandError::key(&self.0.join(name), &expected))
-    }
-
-    fn read(&self, name: &str) -> Result<Vec<u8>, CommandError> {
-        let path = self.0.join(name);
-        match fs::read(&path) {
-            Err(e) if e.kind() == ErrorKind::NotFound => Err(CommandError::KeyMissing(path)),
-            read => read.map_err(|e| CommandError::file(&path, &e)),
-        }
+    fn pseudonym_path(&self) -> PathBuf {
+        self.pseudonym_file.clone().unwrap_or_else(|| self.directory.join(PSEUDONYM))
     }
 
     /// Writes a temporary file of its own and renames it unless the key exists, so that a crash leaves a complete key
     /// or none, and of processes that create the same key at once all go on with the first one's.
     fn create_file(&self, name: &str, content: impl FnOnce() -> Vec<u8>) -> Result<(), CommandError> {
-        let path = self.0.join(name);
+        let path = self.directory.join(name);
         if path.exists() {
             return Ok(());
         }
         let create = || -> io::Result<()> {
             // Mode 0600.
-            let mut part = tempfile::Builder::new().prefix(name).suffix(".part").tempfile_in(&self.0)?;
+            let mut part = tempfile::Builder::new().prefix(name).suffix(".part").tempfile_in(&self.directory)?;
             part.write_all(&content())?;
             part.as_file().sync_all()?;
             failpoint::pass("key_written").map_err(io::Error::other)?;
@@ -140,6 +148,18 @@ impl KeyDir {
     }
 }
 
+fn secret(path: &Path) -> Result<[u8; 32], CommandError> {
+    let expected = "expected 32 bytes";
+    read(path)?.try_into().map_err(|_| CommandError::key(path, &expected))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CommandError> {
+    match fs::read(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Err(CommandError::KeyMissing(path.to_owned())),
+        read => read.map_err(|e| CommandError::file(path, &e)),
+    }
+}
+
 /// Makes the names in a directory durable.
 fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
@@ -148,6 +168,21 @@ fn sync(directory: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pseudonym_key_elsewhere_is_read_and_never_created() {
+        let dir = tempfile::tempdir().unwrap();
+        let elsewhere = dir.path().join("elsewhere.key");
+        let keys = || KeyDir::of(dir.path()).with_pseudonym_file(Some(elsewhere.clone()));
+        assert!(matches!(keys().create(false), Err(CommandError::KeyMissing(path)) if path == elsewhere));
+        fs::write(&elsewhere, [7; 32]).unwrap();
+        keys().create(false).unwrap();
+        assert!(!dir.path().join("keys/pseudonym.key").exists());
+        let fingerprint = keys().pseudonyms().unwrap().fingerprint();
+        assert_eq!(fingerprint, PseudonymKey::from_bytes(&[7; 32]).fingerprint());
+        fs::remove_file(&elsewhere).unwrap();
+        assert!(matches!(keys().create(true), Err(CommandError::PseudonymKeyMissing(path)) if path == elsewhere));
+    }
 
     #[test]
     fn keys_are_created_once_and_private() {

@@ -21,14 +21,18 @@ mod tokens;
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use rustix::fs::Mode;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use zeroizing_alloc::ZeroAlloc;
 
 use cli::{Cli, Command};
 use config::Role;
 use error::CommandError;
 
+/// Freed memory is zeroed: bodies, document numbers and names do not stay in it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: ZeroAlloc<MiMalloc> = ZeroAlloc(MiMalloc);
 
 /// The exit code of a process that refused to start, as opposed to one that crashed.
 const REFUSED: u8 = 3;
@@ -36,6 +40,10 @@ const REFUSED: u8 = 3;
 fn main() -> ExitCode {
     // Views, events and keys are private to this user, whoever starts the process and however.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    // No core dumps, and no other process of the same user reads this one's memory.
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        eprintln!("yima: core dumps cannot be switched off: {error}");
+    }
     match run(Cli::parse()) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

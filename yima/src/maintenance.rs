@@ -16,7 +16,6 @@ use crate::audit::record;
 use crate::cli::{Engine, Options, Rebuild, Reconcile};
 use crate::config::{Config, Role};
 use crate::error::CommandError;
-use crate::keys::KeyDir;
 
 /// How long an event may be in transit between regions.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -74,7 +73,7 @@ fn settings(options: &Options) -> Result<(CqlOptions, Arc<Rules>), CommandError>
     }
     let config = Config::load(options.config.as_deref(), Role::Writer)?;
     let rules = Arc::new(config.rules()?);
-    let pseudonym_fingerprint = KeyDir::of(&options.data_dir).pseudonyms()?.fingerprint();
+    let pseudonym_fingerprint = config.keys(&options.data_dir).pseudonyms()?.fingerprint();
     Ok((CqlOptions { pseudonym_fingerprint, ..config.cql()? }, rules))
 }
 

@@ -9,7 +9,6 @@ use yima_store::cql::{CqlOptions, Step, migrate};
 use crate::cli::{Engine, Options, Replication};
 use crate::config::{Config, Role};
 use crate::error::CommandError;
-use crate::keys::KeyDir;
 
 /// Migrates and prints each step in a line.
 ///
@@ -28,7 +27,7 @@ pub fn run(options: &Options, replication: Option<Replication>) -> Result<(), Co
         let local = &settings.datacenter;
         return Err(CommandError::Usage(format!("--replication: expected store.cql.datacenter, {local}, among them")));
     }
-    let keys = KeyDir::of(&options.data_dir);
+    let keys = config.keys(&options.data_dir);
     keys.create(false)?;
     let settings = CqlOptions { pseudonym_fingerprint: keys.pseudonyms()?.fingerprint(), ..settings };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)?;

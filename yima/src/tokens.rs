@@ -54,11 +54,11 @@ pub fn sessions(options: &Options, count: u64) -> Result<(), CommandError> {
     if count > people {
         return Err(CommandError::Usage(format!("--count: the demo population has {people} people")));
     }
-    let keys = KeyDir::of(&options.data_dir);
+    let config = Config::load(options.config.as_deref(), Role::Everything)?;
+    let keys = config.keys(&options.data_dir);
     let (pseudonyms, seal) = (keys.pseudonyms()?, SealKeys::new(&[keys.seal()?], "session"));
-    let lifetime = Config::load(options.config.as_deref(), Role::Everything)?.read_api.citizen_session;
     let started_at = clock::now();
-    let expires_at = started_at.plus(lifetime);
+    let expires_at = started_at.plus(config.read_api.citizen_session);
     print(&mut (0..count).map(|n| {
         let subject = pseudonyms.subject(&document(n));
         Session { id: rand::random(), started_at, expires_at, holder: Holder::Citizen { subject } }.seal(&seal)

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::birth_date::not_kept;
 use super::{Colour, TestKind, TestOutcome};
 use crate::ended_sessions::EndedSessions;
 use crate::named::named_enum;
+use crate::subject::Document;
 use crate::time::Time;
 
 named_enum! {
@@ -42,7 +44,9 @@ pub enum EventData {
     Identity {
         /// Masked: the full name is not kept.
         name: String,
-        /// Date of birth, ISO 8601, possibly only the year or month.
+        /// Date of birth as sent, ISO 8601, possibly only the year or month. Never stored: [`super::StoredEvent`] drops
+        /// it.
+        #[serde(serialize_with = "not_kept")]
         born: Option<String>,
         /// The moment of death: closes the code from then on.
         deceased_at: Option<Time>,
@@ -104,6 +108,25 @@ impl EventData {
             Self::ColourAssignment { .. } => EventKind::ColourAssignment,
             Self::Retraction { .. } => EventKind::Retraction,
             Self::SessionEnd { .. } => EventKind::SessionEnd,
+        }
+    }
+
+    /// The same; of an identity without a date of birth with that of its document, so that it is not kept either.
+    pub fn born(mut self, document: &Document) -> Self {
+        if let Self::Identity { born, .. } = &mut self {
+            *born = born.take().or_else(|| document.born().map(|date| date.to_string()));
+        }
+        self
+    }
+
+    /// Whether a subject with many events still takes it: it restricts, or takes an event back, of its own agency.
+    pub fn may_use_reserve(&self) -> bool {
+        match self {
+            Self::TestResult { result, .. } => *result == TestOutcome::Positive,
+            Self::ColourAssignment { colour, .. } => *colour != Colour::Green,
+            Self::Identity { deceased_at, .. } => deceased_at.is_some(),
+            Self::Retraction { .. } | Self::SessionEnd { .. } => true,
+            Self::Vaccination { .. } => false,
         }
     }
 }

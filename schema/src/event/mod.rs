@@ -1,11 +1,15 @@
 //! Events: immutable facts from agencies. All other data is derived from them.
 
+mod birth_date;
 mod colour;
 mod data;
+mod room;
+mod same_fact;
 mod test_result;
 
 pub use colour::Colour;
 pub use data::{EventData, EventKind, MOVED};
+pub use room::EventCounts;
 pub use test_result::{TestKind, TestOutcome};
 
 use serde::{Deserialize, Serialize};
@@ -16,7 +20,7 @@ use crate::limits::MAX_EVENT_ID_CHARS;
 use crate::subject::SubjectId;
 use crate::time::Time;
 
-/// An immutable fact. All of its fields are hashed; `derive` reads nothing else.
+/// An immutable fact. All of its fields but a date of birth are hashed; `derive` reads nothing else.
 #[cfg_attr(test, derive(Debug))] // for counterexamples; redacted outside tests
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -86,18 +90,26 @@ const NOTICE_SHIFT: u32 = 60;
 const HASHED_FORMAT: u8 = 1;
 
 impl StoredEvent {
-    /// An original; computes the hash.
+    /// An original; forgets a date of birth and computes the hash.
     pub fn new(event: Event, received_at: Time) -> Self {
         Self::ranked(event, Rank::Original, received_at)
     }
 
-    /// An event of that rank; computes the hash, in which an original has no rank.
-    pub fn ranked(event: Event, rank: Rank, received_at: Time) -> Self {
-        let hashed = match rank {
-            Rank::Original => codec::encode(HASHED_FORMAT, &event),
-            Rank::Corrected | Rank::EnteredInError => codec::encode(HASHED_FORMAT, &(&event, rank)),
-        };
-        Self { event, hash: ContentHash(sha256_16(&hashed)), received_at, rank }
+    /// An event of that rank; forgets a date of birth and computes the hash, in which an original has no rank.
+    pub fn ranked(mut event: Event, rank: Rank, received_at: Time) -> Self {
+        event.forget_birth_date();
+        Self { hash: content_hash(&event, rank), event, received_at, rank }
+    }
+
+    /// Whether the row was written by a program that kept the date of birth, and hashed it: then
+    /// [`Self::without_birth_date`] has to replace it.
+    pub fn kept_birth_date(&self) -> bool {
+        matches!(self.event.data, EventData::Identity { .. }) && self.hash != content_hash(&self.event, self.rank)
+    }
+
+    /// The same event, under the hash that it has today.
+    pub fn without_birth_date(&self) -> Self {
+        Self::ranked(self.event.clone(), self.rank, self.received_at)
     }
 
     /// The stored bytes.
@@ -109,17 +121,19 @@ impl StoredEvent {
         }
     }
 
-    /// Reads [`Self::encode`].
+    /// Reads [`Self::encode`]; forgets a date of birth.
     ///
     /// # Errors
     /// The bytes are not an event of a known format.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        if bytes.first() == Some(&RANKED_FORMAT) {
-            let (received_at, hash, event, rank) = codec::decode("event", RANKED_FORMAT, bytes)?;
-            return Ok(Self { event, hash, received_at, rank });
-        }
-        let (received_at, hash, event) = codec::decode("event", FORMAT, bytes)?;
-        Ok(Self { event, hash, received_at, rank: Rank::Original })
+        let (received_at, hash, mut event, rank): (_, _, Event, _) = if bytes.first() == Some(&RANKED_FORMAT) {
+            codec::decode("event", RANKED_FORMAT, bytes)?
+        } else {
+            let (received_at, hash, event) = codec::decode("event", FORMAT, bytes)?;
+            (received_at, hash, event, Rank::Original)
+        };
+        event.forget_birth_date();
+        Ok(Self { event, hash, received_at, rank })
     }
 
     /// Identifies events of one subject: agency, id, revision with the rank, hash. Of two contents of one revision and
@@ -135,6 +149,14 @@ impl StoredEvent {
     pub fn version(&self) -> (u64, Rank) {
         (self.event.revision, self.rank)
     }
+}
+
+fn content_hash(event: &Event, rank: Rank) -> ContentHash {
+    let hashed = match rank {
+        Rank::Original => codec::encode(HASHED_FORMAT, event),
+        Rank::Corrected | Rank::EnteredInError => codec::encode(HASHED_FORMAT, &(event, rank)),
+    };
+    ContentHash(sha256_16(&hashed))
 }
 
 #[cfg(not(test))]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
-use yima_schema::event::StoredEvent;
-use yima_schema::limits::MAX_EVENTS_PER_SUBJECT;
+use yima_schema::event::{Event, EventData, StoredEvent, TestKind, TestOutcome};
+use yima_schema::limits::{MAX_EVENTS_PER_AGENCY, MAX_EVENTS_PER_SUBJECT, RESERVED_EVENTS_PER_AGENCY};
 
 use super::fixture::{append_one, event, subject};
 use super::{ConformanceError, Harness, ensure};
@@ -80,25 +80,54 @@ pub(super) async fn outcomes_keep_the_order_of_the_events(harness: &dyn Harness)
     Ok(())
 }
 
-pub(super) async fn a_full_subject_takes_no_new_event(harness: &dyn Harness) -> Result<(), ConformanceError> {
+pub(super) async fn a_full_subject_takes_only_what_restricts(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let s = subject();
     let numbered = |n: usize| event(s, &format!("e{n}"), 0, 0);
-    let half = MAX_EVENTS_PER_SUBJECT / 2;
+    let half = MAX_EVENTS_PER_AGENCY / 2;
     store.append((0..half).map(numbered).collect()).await?;
-    let outcomes = store.append((half..MAX_EVENTS_PER_SUBJECT + 2).map(numbered).collect()).await?;
+    let outcomes = store.append((half..MAX_EVENTS_PER_AGENCY + 2).map(numbered).collect()).await?;
     let new = outcomes.iter().filter(|o| matches!(o, Appended::New(_))).count();
-    ensure!(new == MAX_EVENTS_PER_SUBJECT - half, "{} events were new", half + new);
-    ensure!(outcomes.ends_with(&[Appended::Full, Appended::Full]), "events above the limit were not Full");
-    let outcome = append_one(&*store, numbered(MAX_EVENTS_PER_SUBJECT)).await?;
+    ensure!(new == MAX_EVENTS_PER_AGENCY - half, "{} events of one agency were new", half + new);
+    ensure!(outcomes.ends_with(&[Appended::Full, Appended::Full]), "events above the agency's limit were not Full");
+    let outcomes = store.append((0..MAX_EVENTS_PER_AGENCY + 1).map(|n| of("lab-8", numbered(n))).collect()).await?;
+    let new = outcomes.iter().filter(|o| matches!(o, Appended::New(_))).count();
+    let room = MAX_EVENTS_PER_SUBJECT - MAX_EVENTS_PER_AGENCY;
+    ensure!(new == room, "{new} events of another agency were new");
+    let outcome = append_one(&*store, of("lab-9", numbered(0))).await?;
     ensure!(outcome == Appended::Full, "a full subject: {outcome:?}");
+    let positives = |agency: &'static str, count: usize| {
+        (0..count).map(|n| positive(of(agency, event(s, &format!("p{n}"), 0, 0)))).collect::<Vec<_>>()
+    };
+    // Two that have used up their share, and one that comes new.
+    for agency in ["lab-7", "lab-8", "lab-9"] {
+        let outcomes = store.append(positives(agency, RESERVED_EVENTS_PER_AGENCY + 1)).await?;
+        let new = outcomes.iter().filter(|o| matches!(o, Appended::New(_))).count();
+        ensure!(new == RESERVED_EVENTS_PER_AGENCY, "{new} restrictions of {agency} were new");
+    }
+    let outcomes = store.append_all(vec![numbered(MAX_EVENTS_PER_AGENCY), positives("lab-5", 1).remove(0)]).await?;
+    ensure!(outcomes == [Appended::Full, Appended::NotTried], "a transaction of a full subject: {outcomes:?}");
+    let outcomes = store.append(positives("lab-5", 1)).await?;
+    ensure!(matches!(outcomes[..], [Appended::New(_)]), "a restriction of a full subject: {outcomes:?}");
     let outcome = append_one(&*store, numbered(7)).await?;
     ensure!(matches!(outcome, Appended::Duplicate(_)), "a duplicate of a full subject: {outcome:?}");
     let outcome = append_one(&*store, event(s, "e7", 0, 1)).await?;
     ensure!(outcome == Appended::Conflict, "a conflict of a full subject: {outcome:?}");
     let read = store.events(&[s]).await?;
-    ensure!(read.len() == 1 && read[0].len() == MAX_EVENTS_PER_SUBJECT, "a full subject does not read back complete");
+    let expected = MAX_EVENTS_PER_SUBJECT + 3 * RESERVED_EVENTS_PER_AGENCY + 1;
+    ensure!(read.len() == 1 && read[0].len() == expected, "a full subject does not read back complete");
     Ok(())
+}
+
+/// The same event of another agency.
+fn of(agency: &str, event: StoredEvent) -> StoredEvent {
+    StoredEvent::new(Event { agency: agency.into(), ..event.event }, event.received_at)
+}
+
+/// The same event with a positive result.
+fn positive(event: StoredEvent) -> StoredEvent {
+    let data = EventData::TestResult { test: TestKind::NucleicAcid, result: TestOutcome::Positive };
+    StoredEvent::new(Event { data, ..event.event }, event.received_at)
 }
 
 pub(super) async fn events_read_back_exactly(harness: &dyn Harness) -> Result<(), ConformanceError> {

@@ -108,7 +108,7 @@ cases! {
         another_content_conflicts_across_calls
         one_id_may_have_many_revisions
         outcomes_keep_the_order_of_the_events
-        a_full_subject_takes_no_new_event
+        a_full_subject_takes_only_what_restricts
         events_read_back_exactly
         every_content_reported_new_is_kept
         append_all_takes_all_events_or_none

@@ -51,6 +51,7 @@ use tokio::task::JoinSet;
 
 use crate::{Result, StreamId};
 use ddl::schema::{self, Identity};
+use events::permits::SubjectPermits;
 use log::heartbeat;
 use log::local_stream::LocalStreams;
 use log::other_regions::OtherRegions;
@@ -92,6 +93,7 @@ struct Inner {
     published: Notify,
     /// Bounds the events' keys that appends read at a time.
     key_reads: Semaphore,
+    subject_permits: SubjectPermits,
     local_streams: LocalStreams,
     heartbeat_watch: HeartbeatWatch,
     other_regions: OtherRegions,
@@ -129,6 +131,7 @@ impl CqlStore {
             rebuilds,
             published: Notify::new(),
             key_reads: Semaphore::new(KEY_READS),
+            subject_permits: SubjectPermits::default(),
             local_streams: LocalStreams::default(),
             heartbeat_watch: HeartbeatWatch::default(),
             other_regions: OtherRegions::default(),

@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
 use yima_schema::change::Change;
 use yima_schema::event::StoredEvent;
 use yima_schema::subject::SubjectId;
 
 use super::CqlStore;
+use super::events::permits::rounds;
 use super::log::log_segments::LogTable;
 use crate::append_outcome::{Decision, none_taken};
 use crate::span::{call, call_span};
@@ -28,15 +30,21 @@ impl WriterStore for CqlStore {
     }
 
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
-        let decisions = self.inner.decide(&events).await?;
-        self.append_decided(events, decisions).await
+        let mut outcomes = Vec::with_capacity(events.len());
+        for mut events in rounds(events) {
+            let permits = self.inner.subject_permits.acquire(&events).await;
+            let decisions = self.inner.decide(&mut events).await?;
+            outcomes.extend(self.append_decided(events, decisions, permits).await?);
+        }
+        Ok(outcomes)
     }
 
-    async fn append_all(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
-        let decisions = self.inner.decide(&events).await?;
+    async fn append_all(&self, mut events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
+        let permits = self.inner.subject_permits.acquire(&events).await;
+        let decisions = self.inner.decide(&mut events).await?;
         match none_taken(&decisions) {
             Some(outcomes) => Ok(outcomes),
-            None => self.append_decided(events, decisions).await,
+            None => self.append_decided(events, decisions, permits).await,
         }
     }
 
@@ -87,10 +95,21 @@ impl WriterStore for CqlStore {
 }
 
 impl CqlStore {
-    async fn append_decided(&self, events: Vec<StoredEvent>, decisions: Vec<Decision>) -> Result<Vec<Appended>> {
+    /// `permits` are held until the events are written.
+    async fn append_decided(
+        &self,
+        events: Vec<StoredEvent>,
+        decisions: Vec<Decision>,
+        permits: Vec<OwnedSemaphorePermit>,
+    ) -> Result<Vec<Appended>> {
         let inner = Arc::clone(&self.inner);
+        let append = async move {
+            let appended = inner.append(events, decisions).await;
+            drop(permits);
+            appended
+        };
         // A task of its own: a marked event is written even if the caller is cancelled.
-        let appended = tokio::spawn(async move { inner.append(events, decisions).await }.in_current_span());
+        let appended = tokio::spawn(append.in_current_span());
         appended.await.map_err(|_| StoreError::TimedOut)?
     }
 }

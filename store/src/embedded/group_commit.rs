@@ -9,13 +9,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use fjall::{OwnedWriteBatch, PersistMode, Slice};
 use yima_schema::event::StoredEvent;
-use yima_schema::limits::MAX_EVENTS_PER_SUBJECT;
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
 
 use super::keys::{self, Stream};
-use super::known_events::{EventCounts, KnownEvents, StoredContent};
+use super::known_events::{CountedSubjects, KnownEvents, StoredContent};
 use super::tables::Tables;
 use super::unsettled::UnsettledMarks;
 use crate::append_outcome::{Decision, none_taken};
@@ -52,7 +51,7 @@ pub(super) struct Group<'a> {
     marked: Vec<(u64, SubjectId)>,
     /// Events of each subject of an append, with those that the group adds.
     events: HashMap<SubjectId, KnownEvents>,
-    counts: &'a EventCounts,
+    counted: &'a CountedSubjects,
     /// Versions of the views that the group sets.
     versions: HashMap<SubjectId, Version>,
 }
@@ -75,7 +74,7 @@ impl<'a> Group<'a> {
         tables: &'a Tables,
         numbers: Numbers,
         unsettled: &'a UnsettledMarks,
-        counts: &'a EventCounts,
+        counted: &'a CountedSubjects,
     ) -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
@@ -87,7 +86,7 @@ impl<'a> Group<'a> {
             unsettled,
             marked: Vec::new(),
             events: HashMap::new(),
-            counts,
+            counted,
             versions: HashMap::new(),
         }
     }
@@ -114,9 +113,9 @@ impl<'a> Group<'a> {
         let decided = keys.into_iter().zip(decisions.iter().copied());
         if let Some(outcomes) = none_taken(&decisions) {
             // Later requests of this group must not find events that will not be written.
-            for (event, (key, decision)) in events.iter().zip(decided) {
+            for (event, (key, decision)) in events.iter().zip(decided).rev() {
                 if decision == Decision::New {
-                    self.known_events(event.event.subject)?.remove(&key);
+                    self.known_events(event.event.subject)?.take_back(&key, &event.event);
                 }
             }
             return Ok(outcomes);
@@ -128,16 +127,16 @@ impl<'a> Group<'a> {
     fn decide(&mut self, event: &StoredEvent) -> Result<(Slice, Decision)> {
         let key = Slice::from(keys::event(event)?);
         let subject = event.event.subject;
-        let (table, counts, unsettled) = (&self.tables.events, self.counts, self.unsettled);
+        let (table, counted, unsettled) = (&self.tables.events, self.counted, self.unsettled);
         let known = self.known_events(subject)?;
-        let decision = match known.content(table, &key)? {
+        let decision = match known.content(table, &key, &event.event)? {
             // A mark that an earlier request of this group settles still counts.
             StoredContent::Same if known.has_additions() || unsettled.contains(subject) => Decision::Duplicate,
             StoredContent::Same => Decision::Settled,
             StoredContent::Other => Decision::Conflict,
-            StoredContent::Absent if known.count(table, subject, counts)? >= MAX_EVENTS_PER_SUBJECT => Decision::Full,
+            StoredContent::Absent if !known.has_room_for(table, &event.event, counted)? => Decision::Full,
             StoredContent::Absent => {
-                known.add(key.clone());
+                known.add(key.clone(), &event.event);
                 Decision::New
             }
         };

@@ -10,6 +10,8 @@ use crate::{Result, StoreError};
 
 /// Key in `meta`: the next stream's number (u32).
 pub(super) const NEXT_STREAM: &str = "next_stream";
+/// Key in `meta`: present once no event has a date of birth.
+pub(super) const BIRTH_DATES: &str = "birth_dates";
 /// Key in `meta`: the state of an import.
 pub(super) const IMPORT: &str = "import";
 

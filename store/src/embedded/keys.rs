@@ -30,6 +30,12 @@ pub(super) fn event(event: &StoredEvent) -> Result<Vec<u8>> {
     Ok(key)
 }
 
+/// The agency in a key of [`event`].
+pub(super) fn event_agency(key: &[u8]) -> Option<&str> {
+    let (length, rest) = key.get(16..)?.split_first()?;
+    std::str::from_utf8(rest.get(..usize::from(*length))?).ok()
+}
+
 /// `views`: version ‖ view.
 pub(super) fn encode_view(version: Version, view: &[u8]) -> Vec<u8> {
     [&version.0.to_be_bytes(), view].concat()

@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 
 use fjall::Slice;
+use yima_schema::event::{Event, EventCounts, StoredEvent};
 use yima_schema::subject::SubjectId;
+use yima_schema::time::Time;
 
 use super::keys;
 use super::tables::Table;
@@ -11,8 +13,8 @@ use crate::Result;
 
 /// Keys read of each subject. Most subjects have fewer events; of the others each event is looked up by itself.
 const SCANNED_KEYS: usize = 64;
-/// Subjects whose number of events is remembered; above it all are forgotten. Memory: about 40 bytes each.
-const COUNTED_SUBJECTS: usize = 65_536;
+/// Subjects of many events that stay counted; above it all are counted again. Memory: about 200 bytes each.
+const COUNTED_SUBJECTS: usize = 16_384;
 
 /// The event keys of a subject, with those that the group adds.
 pub(super) struct KnownEvents {
@@ -20,16 +22,10 @@ pub(super) struct KnownEvents {
     keys: BTreeSet<Slice>,
     /// How many of them the group adds.
     added: usize,
-    stored: Stored,
-}
-
-/// Events of a subject that are not in [`KnownEvents::keys`].
-#[derive(Clone, Copy)]
-enum Stored {
-    /// None.
-    None,
-    /// Many; their number is known once it is needed.
-    Many(Option<usize>),
+    /// Whether the subject has no other events.
+    complete: bool,
+    /// The number of all events, once it is needed.
+    counts: Option<EventCounts>,
 }
 
 /// The content that is stored under an event's agency, id and revision.
@@ -42,26 +38,16 @@ pub(super) enum StoredContent {
 
 /// The number of events of subjects that have many, as of the last durable group.
 #[derive(Default)]
-pub(super) struct EventCounts(HashMap<SubjectId, usize>);
+pub(super) struct CountedSubjects(HashMap<SubjectId, EventCounts>);
 
-impl EventCounts {
-    /// Remembers what a durable group counted.
-    pub(super) fn remember(&mut self, known: &HashMap<SubjectId, KnownEvents>) {
+impl CountedSubjects {
+    /// Remembers what a durable group counted. A group counts before it adds, so what it did not count stays true.
+    pub(super) fn remember(&mut self, known: HashMap<SubjectId, KnownEvents>) {
         if self.0.len() > COUNTED_SUBJECTS {
             self.0.clear();
         }
-        for (subject, known) in known {
-            match known.stored {
-                Stored::Many(Some(stored)) => {
-                    self.0.insert(*subject, stored + known.keys.len());
-                }
-                // Not counted: what was remembered is out of date if the group added events.
-                Stored::Many(None) if known.has_additions() => {
-                    self.0.remove(subject);
-                }
-                Stored::Many(None) | Stored::None => {}
-            }
-        }
+        let of_many = known.into_iter().filter(|(_, known)| !known.complete);
+        self.0.extend(of_many.filter_map(|(subject, known)| Some((subject, known.counts?))));
     }
 }
 
@@ -70,16 +56,13 @@ impl KnownEvents {
     pub(super) fn load(events: &Table, subject: SubjectId) -> Result<Self> {
         let mut rows = events.prefix(subject.as_bytes());
         let keys = rows.by_ref().take(SCANNED_KEYS).map(|row| Ok(row?.0)).collect::<Result<_>>()?;
-        let has_more = rows.next().transpose()?.is_some();
-        Ok(if has_more {
-            Self { keys: BTreeSet::new(), added: 0, stored: Stored::Many(None) }
-        } else {
-            Self { keys, added: 0, stored: Stored::None }
-        })
+        let complete = rows.next().transpose()?.is_none();
+        Ok(Self { keys: if complete { keys } else { BTreeSet::new() }, added: 0, complete, counts: None })
     }
 
-    /// The content under the same agency, id and revision as `key`.
-    pub(super) fn content(&self, events: &Table, key: &Slice) -> Result<StoredContent> {
+    /// The content under the same agency, id and revision as `event`, whose key this is. The same fact under another
+    /// hash is the same content.
+    pub(super) fn content(&self, events: &Table, key: &Slice, event: &Event) -> Result<StoredContent> {
         let revision = &key[..key.len() - keys::HASH_BYTES];
         let mut found = StoredContent::Absent;
         for known in self.keys.range(Slice::from(revision)..).take_while(|k| k.starts_with(revision)) {
@@ -88,45 +71,66 @@ impl KnownEvents {
             }
             found = StoredContent::Other;
         }
-        if let Stored::Many(_) = self.stored {
-            for row in events.prefix(revision) {
-                if row?.0 == *key {
-                    return Ok(StoredContent::Same);
-                }
-                found = StoredContent::Other;
+        if self.complete && found == StoredContent::Absent {
+            return Ok(found);
+        }
+        for row in events.prefix(revision) {
+            let (stored_key, row) = row?;
+            if stored_key == *key || StoredEvent::decode(&row).is_ok_and(|stored| stored.event.is_same_fact(event)) {
+                return Ok(StoredContent::Same);
             }
+            found = StoredContent::Other;
         }
         Ok(found)
     }
 
-    /// The number of the subject's events.
-    pub(super) fn count(&mut self, events: &Table, subject: SubjectId, counts: &EventCounts) -> Result<usize> {
-        let stored = match self.stored {
-            Stored::None => 0,
-            Stored::Many(Some(stored)) => stored,
-            Stored::Many(None) => match counts.0.get(&subject) {
-                Some(stored) => *stored,
-                None => events.prefix(subject.as_bytes()).try_fold(0, |count, row| row.map(|_| count + 1))?,
+    /// Whether the subject has room for one more event.
+    pub(super) fn has_room_for(&mut self, events: &Table, event: &Event, counted: &CountedSubjects) -> Result<bool> {
+        let counts = match self.counts.take() {
+            Some(counts) => counts,
+            None if self.complete => {
+                let mut counts = EventCounts::default();
+                let agencies = self.keys.iter().map(|key| keys::event_agency(key));
+                agencies.for_each(|agency| counts.add(agency.unwrap_or_default()));
+                counts
+            }
+            None => match counted.0.get(&event.subject) {
+                Some(counts) => counts.clone(),
+                None => count(events, event.subject)?,
             },
         };
-        if let Stored::Many(known) = &mut self.stored {
-            *known = Some(stored);
-        }
-        Ok(stored + self.keys.len())
+        Ok(self.counts.insert(counts).has_room_for(event))
     }
 
     /// Adds an event that the group writes.
-    pub(super) fn add(&mut self, key: Slice) {
+    pub(super) fn add(&mut self, key: Slice, event: &Event) {
         self.added += usize::from(self.keys.insert(key));
+        if let Some(counts) = &mut self.counts {
+            counts.add(&event.agency);
+        }
     }
 
-    /// Takes [`Self::add`] back.
-    pub(super) fn remove(&mut self, key: &Slice) {
+    /// Takes the last [`Self::add`] back.
+    pub(super) fn take_back(&mut self, key: &Slice, event: &Event) {
         self.added -= usize::from(self.keys.remove(key));
+        if let Some(counts) = &mut self.counts {
+            counts.take_back(&event.agency);
+        }
     }
 
     /// Whether the group adds events.
     pub(super) fn has_additions(&self) -> bool {
         self.added > 0
     }
+}
+
+/// Counts the stored events of a subject. One that cannot be read counts as the oldest: it is the fold that reports it.
+fn count(events: &Table, subject: SubjectId) -> Result<EventCounts> {
+    let mut received = Vec::new();
+    for row in events.prefix(subject.as_bytes()) {
+        let (key, row) = row?;
+        let received_at = StoredEvent::decode(&row).map_or(Time::MIN, |stored| stored.received_at);
+        received.push((received_at, keys::event_agency(&key).unwrap_or_default().to_owned()));
+    }
+    Ok(EventCounts::of(received.iter().map(|(received_at, agency)| (*received_at, agency.as_str()))))
 }

@@ -6,6 +6,7 @@
 
 mod audit;
 mod backup;
+mod birth_dates;
 mod committer;
 mod dead_letters;
 mod error;

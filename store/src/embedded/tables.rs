@@ -119,6 +119,12 @@ impl Table {
         self.keyspace.prefix(prefix).next_back().map(|row| row.into_inner().map_err(|e| self.error(&e))).transpose()
     }
 
+    /// Merges the table's files, so that replaced and removed rows are gone.
+    pub(super) fn compact(&self) -> Result<()> {
+        let merged = self.keyspace.rotate_memtable_and_wait().and_then(|()| self.keyspace.major_compact());
+        merged.map_err(|e| self.error(&e))
+    }
+
     /// Whether the table has no rows.
     pub(super) fn is_empty(&self) -> Result<bool> {
         self.keyspace.is_empty().map_err(|e| self.error(&e))

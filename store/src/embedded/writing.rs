@@ -33,7 +33,8 @@ impl WriterStore for EmbeddedStore {
 
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
         let span = call_span!("fjall", "append", "events", events.len());
-        let append = self.queue()?.submit(events.len() * EVENT_BYTES, move |group| group.append(&events));
+        let queue = self.queue()?;
+        let append = queue.submit(events.len() * EVENT_BYTES, move |group| group.append(&events));
         let outcomes = call(span, append).await?;
         self.settled_are_applied(&outcomes).await;
         Ok(outcomes)
@@ -41,7 +42,8 @@ impl WriterStore for EmbeddedStore {
 
     async fn append_all(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
         let span = call_span!("fjall", "append", "events", events.len());
-        let append = self.queue()?.submit(events.len() * EVENT_BYTES, move |group| group.append_all(&events));
+        let queue = self.queue()?;
+        let append = queue.submit(events.len() * EVENT_BYTES, move |group| group.append_all(&events));
         let outcomes = call(span, append).await?;
         self.settled_are_applied(&outcomes).await;
         Ok(outcomes)

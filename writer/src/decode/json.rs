@@ -67,7 +67,7 @@ pub(super) fn decode(value: &Value, context: Context<'_>) -> DecodedRow {
                 revision,
                 document: document.masked(),
                 occurred_at,
-                data,
+                data: data.born(&document),
             };
             Ok((event, document.kind()))
         }

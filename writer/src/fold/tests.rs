@@ -128,8 +128,8 @@ async fn a_fold_in_pieces_loses_no_subject() {
     let store = open(&dir);
     let smallest = NonZeroU64::new(32 << 20).unwrap();
     let folder = Folder::start_within(store.clone(), Arc::new(Rules::built_in()), smallest).await.unwrap();
-    // Ten subjects of 1,200 events do not fit into one piece.
-    let all = |n| (0..1_200).map(move |id| event(n, &format!("e{id}"), false));
+    // Ten subjects of 900 events do not fit into one piece.
+    let all = |n| (0..900).map(move |id| event(n, &format!("e{id}"), false));
     for n in 0..10 {
         folder.commit(all(n).collect()).await.unwrap();
     }
@@ -138,7 +138,7 @@ async fn a_fold_in_pieces_loses_no_subject() {
     let published = published(&store).await;
     for n in 0..20 {
         let (version, view) = stored_view(&store, n).await;
-        assert_eq!(view.events.count, if n < 10 { 1_201 } else { 1 });
+        assert_eq!(view.events.count, if n < 10 { 901 } else { 1 });
         assert_eq!(published[&subject(n)], version);
     }
 }

@@ -1,6 +1,6 @@
 //! The problems of events that were decoded and not committed.
 
-use yima_schema::limits::MAX_EVENTS_PER_SUBJECT;
+use yima_schema::limits::{MAX_EVENTS_PER_AGENCY, MAX_EVENTS_PER_SUBJECT, RESERVED_EVENTS_PER_AGENCY};
 use yima_schema::problem::{Problem, ProblemType};
 use yima_store::StoreError;
 
@@ -11,7 +11,11 @@ pub(super) fn conflict() -> Problem {
 }
 
 pub(super) fn subject_full() -> Problem {
-    Problem::new(ProblemType::SubjectFull, format!("A subject can have at most {MAX_EVENTS_PER_SUBJECT} events"))
+    let detail = format!(
+        "A subject takes {MAX_EVENTS_PER_SUBJECT} events, {MAX_EVENTS_PER_AGENCY} of one agency, and beyond that \
+         {RESERVED_EVENTS_PER_AGENCY} of each agency that restrict or take an event back; retract what is wrong"
+    );
+    Problem::new(ProblemType::SubjectFull, detail)
 }
 
 pub(super) fn no_disk_space() -> Problem {

@@ -141,7 +141,7 @@ fn copy<W: Write>(
         return Err(CommandError::Usage(format!("{}: there is no embedded store", options.data_dir.display())));
     }
     check_owner(&options.data_dir)?;
-    let settings = config.embedded(&KeyDir::of(&options.data_dir).pseudonyms()?);
+    let settings = config.embedded(&config.keys(&options.data_dir).pseudonyms()?);
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(CommandError::Runtime)?;
     let _entered = runtime.enter();
     let store = EmbeddedStore::open(&directory, settings).map_err(|error| failed(error.into()))?;

@@ -24,6 +24,7 @@ use yima_store::embedded::EmbeddedOptions;
 use yima_writer::config::WriterConfig;
 
 use crate::error::CommandError;
+use crate::keys::KeyDir;
 use cql::CqlConfig;
 
 /// What a process runs.
@@ -71,6 +72,8 @@ pub struct Config {
     pub region: RegionConfig,
     /// The issuer of identity tokens.
     pub identity_provider: JwtConfig,
+    /// The keys.
+    pub keys: KeysConfig,
     /// The store.
     pub store: StoreConfig,
     /// The rules.
@@ -101,6 +104,18 @@ impl Default for RegionConfig {
     fn default() -> Self {
         Self { name: "local".into() }
     }
+}
+
+/// The keys. Those without a setting are in the data directory.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
+pub struct KeysConfig {
+    /// The pseudonym key, 32 bytes. Default: `keys/pseudonym.key` in the data directory. Elsewhere, a stolen data
+    /// directory or backup [does not have it](privacy.md#a-stolen-disk). As a systemd credential:
+    /// `LoadCredential=pseudonym.key:/path` and `Environment=YIMA_KEYS__PSEUDONYM_FILE=%d/pseudonym.key`. Such a key is
+    /// not created by yima, and not in its backups: to move an existing key, move its file.
+    pub pseudonym_file: Option<PathBuf>,
 }
 
 /// The embedded store. The CQL store has [a section of its own](#storecql).
@@ -180,6 +195,11 @@ impl Config {
     /// Whether a public port with that setting of `api_docs` describes its API.
     pub fn describes(&self, api_docs: Option<bool>) -> bool {
         api_docs.unwrap_or(!self.is_real())
+    }
+
+    /// The keys of a data directory.
+    pub fn keys(&self, data_dir: &Path) -> KeyDir {
+        KeyDir::of(data_dir).with_pseudonym_file(self.keys.pseudonym_file.clone())
     }
 
     /// How the CQL store is opened, but for the pseudonym key's fingerprint.

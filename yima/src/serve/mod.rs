@@ -118,7 +118,7 @@ async fn start(
     if backup::unfinished(&options.data_dir) {
         return Err(CommandError::RestoreUnfinished(options.data_dir.clone()));
     }
-    let keys = KeyDir::of(&options.data_dir);
+    let keys = config.keys(&options.data_dir);
     if role == Role::Everything {
         keys.create(matches!(plan, Plan::Embedded) && options.data_dir.join("store").exists())?;
     }

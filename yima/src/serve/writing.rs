@@ -10,6 +10,7 @@ use yima_schema::freshness::Freshness;
 use yima_schema::problem::Problem;
 use yima_service::clock::now;
 use yima_service::http::{EdgeLayer, finish, serve};
+use yima_store::embedded::EmbeddedStore;
 use yima_store::{SubjectScan, ViewReader};
 use yima_writer::OperatorFiles;
 use yima_writer::app::{App, Resources};
@@ -98,17 +99,28 @@ impl Writing {
     }
 }
 
-/// Background tasks of a writer: the refold after a change of rules or program, and following the marks of others that
-/// share its store.
+/// Background tasks of a writer: the refold after a change of rules or program, removing what earlier programs kept, and
+/// following the marks of others that share its store.
 fn spawn_writer_tasks(process: &Process<'_>, store: &WriteStore, folder: &Arc<Folder>) {
     let lifecycle = &process.lifecycle;
     match store {
-        WriteStore::Embedded(store) => spawn_refold(process, store.clone(), folder.clone()),
+        WriteStore::Embedded(store) => {
+            lifecycle.spawn_until_stop("birth_dates", forget_birth_dates(store.clone()));
+            spawn_refold(process, store.clone(), folder.clone());
+        }
         WriteStore::Cql(store) => {
             let follower = MarkFollower::new(store.clone(), folder.clone());
             lifecycle.spawn_critical_until_stop("marks", async move { follower.run().await });
             spawn_refold(process, store.clone(), folder.clone());
         }
+    }
+}
+
+async fn forget_birth_dates(store: Arc<EmbeddedStore>) {
+    match store.forget_birth_dates().await {
+        Ok(0) => {}
+        Ok(events) => tracing::info!(events, "removed dates of birth that an earlier program had kept"),
+        Err(error) => tracing::warn!(%error, "dates of birth could not be removed; the next start tries again"),
     }
 }
 

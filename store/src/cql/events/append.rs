@@ -7,13 +7,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use scylla::statement::prepared::PreparedStatement;
 use tracing::Instrument;
 use yima_schema::event::StoredEvent;
-use yima_schema::limits::MAX_EVENTS_PER_SUBJECT;
 use yima_schema::mark::EventName;
 use yima_schema::subject::SubjectId;
 use yima_schema::view::{EventSet, View};
 
 use super::TABLE;
-use super::read::{Content, Revision};
+use super::read::{Content, KnownEvents, Revision};
 use crate::append_outcome::Decision;
 use crate::cql::log::log_segments::LogTable;
 use crate::cql::retry::retry_forever;
@@ -25,21 +24,59 @@ impl Inner {
     /// Reads the subjects' event keys and decides. Two concurrent appends can both find one key new: with
     /// one content it is the same event, with two both are kept and the fold takes the more restrictive one. A stored
     /// event needs no fold if the subject's view was derived from exactly the events that are stored.
-    pub(in crate::cql) async fn decide(&self, events: &[StoredEvent]) -> Result<Vec<Decision>> {
-        let mut revisions: BTreeMap<SubjectId, BTreeSet<Revision>> = BTreeMap::new();
+    ///
+    /// An event that is stored as the same fact under another hash becomes the stored one.
+    pub(in crate::cql) async fn decide(&self, events: &mut [StoredEvent]) -> Result<Vec<Decision>> {
+        let known = self.known(events).await?;
+        self.find_same_facts(events, &known).await?;
+        self.decide_by(events, known).await
+    }
+
+    async fn known(&self, events: &[StoredEvent]) -> Result<BTreeMap<SubjectId, KnownEvents>> {
+        let mut revisions: BTreeMap<SubjectId, BTreeMap<Revision, bool>> = BTreeMap::new();
         for event in events {
-            revisions.entry(event.event.subject).or_default().insert(revision_of(event));
+            let of_subject = revisions.entry(event.event.subject).or_default();
+            *of_subject.entry(revision_of(event)).or_default() |= event.event.data.may_use_reserve();
         }
         let span = call_span!("cassandra", "SELECT", "events", revisions.len());
         let read = async |(subject, revisions)| self.known_events(subject, &revisions).await.map(|k| (subject, k));
         let reads: Vec<_> = revisions.into_iter().map(read).collect();
         let known = stream::iter(reads).buffer_unordered(CONCURRENT_REQUESTS).try_collect::<BTreeMap<_, _>>();
-        let mut known = call(span, known).await?;
+        call(span, known).await
+    }
+
+    /// Replaces each event of whose revision only other contents are stored by one of these, if it is the same fact.
+    async fn find_same_facts(
+        &self,
+        events: &mut [StoredEvent],
+        known: &BTreeMap<SubjectId, KnownEvents>,
+    ) -> Result<()> {
+        for event in events {
+            let stored = known.get(&event.event.subject).and_then(|known| known.contents.get(&revision_of(event)));
+            let Some(stored) = stored.filter(|stored| !stored.contains_key(&event.hash)) else { continue };
+            for hash in stored.keys() {
+                let name = EventName { hash: *hash, ..EventName::of(event) };
+                if let Some(found) = self.event(&name, None).await?
+                    && found.event.is_same_fact(&event.event)
+                {
+                    *event = found;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn decide_by(
+        &self,
+        events: &[StoredEvent],
+        mut known: BTreeMap<SubjectId, KnownEvents>,
+    ) -> Result<Vec<Decision>> {
         let mut repeated = BTreeSet::new();
         let decide = |event: &StoredEvent| {
             let subject = event.event.subject;
             let known = known.entry(subject).or_default();
-            let count = known.count();
+            let has_room = known.counts.has_room_for(&event.event);
             let contents = known.contents.entry(revision_of(event)).or_default();
             match contents.get(&event.hash) {
                 Some(Content::Stored) => {
@@ -48,10 +85,10 @@ impl Inner {
                 }
                 Some(Content::Added) => Decision::Duplicate,
                 None if !contents.is_empty() => Decision::Conflict,
-                None if count >= MAX_EVENTS_PER_SUBJECT => Decision::Full,
+                None if !has_room => Decision::Full,
                 None => {
                     contents.insert(event.hash, Content::Added);
-                    known.added += 1;
+                    known.counts.add(&event.event.agency);
                     Decision::New
                 }
             }

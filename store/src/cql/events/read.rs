@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
-use yima_schema::event::{ContentHash, StoredEvent};
+use yima_schema::event::{ContentHash, EventCounts, StoredEvent};
+use yima_schema::limits::MAX_EVENTS_PER_SUBJECT;
 use yima_schema::mark::EventName;
 use yima_schema::subject::SubjectId;
 use yima_schema::view::EventSet;
@@ -18,6 +19,9 @@ use crate::{EventReader, Result, StoreError};
 /// Keys of a subject's events: agency, id, revision, content.
 pub(in crate::cql) type EventKeys = BTreeSet<(String, String, u64, ContentHash)>;
 
+/// What reading the events of a subject counts as, in reads of keys.
+const EVENT_READ: u32 = 16;
+
 /// Agency, id and revision of an event.
 pub(super) type Revision = (String, String, u64);
 
@@ -26,8 +30,8 @@ pub(super) type Revision = (String, String, u64);
 pub(super) struct KnownEvents {
     /// All stored events.
     pub stored: EventSet,
-    /// Number of events that the append adds.
-    pub added: usize,
+    /// The number of events, with those that the append adds.
+    pub counts: EventCounts,
     /// The contents of the revisions that the append has.
     pub contents: BTreeMap<Revision, BTreeMap<ContentHash, Content>>,
 }
@@ -37,13 +41,6 @@ pub(super) struct KnownEvents {
 pub(super) enum Content {
     Stored,
     Added,
-}
-
-impl KnownEvents {
-    /// The number of the subject's events.
-    pub(super) fn count(&self) -> usize {
-        self.stored.count as usize + self.added
-    }
 }
 
 #[async_trait]
@@ -61,18 +58,58 @@ impl Inner {
         if rows.rows_num() >= READ_EVENTS as usize {
             return Err(corrupt(format!("a subject with {READ_EVENTS} events or more")));
         }
-        let events = rows.rows::<(Vec<u8>,)>().map_err(|_| corrupt("a column"))?;
-        events
-            .map(|row| {
-                let (event,) = row.map_err(|_| corrupt("a row"))?;
-                let event = StoredEvent::decode(&event).map_err(corrupt)?;
-                if event.event.subject == subject { Ok(event) } else { Err(corrupt("an event of another subject")) }
-            })
-            .collect()
+        let (mut events, mut with_birth_dates) = (Vec::with_capacity(rows.rows_num()), Vec::new());
+        for row in rows.rows::<(Vec<u8>,)>().map_err(|_| corrupt("a column"))? {
+            let (event,) = row.map_err(|_| corrupt("a row"))?;
+            let event = StoredEvent::decode(&event).map_err(corrupt)?;
+            if event.event.subject != subject {
+                return Err(corrupt("an event of another subject"));
+            }
+            if event.kept_birth_date() { with_birth_dates.push(event) } else { events.push(event) }
+        }
+        for earlier in with_birth_dates {
+            let replaced = self.forget_birth_date(earlier).await?;
+            // Two readers may replace one row at once.
+            if !events.iter().any(|event| event.key() == replaced.key()) {
+                events.push(replaced);
+            }
+        }
+        Ok(events)
     }
 
-    /// Counts a subject's events and finds those of `revisions`. Keeps no other key: an append has up to 2,000 subjects.
-    pub(super) async fn known_events(&self, subject: SubjectId, revisions: &BTreeSet<Revision>) -> Result<KnownEvents> {
+    /// Replaces a row that an earlier program wrote with a date of birth; one that is interrupted leaves both rows, and
+    /// the next reader removes the earlier one. The subject's view gets another event set by that, and is written again
+    /// by the fold that reads.
+    async fn forget_birth_date(&self, earlier: StoredEvent) -> Result<StoredEvent> {
+        let replaced = earlier.without_birth_date();
+        self.insert_event(&replaced).await?;
+        let (agency, id, revision, hash) = earlier.key();
+        let key = (&earlier.event.subject.as_bytes()[..], agency, id, revision as i64, &hash.0[..]);
+        self.execute(TABLE, &self.statements.events.delete_event, key).await?;
+        Ok(replaced)
+    }
+
+    /// Counts a subject's events and finds those of the revisions that an append has. Keeps no other key: an append has
+    /// up to 2,000 subjects. `revisions`: each with whether it may use the reserve of a subject with many events.
+    pub(super) async fn known_events(
+        &self,
+        subject: SubjectId,
+        revisions: &BTreeMap<Revision, bool>,
+    ) -> Result<KnownEvents> {
+        let mut known = self.known_keys(subject, revisions).await?;
+        let is_new = |(revision, may_use_reserve): (&Revision, &bool)| {
+            *may_use_reserve && !known.contents.contains_key(revision)
+        };
+        if known.counts.all() >= MAX_EVENTS_PER_SUBJECT && revisions.iter().any(is_new) {
+            // Who has used how much of the reserve follows from the order in which the events were received.
+            let _permits = self.key_reads.acquire_many(EVENT_READ).await.expect("the semaphore is never closed");
+            let events = self.events_of(subject).await?;
+            known.counts = EventCounts::of(events.iter().map(|e| (e.received_at, e.event.agency.as_str())));
+        }
+        Ok(known)
+    }
+
+    async fn known_keys(&self, subject: SubjectId, revisions: &BTreeMap<Revision, bool>) -> Result<KnownEvents> {
         let _permit = self.key_reads.acquire().await.expect("the semaphore is never closed");
         let rows =
             self.query(TABLE, &self.statements.events.event_keys, (&subject.as_bytes()[..], READ_EVENTS)).await?;
@@ -81,8 +118,10 @@ impl Inner {
             let (agency, id, revision, hash) = row.map_err(|_| corrupt("a key"))?;
             let hash = ContentHash(hash.try_into().map_err(|_| corrupt("a key"))?);
             known.stored = known.stored.with(hash);
-            if let Some(revision) = revisions.get(&(agency.to_owned(), id.to_owned(), revision as u64)) {
-                known.contents.entry(revision.clone()).or_default().insert(hash, Content::Stored);
+            known.counts.add(agency);
+            let revision = (agency.to_owned(), id.to_owned(), revision as u64);
+            if revisions.contains_key(&revision) {
+                known.contents.entry(revision).or_default().insert(hash, Content::Stored);
             }
         }
         Ok(known)

@@ -11,6 +11,7 @@ pub(in crate::cql) struct Events {
     pub(in crate::cql) event_keys: PreparedStatement,
     pub(in crate::cql) event: PreparedStatement,
     pub(in crate::cql) insert_event: PreparedStatement,
+    pub(in crate::cql) delete_event: PreparedStatement,
     pub(in crate::cql) subjects: PreparedStatement,
 }
 
@@ -31,6 +32,12 @@ impl Events {
                 .write(
                     "INSERT INTO {shared}.events (subject, agency, id, revision, hash, event) \
                      VALUES (?, ?, ?, ?, ?, ?)",
+                )
+                .await?,
+            delete_event: p
+                .write(
+                    "DELETE FROM {shared}.events \
+                     WHERE subject = ? AND agency = ? AND id = ? AND revision = ? AND hash = ?",
                 )
                 .await?,
             subjects: p

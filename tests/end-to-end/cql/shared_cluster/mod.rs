@@ -6,6 +6,7 @@ mod conflicting_events;
 mod conformance;
 mod crashes;
 mod disk_space;
+mod event_limit;
 mod freshness_tokens;
 mod late_and_expired_changes;
 mod leases;

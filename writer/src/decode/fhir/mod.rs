@@ -122,7 +122,10 @@ fn decode_event(
     let own_id = own_id.map_or_else(|| derived_id(resource_type, resource, subject, context), str::to_owned);
     let id = format!("{}/{own_id}", resource_type.as_str());
     let data = match statement.fact {
-        Fact::Data(data) => data,
+        Fact::Data(data) => match &document {
+            Some(document) => data.born(document),
+            None => data,
+        },
         Fact::Void(why) => EventData::Retraction { event_id: id.clone(), why: why.to_owned() },
         Fact::NotUnderstood(NotUnderstood { pointer, expected, code }) => {
             let problem = Problem::invalid(vec![FieldError::new(pointer, expected)]);

@@ -27,9 +27,8 @@ pub(super) fn decode(id: Option<&str>, resource: &Value, context: Context<'_>) -
         Some(Some(born)) => Some(born),
         None => None,
     };
-    // A Patient does not say since when it is true: the time of its last change, or of birth, orders it among others.
-    let occurred_at =
-        text(resource, "/meta/lastUpdated").or(born).and_then(|time| date_time(time, context)).unwrap_or_default();
+    // A Patient does not say since when it is true: the time of its last change orders it among others.
+    let occurred_at = text(resource, "/meta/lastUpdated").and_then(|time| date_time(time, context)).unwrap_or_default();
     let deceased_at = match (resource.get("deceasedDateTime"), resource.get("deceasedBoolean")) {
         (Some(at), _) => Some(
             at.as_str()
