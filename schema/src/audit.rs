@@ -29,12 +29,12 @@ pub enum AuditEntry {
         /// Look-ups without the scope for them.
         forbidden: u32,
     },
-    /// The agency registry was read again, or refused.
-    RegistryReloaded {
-        /// Whether it is in force now.
+    /// A writer read a file again that an operator replaced.
+    FileReloaded {
+        /// `agencies` (the registry) or `codes`.
+        file: String,
+        /// Whether it is in force now; else the previous content stays.
         accepted: bool,
-        /// The number of agencies in the registry that is in force.
-        agencies: u32,
     },
     /// An operator did something to the store as a whole.
     OperatorAction {

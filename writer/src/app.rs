@@ -18,7 +18,7 @@ use yima_service::jwt::{self, Scope, Verifier};
 use yima_service::lifecycle::Lifecycle;
 use yima_service::rate_limit::{RateConfig, RateLimiter};
 use yima_service::telemetry::describe;
-use yima_store::{DeadLetterStore, ResourceIndex, StoreError};
+use yima_store::{AuditLog, DeadLetterStore, ResourceIndex, StoreError};
 
 use crate::config::WriterConfig;
 use crate::fold::Folder;
@@ -62,10 +62,10 @@ pub struct App {
 const CHECKS_PER_S: u32 = 1_000;
 
 impl App {
-    /// Wires the service.
-    pub fn new(resources: Resources, identity_provider: Verifier) -> Arc<Self> {
+    /// Wires the service. Reloads of files are recorded in `audit_log`.
+    pub fn new(resources: Resources, identity_provider: Verifier, audit_log: &Arc<dyn AuditLog>) -> Arc<Self> {
         describe(METRICS);
-        resources.files.watch(&resources.lifecycle);
+        resources.files.watch(&resources.lifecycle, audit_log, resources.clock);
         let (body_timeout, handover) = (resources.config.body_timeout, HandoverKeys::new(&resources.pseudonyms));
         let checks = RateLimiter::new("sign-in", &RateConfig::new(CHECKS_PER_S, Duration::from_secs(1)));
         Arc::new(Self { intake: Intake::new(resources), body_timeout, handover, identity_provider, checks })

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use yima_schema::audit::{AuditEntry, AuditRecord};
+use yima_schema::time::Time;
 use yima_service::config::ConfigErrors;
 use yima_service::lifecycle::Lifecycle;
 use yima_service::watched_file::{self, Fingerprint, WatchedFiles};
+use yima_store::AuditLog;
 
 use crate::agencies::Agencies;
 use crate::config::WriterConfig;
@@ -51,10 +54,10 @@ impl OperatorFiles {
         })
     }
 
-    /// Follows their changes until the soft stop.
-    pub(crate) fn watch(&self, lifecycle: &Lifecycle) {
-        lifecycle.spawn_until_stop("codes file", self.codes.clone().watch());
-        lifecycle.spawn_until_stop("agencies file", self.agencies.clone().watch());
+    /// Follows their changes until the soft stop, and records them in the audit log.
+    pub(crate) fn watch(&self, lifecycle: &Lifecycle, audit_log: &Arc<dyn AuditLog>, clock: fn() -> Time) {
+        lifecycle.spawn_until_stop("codes file", self.codes.clone().watch(audit_log.clone(), clock));
+        lifecycle.spawn_until_stop("agencies file", self.agencies.clone().watch(audit_log.clone(), clock));
     }
 }
 
@@ -97,7 +100,7 @@ impl<T: Send + Sync + 'static> OperatorFile<T> {
     }
 
     /// Reads the file whenever it changes, for ever.
-    pub async fn watch(self: Arc<Self>) {
+    pub async fn watch(self: Arc<Self>, audit_log: Arc<dyn AuditLog>, clock: fn() -> Time) {
         let Some((paths, fingerprint)) = self.watched.clone() else { return };
         let path = paths[0].clone();
         let mut file = WatchedFiles::new(paths, fingerprint);
@@ -108,7 +111,9 @@ impl<T: Send + Sync + 'static> OperatorFile<T> {
             file.accept();
             let (path, read) = (path.clone(), self.read);
             // Reads the file once more. A change since this poll is seen by the next one.
-            match tokio::task::spawn_blocking(move || read(Some(&path))).await {
+            let read = tokio::task::spawn_blocking(move || read(Some(&path))).await;
+            let accepted = matches!(read, Ok(Ok(_)));
+            match read {
                 Ok(Ok(content)) => {
                     self.content.store(Arc::new(content));
                     self.note(true);
@@ -121,6 +126,11 @@ impl<T: Send + Sync + 'static> OperatorFile<T> {
                 }
                 Err(_) => return, // the runtime shuts down
             }
+            let record =
+                AuditRecord { at: clock(), entry: AuditEntry::FileReloaded { file: self.label.to_owned(), accepted } };
+            if let Err(error) = audit_log.audit(&record).await {
+                tracing::warn!(setting = self.setting, %error, "a reload of the file is not in the audit log");
+            }
         }
     }
 
@@ -131,7 +141,26 @@ impl<T: Send + Sync + 'static> OperatorFile<T> {
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
+    use parking_lot::Mutex;
+
     use super::*;
+
+    /// Never waits, so that the paused clock stays in step with the reads of the file.
+    #[derive(Default)]
+    struct Records(Mutex<Vec<AuditEntry>>);
+
+    #[async_trait]
+    impl AuditLog for Records {
+        async fn audit(&self, record: &AuditRecord) -> yima_store::Result<()> {
+            self.0.lock().push(record.entry.clone());
+            Ok(())
+        }
+
+        async fn audited(&self, _since: Time, _limit: usize) -> yima_store::Result<Vec<String>> {
+            Ok(Vec::new())
+        }
+    }
 
     fn length(path: Option<&Path>) -> Result<usize, ConfigErrors> {
         let text = path.map(|path| std::fs::read_to_string(path).unwrap_or_default()).unwrap_or_default();
@@ -145,7 +174,8 @@ mod tests {
         write("one");
         let watched = OperatorFile::load("a.file", "a", Some(file.path().to_owned()), length).unwrap();
         assert_eq!(*watched.content(), 3);
-        let task = tokio::spawn(watched.clone().watch());
+        let log = Arc::new(Records::default());
+        let task = tokio::spawn(watched.clone().watch(log.clone(), || Time::from_secs(1_790_000_000)));
         // Each poll is awaited by the paused clock, which goes on whenever nothing else can run.
         let reads = |expected: usize| {
             let watched = watched.clone();
@@ -167,6 +197,8 @@ mod tests {
         write("seven77");
         assert!(reads(7).await);
         task.abort();
+        let reload = |accepted| AuditEntry::FileReloaded { file: "a".to_owned(), accepted };
+        assert_eq!(*log.0.lock(), [true, false, true].map(reload));
         assert!(OperatorFile::load("a.file", "a", None, length).is_ok_and(|file| *file.content() == 0));
     }
 }

@@ -67,7 +67,7 @@ impl Writing {
             lifecycle: lifecycle.clone(),
             clock: now,
         };
-        let app = App::new(resources, verifier);
+        let app = App::new(resources, verifier, &process.store.audit_log());
         let layer = EdgeLayer::new("writer", &config.writer.http, telemetry);
         let demo = process.demo(identity_provider::agency_router)?;
         let is_described = config.describes(config.writer.api_docs);
