@@ -209,6 +209,18 @@ mod tests {
     }
 
     #[test]
+    fn names_and_numbers_are_isolated_from_the_text_around_them() {
+        let body = |path: &str| {
+            let asset = READING.iter().find(|asset| asset.path == path).expect("an asset");
+            std::str::from_utf8(asset.body).expect("text")
+        };
+        for id in ["name", "document"] {
+            assert!(body("/").contains(&format!("<bdi id=\"{id}\">")), "{id}");
+        }
+        assert!(body("/assets/checkpoint.js").matches("\"bdi\"").count() >= 2);
+    }
+
+    #[test]
     fn pages_load_only_served_assets_and_have_no_inline_code() {
         let assets = [&READING[..], &AGENCY].into_iter().flat_map(|all| all.iter().map(move |one| (all, one)));
         for (assets, page) in assets.filter(|(_, one)| matches!(one.kind, Kind::Page | Kind::CameraPage)) {

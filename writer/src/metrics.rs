@@ -56,14 +56,14 @@ pub const METRICS: &[MetricDescription] = &[
         name: "refold_done_ratio",
         kind: MetricKind::Gauge,
         labels: &[],
-        help: "Part of all subjects that the refold after a change of rules has scanned, 0 to 1; on the writer that \
-               runs it",
+        help: "Part of all subjects that the refold after a change of rules or program has scanned, 0 to 1; on the \
+               writer that runs it",
     },
     MetricDescription {
         name: "refold_subjects_total",
         kind: MetricKind::Counter,
         labels: &[],
-        help: "Subjects folded again because of a change of rules",
+        help: "Subjects folded again because of a change of rules or program",
     },
     MetricDescription {
         name: "unread_positives_total",

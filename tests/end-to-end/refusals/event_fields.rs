@@ -64,6 +64,8 @@ fn an_invalid_field_is_named_by_its_pointer() {
         ("test_result", "/revision", json!(-1)),
         ("test_result", "/revision", json!(1.5)),
         ("test_result", "/revision", json!("hunter2")),
+        ("test_result", "/revision", json!(1_u64 << 53)),
+        ("test_result", "/revision", json!(u64::MAX)),
         ("test_result", "/kind", json!("hunter2")),
         ("test_result", "/kind", json!(null)),
         ("test_result", "/subject", json!(null)),
@@ -75,6 +77,10 @@ fn an_invalid_field_is_named_by_its_pointer() {
         ("test_result", "/subject/document_number", json!(110105199001010013u64)),
         ("test_result", "/subject/name", json!("hunter2")),
         ("test_result", "/occurred_at", json!(future)),
+        ("test_result", "/occurred_at", json!("0001-01-01T00:00:00Z")),
+        ("vaccination", "/occurred_at", json!("1980-01-01T00:00:00Z")),
+        ("colour_assignment", "/occurred_at", json!("2019-11-30T23:59:59Z")),
+        ("test_result", "/subject/document_number", json!("610102209903070018")),
         ("test_result", "/occurred_at", json!("2021-12-20T07:30:00")),
         ("test_result", "/occurred_at", json!("2021-02-30T07:30:00Z")),
         ("test_result", "/occurred_at", json!(1_640_000_000)),
@@ -102,7 +108,11 @@ fn an_invalid_field_is_named_by_its_pointer() {
         ("identity", "/data/name", json!("  ")),
         ("identity", "/data/name", json!("hunter2\u{0}")),
         ("identity", "/data/name", json!("张".repeat(201))),
+        ("identity", "/data/name", json!("张\u{202e}3991 1102 0016")),
         ("identity", "/data/born", json!("1990-13-01")),
+        ("identity", "/data/born", json!("2999-01-01")),
+        ("identity", "/data/born", json!("1849-12-31")),
+        ("identity", "/data/deceased_at", json!("1850-01-01T00:00:00Z")),
         ("identity", "/data/deceased_at", json!(future)),
         ("retraction", "/data/event_id", json!("hunter2 hunter2")),
         ("retraction", "/data/why", json!(" ")),
@@ -163,6 +173,28 @@ fn a_body_that_is_no_event_is_400_with_one_error() {
     problem(&yima.push(&lab, "application/json", large.to_string().as_bytes()), 413, "too-large");
     assert_eq!(yima.shown(&yima.session_of(&person)).0, "none");
     assert_unharmed(&yima, &person.document);
+}
+
+#[test]
+fn a_member_sent_twice_is_refused_wherever_json_is_read() {
+    let yima = shared();
+    let (lab, person) = (yima.agency_token("lab-7"), new_person());
+    let event = valid(&person, "test_result").to_string();
+    let twice = event.replacen("\"result\":", "\"result\":\"positive\",\"re\\u0073ult\":", 1);
+    assert_ne!(twice, event);
+    let pointer = |problem: &Value| problem["errors"][0]["pointer"].clone();
+    let refused = problem(&yima.push(&lab, "application/json", twice.as_bytes()), 400, "invalid");
+    assert_eq!(pointer(&refused), "/data/result");
+    let rows = yima.push(&lab, "application/x-ndjson", format!("{twice}\n{event}").as_bytes());
+    let rows: Vec<Value> = rows.text().lines().map(|row| serde_json::from_str(row).expect("a row")).collect();
+    assert_eq!((&rows[0]["status"], pointer(&rows[0]["problem"])), (&json!("rejected"), json!("/data/result")));
+    assert_eq!(rows[1]["status"], "accepted");
+    let patient = r#"{"resourceType":"Patient","id":"p","id":"q","name":[{"text":"Anna"}]}"#;
+    let refused = yima.push(&lab, "application/fhir+json", patient.as_bytes());
+    assert!(refused.status == 400 && refused.text().contains("Patient.id"), "{}", refused.text());
+    let scan = format!("{}/v1/scan", yima.read_url());
+    let reply = yima.http().post(&scan, &yima.checkpoint_session(), "application/json", br#"{"code":"a","code":"b"}"#);
+    assert_eq!(pointer(&problem(&reply, 400, "invalid")), "/code");
 }
 
 #[test]
