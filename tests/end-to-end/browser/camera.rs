@@ -15,7 +15,11 @@ const PHONE: Screen = Screen { width: 390, height: 844, phone: true };
 
 /// Codes live as long as the video, and scans have no limit.
 fn yima() -> Yima {
-    Yima::start(Options::default().unlimited().env("YIMA_READ_API__CODE_LIFETIME_S", 3_600))
+    Yima::start(options())
+}
+
+fn options() -> Options {
+    Options::default().unlimited().env("YIMA_READ_API__CODE_LIFETIME_S", 3_600)
 }
 
 /// A code of each demo person: 0 is green, 1 yellow, 2 red.
@@ -150,7 +154,7 @@ fn a_code_in_view_is_scanned_once_and_signing_out_ends_the_camera() {
 
 #[test]
 fn the_page_says_why_there_is_no_camera() {
-    let yima = yima();
+    let yima = Yima::start(options().env("YIMA_ADMIN__HOST_NAMES", r#"["gate.test"]"#));
     let page = format!("{}/checkpoint", yima.read_url());
     let port = yima.read_url().rsplit(':').next().expect("a port").to_owned();
     let denied = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream=deny"].map(str::to_owned);
