@@ -13,8 +13,8 @@ use crate::cache::{Answer, Outcome, ViewCache};
 const YIMA_AS_OF: HeaderName = HeaderName::from_static("yima-as-of");
 /// The other regions, each with the moment before which everything acknowledged there is in the answer.
 const YIMA_REGIONS_AS_OF: HeaderName = HeaderName::from_static("yima-regions-as-of");
-/// The regions of them that have not been heard for longer than `max_region_lag_s`, if there is any: their newest events
-/// may be missing. A list of tokens (RFC 9651 section 3.1).
+/// The regions of them that have not been heard for longer than `max_region_lag_s`, if there is any: their newest
+/// events may be missing. A list of tokens (RFC 9651 section 3.1).
 const YIMA_SILENT_REGIONS: HeaderName = HeaderName::from_static("yima-silent-regions");
 /// Seconds after which a page should poll again.
 pub const YIMA_REFRESH_AFTER: HeaderName = HeaderName::from_static("yima-refresh-after");

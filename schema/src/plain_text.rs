@@ -5,8 +5,8 @@ use icu_properties::CodePointMapData;
 use icu_properties::props::GeneralCategory;
 
 /// A trimmed text in Unicode's composed form (NFC) of 1 to `max_chars` characters; `None` if it has another length, or
-/// a character without a form of its own: a control (Cc), a format character such as a change of writing direction (Cf),
-/// a line or paragraph separator (Zl, Zp). With these a text shows something else than it says.
+/// a character without a form of its own: a control (Cc), a format character such as a change of writing direction
+/// (Cf), a line or paragraph separator (Zl, Zp). With these a text shows something else than it says.
 pub fn plain_text(text: &str, max_chars: usize) -> Option<String> {
     let normalizer = const { ComposingNormalizerBorrowed::new_nfc() };
     let text = normalizer.normalize(text.trim());

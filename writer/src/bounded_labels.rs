@@ -1,5 +1,5 @@
-//! Values of a metric's label that senders choose: the first so many are kept, all others are `other`, so that no sender
-//! can make series without end.
+//! Values of a metric's label that senders choose: the first so many are kept, all others are `other`, so that no
+//! sender can make series without end.
 
 use std::collections::HashSet;
 

@@ -41,9 +41,9 @@ pub struct WriterConfig {
     /// again after a change of this setting has another content: 409.
     #[serde(deserialize_with = "offset")]
     pub fhir_date_offset_minutes: i16,
-    /// Codes of tests and results that your laboratories use, laid over the built-in ones (`writer/terminology/codes.toml`,
-    /// the same form): [codes](api.md#codes). The file may be replaced while the process runs; one with an error changes
-    /// nothing. The same on every writer.
+    /// Codes of tests and results that your laboratories use, laid over the built-in ones
+    /// (`writer/terminology/codes.toml`, the same form): [codes](api.md#codes). The file may be replaced while the
+    /// process runs; one with an error changes nothing. The same on every writer.
     pub codes_file: Option<PathBuf>,
     /// Rows of events, by agency. A quota of its own section:
     /// [`[writer.events]`](#read_apilimitsname-and-writerevents). An upload of more is slowed down; one that needs
@@ -90,8 +90,8 @@ impl Default for WriterConfig {
 #[serde(default, deny_unknown_fields)]
 #[schemars(transform = config::in_order::<Self>)]
 pub struct FoldConfig {
-    /// Memory of all folds together, at least 33,554,432 (32 MiB). The events of one agency use a quarter of it at most;
-    /// folds beyond it wait.
+    /// Memory of all folds together, at least 33,554,432 (32 MiB). The events of one agency use a quarter of it at
+    /// most; folds beyond it wait.
     #[serde(deserialize_with = "memory")]
     pub memory_bytes: NonZeroU64,
 }

@@ -1,5 +1,6 @@
-//! Results that move to another patient: a later version of a FHIR resource that names another subject takes the earlier
-//! one back there. The two subjects have no event in common, so an index tells which subjects a resource has named.
+//! Results that move to another patient: a later version of a FHIR resource that names another subject takes the
+//! earlier one back there. The two subjects have no event in common, so an index tells which subjects a resource has
+//! named.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,8 +35,8 @@ impl Moves {
         (is_fhir && !is_identity).then(|| ResourceVersion::of(&candidate.event))
     }
 
-    /// Notes versions that are stored, and takes their resources back from the subjects that the newest version does not
-    /// name. To be called before they are acknowledged: after a crash between the two the sender sends them again.
+    /// Notes versions that are stored, and takes their resources back from the subjects that the newest version does
+    /// not name. To be called before they are acknowledged: after a crash between the two the sender sends them again.
     ///
     /// # Errors
     /// The store's; sending the resources again finishes the work.

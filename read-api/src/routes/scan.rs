@@ -100,8 +100,8 @@ async fn verdict(
     Ok(response)
 }
 
-/// Makes the answer to a look-up by document alike for known and unknown people to everyone who sees its length, its time
-/// or the outcome of the cache, but not its content.
+/// Makes the answer to a look-up by document alike for known and unknown people to everyone who sees its length, its
+/// time or the outcome of the cache, but not its content.
 async fn conceal(response: Response, started: Instant) -> Response {
     let (mut parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body in memory can be read");

@@ -62,8 +62,8 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Res
     Ok(response)
 }
 
-/// Ends the citizen's session: it opens nothing any more, on this node at once and elsewhere as soon as the end is known
-/// there.
+/// Ends the citizen's session: it opens nothing any more, on this node at once and elsewhere as soon as the end is
+/// known there.
 ///
 /// # Errors
 /// 401, 403, 409, 429, 503.

@@ -107,8 +107,8 @@ impl Snapshot {
     }
 }
 
-/// The next known change of colour, to a quarter of an hour. A rise is rounded down. A fall is rounded up, unless a rise
-/// comes before that: then the code says nothing of the fall.
+/// The next known change of colour, to a quarter of an hour. A rise is rounded down. A fall is rounded up, unless a
+/// rise comes before that: then the code says nothing of the fall.
 fn next_change(view: &View, at: &ColourAt<'_>) -> Option<(Time, Colour)> {
     let until = at.until?;
     let fall_by = Time::from_secs(until.minus(Duration::from_millis(1)).as_secs().div_euclid(QUARTER_S) * QUARTER_S)

@@ -40,8 +40,8 @@ pub struct Event {
     pub data: EventData,
 }
 
-/// Orders the versions of an event that have one revision: a higher one corrects a lower one. The order of definition is
-/// stored: append only.
+/// Orders the versions of an event that have one revision: a higher one corrects a lower one. The order of definition
+/// is stored: append only.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum Rank {
     /// As first stated.
@@ -137,8 +137,8 @@ impl StoredEvent {
     }
 
     /// Identifies events of one subject: agency, id, revision with the rank, hash. Of two contents of one revision and
-    /// rank a store takes the first only. [`Self::version`] orders them. A notice of a move may stand beside the version
-    /// that it is about.
+    /// rank a store takes the first only. [`Self::version`] orders them. A notice of a move may stand beside the
+    /// version that it is about.
     pub fn key(&self) -> (&str, &str, u64, ContentHash) {
         let notice = u64::from(self.event.data.is_notice_of_a_move()) << NOTICE_SHIFT;
         let revision = self.event.revision | (self.rank as u64) << RANK_SHIFT | notice;

@@ -1,5 +1,5 @@
-//! Whether two events are the same fact although their content hashes differ: rows of earlier programs hashed the date of
-//! birth, and names and numbers as they masked them.
+//! Whether two events are the same fact although their content hashes differ: rows of earlier programs hashed the date
+//! of birth, and names and numbers as they masked them.
 
 use super::{Event, EventData};
 use crate::mask::is_han;

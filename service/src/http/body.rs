@@ -26,7 +26,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`ProblemType::TooLarge`] over `max_bytes`, by `Content-Length` before anything is read, or when it expands to more;
 /// [`ProblemType::Timeout`] when it is not complete after `timeout`, or slower than 1 kB/s after 5 s;
-/// [`ProblemType::Malformed`] when it breaks off or does not expand. The connection is then closed, since the rest is not read.
+/// [`ProblemType::Malformed`] when it breaks off or does not expand. The connection is then closed, since the rest is
+/// not read.
 pub async fn read_body(body: Body, max_bytes: usize, timeout: Duration) -> Result<Bytes, Problem> {
     let too_large = || {
         Problem::new(

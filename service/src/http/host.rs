@@ -1,7 +1,7 @@
 //! The check of `Host` for routes without a token: the admin port and the demo's.
 //!
-//! A page of any site can let its own name resolve to a loopback or private address (DNS rebinding). A browser then takes
-//! these routes for the page's own, sends it their answers, and puts the page's name into `Host`.
+//! A page of any site can let its own name resolve to a loopback or private address (DNS rebinding). A browser then
+//! takes these routes for the page's own, sends it their answers, and puts the page's name into `Host`.
 
 use std::net::IpAddr;
 use std::sync::Arc;

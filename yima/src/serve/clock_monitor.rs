@@ -1,5 +1,5 @@
-//! The clock monitor on CQL: compares this machine's clock with the database's, once a second. By a wrong clock a writer
-//! finds every token not yet valid or expired: it answers 401 to all agencies, so it must not be ready.
+//! The clock monitor on CQL: compares this machine's clock with the database's, once a second. By a wrong clock a
+//! writer finds every token not yet valid or expired: it answers 401 to all agencies, so it must not be ready.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -99,8 +99,8 @@ impl Writing {
     }
 }
 
-/// Background tasks of a writer: the refold after a change of rules or program, removing what earlier programs kept, and
-/// following the marks of others that share its store.
+/// Background tasks of a writer: the refold after a change of rules or program, removing what earlier programs kept,
+/// and following the marks of others that share its store.
 fn spawn_writer_tasks(process: &Process<'_>, store: &WriteStore, folder: &Arc<Folder>) {
     let lifecycle = &process.lifecycle;
     match store {

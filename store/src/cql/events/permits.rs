@@ -1,5 +1,5 @@
-//! Bounds the new events of one subject that this process writes at a time. Appends count a subject's events before they
-//! write, without a lock: those of other processes that are under way are not counted.
+//! Bounds the new events of one subject that this process writes at a time. Appends count a subject's events before
+//! they write, without a lock: those of other processes that are under way are not counted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! The benchmark of attacks on the sockets: `bench-attacks [SOCKETS [SIGN_INS]]`, 1,000 sockets, which are all places of
-//! the port, and 5,000 anonymous sign-ins by default. While one address attacks, another is served: each attack has a
-//! bound for how many of the others' requests fail and how long the slowest takes. Fails if a bound does not hold.
+//! The benchmark of attacks on the sockets: `bench-attacks [SOCKETS [SIGN_INS]]`, 1,000 sockets, which are all places
+//! of the port, and 5,000 anonymous sign-ins by default. While one address attacks, another is served: each attack has
+//! a bound for how many of the others' requests fail and how long the slowest takes. Fails if a bound does not hold.
 
 #[macro_use]
 extern crate yima_harness;

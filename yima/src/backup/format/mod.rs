@@ -1,5 +1,5 @@
-//! The content of a backup, before encryption: a magic text and a format number, then blocks, of which the last one says
-//! that it is complete.
+//! The content of a backup, before encryption: a magic text and a format number, then blocks, of which the last one
+//! says that it is complete.
 //!
 //! A block: kind (1), length (4), content. Numbers are big endian. There are no checksums: a file is encrypted and
 //! authenticated as a whole (`encryption.rs`), and on its way through the socket a backup stays on this machine.
