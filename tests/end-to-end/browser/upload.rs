@@ -14,13 +14,15 @@ use super::{ENTER, assert_storage_empty};
 #[test]
 fn a_file_is_sent_row_by_row_and_the_rows_not_accepted_can_be_downloaded() {
     let yima = Yima::start(Options::default());
-    let (desk, [one, two]) = (signed_in(&yima), [(); 2].map(|()| new_person()));
+    let (desk, [one, two, three]) = (signed_in(&yima), [(); 3].map(|()| new_person()));
     let header = "id,kind,document_type,document_number,occurred_at,test,result,vaccine,why";
     let row = |id: &str, document: &str, result: &str, why: &str| {
         format!("{id},test_result,cn_resident_id,{document},{},nucleic_acid,{result},,{why}", ago(HOUR))
     };
     let influenza = format!("influenza,vaccination,cn_resident_id,{},{},,,88,", two.document, ago(HOUR));
-    let good = (0..1_500).map(|n| row(&format!("good-{n}"), &one.document, "negative", ""));
+    // One agency may send up to 1,000 events of a person.
+    let tested = |n: usize| if n % 2 == 0 { &one.document } else { &three.document };
+    let good = (0..1_500).map(|n| row(&format!("good-{n}"), tested(n), "negative", ""));
     let bad = row("bad", &two.document, "fine", "");
     // A line break within quotes is part of a value; rows are numbered by line all the same.
     let quoted = row("quoted", &two.document, "positive", "\"two\nlines\"");
