@@ -1,6 +1,7 @@
 //! Appends and reads of events.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use yima_schema::event::{Event, EventData, StoredEvent, TestKind, TestOutcome};
@@ -124,10 +125,10 @@ fn of(agency: &str, event: StoredEvent) -> StoredEvent {
     StoredEvent::new(Event { agency: agency.into(), ..event.event }, event.received_at)
 }
 
-/// The same event with a positive result.
+/// The same event with a positive result, received later: room is counted in the order of receipt.
 fn positive(event: StoredEvent) -> StoredEvent {
     let data = EventData::TestResult { test: TestKind::NucleicAcid, result: TestOutcome::Positive };
-    StoredEvent::new(Event { data, ..event.event }, event.received_at)
+    StoredEvent::new(Event { data, ..event.event }, event.received_at.plus(Duration::from_secs(1)))
 }
 
 pub(super) async fn events_read_back_exactly(harness: &dyn Harness) -> Result<(), ConformanceError> {
