@@ -14,7 +14,7 @@ use crate::Appended;
 pub(super) async fn an_event_is_new_and_then_a_duplicate(harness: &dyn Harness) -> Result<(), ConformanceError> {
     let store = harness.open().await;
     let first = event(subject(), "a", 0, 0);
-    let again = StoredEvent { received_at: first.received_at.plus(std::time::Duration::from_secs(9)), ..first.clone() };
+    let again = StoredEvent { received_at: first.received_at.plus(Duration::from_secs(9)), ..first.clone() };
     let Appended::New(mark) = append_one(&*store, first.clone()).await? else {
         return Err(ConformanceError("a new event was not New".into()));
     };
