@@ -21,7 +21,7 @@ fn a_file_is_sent_row_by_row_and_the_rows_not_accepted_can_be_downloaded() {
     };
     let influenza = format!("influenza,vaccination,cn_resident_id,{},{},,,88,", two.document, ago(HOUR));
     // One agency may send up to 1,000 events of a person.
-    let tested = |n: usize| if n % 2 == 0 { &one.document } else { &three.document };
+    let tested = |n: usize| if n.is_multiple_of(2) { &one.document } else { &three.document };
     let good = (0..1_500).map(|n| row(&format!("good-{n}"), tested(n), "negative", ""));
     let bad = row("bad", &two.document, "fine", "");
     // A line break within quotes is part of a value; rows are numbered by line all the same.
