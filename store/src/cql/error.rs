@@ -2,7 +2,10 @@
 
 use std::fmt::Display;
 
-use scylla::errors::{DbError, ExecutionError, NewSessionError, PrepareError, RequestAttemptError};
+use scylla::errors::{
+    BrokenConnectionErrorKind, ConnectionError, ConnectionPoolError, ConnectionSetupRequestErrorKind, DbError,
+    ExecutionError, MetadataError, NewSessionError, PrepareError, RequestAttemptError,
+};
 
 use crate::StoreError;
 
@@ -121,6 +124,7 @@ pub(super) fn from_new_session(contact_points: &[String], error: &NewSessionErro
         NewSessionError::EmptyKnownNodesList => {
             StoreError::Rejected("store.cql.contact_points: expected at least one node".into())
         }
+        NewSessionError::MetadataError(error) if is_silent(error) => no_answer(contact_points),
         error @ (NewSessionError::IllegalConfig(_)
         | NewSessionError::MetadataError(_)
         | NewSessionError::UseKeyspaceError(_)
@@ -129,6 +133,16 @@ pub(super) fn from_new_session(contact_points: &[String], error: &NewSessionErro
              password and tls right?): {error}"
         )),
     }
+}
+
+/// Whether a node accepted the connection and sent no sign of life.
+fn is_silent(error: &MetadataError) -> bool {
+    let MetadataError::ConnectionPoolError(ConnectionPoolError::Broken { last_connection_error }) = error else {
+        return false;
+    };
+    let ConnectionError::ConnectionSetupRequestError(setup) = last_connection_error else { return false };
+    let ConnectionSetupRequestErrorKind::BrokenConnection(broken) = &setup.error else { return false };
+    matches!(broken.downcast_ref(), Some(BrokenConnectionErrorKind::KeepaliveTimeout(_)))
 }
 
 /// The contact points accepted a connection and stayed silent.

@@ -26,10 +26,10 @@ use crate::{Result, StoreError};
 
 /// For one connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// A connection is asked for a sign of life this often, and closed without one for so long. A collector's pause of more
-/// than two seconds costs the node its connections, which are made again when it answers.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection is asked for a sign of life this often, and closed without one for so long. A collector's pause of two
+/// seconds costs the node its connections, which are made again when it answers.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_millis(1_200);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_millis(1_800);
 /// A node whose mean latency is more than this many times that of the fastest gets no requests …
 const SLOW: f64 = 4.0;
 /// … for this time.

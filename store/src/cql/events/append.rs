@@ -106,6 +106,9 @@ impl Inner {
 
     /// The subjects whose view was derived from exactly these events.
     async fn contained(&self, stored: Vec<(SubjectId, EventSet)>) -> Result<BTreeSet<SubjectId>> {
+        if stored.is_empty() {
+            return Ok(BTreeSet::new());
+        }
         let span = call_span!("cassandra", "SELECT", "views", stored.len());
         let is_contained = async |(subject, stored)| {
             let view = self.lookup_view(&self.statements.views.lookup, subject).await?;
