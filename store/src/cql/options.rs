@@ -27,6 +27,9 @@ pub struct CqlOptions {
     pub request_timeout: Duration,
     /// A lookup or a poll without an answer after this is also sent to another replica (a hedged request).
     pub speculate_after: Duration,
+    /// A node without a sign of life for this long is left: its connections are closed, and requests under way on them go
+    /// to other nodes.
+    pub leave_silent_after: Duration,
     /// How long changes and marks are kept for consumers that are behind. Beyond it read nodes load every view again,
     /// and regions reconcile.
     pub retention: Duration,
@@ -56,6 +59,7 @@ impl CqlOptions {
             tls: None,
             request_timeout: Duration::from_secs(2),
             speculate_after: Duration::from_millis(100),
+            leave_silent_after: Duration::from_secs(3),
             retention: Duration::from_secs(12 * 3600),
             beat_every: Duration::from_secs(1),
             dead_after: Duration::from_secs(10),

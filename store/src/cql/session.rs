@@ -4,8 +4,8 @@
 //! to another datacenter, where LOCAL_QUORUM would mean another quorum. `statements/` chooses by statement what happens
 //! to a request that fails. Timestamps are the servers' own (the driver sends none).
 //!
-//! A node that is silent is left after 3 s at most: its connections are closed, and requests under way on them go to
-//! other nodes. A node that is much slower than the others gets no requests until it is tried again.
+//! A node that is silent is left after `leave_silent_after`: its connections are closed, and requests under way on them
+//! go to other nodes. A node that is much slower than the others gets no requests until it is tried again.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -26,10 +26,8 @@ use crate::{Result, StoreError};
 
 /// For one connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// A connection is asked for a sign of life this often, and closed without one for so long. A collector's pause of two
-/// seconds costs the node its connections, which are made again when it answers.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_millis(1_200);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_millis(1_800);
+/// Part of `leave_silent_after` after which a connection is asked for a sign of life; the rest is the time for it.
+const KEEPALIVE_INTERVAL: f64 = 0.4;
 /// A node whose mean latency is more than this many times that of the fastest gets no requests …
 const SLOW: f64 = 4.0;
 /// … for this time.
@@ -60,8 +58,8 @@ pub(super) async fn connect(options: &CqlOptions) -> Result<Session> {
         .known_nodes(&options.contact_points)
         .default_execution_profile_handle(profile.into_handle())
         .connection_timeout(CONNECT_TIMEOUT)
-        .keepalive_interval(KEEPALIVE_INTERVAL)
-        .keepalive_timeout(KEEPALIVE_TIMEOUT)
+        .keepalive_interval(options.leave_silent_after.mul_f64(KEEPALIVE_INTERVAL))
+        .keepalive_timeout(options.leave_silent_after.mul_f64(1.0 - KEEPALIVE_INTERVAL))
         .tcp_nodelay(true)
         .tls_context(options.tls.clone().map(TlsContext::from));
     if let Some((user, password)) = &options.credentials {

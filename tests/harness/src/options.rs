@@ -37,6 +37,8 @@ impl Default for Options {
             datacenter: None,
             disk: None,
         };
+        // Nodes that share two cores with tests are silent for seconds.
+        let options = options.env("YIMA_STORE__CQL__LEAVE_SILENT_AFTER_MS", 20_000);
         // An answer's as_of is the time of the last poll: with frequent polls tests wait less for a later one.
         options.env("YIMA_READ_API__CACHE__POLL_MS", 5)
     }

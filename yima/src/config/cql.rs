@@ -37,6 +37,10 @@ pub struct CqlConfig {
     /// `request_timeout_ms`.
     #[serde(rename = "speculate_after_ms", with = "config::Ms")]
     pub speculate_after: Duration,
+    /// A node without a sign of life for this time is left: its connections are closed, and requests under way on them
+    /// go to other nodes. Longer than the pauses of the nodes' garbage collectors.
+    #[serde(rename = "leave_silent_after_ms", with = "config::Ms")]
+    pub leave_silent_after: Duration,
     /// How long changes and marks are kept for followers that are behind. Read nodes further behind load everything
     /// again. At least twice `dead_after_ms` and `lease_ms` together.
     #[serde(rename = "retention_s", with = "config::S")]
@@ -69,6 +73,7 @@ impl Default for CqlConfig {
             password: None,
             request_timeout: options.request_timeout,
             speculate_after: options.speculate_after,
+            leave_silent_after: options.leave_silent_after,
             retention: options.retention,
             beat_every: options.beat_every,
             dead_after: options.dead_after,
@@ -91,6 +96,7 @@ impl CqlConfig {
             tls: self.tls.as_ref().map(TlsConfig::client).transpose()?,
             request_timeout: self.request_timeout,
             speculate_after: self.speculate_after,
+            leave_silent_after: self.leave_silent_after,
             retention: self.retention,
             beat_every: self.beat_every,
             dead_after: self.dead_after,
@@ -110,6 +116,7 @@ impl CqlConfig {
         const PASSWORD: &str = "store.cql.password";
         for (key, value, least) in [
             ("store.cql.request_timeout_ms", self.request_timeout, Duration::from_millis(1)),
+            ("store.cql.leave_silent_after_ms", self.leave_silent_after, Duration::from_millis(1)),
             (BEAT_EVERY, self.beat_every, Duration::from_millis(10)),
             (LEASE, self.lease, Duration::from_secs(1)),
         ] {

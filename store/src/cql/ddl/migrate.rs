@@ -15,7 +15,7 @@ use yima_schema::time::Time;
 use super::migration_lease::{MigrationLease, compare_and_set, quorum};
 use super::region_row::region_row;
 use super::schema::{MIGRATIONS, applied_migrations, check_name, keyspaces, replicas_here, replication};
-use super::schema_changes::{SchemaChanges, create_keyspace};
+use super::schema_changes::{DDL_TIMEOUT, SchemaChanges, create_keyspace};
 use crate::cql::CqlOptions;
 use crate::cql::error::from_driver;
 use crate::cql::outcome::rows;
@@ -67,7 +67,8 @@ async fn migrate_with(
     now: Time,
 ) -> Result<Vec<Step>> {
     check_name(options)?;
-    let session = connect(options).await?;
+    // A node that changes its schema may be silent for a while.
+    let session = connect(&CqlOptions { leave_silent_after: DDL_TIMEOUT, ..options.clone() }).await?;
     let changes = SchemaChanges::new(&session)?;
     let nodes = nodes_by_datacenter(&session);
     let everywhere = nodes.iter().map(|(name, nodes)| (name.clone(), REPLICAS.min(*nodes))).collect();

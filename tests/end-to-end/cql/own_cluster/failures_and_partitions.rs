@@ -47,7 +47,8 @@ const STANDS_STILL: Duration = Duration::from_millis(280);
 #[test]
 fn requests_survive_a_hung_a_slow_and_a_lost_node_of_three() {
     let cluster = Arc::new(Cluster::start(ClusterOptions::default().nodes([3])));
-    let region = Region::new(&cluster, 1, "xian", "of_three", options());
+    let options = options().env("YIMA_STORE__CQL__LEAVE_SILENT_AFTER_MS", 3_000);
+    let region = Region::new(&cluster, 1, "xian", "of_three", options);
     let (writers, readers) = ([region.writer(&[]), region.writer(&[])], [region.reader(&[]), region.reader(&[])]);
     let clients = clients(&[(0, &readers[0]), (0, &readers[1])], &[(0, &writers[0]), (0, &writers[1])], 40, &["xian"]);
     let node = cluster.node(1, 2);
