@@ -2,9 +2,10 @@
 //! in vain and the store can recover. Pattern after M. Nygard, "Release It!", with a sliding window of time (decision
 //! 0018).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 /// Length of the sliding window, in seconds.
 const WINDOW_S: usize = 10;

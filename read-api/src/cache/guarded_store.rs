@@ -2,10 +2,11 @@
 //! breaker is open.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use yima_schema::subject::SubjectId;
 use yima_store::{StoreError, VersionedView, ViewReader};
 

@@ -173,7 +173,7 @@ impl World {
                 oracle.acknowledged.entry(n).or_default().push((now(), store.version(subject(n))));
             }
             Step::Rebuild => store.rebuild(),
-            Step::Wait(ms) => advance(ms),
+            Step::Wait(ms) => wait(ms).await,
             Step::Crash(at) => {
                 let (views, _) = nodes[at].up();
                 if !views.tiers.has_disk() {
@@ -218,7 +218,7 @@ impl World {
     async fn recover(&mut self) -> Result<(), TestCaseError> {
         self.store.failing.store(false, Ordering::Relaxed);
         for _ in 0..2 {
-            advance(6_000);
+            wait(6_000).await;
             for at in 0..2 {
                 self.take(Step::Poll(at)).await?;
                 for n in 0..4 {
@@ -255,18 +255,33 @@ fn copy(directory: &Path) -> TempDir {
     copy
 }
 
+/// Both clocks go on: the nodes' own, and that of the circuit breaker and of time limits.
+async fn wait(ms: i64) {
+    advance(ms);
+    tokio::time::advance(Duration::from_millis(ms.unsigned_abs())).await;
+}
+
 fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let store = TestStore::new();
         let nodes = [Node::new(&store), Node::new(&store)];
         let mut world = World { store, nodes, oracle: Oracle::default() };
         for step in steps {
-            advance(1); // no two steps at one moment
+            wait(1).await; // no two steps at one moment
             world.take(step).await?;
         }
         world.recover().await
     })
+}
+
+/// A store that failed for half of the calls opens the circuit breaker, which closes again while the region recovers.
+#[test]
+fn a_region_recovers_after_the_circuit_breaker_opened() {
+    let lookups = (0..25).map(|n| Step::Lookup(1, n % 4));
+    run([Step::Fail(true)].into_iter().chain(lookups).collect()).unwrap();
+    let lookups = (0..11).map(|_| Step::Lookup(1, 0));
+    run([Step::Lookup(1, 1), Step::Lookup(1, 2), Step::Fail(true)].into_iter().chain(lookups).collect()).unwrap();
 }
 
 proptest! {
