@@ -63,8 +63,7 @@ fn is_host(host: &[u8]) -> bool {
     while let Some(byte) = bytes.next() {
         let is_valid = match byte {
             b'%' => bytes.next().is_some_and(u8::is_ascii_hexdigit) && bytes.next().is_some_and(u8::is_ascii_hexdigit),
-            // unreserved and sub-delims
-            other => other.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(other),
+            other => IN_REG_NAME[usize::from(*other)],
         };
         if !is_valid {
             return false;
@@ -73,15 +72,31 @@ fn is_host(host: &[u8]) -> bool {
     !name.is_empty() && is_port(port)
 }
 
+/// The bytes of `unreserved` and `sub-delims` (RFC 3986 section 2). A table, since every request has a host.
+const IN_REG_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"-._~!$&'()*+,;=";
+    let mut n = 0;
+    while n < others.len() {
+        table[others[n] as usize] = true;
+        n += 1;
+    }
+    table
+};
+
 /// Nothing, or a colon and the number of a port, which may be left out.
 fn is_port(text: &[u8]) -> bool {
-    match text.split_first() {
-        None => true,
-        Some((b':', [])) => true,
-        Some((b':', digits)) => std::str::from_utf8(digits)
-            .is_ok_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok()),
-        Some(_) => false,
-    }
+    let Some((colon, digits)) = text.split_first() else { return true };
+    let port = digits.iter().try_fold(0u32, |port, digit| match digit {
+        b'0'..=b'9' => Some(port * 10 + u32::from(digit - b'0')).filter(|port| *port <= u32::from(u16::MAX)),
+        _ => None,
+    });
+    *colon == b':' && port.is_some()
 }
 
 #[cfg(test)]

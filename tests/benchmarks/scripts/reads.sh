@@ -31,6 +31,7 @@ start() { # name, directory
 # Codes are issued once and scanned again and again, by one checkpoint.
 export YIMA_READ_API__CODE_LIFETIME_S=3600
 export YIMA_READ_API__LIMITS__SCAN__REQUESTS=100000000 YIMA_READ_API__LIMITS__SCAN__WINDOW_S=1
+export YIMA_READ_API__LIMITS__SCAN__BURST=100000000
 if [[ $secure ]]; then
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1 \
         -keyout "$dir/key.pem" -out "$dir/cert.pem" 2>/dev/null
