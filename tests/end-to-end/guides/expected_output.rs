@@ -36,13 +36,18 @@ fn json_matches(pattern: &str, text: &str) -> bool {
     documents(text).is_ok_and(|text| value_matches(&pattern.into(), &text.into()))
 }
 
-/// The text `"…"` matches any value.
+/// The text `"…"` matches any value, and at the end of a list any number of them.
 fn value_matches(pattern: &Value, value: &Value) -> bool {
     match (pattern, value) {
         (Value::String(pattern), _) if pattern == "…" => true,
         (Value::String(pattern), Value::String(text)) => text_matches(pattern, text),
         (Value::Array(pattern), Value::Array(values)) => {
-            pattern.len() == values.len() && pattern.iter().zip(values).all(|(p, v)| value_matches(p, v))
+            let (pattern, values) = match pattern.as_slice() {
+                [first @ .., Value::String(rest)] if rest == "…" => (first, values.get(..first.len())),
+                all => (all, Some(values.as_slice())),
+            };
+            let same = |values: &[Value]| pattern.iter().zip(values).all(|(p, v)| value_matches(p, v));
+            values.is_some_and(|values| pattern.len() == values.len() && same(values))
         }
         (Value::Object(pattern), Value::Object(fields)) => {
             let same = |(name, p)| fields.get(name).is_some_and(|v| value_matches(p, v));
@@ -63,6 +68,12 @@ fn a_wildcard_matches_and_a_difference_does_not() {
     }
     let shown = r#"{"row":1,"id":"…"} {"list":["…",{"a":"b…"}]}"#;
     assert!(json_matches(shown, r#"{"id":7,"row":1}{"list":[null,{"a":"bc"}]}"#));
+    for list in ["[1]", "[1,2]", "[1,{},3]"] {
+        assert!(json_matches(r#"[1,"…"]"#, list), "{list}");
+    }
+    for list in ["[]", "[2]", "[2,1]"] {
+        assert!(!json_matches(r#"[1,"…"]"#, list), "{list}");
+    }
     for text in [
         "",
         r#"{"id":7,"row":1}"#,

@@ -11,7 +11,7 @@ use population::document_number;
 use crate::cli::Options;
 use crate::config::Config;
 
-/// The addresses of the pages, and three commands to paste.
+/// The addresses of the pages, and README's commands with this process' addresses and paths.
 pub fn greeting(options: &Options, config: &Config, people: People) -> String {
     let url = |is_tls: bool, address| format!("{}://{address}", if is_tls { "https" } else { "http" });
     let read = url(config.read_api.tls.is_some(), config.read_api.bind);
@@ -19,11 +19,6 @@ pub fn greeting(options: &Options, config: &Config, people: People) -> String {
     let program = std::env::current_exe().map_or_else(|_| "yima".into(), |path| path.display().to_string());
     let yima = format!("{program} --data-dir {}", options.data_dir.display());
     let citizen = document_number(0);
-    let event = format!(
-        r#"{{"id":"try-'$(date +%s)'","kind":"test_result",
-    "subject":{{"document_type":"cn_resident_id","document_number":"{citizen}"}},
-    "occurred_at":"'$(date -u +%FT%TZ)'","data":{{"test":"nucleic_acid","result":"positive"}}}}"#
-    );
     format!(
         r#"
 yima runs with {people} people. Open:
@@ -33,17 +28,48 @@ yima runs with {people} people. Open:
   {write}/            an agency
   {read}/docs/       the API, to read and try; {write}/docs/ the agencies'
 
-Try (the second shows a code, the third turns it red):
+Sign in as the first of the citizens, and try. What the phone shows, as JSON:
 
   SESSION=$(curl -s -X POST {read}/v1/sessions \
     -H "Authorization: Bearer $({yima} token citizen {citizen})" | cut -d '"' -f 4)
+  curl -s -w '\n' {read}/v1/display -H "Authorization: Bearer $SESSION"
 
-  curl -i {read}/v1/display -H "Authorization: Bearer $SESSION"
+A laboratory reports a positive test, and the phone turns red by itself:
 
-  curl -i {write}/v1/events -H 'Content-Type: application/json' \
-    -H "Authorization: Bearer $({yima} token agency lab-7)" \
-    -d '{event}'
+  LAB="Authorization: Bearer $({yima} token agency lab-7)" TEST=try-$(date +%s)
+  send() {{ curl -s -w '\n' {write}/v1/events -H "$LAB" -H 'Content-Type: application/json' -d '{{
+    "id":"'$1'", "kind":"'$2'", "subject":{{"document_type":"cn_resident_id","document_number":"{citizen}"}},
+    "occurred_at":"'$(date -u +%FT%TZ)'", "data":'"$3"'}}'; }}
+  send $TEST test_result '{{"test":"nucleic_acid","result":"positive"}}'
+
+It takes the result back, and the phone is green again:
+
+  send $TEST-back retraction '{{"event_id":"'$TEST'","why":"samples mixed up"}}'
 "#,
         people = people.population
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use yima_schema::time::Time;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn the_greeting_has_the_readmes_commands() {
+        let readme = include_str!("../../../README.md");
+        let commands = readme.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("sh\n"));
+        let lines: Vec<_> = commands.flat_map(str::lines).map(str::trim).collect();
+        assert!(lines.len() > 8, "{lines:?}");
+        let people = People { population: 10, loaded_at: Time::from_secs(0) };
+        let greeting = greeting(&Cli::parse_from(["yima"]).options, &Config::default(), people);
+        let program = std::env::current_exe().expect("a test has a program").display().to_string();
+        let greeting = greeting.replace(&program, "target/release/yima");
+        for line in lines {
+            assert!(greeting.lines().any(|shown| shown.trim() == line), "{line}\n{greeting}");
+        }
+    }
 }
