@@ -140,7 +140,8 @@ export class Camera {
 }
 
 function failureFor(error: unknown): CameraFailure {
-  switch (error instanceof DOMException ? error.name : "") {
+  // By its name: WebKit's OverconstrainedError is no DOMException.
+  switch ((error as { name?: unknown } | undefined)?.name) {
     case "NotAllowedError":
     case "SecurityError":
       return "refused";
