@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use yima_harness::{Options, Reply, Yima, ago, new_person};
 use yima_schema::time::HOUR;
 
-use crate::browser::chromium::{Screen, Window};
+use crate::browser::window::{Screen, Window};
 use crate::{identity_provider, shared, trusting};
 
 /// The document number of demo person 0.

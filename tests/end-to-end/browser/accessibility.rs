@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use yima_harness::{Options, Yima};
 
-use super::chromium::{Screen, Window};
+use super::window::{Screen, Window};
 use super::{DESK, PHONE, SMALL_PHONE, assert_fits, code, phone};
 
 /// Pages of 390 and of 320 pixels, at 200 %.

@@ -4,7 +4,7 @@ use serde_json::json;
 use yima_harness::{Options, Yima, ago, new_person};
 use yima_schema::time::HOUR;
 
-use super::chromium::Window;
+use super::window::Window;
 use super::{DESK, ENTER, assert_storage_empty};
 
 pub(super) fn signed_in(yima: &Yima) -> Window {

@@ -6,7 +6,7 @@ use serde_json::json;
 use yima_harness::{Options, Person, Yima, until};
 use yima_schema::time::HOUR;
 
-use super::chromium::Window;
+use super::window::Window;
 use super::{PHONE, assert_clean};
 
 /// Number of displays that the page has requested.

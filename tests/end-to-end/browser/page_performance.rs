@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use yima_harness::{Options, Yima, report};
 
 use super::PHONE;
-use super::chromium::Window;
+use super::window::Window;
 
 /// Page loads, each by a browser with an empty cache.
 const ROUNDS: usize = 7;

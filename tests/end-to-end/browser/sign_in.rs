@@ -7,7 +7,7 @@ use yima_harness::{Options, Yima, new_person, until};
 use yima_schema::subject::DocumentType;
 use yima_service::jwt::Claims;
 
-use super::chromium::Window;
+use super::window::Window;
 use super::{DESK, ENTER, PHONE, assert_storage_empty, code, scan};
 use crate::{identity_provider, trusting};
 

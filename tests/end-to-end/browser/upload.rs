@@ -8,7 +8,7 @@ use yima_harness::{Options, Yima, ago, new_person};
 use yima_schema::time::HOUR;
 
 use super::agency::signed_in;
-use super::chromium::Window;
+use super::window::Window;
 use super::{ENTER, assert_storage_empty};
 
 #[test]

@@ -1,31 +1,41 @@
-//! One window of a real Chromium, driven by chromedriver through WebDriver. Blocking, like the harness.
+//! One window of a real browser, driven through WebDriver. Blocking, like the harness.
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 use fantoccini::error::CmdError;
 use fantoccini::{Client, ClientBuilder, Locator, elements::Element};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use yima_harness::until;
 
-use super::chromedriver::{self, BrowserLog, DevTools, capabilities};
+use super::engine::{BrowserLog, Camera, DevTools, Engine, Server};
 
 /// Time for a page to reach an expected state, on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// Interval between two polls of a page.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// Collects what Chromium writes to its console, from the end of the page's load on.
+const COLLECT_FAULTS: &str = "
+    window.faults = [];
+    for (const kind of ['error', 'unhandledrejection', 'securitypolicyviolation']) {
+        addEventListener(kind, (event) => {
+            faults.push(`${kind}: ${event.message ?? event.reason ?? event.blockedURI ?? event.target.outerHTML}`);
+        }, true);
+    }
+    for (const level of ['error', 'warn']) {
+        const write = console[level];
+        console[level] = (...values) => (faults.push(`console: ${values}`), write(...values));
+    }";
 
 /// The screen of a window.
 #[derive(Clone, Copy)]
 pub struct Screen {
     pub width: u32,
     pub height: u32,
-    /// Emulates a phone: touch, and two dots a pixel.
+    /// Emulates a phone: touch, and two dots a pixel. Chromium only.
     pub phone: bool,
 }
 
@@ -33,27 +43,46 @@ pub struct Screen {
 pub struct Window {
     runtime: Runtime,
     client: Option<Client>,
-    driver: Child,
-    profile: TempDir,
+    engine: Engine,
+    /// Dropped after the client.
+    _server: Server,
 }
 
 impl Window {
-    /// Opens `url`.
+    /// Opens `url` in Chromium.
     pub fn open(screen: Screen, url: &str) -> Self {
         Self::open_with(screen, url, &[])
     }
 
     /// Opens `url` in a Chromium with further arguments.
     pub fn open_with(screen: Screen, url: &str, arguments: &[String]) -> Self {
+        Self::connect(Engine::Chromium, Server::chromium(screen, arguments), screen, url)
+    }
+
+    /// Opens `url` in this engine. Firefox' windows are at least 500 pixels wide, WebKit's 447.
+    pub fn open_in(engine: Engine, camera: Camera, screen: Screen, url: &str) -> Self {
+        Self::connect(engine, Server::start(engine, screen, camera), screen, url)
+    }
+
+    fn connect(engine: Engine, server: Server, screen: Screen, url: &str) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let profile = TempDir::new().expect("a temporary directory");
-        let (driver, address) = chromedriver::start();
-        let mut window = Self { runtime, client: None, driver, profile };
-        let mut chromium = ClientBuilder::new(HttpConnector::new());
-        let started = chromium.capabilities(capabilities(screen, window.profile.path(), arguments)).connect(&address);
-        window.client = Some(window.runtime.block_on(started).expect("chromedriver starts Chromium"));
-        window.run(window.client().goto(url));
+        let mut browser = ClientBuilder::new(HttpConnector::new());
+        let started = browser.capabilities(server.capabilities.clone()).connect(&server.address);
+        let client = runtime.block_on(started).unwrap_or_else(|error| panic!("{engine:?} does not start: {error}"));
+        let window = Self { runtime, client: Some(client), engine, _server: server };
+        if engine != Engine::Chromium {
+            window.resize(screen);
+        }
+        window.go_to(url);
         window
+    }
+
+    /// Gives the page this size, to which the window's frame and bars are added.
+    fn resize(&self, Screen { width, height, .. }: Screen) {
+        self.run(self.client().set_window_size(width, height));
+        let bars = self.evaluate("[outerWidth - innerWidth, outerHeight - innerHeight]");
+        let [across, down]: [u32; 2] = serde_json::from_value(bars).expect("two numbers");
+        self.run(self.client().set_window_size(width + across, height + down));
     }
 
     fn client(&self) -> &Client {
@@ -107,6 +136,7 @@ impl Window {
     #[track_caller]
     pub fn go_to(&self, url: &str) {
         self.run(self.client().goto(url));
+        self.loaded();
     }
 
     /// Waits until a JavaScript expression is a number.
@@ -124,6 +154,13 @@ impl Window {
     #[track_caller]
     pub fn reload(&self) {
         self.run(self.client().refresh());
+        self.loaded();
+    }
+
+    fn loaded(&self) {
+        if self.engine != Engine::Chromium {
+            self.run(self.client().execute(COLLECT_FAULTS, Vec::new()));
+        }
     }
 
     /// The visible text of an element.
@@ -145,7 +182,7 @@ impl Window {
         self.run(self.client().execute(&format!("return {expression}"), Vec::new()))
     }
 
-    /// Sends a command of the Chrome DevTools protocol.
+    /// Sends a command of the Chrome DevTools protocol. Chromium only.
     #[track_caller]
     pub fn devtools(&self, command: &str, parameters: Value) {
         self.run(self.client().issue_cmd(DevTools(json!({ "cmd": command, "params": parameters }))));
@@ -181,16 +218,23 @@ impl Window {
     }
 
     /// The console's entries since the last call: uncaught errors, violations of the content security policy,
-    /// failed requests, `console`.
+    /// `console`; in Chromium also failed requests, in the others only entries after the page's load.
+    #[track_caller]
     pub fn console(&self) -> Vec<Value> {
-        let Value::Array(log) = self.run(self.client().issue_cmd(BrowserLog)) else {
-            panic!("a log is a list");
+        let log = match self.engine {
+            Engine::Chromium => self.run(self.client().issue_cmd(BrowserLog)),
+            Engine::Firefox | Engine::WebKit => self.evaluate("faults.splice(0)"),
         };
+        let Value::Array(log) = log else { panic!("a log is a list: {log}") };
         log
     }
 
-    /// Saves a screenshot for review, below `target/screenshots`.
+    /// Saves a screenshot for review, below `target/screenshots`; those of other engines than Chromium with its name.
     pub fn picture(&self, name: &str) {
+        let name = match self.engine {
+            Engine::Chromium => name.to_owned(),
+            Engine::Firefox | Engine::WebKit => format!("{name}-{:?}", self.engine).to_lowercase(),
+        };
         let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
         let png = self.run(self.client().screenshot());
         let written =
@@ -201,11 +245,9 @@ impl Window {
 
 impl Drop for Window {
     fn drop(&mut self) {
-        // Chromium is not in chromedriver's process group: only the end of its session ends it.
+        // Browsers are not in their driver's process group: only the end of the session ends them.
         if let Some(client) = self.client.take() {
             let _ = self.runtime.block_on(async { tokio::time::timeout(DEADLINE, client.close()).await });
         }
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
     }
 }
