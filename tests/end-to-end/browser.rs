@@ -49,13 +49,16 @@ fn code(phone: &Window) -> String {
     phone.attribute("#code[data-code^='YM1:']", "data-code")
 }
 
-/// A code of each demo person: 0 is green, 1 yellow, 2 red.
-fn demo_codes(yima: &Yima) -> [String; 3] {
+/// The demo people: 0 is green, 1 yellow, 2 red.
+fn demo_people(yima: &Yima) -> [Person; 3] {
     let people = yima.http().get(&format!("{}/demo/people", yima.read_url()), "").json(200);
-    [0, 1, 2].map(|n| {
-        let number = people["people"][n]["document_number"].as_str().expect("a document number");
-        yima.code(&yima.citizen_session(number))
-    })
+    let number = |n: usize| people["people"][n]["document_number"].as_str().expect("a document number").to_owned();
+    [0, 1, 2].map(|n| Person { document: number(n) })
+}
+
+/// A code of each demo person.
+fn demo_codes(yima: &Yima) -> [String; 3] {
+    demo_people(yima).map(|person| yima.code(&yima.session_of(&person)))
 }
 
 fn scan(desk: &Window, code: &str) {

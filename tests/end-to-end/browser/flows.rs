@@ -9,7 +9,7 @@ use yima_schema::time::HOUR;
 
 use super::engine::{Camera, Engine};
 use super::window::{Screen, Window};
-use super::{DESK, PHONE, assert_clean, assert_fits, assert_storage_empty, code, demo_codes, scan};
+use super::{DESK, PHONE, assert_clean, assert_fits, assert_storage_empty, code, demo_codes, demo_people, scan};
 
 /// A module of tests, one a flow, in this engine.
 macro_rules! in_engine {
@@ -109,6 +109,16 @@ fn a_guard_scans_a_citizens_code(engine: Engine) {
     }
     assert_eq!(desk.text("#person"), "");
     desk.assert_accessible();
+
+    // The phone learns of a positive test by its live display, and stays signed in after a reload.
+    let [person, ..] = demo_people(&yima);
+    assert_eq!(yima.event(&yima.agency_token("lab-7"), &person.test("flow-1", "positive", HOUR)), "accepted");
+    phone.see("#colour[data-colour='red']");
+    scan(&desk, &green);
+    desk.see("#verdict[data-verdict='stop'][data-reason='red']");
+    phone.reload();
+    phone.see("#colour[data-colour='red']");
+    code(&phone);
     for window in [&phone, &desk] {
         assert_clean(window, &yima);
         sign_out(window);

@@ -25,6 +25,8 @@ pub(super) fn start(camera: Camera) -> Server {
     let mut driver = Command::new("WebKitWebDriver")
         .arg(format!("--port={port}"))
         .env("DISPLAY", format!(":{display}"))
+        // Otherwise GLib starts a bus, which would outlive the browser.
+        .env("DBUS_SESSION_BUS_ADDRESS", "disabled:")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
