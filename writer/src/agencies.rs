@@ -166,6 +166,7 @@ mod tests {
             ("[[agencies]]\nname = \"Lab 7\"\nkinds = []\n".to_owned(), "lower-case letters"),
             ("[[agencies]]\nname = \"lab-7\"\n".to_owned(), "kinds"),
             ("[agency]\n".to_owned(), "agency"),
+            (agency("closes_codes = false\ncloses_codes = true"), "line 5)"),
         ] {
             let error = load(&text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

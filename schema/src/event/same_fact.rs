@@ -1,11 +1,23 @@
 //! Whether two events are the same fact although their content hashes differ: rows of earlier programs hashed the date
 //! of birth, and names and numbers as they masked them.
 
-use super::{Event, EventData};
+use super::{Event, EventData, StoredEvent};
 use crate::mask::is_han;
 
 /// Words of a name that are compared: every mask shows as many.
 const WORDS: usize = 8;
+
+impl StoredEvent {
+    /// Whether a store that has the other event takes this one for a duplicate: both have one subject, agency, id,
+    /// revision and rank, and one content or one fact. Under that name any other content is a conflict.
+    pub fn is_duplicate_of(&self, other: &Self) -> bool {
+        let ((agency, id, revision, hash), (other_agency, other_id, other_revision, other_hash)) =
+            (self.key(), other.key());
+        (agency, id, revision) == (other_agency, other_id, other_revision)
+            && self.event.subject == other.event.subject
+            && (hash == other_hash || self.event.is_same_fact(&other.event))
+    }
+}
 
 impl Event {
     /// Whether this event and another one differ at most in the form of their masked fields.
@@ -41,7 +53,7 @@ fn initials(masked: &str) -> String {
 mod tests {
     use super::*;
     use crate::codec;
-    use crate::event::{ContentHash, StoredEvent};
+    use crate::event::{ContentHash, Rank, StoredEvent};
     use crate::subject::SubjectId;
     use crate::time::Time;
 
@@ -70,6 +82,24 @@ mod tests {
         }
         let later = identity("张**", None, "2026-09-21T07:30:01Z");
         assert!(!event("张**").is_same_fact(&later));
+    }
+
+    #[test]
+    fn a_duplicate_has_one_name_and_one_fact() {
+        let stored = |event: Event, rank| StoredEvent::ranked(event, rank, Time::default());
+        let event = |name| identity(name, None, "2026-09-21T07:30:00Z");
+        let first = stored(event("张**"), Rank::Original);
+        assert!(first.is_duplicate_of(&stored(event("张*"), Rank::Original)), "masked in another way");
+        let other_subject = Event { subject: SubjectId::from_bytes([2; 16]), ..event("张**") };
+        let others = [
+            stored(event("王**"), Rank::Original),
+            stored(event("张**"), Rank::Corrected),
+            stored(Event { revision: 1, ..event("张**") }, Rank::Original),
+            stored(Event { id: "Patient/p2".into(), ..event("张**") }, Rank::Original),
+            stored(Event { agency: "clinic-4".into(), ..event("张**") }, Rank::Original),
+            stored(other_subject, Rank::Original),
+        ];
+        assert!(others.iter().all(|other| !first.is_duplicate_of(other)));
     }
 
     #[test]

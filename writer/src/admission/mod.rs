@@ -104,7 +104,7 @@ impl Admission {
             for at in positions {
                 let Candidate { event, form, .. } = &candidates[at];
                 let refusal = &mut review.refusals[at];
-                if known.iter().any(|known| known.key() == event.key()) {
+                if known.iter().any(|known| event.is_duplicate_of(known)) {
                     *refusal = None;
                 } else if refusal.is_none() && clears_positive_of_another(&known, event, rules, now) {
                     *refusal = rights.map(|rights| rights::backdated(rights, *form));

@@ -116,6 +116,23 @@ async fn what_is_stored_already_is_a_duplicate_whatever_the_rights_are_now() {
 }
 
 #[tokio::test]
+async fn a_fact_that_is_masked_otherwise_is_a_duplicate_and_another_content_is_none() {
+    let (_file, admission) = admission(REGISTRY);
+    let stored = test("lab-8", "t-1", 1, TestOutcome::Positive);
+    let sent = |document: &str, result| {
+        let event = Event { document: document.into(), ..test("lab-8", "t-1", 1, result).event };
+        candidate(StoredEvent::new(event, now()))
+    };
+    for (row, expected) in [
+        (sent("6101*************6", TestOutcome::Positive), ""),
+        (sent("610102********0016", TestOutcome::Negative), "forbidden "),
+        (sent("6101*************6", TestOutcome::Negative), "forbidden "),
+    ] {
+        assert_eq!(answers(&admission, std::slice::from_ref(&stored), vec![row]).await, [expected]);
+    }
+}
+
+#[tokio::test]
 async fn without_a_registry_every_agency_has_every_right() {
     let (_file, admission) = admission("");
     let positives = (0..2_000).map(|n| candidate(test("lab-8", &format!("t-{n}"), 200, TestOutcome::Positive)));
