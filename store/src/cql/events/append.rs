@@ -51,20 +51,32 @@ impl Inner {
         events: &mut [StoredEvent],
         known: &BTreeMap<SubjectId, KnownEvents>,
     ) -> Result<()> {
-        for event in events {
-            let stored = known.get(&event.event.subject).and_then(|known| known.contents.get(&revision_of(event)));
-            let Some(stored) = stored.filter(|stored| !stored.contains_key(&event.hash)) else { continue };
-            for hash in stored.keys() {
-                let name = EventName { hash: *hash, ..EventName::of(event) };
-                if let Some(found) = self.event(&name, None).await?
-                    && found.event.is_same_fact(&event.event)
-                {
-                    *event = found;
-                    break;
-                }
+        let finds: Vec<_> = events.iter().map(|event| self.same_fact(event, known)).collect();
+        let found: Vec<_> = stream::iter(finds).buffered(CONCURRENT_REQUESTS).try_collect().await?;
+        for (event, found) in events.iter_mut().zip(found) {
+            if let Some(found) = found {
+                *event = found;
             }
         }
         Ok(())
+    }
+
+    /// The stored event that has the revision and the fact of this one under another hash.
+    async fn same_fact(
+        &self,
+        event: &StoredEvent,
+        known: &BTreeMap<SubjectId, KnownEvents>,
+    ) -> Result<Option<StoredEvent>> {
+        let stored = known.get(&event.event.subject).and_then(|known| known.contents.get(&revision_of(event)));
+        let Some(stored) = stored.filter(|stored| !stored.contains_key(&event.hash)) else { return Ok(None) };
+        for hash in stored.keys() {
+            let name = EventName { hash: *hash, ..EventName::of(event) };
+            let found = self.event(&name, None).await?;
+            if let Some(found) = found.filter(|found| found.event.is_same_fact(&event.event)) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     async fn decide_by(
