@@ -6,7 +6,7 @@ use yima_schema::time::HOUR;
 
 use crate::shared;
 
-fn result(id: &str, person: &Person, status: &str, version: &Value, snomed: &str) -> Value {
+pub fn result(id: &str, person: &Person, status: &str, version: &Value, snomed: &str) -> Value {
     json!({
         "resourceType": "Observation", "id": id, "status": status, "meta": version, "effectiveDateTime": ago(HOUR),
         "subject": {"identifier": {"system": "urn:oid:2.16.156.10011.1.3", "value": person.document}},
@@ -24,7 +24,7 @@ fn colour(yima: &Yima, person: &Person) -> (Value, bool) {
     (display["colour"]["code"].clone(), display["conflict"] == true)
 }
 
-const POSITIVE: &str = "260373001";
+pub const POSITIVE: &str = "260373001";
 const NEGATIVE: &str = "260415000";
 
 #[test]
@@ -91,4 +91,93 @@ fn one_version_for_two_patients_stays_with_both_as_a_conflict() {
     for person in &persons {
         assert_eq!(colour(&yima, person), (json!("red"), true));
     }
+}
+
+/// A dose of a vaccine, by its CVX code; the id has its version.
+fn dose(id: &str, person: &Person, version: u32, cvx: &str) -> Value {
+    json!({
+        "resourceType": "Immunization", "id": id, "status": "completed", "meta": {"versionId": version.to_string()},
+        "occurrenceDateTime": ago(HOUR),
+        "patient": {"identifier": {"system": "urn:oid:2.16.156.10011.1.3", "value": person.document}},
+        "vaccineCode": {"coding": [{"system": "http://hl7.org/fhir/sid/cvx", "code": cvx}]}
+    })
+}
+
+fn with_code(mut resource: Value, loinc: &str) -> Value {
+    resource["code"]["coding"][0]["code"] = loinc.into();
+    resource
+}
+
+const GLUCOSE: &str = "2345-7";
+const INFLUENZA: &str = "141";
+
+/// Status and words of the answer to one resource.
+fn answer(yima: &Yima, resource: &Value) -> (u16, String) {
+    let reply = yima.push(&yima.agency_token("lab-1"), "application/fhir+json", resource.to_string().as_bytes());
+    let outcome: Value = serde_json::from_str(reply.text()).expect("an OperationOutcome");
+    (reply.status, outcome["issue"][0]["diagnostics"].as_str().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn a_correction_to_what_does_not_count_takes_the_earlier_version_back_and_says_so() {
+    let (yima, version) = (shared(), |n: u32| json!({"versionId": n.to_string()}));
+    let later =
+        |id: &str, person: &Person, status: &str| with_code(result(id, person, status, &version(2), POSITIVE), GLUCOSE);
+    for (id, status) in [("code-1", "corrected"), ("code-2", "final"), ("code-3", "cancelled")] {
+        let person = new_person();
+        assert_eq!(send(&yima, &result(id, &person, "final", &version(1), POSITIVE)), 201);
+        assert_eq!(colour(&yima, &person).0, "red");
+        let (code, words) = answer(&yima, &later(id, &person, status));
+        assert_eq!(code, 201, "{words}");
+        assert!(words.starts_with("accepted: the earlier version is taken back: not a test"), "{words}");
+        assert_eq!(colour(&yima, &person), (json!("green"), false), "{id}");
+        assert_eq!(send(&yima, &later(id, &person, status)), 200, "sent again it is a duplicate");
+        let older = with_code(result(id, &person, status, &version(0), POSITIVE), GLUCOSE);
+        assert_eq!(answer(&yima, &older).1, "ignored: not a test for SARS-CoV-2 that counts here (by its LOINC code)");
+    }
+    // To another person, of one revision, with the result beside it in one Bundle, and from an unknown person.
+    let [first, second] = [(); 2].map(|()| new_person());
+    assert_eq!(send(&yima, &result("code-4", &first, "final", &version(2), POSITIVE)), 201);
+    assert_eq!(send(&yima, &later("code-4", &second, "corrected")), 201, "of one revision a correction goes first");
+    assert_eq!(colour(&yima, &first), (json!("green"), false));
+    let entries = [later("code-5", &first, "final"), result("code-5", &first, "final", &version(1), POSITIVE)];
+    let bundle = json!({"resourceType": "Bundle", "type": "collection",
+        "entry": entries.map(|resource| json!({"resource": resource}))});
+    assert_eq!(send(&yima, &bundle), 200);
+    assert_eq!(colour(&yima, &first), (json!("green"), false), "in either order");
+    assert_eq!(send(&yima, &result("code-6", &second, "final", &version(1), POSITIVE)), 201);
+    let mut nobodys = later("code-6", &second, "corrected");
+    nobodys["subject"] = json!({"display": "somebody"});
+    assert_eq!(answer(&yima, &nobodys).0, 400, "nobody can tell whose result is corrected");
+    assert_eq!(colour(&yima, &second).0, "red");
+    // What never counted stays ignored, whatever its version.
+    assert_eq!(send(&yima, &later("code-7", &first, "corrected")), 200);
+    nobodys["id"] = "code-8".into();
+    assert_eq!(send(&yima, &nobodys), 200);
+}
+
+#[test]
+fn a_dose_corrected_to_another_vaccine_counts_no_more() {
+    let yima = shared();
+    let person = new_person();
+    let doses = || yima.display(&yima.citizen_session(&person.document)).json(200)["vaccination"]["doses"].clone();
+    assert_eq!(send(&yima, &dose("vaccine-1", &person, 1, "208")), 201);
+    assert_eq!(doses(), 1);
+    let (code, words) = answer(&yima, &dose("vaccine-1", &person, 2, INFLUENZA));
+    assert!(code == 201 && words.contains("taken back: not a COVID-19 vaccine"), "{code} {words}");
+    assert_eq!(doses(), 0);
+
+    let lab = yima.agency_token("lab-1");
+    let mut event = person.event("v-1", "vaccination", &ago(HOUR), json!({"vaccine": "208"}));
+    assert_eq!(yima.event(&lab, &event), "accepted");
+    assert_eq!(doses(), 1);
+    event["data"]["vaccine"] = INFLUENZA.into();
+    event["revision"] = 1.into();
+    let answers = yima.rows(&lab, std::slice::from_ref(&event));
+    assert_eq!(answers[0]["status"], "accepted");
+    assert_eq!(answers[0]["reason"], "the earlier version is taken back: not a COVID-19 vaccine (by its CVX code)");
+    assert_eq!(doses(), 0);
+    assert_eq!(yima.event(&lab, &event), "duplicate");
+    event["id"] = "v-2".into();
+    assert_eq!(yima.event(&lab, &event), "ignored");
 }

@@ -5,14 +5,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use yima_schema::event::{Event, EventData, EventKind, MOVED, Rank, StoredEvent};
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_store::{ResourceIndex, ResourceVersion, Result};
 
 use crate::admission::Candidate;
-use crate::decode::RowForm;
 use crate::fold::{CommitOutcome, Folder};
+
+/// Resources that are read at once.
+const CONCURRENT_READS: usize = 32;
 
 /// Takes back results that moved.
 pub(crate) struct Moves {
@@ -26,13 +29,18 @@ impl Moves {
 
     /// The version that a row is, if it is a FHIR resource with a result or a dose.
     pub(crate) fn resource(candidate: &Candidate) -> Option<ResourceVersion> {
-        let is_fhir = match candidate.form {
-            RowForm::Resource | RowForm::BundleEntry => true,
-            RowForm::Event | RowForm::Record => false,
-        };
         // A Patient is the person itself.
         let is_identity = candidate.event.event.data.kind() == EventKind::Identity;
-        (is_fhir && !is_identity).then(|| ResourceVersion::of(&candidate.event))
+        (candidate.form.is_resource() && !is_identity).then(|| ResourceVersion::of(&candidate.event))
+    }
+
+    /// The versions of a resource of that agency that are stored.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn versions(&self, agency: &str, id: &str) -> Result<Vec<(u64, Rank)>> {
+        let versions = self.index.resource_versions(agency, id).await?;
+        Ok(versions.into_iter().map(|version| version.version).collect())
     }
 
     /// Notes versions that are stored, and takes their resources back from the subjects that the newest version does
@@ -44,10 +52,9 @@ impl Moves {
         let ids: BTreeSet<(String, String)> =
             versions.iter().map(|version| (version.agency.clone(), version.id.clone())).collect();
         self.index.note_resources(versions).await?;
-        let mut events = Vec::new();
-        for (agency, id) in ids {
-            events.extend(notices(&self.index.resource_versions(&agency, &id).await?, now));
-        }
+        let reads: Vec<_> = ids.iter().map(|(agency, id)| self.index.resource_versions(agency, id)).collect();
+        let resources: Vec<_> = stream::iter(reads).buffered(CONCURRENT_READS).try_collect().await?;
+        let events: Vec<_> = resources.iter().flat_map(|versions| notices(versions, now)).collect();
         if events.is_empty() {
             return Ok(());
         }

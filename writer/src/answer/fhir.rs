@@ -138,6 +138,7 @@ fn outcome(answer: &RowAnswer) -> OperationOutcome<'_> {
         (Some(problem), ..) => issues(problem, &within(answer)),
         (None, RowStatus::Ignored, Some(reason)) => vec![Issue::information(format!("ignored: {reason}"))],
         (None, RowStatus::Duplicate, _) => vec![Issue::information("duplicate: it had been accepted before")],
+        (None, RowStatus::Accepted, Some(reason)) => vec![Issue::information(format!("accepted: {reason}"))],
         (None, RowStatus::Accepted | RowStatus::Ignored | RowStatus::Rejected, _) => {
             vec![Issue::information("accepted")]
         }

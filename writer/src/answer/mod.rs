@@ -18,7 +18,7 @@ use crate::intake::{RowAnswer, RowStatus};
 pub(crate) struct EventAnswer {
     id: Option<String>,
     status: RowStatus,
-    /// Why it was ignored.
+    /// Why it was ignored, or what it took back instead of counting.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// Of an accepted event: sent as `Yima-At-Least-As-Fresh`, it demands answers that have the event.

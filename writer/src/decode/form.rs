@@ -31,6 +31,14 @@ pub enum Field {
 }
 
 impl RowForm {
+    /// Whether it is FHIR: the id of a resource is unique among all subjects.
+    pub fn is_resource(self) -> bool {
+        match self {
+            Self::Resource | Self::BundleEntry => true,
+            Self::Event | Self::Record => false,
+        }
+    }
+
     /// The JSON pointer of a field; of a CSV record its column.
     pub fn pointer(self, field: Field) -> &'static str {
         match (self, field) {

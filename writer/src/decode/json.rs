@@ -12,7 +12,7 @@ use yima_schema::time::Time;
 
 use super::fields::{Fields, invalid};
 use super::plausibility::{BORN, NUMBER, can_be_born, implausible, is_birth_date};
-use super::{Context, DecodedRow, RowError};
+use super::{Context, DecodedRow, NOT_COUNTED, NotCounted, RowError};
 
 const TIME: &str = "expected a time as RFC 3339 writes it, with an offset, such as 2026-11-22T07:30:00Z";
 const REVISION: &str = "expected a whole number from 0 to 9007199254740991";
@@ -73,22 +73,33 @@ pub(super) fn decode(value: &Value, context: Context<'_>) -> DecodedRow {
         }
         _ => Err(RowError::Rejected(invalid(errors))),
     };
-    let event = event.and_then(|(event, document_type)| match &event.data {
-        EventData::Vaccination { vaccine, .. } => covid_19_only(vaccine, context).map(|()| (event, document_type)),
-        EventData::Identity { .. }
-        | EventData::TestResult { .. }
-        | EventData::ColourAssignment { .. }
-        | EventData::Retraction { .. }
-        | EventData::SessionEnd { .. } => Ok((event, document_type)),
+    let event = event.and_then(|(event, document_type)| {
+        let counts = match &event.data {
+            EventData::Vaccination { vaccine, .. } => covid_19_only(vaccine, context),
+            EventData::Identity { .. }
+            | EventData::TestResult { .. }
+            | EventData::ColourAssignment { .. }
+            | EventData::Retraction { .. }
+            | EventData::SessionEnd { .. } => Ok(()),
+        };
+        match counts {
+            Ok(()) => Ok((StoredEvent::new(event, context.now), document_type)),
+            // The first revision has no earlier one.
+            Err(RowError::NotCounted(fact)) if event.revision > 0 => {
+                let data = EventData::Retraction { event_id: event.id.clone(), why: NOT_COUNTED.to_owned() };
+                let withdrawal = Some(Ok((StoredEvent::new(Event { data, ..event }, context.now), document_type)));
+                Err(RowError::NotCounted(Box::new(NotCounted { withdrawal, ..*fact })))
+            }
+            Err(error) => Err(error),
+        }
     });
-    let event = event.map(|(event, document_type)| (StoredEvent::new(event, context.now), document_type));
     DecodedRow { id, event }
 }
 
 /// Vaccinations against other diseases are irrelevant to a health code.
 pub(super) fn covid_19_only(cvx: &str, context: Context<'_>) -> Result<(), RowError> {
     let is_covid_19 = context.rules.vaccination.covid_19.contains(cvx);
-    is_covid_19.then_some(()).ok_or_else(|| RowError::Ignored("not a COVID-19 vaccine (by its CVX code)".into()))
+    is_covid_19.then_some(()).ok_or_else(|| RowError::not_counted("not a COVID-19 vaccine (by its CVX code)"))
 }
 
 /// The checked document, and the errors of its fields. The agency in a `local` number must be the sender.

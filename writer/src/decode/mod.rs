@@ -29,6 +29,9 @@ use yima_service::http::body;
 use self::codes::Codes;
 pub use self::form::{Field, RowForm};
 
+/// Why a fact is taken back whose newest version does not count.
+const NOT_COUNTED: &str = "corrected to what does not count";
+
 /// The context in which a row is decoded.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
@@ -58,10 +61,22 @@ impl Context<'_> {
 pub enum RowError {
     /// Understood, but irrelevant to a health code; the reason.
     Ignored(String),
+    /// The same of a fact of which an earlier version may have counted.
+    NotCounted(Box<NotCounted>),
     /// The row has errors.
     Rejected(Problem),
     /// The row states a result that is or may be positive, in a form that is not understood.
     UnreadPositive(Box<UnreadPositive>),
+}
+
+/// A fact that does not count. If an earlier version of it counted, that has to be taken back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NotCounted {
+    /// Why it does not count.
+    pub reason: String,
+    /// A retraction of the fact's own id, of this version; or why nobody can tell whose the fact is. `None`: there is
+    /// no earlier version.
+    pub withdrawal: Option<Result<(StoredEvent, DocumentType), Problem>>,
 }
 
 /// A subject, as it was found by a document.
@@ -95,10 +110,26 @@ impl std::fmt::Debug for UnreadPositive {
 }
 
 impl RowError {
+    /// A fact that does not count.
+    fn not_counted(reason: &str) -> Self {
+        Self::NotCounted(Box::new(NotCounted { reason: reason.to_owned(), withdrawal: None }))
+    }
+
+    /// The error as a problem.
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::Ignored(reason) => Problem::new(ProblemType::Invalid, reason),
+            Self::NotCounted(fact) => Problem::new(ProblemType::Invalid, fact.reason),
+            Self::Rejected(problem) => problem,
+            Self::UnreadPositive(unread) => unread.problem,
+        }
+    }
+
     /// The problem of a row with errors.
     fn problem_mut(&mut self) -> Option<&mut Problem> {
         match self {
             Self::Ignored(_) => None,
+            Self::NotCounted(fact) => fact.withdrawal.as_mut().and_then(|withdrawal| withdrawal.as_mut().err()),
             Self::Rejected(problem) => Some(problem),
             Self::UnreadPositive(unread) => Some(&mut unread.problem),
         }

@@ -10,6 +10,7 @@ mod row;
 mod shares;
 #[cfg(test)]
 mod tests;
+mod withdrawal;
 
 use std::sync::Arc;
 

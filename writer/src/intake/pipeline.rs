@@ -19,6 +19,7 @@ use yima_store::{StoreError, span};
 use super::limits::Submission;
 use super::problems;
 use super::row::{Atomicity, RowAnswer, RowStatus, count};
+use super::withdrawal::Withdrawal;
 use crate::admission::{Admission, Candidate, restricts};
 use crate::dead_letters::DeadLetters;
 use crate::decode::{Context, DecodedRow, RawRow, RowError, RowForm, UnreadPositive};
@@ -82,11 +83,13 @@ impl Pipeline {
         let mut answers = Vec::with_capacity(decoded.len());
         let (mut candidates, mut candidate_rows) = (Vec::new(), Vec::new());
         let (mut unread, mut unread_rows) = (Vec::new(), Vec::new());
+        let mut withdrawals = Vec::new();
         for (at, ((row, decoded), form)) in decoded.into_iter().zip(forms).enumerate() {
             if let Err(RowError::UnreadPositive(positive)) = &decoded.event {
                 unread.push(UnreadPositive::clone(positive));
                 unread_rows.push(at);
             }
+            withdrawals.extend(Withdrawal::of(at, form, &decoded));
             let (answer, event) = RowAnswer::of_decoded(row, decoded);
             if let Some((event, document_type)) = event {
                 candidates.push(Candidate { event, document_type, form });
@@ -96,6 +99,16 @@ impl Pipeline {
         }
         if let Err(problem) = self.keep(agency, &unread).await {
             unread_rows.into_iter().for_each(|at| answers[at].reject(problem.clone()));
+        }
+        for (at, withdrawn) in self.due(agency, withdrawals, &candidates).await {
+            match withdrawn {
+                Ok(candidate) => {
+                    answers[at].withdraw(candidate.event.event.revision);
+                    candidates.push(candidate);
+                    candidate_rows.push(at);
+                }
+                Err(problem) => answers[at].reject(problem),
+            }
         }
         if candidates.is_empty() {
             return answers;

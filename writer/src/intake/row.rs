@@ -77,6 +77,9 @@ impl RowAnswer {
             Err(RowError::Ignored(reason)) => {
                 (Self { status: RowStatus::Ignored, reason: Some(reason), ..answer }, None)
             }
+            Err(RowError::NotCounted(fact)) => {
+                (Self { status: RowStatus::Ignored, reason: Some(fact.reason), ..answer }, None)
+            }
             Err(RowError::Rejected(problem)) => (Self { problem: Some(problem), ..answer }, None),
             Err(RowError::UnreadPositive(unread)) => (Self { problem: Some(unread.problem), ..answer }, None),
         }
@@ -85,6 +88,13 @@ impl RowAnswer {
     /// Answers a row whose commit has no known outcome.
     pub(super) fn unknown(row: usize) -> Self {
         Self { row, problem: Some(problems::outcome_unknown()), ..Self::default() }
+    }
+
+    /// Answers a fact that does not count, and that takes an earlier version back; that still has to be committed.
+    pub(super) fn withdraw(&mut self, revision: u64) {
+        let reason = self.reason.take().unwrap_or_default();
+        self.reason = Some(format!("the earlier version is taken back: {reason}"));
+        (self.status, self.revision) = (RowStatus::Accepted, revision);
     }
 
     /// Completes the answer with the outcome of the commit.
@@ -98,6 +108,9 @@ impl RowAnswer {
             Ok(CommitOutcome::Unreadable) => (RowStatus::Rejected, Some(problems::unreadable())),
             Err(error) => (RowStatus::Rejected, Some(problems::of_store(error))),
         };
+        if self.status == RowStatus::Rejected {
+            self.reason = None;
+        }
     }
 
     /// Answers an event that was not admitted.
@@ -110,7 +123,7 @@ impl RowAnswer {
 
     /// Rejects an event that was not committed.
     pub(super) fn reject(&mut self, problem: Problem) {
-        (self.status, self.problem) = (RowStatus::Rejected, Some(problem));
+        (self.status, self.problem, self.reason) = (RowStatus::Rejected, Some(problem), None);
     }
 
     /// The label `status` of `events_total`: `rejected` is the sender's error, `not_taken` one of this service.

@@ -28,7 +28,7 @@ pub use self::person::{Person, References};
 use self::resource_type::{ResourceType, refuse_contained_facts};
 use self::time::{date_time, latest_meant, not_in_the_future, time_at};
 use super::plausibility::{NUMBER, can_be_born, implausible};
-use super::{Context, DecodedRow, Identified, RowError, UnreadPositive};
+use super::{Context, DecodedRow, Identified, NOT_COUNTED, NotCounted, RowError, UnreadPositive};
 
 const ID: &str = "expected a FHIR id: 1 to 64 letters, digits, dashes and dots";
 const DATE_TIME: &str = "expected a FHIR dateTime, such as 2021, 2021-05, 2021-05-16 or 2021-05-16T05:15:06-04:00";
@@ -106,10 +106,34 @@ fn decode_event(
     refuse_two_forms(resource)?;
     let revision = revision(resource, context)?;
     let statement = match resource_type {
-        ResourceType::Patient => patient::decode(own_id, resource, context)?,
-        ResourceType::Immunization => immunization::decode(resource, references, context)?,
-        ResourceType::Observation => observation::decode(resource, references, context)?,
+        ResourceType::Patient => patient::decode(own_id, resource, context),
+        ResourceType::Immunization => immunization::decode(resource, references, context),
+        ResourceType::Observation => observation::decode(resource, references, context),
     };
+    let event_of = |statement| event(statement, revision, resource_type, own_id, resource, context);
+    match statement {
+        // Without an id of its own it is a fact of its own: the code is part of the id that it gets.
+        Err(RowError::NotCounted(fact)) if own_id.is_some() => {
+            let person = Person::referred(resource, resource_type.subject(), references);
+            let withdrawal = person
+                .map(|person| Statement::void(NOT_COUNTED, person, resource, "/meta/lastUpdated", context))
+                .and_then(event_of)
+                .map_err(RowError::into_problem);
+            Err(RowError::NotCounted(Box::new(NotCounted { withdrawal: Some(withdrawal), ..*fact })))
+        }
+        statement => event_of(statement?),
+    }
+}
+
+/// The event of a statement.
+fn event(
+    statement: Statement,
+    revision: u64,
+    resource_type: ResourceType,
+    own_id: Option<&str>,
+    resource: &Value,
+    context: Context<'_>,
+) -> Result<(StoredEvent, DocumentType), RowError> {
     not_in_the_future(statement.pointer, statement.occurred_at, context)?;
     let (person, document) = statement.person.identified(context)?;
     if document.as_ref().is_some_and(|document| !can_be_born(document, context)) {

@@ -26,9 +26,8 @@ pub(super) fn decode(resource: &Value, references: &References, context: Context
     }
     let panel = Panel::of(resource, context.codes)?;
     if panel.counted.is_empty() {
-        let is_planned = matches!(status, Some("registered" | "preliminary" | "cancelled"));
-        if !panel.states_unknown_positive || is_planned {
-            return Err(not_counted(resource));
+        if !panel.states_unknown_positive || matches!(status, Some("registered" | "preliminary" | "cancelled")) {
+            return Err(not_counted(resource, status));
         }
         let expected = "expected the code of a test that counts here: this result is or may be positive";
         return not_understood(CODE, expected.into());
@@ -125,13 +124,17 @@ impl<'a> Panel<'a> {
     }
 }
 
-/// The error of an Observation that is no test here.
-fn not_counted(resource: &Value) -> RowError {
+/// The error of an Observation that is no test here. Unless it is final, it says nothing about an earlier version.
+fn not_counted(resource: &Value, status: Option<&str>) -> RowError {
     let codings = resource.pointer(CODE).and_then(Value::as_array).into_iter().flatten();
     if codings.filter(|coding| text(coding, "/code").is_some()).all(|coding| text(coding, "/system") != Some(LOINC)) {
         return invalid(CODE, format!("expected a coding of system {LOINC}"));
     }
-    RowError::Ignored("not a test for SARS-CoV-2 that counts here (by its LOINC code)".into())
+    let reason = "not a test for SARS-CoV-2 that counts here (by its LOINC code)";
+    match status {
+        Some("final" | "amended" | "corrected" | "cancelled") => RowError::not_counted(reason),
+        Some(_) | None => RowError::Ignored(reason.into()),
+    }
 }
 
 fn expected_result(codes: &Codes) -> String {

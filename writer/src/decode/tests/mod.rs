@@ -8,7 +8,7 @@ mod resources;
 use jiff::tz::Offset;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use yima_schema::event::{EventData, TestKind, TestOutcome};
+use yima_schema::event::{EventData, Rank, TestKind, TestOutcome};
 
 use super::*;
 
@@ -58,6 +58,7 @@ fn error_pointers(row: DecodedRow) -> Vec<String> {
             unread.problem.errors.into_iter().map(|e| format!("unread: {}", e.pointer)).collect()
         }
         Err(RowError::Ignored(reason)) => vec![format!("ignored: {reason}")],
+        Err(RowError::NotCounted(fact)) => vec![format!("ignored: {}", fact.reason)],
         Ok(_) => Vec::new(),
     }
 }

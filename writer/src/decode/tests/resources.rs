@@ -364,3 +364,36 @@ fn observations_are_test_results_by_their_codes() {
     fields.insert("effectivePeriod".into(), json!({"start": "2026-09-19T00:00:00Z", "end": "2026-09-20T00:00:00Z"}));
     assert_eq!(decode_fhir(&period).event.unwrap().0.event.occurred_at.to_string(), "2026-09-19T00:00:00Z");
 }
+
+#[test]
+fn what_does_not_count_takes_back_the_earlier_versions_of_its_id() {
+    let withdrawal = |row: DecodedRow| match row.event {
+        Err(RowError::NotCounted(fact)) => fact.withdrawal.map(|withdrawal| withdrawal.map(|(event, _)| event)),
+        Err(error) => panic!("{error:?}"),
+        Ok(_) => panic!("it counts"),
+    };
+    let mut influenza = immunization();
+    influenza["vaccineCode"]["coding"][0]["code"] = json!("141");
+    influenza["meta"] = json!({"versionId": "2"});
+    let mut glucose = observation();
+    glucose["code"]["coding"][0]["code"] = json!("2345-7");
+    glucose["status"] = json!("corrected");
+    for (resource, version) in [(&influenza, (2, Rank::Original)), (&glucose, (0, Rank::Corrected))] {
+        let event = withdrawal(decode_fhir(resource)).unwrap().unwrap();
+        let EventData::Retraction { event_id, .. } = &event.event.data else { panic!() };
+        assert_eq!((event_id == &event.event.id, event.version()), (true, version));
+    }
+    glucose["subject"] = json!({"reference": "Group/p1"});
+    let problem = withdrawal(decode_fhir(&glucose)).unwrap().unwrap_err();
+    assert_eq!(problem.errors[0].pointer, "/subject/reference");
+    influenza.as_object_mut().unwrap().remove("id");
+    assert!(withdrawal(decode_fhir(&influenza)).is_none(), "its code is part of its id");
+    glucose["status"] = json!("preliminary");
+    assert!(matches!(decode_fhir(&glucose).event, Err(RowError::Ignored(_))), "it says nothing yet");
+
+    let mut event = test_result();
+    (event["kind"], event["data"]) = (json!("vaccination"), json!({"vaccine": "140"}));
+    assert!(withdrawal(decode_event(&event)).is_none(), "the first revision");
+    event["revision"] = json!(1);
+    assert_eq!(withdrawal(decode_event(&event)).unwrap().unwrap().version(), (1, Rank::Original));
+}
