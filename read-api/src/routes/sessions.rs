@@ -77,7 +77,7 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Res
 )]
 pub async fn end_current(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
-    let Citizen { session, subject } = app.citizen(&request, now)?;
+    let Citizen { session, subject } = citizen(&app, &request, now)?;
     let remaining = app.limits.session_end.take(subject.fingerprint(), 1)?;
     app.end_session(subject, &session, now).await?;
     Ok(ended(&app, remaining))
@@ -97,12 +97,27 @@ pub async fn end_current(State(app): State<Arc<App>>, request: HeaderMap) -> Res
 )]
 pub async fn end_all(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
-    let citizen = app.citizen(&request, now)?;
+    let citizen = citizen(&app, &request, now)?;
     let remaining = app.limits.session_end.take(citizen.subject.fingerprint(), 1)?;
     // A session that was ended cannot end others.
     citizen.check(&app.look_up(citizen.subject, Version::ABSENT, None).await?)?;
     app.end_all_sessions(citizen.subject, now).await?;
     Ok(ended(&app, remaining))
+}
+
+/// The citizen who ends sessions. The end of a checkpoint's session would have no view to be in, so none is claimed.
+fn citizen(app: &App, request: &HeaderMap, now: Time) -> Result<Citizen, ProblemResponse> {
+    let session = app.session(request, now)?;
+    match session.holder {
+        Holder::Citizen { subject } => Ok(Citizen { session, subject }),
+        Holder::Checkpoint { .. } => {
+            let detail = format!(
+                "A checkpoint's session cannot be ended: delete it where it is kept; it is valid until {}",
+                session.expires_at
+            );
+            Err(Problem::new(ProblemType::Forbidden, detail).into())
+        }
+    }
 }
 
 fn ended(app: &App, remaining: Remaining) -> Response {

@@ -63,4 +63,14 @@ fn a_citizen_and_a_guard_sign_in_with_tokens_of_the_citys_identity_provider() {
     }
     // Who has copied the session cannot use it.
     until("the end of the session", minute, || yima.display_now(session).status == 401);
+
+    // A lost phone: every session ends, also the one of another device.
+    let other = yima.session(&citizen);
+    sign_in(&phone, &citizen);
+    phone.see("#colour[data-colour='none']");
+    phone.click("#everywhere");
+    phone.see_xpath("//*[@id='notice'][contains(., 'signed out on all devices')]");
+    phone.see("#sign-in:focus #no-demo:not([hidden])");
+    assert_storage_empty(&phone);
+    until("the end of all sessions", minute, || yima.display_now(&other).status == 401);
 }

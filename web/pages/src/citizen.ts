@@ -6,15 +6,17 @@ import { DisplayUpdater } from "./citizen/display-updater.ts";
 import { clearHistory, drawHistory, renewHistory, setUpHistory } from "./citizen/history.ts";
 import { setUpLargeType } from "./citizen/large-type.ts";
 import { clear, clearAnnouncement, draw } from "./citizen/view.ts";
+import { RefusedError } from "./shared/api.ts";
 import { byId, setText } from "./shared/dom.ts";
 import { startLanguage, t, type Word } from "./shared/i18n.ts";
-import { endSession, SessionStore } from "./shared/session.ts";
+import { endAllSessions, endSession, SessionStore } from "./shared/session.ts";
 import { now } from "./shared/time.ts";
 import { cancelExchange, onSession } from "./shared/token.ts";
 
 const store = new SessionStore("citizen");
 let updaters: { session: string; display: DisplayUpdater; code: CodeUpdater } | null = null;
 let notice: Word | null = null;
+let everywhereFailed = false;
 
 function show(session: string): void {
   stop();
@@ -52,6 +54,7 @@ function stop(): void {
   updaters?.display.stop();
   updaters?.code.stop();
   updaters = null;
+  everywhereFailed = false;
   clear();
   clearHistory();
 }
@@ -66,7 +69,21 @@ function signedIn(session: string): void {
 
 function redraw(): void {
   setText(byId("notice"), notice === null ? "" : t(notice));
+  setText(byId("everywhere-failed"), everywhereFailed ? t("everywhere_failed") : "");
   if (updaters) draw(updaters.display, updaters.code);
+}
+
+/** Stays signed in if the service does not end the sessions: they are valid then. */
+async function signOutEverywhere(session: string): Promise<void> {
+  const outcome = await endAllSessions(session).then(
+    () => "everywhere_done" as const,
+    (error: unknown) => (error instanceof RefusedError && error.sessionOver ? ("session_over" as const) : null),
+  );
+  // Somebody else may have signed in meanwhile.
+  if (updaters && updaters.session !== session) return;
+  if (outcome !== null) return signOut(outcome);
+  everywhereFailed = true;
+  redraw();
 }
 
 /** Redraws at each full second, so that the clock skips none. */
@@ -89,6 +106,7 @@ startLanguage(byId("lang"), () => {
   if (!updaters) void showDemoPeople(signedIn);
 });
 byId("print").addEventListener("click", () => window.print());
+byId("everywhere").addEventListener("click", () => updaters && void signOutEverywhere(updaters.session));
 byId("sign-out").addEventListener("click", () => {
   const session = updaters?.session;
   signOut(null);

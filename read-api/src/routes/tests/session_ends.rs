@@ -16,9 +16,12 @@ const OPENED: [&str; 4] = [DISPLAY, "/v1/code", "/v1/history", "/v1/display/even
 
 impl Node {
     async fn ask(&self, method: &str, path: &str, bearer: &str) -> StatusCode {
+        self.answer(method, path, bearer).await.status()
+    }
+
+    async fn answer(&self, method: &str, path: &str, bearer: &str) -> Response {
         let request = Request::builder().method(method).uri(path).header(AUTHORIZATION, bearer);
-        let request = request.body(Body::empty()).unwrap();
-        router(self.app.clone(), true).oneshot(request).await.unwrap().status()
+        router(self.app.clone(), true).oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 
     /// Shows the view of the events that citizens wrote, as the feed does.
@@ -109,10 +112,27 @@ async fn with_all_writers_dead_only_the_end_of_a_session_is_refused() {
     node.writer.failing.store(true, Ordering::Relaxed);
     for path in ["/v1/sessions", "/v1/sessions/current"] {
         assert_eq!(node.ask("DELETE", path, &citizen).await, StatusCode::SERVICE_UNAVAILABLE, "{path}");
-        assert_eq!(node.ask("DELETE", path, &node.guard()).await, StatusCode::FORBIDDEN, "{path}");
     }
     node.sign_in().await;
     assert_eq!(node.ask("GET", DISPLAY, &citizen).await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_end_of_a_checkpoints_session_is_refused_with_the_moment_until_which_it_is_valid() {
+    let node = Node::start().await;
+    let guard = node.guard();
+    for path in ["/v1/sessions", "/v1/sessions/current"] {
+        let answer = node.answer("DELETE", path, &guard).await;
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{path}");
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let session = Session::open(guard.strip_prefix("Bearer ").unwrap(), &node.app.sessions).unwrap();
+        let (detail, expires_at) = (problem["detail"].as_str().unwrap(), session.expires_at);
+        assert!(
+            detail.starts_with("A checkpoint's session cannot be ended") && detail.contains(&expires_at.to_string())
+        );
+    }
+    assert!(node.writer.events.lock().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -78,6 +78,11 @@ export async function signInDemo(identity: { role: Role; person?: number }): Pro
   return exchangeToken(token, identity.role);
 }
 
+/** Ends every session of a citizen at the service, this one included. */
+export async function endAllSessions(session: string): Promise<void> {
+  await requestText("DELETE", "/v1/sessions", { bearer: session });
+}
+
 /** Ends a citizen's session at the service, so that nobody else can use it. A session that is over already is fine. */
 export async function endSession(session: string): Promise<void> {
   try {

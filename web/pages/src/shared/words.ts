@@ -87,6 +87,17 @@ export const words = {
   waiting: ["正在获取…", "Loading…"],
   scan_me: ["请向查验人员出示此码", "Show this code to the checkpoint staff"],
   print: ["打印当前状态", "Print this status"],
+  everywhere_title: ["手机遗失？", "Lost a phone?"],
+  everywhere_note: [
+    "结束您在所有设备上的登录，包括本机。",
+    "Ends your sign-ins on all devices, this one included.",
+  ],
+  everywhere: ["在所有设备上退出", "Sign out everywhere"],
+  everywhere_done: ["已在所有设备上退出。", "You are signed out on all devices."],
+  everywhere_failed: [
+    "未能结束登录，这些登录仍有效。请稍后再试。",
+    "The sign-ins could not be ended and stay valid. Please try again later.",
+  ],
   on_paper: [
     "此页仅为上述时间的状态，不是健康码，不能代替扫码：健康码只在手机上短时有效。没有手机时，可请查验人员凭证件查验。",
     "This page tells your status at the time above. It is not a health code and cannot be scanned: a code " +
