@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use yima_schema::time::Time;
 use yima_schema::view::Version;
 
@@ -21,6 +21,8 @@ pub(super) struct FeedProgress {
     regions: ArcSwap<Regions>,
     /// Wakes those who wait for another region's moment.
     regions_moved: Notify,
+    /// How many wait for it.
+    waiting: watch::Sender<usize>,
     /// By how many milliseconds our clock is ahead of the store's, at most; [`UNKNOWN`] before the first poll.
     clock_ahead_ms: AtomicI64,
 }
@@ -36,6 +38,7 @@ impl FeedProgress {
             generations: ArcSwap::from_pointee(generations),
             regions: ArcSwap::default(),
             regions_moved: Notify::new(),
+            waiting: watch::Sender::new(0),
             clock_ahead_ms: AtomicI64::new(UNKNOWN),
         }
     }
@@ -62,6 +65,7 @@ impl FeedProgress {
     /// Waits until everything acknowledged in another region up to `moment` is in every entry of the current
     /// generation, and returns the moment of which such an entry is true at least.
     pub async fn region_passed(&self, region: &str, moment: Time) -> Time {
+        let mut waiting = None;
         loop {
             let mut moved = pin!(self.regions_moved.notified());
             moved.as_mut().enable(); // before the regions are read, so that no move is missed
@@ -69,8 +73,15 @@ impl FeedProgress {
                 // Read after the regions, which are stored after the generations: the same poll or a later one.
                 return self.generations.load().polled_at;
             }
+            waiting.get_or_insert_with(|| Waiting::begin(&self.waiting));
             moved.await;
         }
+    }
+
+    /// Resolves while anybody waits in [`Self::region_passed`].
+    pub async fn is_waited_for(&self) {
+        // Without an error: the sender is a field of this.
+        drop(self.waiting.subscribe().wait_for(|count| *count > 0).await);
     }
 
     /// Records that our clock is ahead of the store's by up to `offset`: loads are true of an earlier moment than our
@@ -93,5 +104,21 @@ impl FeedProgress {
     /// The provenance of an entry that is read from now on and true of `loaded_at`; its version is not known yet.
     pub fn provenance(&self, loaded_at: Time) -> Provenance {
         Provenance { version: Version::ABSENT, generation: self.generations.load().current, loaded_at }
+    }
+}
+
+/// One that waits for another region's moment, until it is dropped.
+struct Waiting<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }

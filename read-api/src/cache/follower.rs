@@ -20,6 +20,8 @@ const PAGE: usize = 1_000;
 /// A follower that has not polled for longer begins a generation: a stream may have been opened and removed meanwhile.
 /// Sealed streams stay in the registry of a CQL store for 30 days.
 pub(super) const MAX_AWAY: Duration = DAY.saturating_mul(7);
+/// Shortest time between two polls while requests wait for another region's moment, however many they are.
+const HASTENED_POLL: Duration = Duration::from_millis(100);
 /// The state is saved when a position has moved, and otherwise this often.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 
@@ -75,8 +77,8 @@ impl Follower {
         Ok(follower)
     }
 
-    /// Polls whenever the store wakes it and at least every `poll_every`, for ever. A poll that fails leaves every
-    /// `as_of` where it is.
+    /// Polls whenever the store wakes it and at least every `poll_every`, for ever; while requests wait for another
+    /// region's moment also every [`HASTENED_POLL`]. A poll that fails leaves every `as_of` where it is.
     pub async fn run(mut self) {
         let mut failing = false;
         loop {
@@ -87,8 +89,13 @@ impl Follower {
                 (Err(_), true) | (Ok(()), false) => {}
             }
             failing = polled.is_err();
-            // Polls again whether it was woken or the wait timed out.
-            let _ = tokio::time::timeout(self.poll_every, self.feed.woken()).await;
+            let progress = &self.views.progress;
+            let hastened = async { tokio::join!(progress.is_waited_for(), tokio::time::sleep(HASTENED_POLL)) };
+            tokio::select! {
+                () = self.feed.woken() => {}
+                ((), ()) = hastened => {}
+                () = tokio::time::sleep(self.poll_every) => {}
+            }
         }
     }
 

@@ -91,6 +91,8 @@ struct Inner {
     rebuilds: bool,
     /// Wakes followers in this process after a publication; those in others poll.
     published: Notify,
+    /// Hastens the next heartbeat after a publication.
+    heartbeat_due: Arc<Notify>,
     /// Bounds the events' keys that appends read at a time.
     key_reads: Semaphore,
     subject_permits: SubjectPermits,
@@ -130,6 +132,7 @@ impl CqlStore {
             identity,
             rebuilds,
             published: Notify::new(),
+            heartbeat_due: Arc::default(),
             key_reads: Semaphore::new(KEY_READS),
             subject_permits: SubjectPermits::default(),
             local_streams: LocalStreams::default(),
@@ -140,7 +143,7 @@ impl CqlStore {
             rules: FoldRules::default(),
         });
         let mut heartbeats = JoinSet::new();
-        heartbeats.spawn(heartbeat::send_heartbeats(Arc::downgrade(&inner)));
+        heartbeats.spawn(heartbeat::send_heartbeats(Arc::downgrade(&inner), inner.heartbeat_due.clone()));
         Ok(Arc::new(Self { inner, heartbeats }))
     }
 }

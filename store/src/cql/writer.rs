@@ -81,6 +81,7 @@ impl WriterStore for CqlStore {
         }
         failpoint::pass("stream_seen_open")?;
         inner.published.notify_one();
+        inner.heartbeat_due.notify_one();
         inner.settle(&marks).await?;
         Ok(Published::Open)
     }

@@ -48,6 +48,8 @@ pub struct TestStore {
     pub rejecting: AtomicBool,
     /// Number of lookup calls, whether of one subject or many.
     pub lookups: AtomicUsize,
+    /// Number of reads of the registry.
+    pub registries: AtomicUsize,
     /// The store's clock, returned with the registry once.
     pub clock: Mutex<Option<Time>>,
     pub epoch: AtomicU16,
@@ -76,6 +78,7 @@ impl TestStore {
             failing: AtomicBool::new(false),
             rejecting: AtomicBool::new(false),
             lookups: AtomicUsize::new(0),
+            registries: AtomicUsize::new(0),
             clock: Mutex::default(),
             epoch: AtomicU16::new(1),
             regions: Mutex::default(),
@@ -197,6 +200,7 @@ impl ViewReader for TestStore {
 #[async_trait]
 impl Feed for TestStore {
     async fn registry(&self) -> Result<Registry> {
+        self.registries.fetch_add(1, Ordering::Relaxed);
         self.check()?;
         let streams = self.streams.lock();
         let streams = streams

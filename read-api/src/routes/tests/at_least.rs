@@ -107,6 +107,38 @@ async fn elsewhere_an_answer_waits_for_the_tokens_moment() {
     assert!(outcomes.contains(&("error".to_owned(), 3)), "a wait without an answer is an error: {outcomes:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn requests_that_wait_for_another_region_hasten_the_polls_and_share_them() {
+    let node = Node::start().await;
+    node.store.write(subject(1));
+    let (views, minute) = (node.app.views.clone(), Duration::from_secs(60));
+    let follower = Follower::start(node.store.clone(), views.clone(), minute, now).await.unwrap();
+    let following = tokio::spawn(follower.run());
+    let polls = || node.store.registries.load(Ordering::Relaxed);
+    let moment = Time::from_secs(500);
+    let token = Freshness { region: CHENGDU.into(), subject: subject(1), version: Version(9), moment };
+    let ask = async || views.get_at_least(&token, "xian", Version::ABSENT, false).await.is_ok();
+
+    tokio::time::sleep(minute / 2).await;
+    let before = polls();
+    let answered = futures::future::join_all((0..500).map(|_| ask())).await;
+    assert!(!answered.contains(&true));
+    assert!((8..=10).contains(&(polls() - before)), "{} polls in 0.9 s", polls() - before);
+    // Nobody waits any more; one poll may have been due.
+    let before = polls();
+    tokio::time::sleep(minute / 4).await;
+    assert!(polls() <= before + 1);
+
+    let passes = async {
+        tokio::time::sleep(Duration::from_millis(350)).await;
+        *node.store.regions.lock() = vec![(CHENGDU.into(), Some(moment.plus(Duration::from_millis(1))))];
+    };
+    let began = tokio::time::Instant::now();
+    let (is_answered, ()) = tokio::join!(ask(), passes);
+    assert!(is_answered && began.elapsed() < Duration::from_millis(460), "{:?}", began.elapsed());
+    following.abort();
+}
+
 #[tokio::test]
 async fn an_entry_of_an_ended_generation_does_not_have_another_regions_event() {
     let mut node = Node::start().await;

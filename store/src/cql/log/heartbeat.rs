@@ -1,11 +1,13 @@
-//! Heartbeats: each stream's progress, written once a second in plain rows, which reach the other regions too.
+//! Heartbeats: each stream's progress, written once a second, and soon after publications, in plain rows, which reach
+//! the other regions too.
 
 use std::collections::BTreeMap;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::future::try_join;
 use scylla::value::CqlTimestamp;
+use tokio::sync::Notify;
 use yima_schema::time::Time;
 
 use super::local_stream::LocalStream;
@@ -17,6 +19,10 @@ use crate::{Result, StoreError, StreamId};
 
 /// How long a sealed stream's last heartbeat and registry row stay.
 pub(super) const SEALED_STREAMS_STAY: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// The longest time from a publication to the next heartbeat, and the shortest between two. It is the first step of the
+/// way on which another region learns that it has everything up to a moment.
+const AFTER_PUBLICATION: Duration = Duration::from_millis(200);
 
 const TABLE: &str = "heartbeats";
 
@@ -44,8 +50,8 @@ pub(in crate::cql) struct Heartbeat {
     pub(in crate::cql) rules_version: u32,
 }
 
-/// Sends a heartbeat of every open local stream until the store is dropped.
-pub(in crate::cql) async fn send_heartbeats(inner: Weak<Inner>) {
+/// Sends a heartbeat of every open local stream until the store is dropped. `published` is notified of publications.
+pub(in crate::cql) async fn send_heartbeats(inner: Weak<Inner>, published: Arc<Notify>) {
     loop {
         let Some(store) = inner.upgrade() else { return };
         for stream in store.local_streams.all() {
@@ -59,7 +65,12 @@ pub(in crate::cql) async fn send_heartbeats(inner: Weak<Inner>) {
         }
         let every = store.options.beat_every;
         drop(store);
-        tokio::time::sleep(every).await;
+        let hastened = async {
+            published.notified().await;
+            tokio::time::sleep(AFTER_PUBLICATION).await;
+        };
+        // The next heartbeat is due, whichever comes first.
+        let _ = tokio::time::timeout(every, hastened).await;
     }
 }
 

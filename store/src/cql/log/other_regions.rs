@@ -11,8 +11,9 @@ use crate::cql::Inner;
 use crate::cql::marks::positions::Position;
 use crate::{Result, StoreError, StreamId};
 
-/// How long the other regions' progress is used before it is read again, and how long their names.
-const PROGRESS_LASTS: Duration = Duration::from_secs(1);
+/// How long the other regions' progress is used before it is read again, and how long their names. The first bounds the
+/// reads of a follower that this process' publications wake.
+const PROGRESS_LASTS: Duration = Duration::from_millis(100);
 const NAMES_LAST: Duration = Duration::from_secs(30);
 
 /// The other regions as they were last read.

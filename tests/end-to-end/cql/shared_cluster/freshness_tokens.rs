@@ -49,5 +49,5 @@ fn an_answer_to_a_token_is_never_older_in_any_region() {
         }
     }
     eprintln!("{answers:?} of 40 answered, at most {waited:?}");
-    assert!(answers[0] == 40 && answers[1] > 0, "{answers:?}");
+    assert!(answers[0] == 40 && answers[1] >= 20, "{answers:?}");
 }
