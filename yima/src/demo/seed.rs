@@ -15,7 +15,7 @@ use yima_schema::view::Version;
 use yima_store::embedded::{EmbeddedStore, ImportedSubject};
 use yima_store::{StoreError, WriterStore};
 use yima_writer::fold::{CommitOutcome, Folder};
-use yima_writer::refold;
+use yima_writer::{refold, resource_index};
 
 use super::people::People;
 use super::population::{MAX_PEOPLE, document, person};
@@ -72,6 +72,7 @@ impl Seeding<'_> {
                 });
                 if imported.await.map_err(|_| INTERRUPTED)?? {
                     refold::save_complete(&*imported_store, rules, now).await?;
+                    resource_index::save_complete(&*imported_store, now).await?;
                 }
                 Ok(())
             }

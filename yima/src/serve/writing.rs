@@ -11,12 +11,13 @@ use yima_schema::problem::Problem;
 use yima_service::clock::now;
 use yima_service::http::{EdgeLayer, finish, serve};
 use yima_store::embedded::EmbeddedStore;
-use yima_store::{SubjectScan, ViewReader};
+use yima_store::{EventReader, ResourceIndex, SubjectScan, ViewReader};
 use yima_writer::OperatorFiles;
 use yima_writer::app::{App, Resources};
 use yima_writer::fold::Folder;
 use yima_writer::follow::MarkFollower;
 use yima_writer::refold::Refold;
+use yima_writer::resource_index::FillResourceIndex;
 
 use super::{Port, Process};
 use crate::dead_letters;
@@ -99,19 +100,19 @@ impl Writing {
     }
 }
 
-/// Background tasks of a writer: the refold after a change of rules or program, removing what earlier programs kept,
-/// and following the marks of others that share its store.
+/// Background tasks of a writer: the refold after a change of rules or program, indexing and removing what earlier
+/// programs kept, and following the marks of others that share its store.
 fn spawn_writer_tasks(process: &Process<'_>, store: &WriteStore, folder: &Arc<Folder>) {
     let lifecycle = &process.lifecycle;
     match store {
         WriteStore::Embedded(store) => {
             lifecycle.spawn_until_stop("birth_dates", forget_birth_dates(store.clone()));
-            spawn_refold(process, store.clone(), folder.clone());
+            spawn_jobs(process, store.clone(), folder.clone());
         }
         WriteStore::Cql(store) => {
             let follower = MarkFollower::new(store.clone(), folder.clone());
             lifecycle.spawn_critical_until_stop("marks", async move { follower.run().await });
-            spawn_refold(process, store.clone(), folder.clone());
+            spawn_jobs(process, store.clone(), folder.clone());
         }
     }
 }
@@ -124,8 +125,15 @@ async fn forget_birth_dates(store: Arc<EmbeddedStore>) {
     }
 }
 
-fn spawn_refold<S: SubjectScan + ViewReader + 'static>(process: &Process<'_>, store: Arc<S>, folder: Arc<Folder>) {
-    let refold = Refold::new(store, folder, process.config.writer.refold, now);
+fn spawn_jobs<S: SubjectScan + ViewReader + EventReader + ResourceIndex + 'static>(
+    process: &Process<'_>,
+    store: Arc<S>,
+    folder: Arc<Folder>,
+) {
+    let config = process.config.writer.refold;
+    let fill = FillResourceIndex::new(store.clone(), config, now);
+    process.lifecycle.spawn_until_stop("resource index", async move { fill.run().await });
+    let refold = Refold::new(store, folder, config, now);
     process.lifecycle.spawn_until_stop("refold", async move { refold.run().await });
 }
 
