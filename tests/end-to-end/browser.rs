@@ -8,9 +8,11 @@ mod engine;
 mod flows;
 mod live_display;
 mod page_performance;
+mod reasons;
 mod sign_in;
 mod upload;
 pub(crate) mod window;
+mod workbook;
 
 use std::io::Write;
 use std::time::Instant;

@@ -11,6 +11,7 @@ await mkdir(out, { recursive: true });
 await build({
   entryPoints: [
     "src/agency.ts",
+    "src/agency/xlsx.ts",
     "src/citizen.ts",
     "src/checkpoint.ts",
     "src/checkpoint/reader-worker.ts",
@@ -20,6 +21,8 @@ await build({
   ],
   entryNames: "[name]",
   outdir: out,
+  // Bundles that a page loads when it needs them.
+  external: ["/assets/*"],
   bundle: true,
   minify: true,
   format: "esm",

@@ -77,9 +77,10 @@ static READING: [Asset; 8] = [
     bundled!("/favicon.svg", Image, "favicon.svg"),
 ];
 
-static AGENCY: [Asset; 4] = [
+static AGENCY: [Asset; 5] = [
     bundled!("/", Page, "agency.html"),
     bundled!("/assets/agency.js", Script, "agency.js"),
+    bundled!("/assets/xlsx.js", Script, "xlsx.js"),
     bundled!("/assets/agency.css", Style, "agency.css"),
     bundled!("/favicon.svg", Image, "favicon.svg"),
 ];

@@ -9,7 +9,7 @@ use yima_schema::time::HOUR;
 
 use super::engine::{Camera, Engine};
 use super::window::{Screen, Window};
-use super::{DESK, PHONE, assert_clean, assert_fits, assert_storage_empty, code, demo_codes, demo_people, scan};
+use super::{DESK, ENTER, PHONE, assert_clean, assert_fits, assert_storage_empty, code, demo_codes, demo_people, scan};
 
 /// A module of tests, one a flow, in this engine.
 macro_rules! in_engine {
@@ -134,7 +134,7 @@ fn a_clerk_sends_a_result_and_a_file(engine: Engine) {
     desk.see("#work:not([hidden])");
     desk.click("#single button[type='submit']");
     desk.see("#document-number[aria-invalid='true']");
-    desk.see("#fault-number:not(:empty)");
+    desk.see("#fault-document_number:not(:empty)");
     desk.assert_accessible();
 
     let [one, two] = [(); 2].map(|()| new_person());
@@ -146,8 +146,17 @@ fn a_clerk_sends_a_result_and_a_file(engine: Engine) {
         ago(HOUR)
     ));
     desk.click("#single button[type='submit']");
+    desk.see("#confirm[open] #confirm-back:focus");
+    desk.assert_accessible();
+    desk.click("#confirm-send");
     desk.see("#single-status[data-status='accepted']");
     assert_eq!(yima.shown(&yima.session_of(&one)).0, "red");
+    desk.click("#sent-rows [data-act='take_back']");
+    desk.type_into("#confirm-why", &format!("samples mixed up{ENTER}"));
+    desk.see("#sent-rows tr[data-state='taken_back']");
+    assert_eq!(yima.shown(&yima.session_of(&one)).0, "green");
+    desk.reload();
+    desk.see("#work:not([hidden])");
 
     let file = tempfile::Builder::new().suffix(".csv").tempfile().expect("a file");
     let row =
@@ -159,14 +168,19 @@ fn a_clerk_sends_a_result_and_a_file(engine: Engine) {
     ];
     fs::write(file.path(), rows.concat()).expect("a file");
     desk.type_into("#file", file.path().to_str().expect("a path in UTF-8"));
+    desk.click("#send-file:enabled");
+    desk.see("#counts:not(:empty)");
     desk.see("#upload-status[data-status='partly']");
     assert_eq!(desk.evaluate("document.querySelectorAll('#failed-rows tr').length"), json!(1));
     assert_eq!(yima.shown(&yima.session_of(&two)).0, "red");
     desk.picture("agency-upload");
     desk.assert_accessible();
     assert_both_languages(&desk, "sign-out", "退出", "Sign out");
-    // Of the empty form's request and no other.
-    assert!(desk.console().iter().all(|entry| entry.to_string().contains("400 (Bad Request)")));
+    // The part that reads workbooks is loaded.
+    desk.type_into("#file", concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/workbooks/results-1.xlsx"));
+    desk.see_xpath("//*[@id='preview-title'][contains(., 'results-1.xlsx · 9')]");
+    assert_eq!(desk.evaluate("document.querySelectorAll('#failed-rows tr').length"), json!(5));
+    assert_eq!(desk.console(), Vec::<serde_json::Value>::new());
     sign_out(&desk);
 }
 

@@ -1,31 +1,79 @@
 /** The agency's page: wires its parts together. */
-import { singleResultForm } from "./agency/single-result-form.ts";
+import { ConfirmDialog } from "./agency/confirm-dialog.ts";
+import { Guide } from "./agency/guide.ts";
+import { RecordForm } from "./agency/record-form.ts";
+import type { FileRow } from "./agency/parse-file.ts";
+import { SentList, type SentFile } from "./agency/sent-list.ts";
+import { connectTemplates } from "./agency/template.ts";
 import { UploadPanel } from "./agency/upload-panel.ts";
 import { agencyWords } from "./agency/words.ts";
 import { requestJson } from "./shared/api.ts";
 import { byId, setText } from "./shared/dom.ts";
 import { startLanguage, translator } from "./shared/i18n.ts";
-import { parseClaims } from "./shared/session.ts";
+import { parseClaims, SessionStore } from "./shared/session.ts";
 import { onToken } from "./shared/token.ts";
 
 const t = translator(agencyWords);
+/** Keeps the token alone: what was typed and sent stays in memory. */
+const store = new SessionStore("agency");
 
-/** Stored nowhere else: the browser keeps nothing. */
 let token: string | null = null;
 /** The agency whose work is on the page. The work stays there when the token expires. */
 let agency: string | null = null;
 let notice: () => string = () => "";
 
-const form = singleResultForm(() => token, t, tokenOver);
-const panel = new UploadPanel(() => token, t, tokenOver);
+const dialog = new ConfirmDialog(t);
+const guide = new Guide();
+const sent: SentList = new SentList(
+  t,
+  (record) => form.startCorrection(record),
+  (record) => dialog.askWhy(record, (why) => form.takeBack(record, why)),
+);
+const form = new RecordForm({
+  token: () => token,
+  agency: () => agency,
+  t,
+  dialog,
+  tokenOver,
+  accepted: (record) => sent.add(record),
+});
+const panel: UploadPanel = new UploadPanel({
+  token: () => token,
+  agency: () => agency,
+  t,
+  tokenOver,
+  sent: fileSent,
+});
+
+/** Lists a file of which rows were accepted; all of them can be taken back together. */
+function fileSent(name: string, stored: FileRow[]): void {
+  if (stored.length === 0) return;
+  const takenBack = (): void => {
+    file.isTakenBack = true;
+    sent.redraw();
+  };
+  const takeBack = (): void =>
+    dialog.askWhyFile(name, stored.length, (why) => panel.takeBack(stored, why, takenBack));
+  const isKnown = stored.every(({ record }) => record.id !== undefined && record.kind !== "retraction");
+  const file: SentFile = {
+    name,
+    rows: stored.length,
+    sentAtMs: Date.now(),
+    isTakenBack: false,
+    takeBack: isKnown ? takeBack : null,
+  };
+  sent.addFile(file);
+}
 
 function signIn(newToken: string): void {
   const newAgency = agencyOf(newToken);
   const changed = newAgency === null || newAgency !== agency;
   if (changed) clear();
   [token, agency, notice] = [newToken, newAgency, () => ""];
+  store.save(newToken);
   byId("sign-in").hidden = true;
-  byId("work").hidden = byId("sign-out").hidden = byId("single-card").hidden = byId("choose").hidden = false;
+  for (const id of ["work", "sign-out", "single-card", "sent", "choose"]) byId(id).hidden = false;
+  guide.start();
   setText(byId("who"), newAgency ?? "");
   if (changed) form.startNew();
 }
@@ -36,18 +84,23 @@ function agencyOf(token: string): string | null {
   return typeof agency === "string" ? agency : null;
 }
 
-/** Shows the token form. The typed result and the file's outcome stay on the page for the same agency. */
+/** Shows the token form. What was typed and sent stays on the page for the same agency, out of sight. */
 function tokenOver(refused: string): void {
   // The refusal of an earlier token does not concern this one.
   if (refused !== token) return;
   [token, notice] = [null, () => t("token_refused")];
-  byId("single-card").hidden = byId("choose").hidden = true;
+  store.clear();
+  guide.hide();
+  dialog.close();
+  byId("single-card").hidden = byId("sent").hidden = byId("choose").hidden = true;
   byId("work").hidden = byId("upload").hidden;
   showTokenForm();
 }
 
 function signOut(): void {
   [token, agency, notice] = [null, null, () => ""];
+  store.clear();
+  guide.hide();
   clear();
   setText(byId("who"), "");
   byId("work").hidden = byId("sign-out").hidden = true;
@@ -55,7 +108,9 @@ function signOut(): void {
 }
 
 function clear(): void {
+  dialog.close();
   form.clear();
+  sent.clear();
   panel.clear();
 }
 
@@ -84,13 +139,20 @@ async function signInDemo(): Promise<void> {
 }
 
 function redraw(): void {
+  document.title = t("agency");
   setText(byId("notice"), notice());
   panel.redraw();
   form.redraw();
+  sent.redraw();
 }
 
 startLanguage(byId("lang"), redraw, agencyWords);
 onToken(signIn);
 byId("demo-agency").addEventListener("click", () => void signInDemo());
 byId("sign-out").addEventListener("click", signOut);
-signOut();
+connectTemplates(t);
+// A reload does not sign out.
+const stored = store.lookup();
+if (stored === null) showTokenForm();
+else signIn(stored);
+redraw();

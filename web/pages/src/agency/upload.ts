@@ -1,20 +1,19 @@
 /** Sends a file in batches. */
 import { RefusedError, requestText, UnreachableError } from "../shared/api.ts";
-import { countLineBreaks, type Row } from "./csv.ts";
-import type { ParsedFile } from "./parse-file.ts";
-import { matchAnswers, problemText, type RowAnswer, type RowStatus } from "./row-answer.ts";
+import { countLineBreaks } from "./csv.ts";
+import type { FileRow, ParsedFile } from "./parse-file.ts";
+import { problemText, reasonText } from "./reason-text.ts";
+import { matchAnswers, type RowAnswer, type RowStatus } from "./row-answer.ts";
 
 /** Longer than the service's own limit for a request. */
 export const TIMEOUT_MS = 130_000;
 
 /** A row that was not accepted, or whose outcome is unknown. */
-export interface FailedRow {
-  line: number;
+export interface FailedRow extends FileRow {
   id: string | null;
-  text: string;
   status: Exclude<RowStatus, "accepted" | "duplicate"> | "not_sent" | "not_known";
-  /** The service's reason; "" if it gave none. */
-  why: string;
+  /** The reason in the page's language; "" if the service gave none. */
+  why: () => string;
 }
 
 export interface Progress {
@@ -35,13 +34,15 @@ const MAX_ATTEMPTS = 5;
 /** One batch at a time, as fast as the service accepts them. */
 export class Upload {
   readonly failed: FailedRow[] = [];
+  /** The rows that the service has: accepted now or before. */
+  readonly stored: FileRow[] = [];
   readonly #token: string;
   readonly #file: ParsedFile;
   readonly #show: (progress: Progress) => void;
   readonly #controller = new AbortController();
   readonly #progress: Progress;
   /** The rows of the batch that have no final answer yet. */
-  #unanswered: Row[] = [];
+  #unanswered: FileRow[] = [];
   /** Whether an earlier attempt may have stored unanswered rows. */
   #maybeStored = false;
 
@@ -85,11 +86,11 @@ export class Upload {
     }
   }
 
-  #fail(rows: Row[], status: "not_sent" | "not_known"): void {
-    for (const { line, text } of rows) this.failed.push({ line, id: null, text, status, why: "" });
+  #fail(rows: FileRow[], status: "not_sent" | "not_known"): void {
+    for (const row of rows) this.failed.push({ ...row, id: null, status, why: () => "" });
   }
 
-  #batch(start: number): Row[] {
+  #batch(start: number): FileRow[] {
     let [end, characters] = [start, 0];
     const { rows } = this.#file;
     while (end < rows.length && end - start < BATCH_ROWS && (end === start || characters < BATCH_CHARACTERS)) {
@@ -112,19 +113,20 @@ export class Upload {
     }
   }
 
-  #count({ line, text }: Row, { id, status, problem, reason }: RowAnswer): void {
+  #count(row: FileRow, { id, status, problem, reason }: RowAnswer): void {
     this.#progress.done += 1;
     // After an internal error the outcome is unknown, except when the service refused the row for lack of disk space.
     if (problem && problem.status >= 500 && !problem.type.endsWith("/no-room")) {
-      return void this.failed.push({ line, id, text, status: "not_known", why: problemText(problem) });
+      return void this.failed.push({ ...row, id, status: "not_known", why: () => problemText(problem) });
     }
     this.#progress.counts[status] += 1;
-    if (status === "accepted" || status === "duplicate") return;
-    this.failed.push({ line, id, text, status, why: problem ? problemText(problem) : (reason ?? "") });
+    if (status === "accepted" || status === "duplicate") return void this.stored.push(row);
+    const why = (): string => (problem ? problemText(problem) : reason === undefined ? "" : reasonText(reason));
+    this.failed.push({ ...row, id, status, why });
   }
 
   /** Retries until the service answers the rows or refuses the request for good. */
-  async #sendWithBackoff(rows: Row[]): Promise<[Row, RowAnswer][]> {
+  async #sendWithBackoff(rows: FileRow[]): Promise<[FileRow, RowAnswer][]> {
     const { header, contentType } = this.#file;
     const lines = rows.map((row) => row.text);
     const body = (header === null ? lines : [header, ...lines]).join("\n");

@@ -4,11 +4,14 @@ import type { DemoPeople, DemoPerson, NewSession } from "./types.ts";
 
 export type Role = "citizen" | "checkpoint";
 
-/** The sealed session token of one role, in this tab only, so that a reload does not sign out. */
+/**
+ * The sealed session token of one role, or an agency's identity token, in this tab only, so that a reload does not
+ * sign out.
+ */
 export class SessionStore {
   readonly #key: string;
 
-  constructor(role: Role) {
+  constructor(role: Role | "agency") {
     this.#key = `yima.session.${role}`;
   }
 

@@ -1,0 +1,33 @@
+/** The guide on the page: open at the first sign-in of the tab, then at the clerk's wish. */
+import { byId } from "../shared/dom.ts";
+
+/** Kept in the tab: that the guide was closed. A sign-out removes it, since the next clerk may be new. */
+const KEY = "yima.guide.agency";
+
+export class Guide {
+  readonly #section = byId("guide");
+  readonly #button = byId("guide-open");
+
+  constructor() {
+    this.#button.addEventListener("click", () => {
+      this.#section.hidden = false;
+      this.#section.focus();
+    });
+    byId("guide-close").addEventListener("click", () => {
+      this.#section.hidden = true;
+      sessionStorage.setItem(KEY, "closed");
+      this.#button.focus();
+    });
+  }
+
+  /** After signing in. */
+  start(): void {
+    this.#button.hidden = false;
+    this.#section.hidden = sessionStorage.getItem(KEY) !== null;
+  }
+
+  /** After signing out. */
+  hide(): void {
+    this.#button.hidden = this.#section.hidden = true;
+  }
+}
