@@ -37,18 +37,27 @@ fn event(subject: SubjectId, name: &str, document: &str) -> Event {
     }
 }
 
-/// As the earlier program wrote it: with the date of birth, and under a hash that covers it.
+/// As the earlier program knew it: under a hash that covers the date of birth.
 fn earlier(subject: SubjectId) -> StoredEvent {
     let event = event(subject, "张**", "610102********0016");
     let received_at = Time::from_secs(1_790_000_100);
     StoredEvent { event, hash: ContentHash([7; 16]), received_at, rank: Rank::Original }
 }
 
-async fn insert(session: &Session, stored: &StoredEvent) {
+/// As it wrote it: with the date, in whose place there is none today. The moment of death, none, is the last byte.
+fn with_birth_date(stored: &StoredEvent) -> Vec<u8> {
+    let mut bytes = stored.encode();
+    assert!(bytes.ends_with(&[0, 0]));
+    bytes.truncate(bytes.len() - 2);
+    bytes.extend([&[1, 10][..], b"1990-03-07", &[0]].concat());
+    bytes
+}
+
+async fn insert(session: &Session, stored: &StoredEvent, bytes: Vec<u8>) {
     let (agency, id, revision, hash) = stored.key();
     let columns = "(subject, agency, id, revision, hash, event)";
     let text = format!("INSERT INTO {KEYSPACE}.events {columns} VALUES (?, ?, ?, ?, ?, ?)");
-    let row = (&stored.event.subject.as_bytes()[..], agency, id, revision as i64, &hash.0[..], stored.encode());
+    let row = (&stored.event.subject.as_bytes()[..], agency, id, revision as i64, &hash.0[..], bytes);
     session.query_unpaged(local(text), row).await.unwrap();
 }
 
@@ -78,10 +87,12 @@ async fn rows_with_a_date_of_birth_are_replaced_by_the_refold_in_every_region() 
     let (here, there) = (cluster.session(1).await, cluster.session(2).await);
     let subjects: Vec<SubjectId> = (0..4).map(|n| SubjectId::from_bytes([n; 16])).collect();
     for subject in &subjects {
-        insert(&here, &earlier(*subject)).await;
+        let stored = earlier(*subject);
+        insert(&here, &stored, with_birth_date(&stored)).await;
     }
     // A replacement that was interrupted has left both rows.
-    insert(&here, &earlier(subjects[1]).without_birth_date()).await;
+    let replaced = earlier(subjects[1]).without_birth_date();
+    insert(&here, &replaced, replaced.encode()).await;
     assert!(has_birth_date(&rows(&here, subjects[0]).await));
 
     // Several readers of one subject at once.
