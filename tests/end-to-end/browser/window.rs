@@ -91,7 +91,7 @@ impl Window {
 
     #[track_caller]
     fn run<T>(&self, command: impl Future<Output = Result<T, CmdError>>) -> T {
-        self.runtime.block_on(command).unwrap_or_else(|error| panic!("the browser: {error}"))
+        self.runtime.block_on(command).unwrap_or_else(|error| panic!("the browser: {error:?}"))
     }
 
     /// Waits for an element that matches the CSS selector.
@@ -107,6 +107,12 @@ impl Window {
     }
 
     #[track_caller]
+    fn see_visible(&self, css: &str) -> Element {
+        self.until(&format!("document.querySelector({})?.checkVisibility()", json!(css)));
+        self.see(css)
+    }
+
+    #[track_caller]
     fn wait_for(&self, locator: Locator<'_>) -> Element {
         let wait = self.client().wait().at_most(DEADLINE).every(POLL_INTERVAL);
         match self.runtime.block_on(wait.for_element(locator)) {
@@ -118,17 +124,17 @@ impl Window {
         }
     }
 
-    /// Waits for an element, then clicks it.
+    /// Waits for an element to be visible, then clicks it.
     #[track_caller]
     pub fn click(&self, css: &str) {
-        let element = self.see(css);
+        let element = self.see_visible(css);
         self.run(element.click());
     }
 
-    /// Waits for an element, then types into it; Enter is `\u{e007}`.
+    /// Waits for an element to be visible, then types into it; Enter is `\u{e007}`.
     #[track_caller]
     pub fn type_into(&self, css: &str, text: &str) {
-        let element = self.see(css);
+        let element = self.see_visible(css);
         self.run(element.send_keys(text));
     }
 
