@@ -73,7 +73,7 @@ impl<'a> Parts<'a> {
             identity: IdentityBody { name: view.name.as_deref(), document: view.document.as_deref() },
             colour: ColourBody {
                 code: at.colour(),
-                reason: at.segment.map_or("not_registered", |s| &s.reason),
+                reason: at.reason(),
                 since: at.segment.map(|s| s.from),
                 until: at.until,
                 agency: at.segment.and_then(|s| s.agency.as_deref()),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, DecodeError};
 use crate::ended_sessions::EndedSessions;
-use crate::event::{Colour, ContentHash, TestKind, TestOutcome};
+use crate::event::{Colour, ContentHash, DerivedReason, TestKind, TestOutcome};
 use crate::subject::SubjectId;
 use crate::time::Time;
 
@@ -140,15 +140,15 @@ pub struct ColourAt<'a> {
     pub next_transition_at: Option<Time>,
 }
 
-impl ColourAt<'_> {
+impl<'a> ColourAt<'a> {
     /// The colour in force.
     pub fn colour(&self) -> Colour {
         self.segment.map_or(Colour::None, |s| s.colour)
     }
 
     /// The reason for it.
-    pub fn reason(&self) -> &str {
-        self.segment.map_or("not_registered", |s| &s.reason)
+    pub fn reason(&self) -> &'a str {
+        self.segment.map_or(DerivedReason::NotRegistered.as_str(), |s| &s.reason)
     }
 }
 

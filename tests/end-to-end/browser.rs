@@ -6,6 +6,7 @@ mod camera;
 mod camera_video;
 mod engine;
 mod flows;
+mod language;
 mod live_display;
 mod page_performance;
 mod reasons;

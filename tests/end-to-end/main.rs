@@ -25,6 +25,7 @@ mod laboratory_codes;
 mod live_displays;
 mod openapi;
 mod package;
+mod page_words;
 mod read_after_write;
 mod refusals;
 mod scan_verdicts;

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::event::{Colour, Event, EventData, StoredEvent, TestKind, TestOutcome};
+use crate::event::{Colour, DerivedReason, Event, EventData, StoredEvent, TestKind, TestOutcome};
 use crate::rules::{PositiveRule, Rules};
 use crate::time::Time;
 use crate::view::Segment;
@@ -35,7 +35,7 @@ pub(super) fn timeline(all: &[StoredEvent], effective: &[&Event], rules: &Rules)
         until: Time::MAX,
         from: Reverse(first),
         agency: None,
-        reason: "no_restriction",
+        reason: DerivedReason::NoRestriction.as_str(),
     });
     // A sweep over time: spans begin and end at each edge, and the greatest of the spans in force wins.
     let mut edges: BTreeMap<Time, Vec<(bool, usize)>> = BTreeMap::new();
@@ -88,16 +88,17 @@ fn spans<'a>(effective: &[&'a Event], rules: &Rules) -> Vec<Span<'a>> {
             EventData::TestResult { test, result: TestOutcome::Positive } => {
                 let rule = rules.positive(*test);
                 let reason = match test {
-                    TestKind::NucleicAcid => "positive_nucleic_acid",
-                    TestKind::Antigen => "positive_antigen",
+                    TestKind::NucleicAcid => DerivedReason::PositiveNucleicAcid,
+                    TestKind::Antigen => DerivedReason::PositiveAntigen,
                 };
-                Some(span(rule.colour, reason, ends(event.occurred_at, rule, &negatives)))
+                Some(span(rule.colour, reason.as_str(), ends(event.occurred_at, rule, &negatives)))
             }
             EventData::ColourAssignment { colour, reason, until } => {
                 Some(span(*colour, reason.as_str(), until.unwrap_or(Time::MAX)))
             }
             EventData::Identity { deceased_at: Some(died), .. } => {
-                Some(Span { from: Reverse(*died), ..span(Colour::None, "deceased", Time::MAX) })
+                let reason = DerivedReason::Deceased.as_str();
+                Some(Span { from: Reverse(*died), ..span(Colour::None, reason, Time::MAX) })
             }
             EventData::Identity { deceased_at: None, .. }
             | EventData::TestResult { .. }

@@ -21,6 +21,24 @@ named_enum! {
     }
 }
 
+named_enum! {
+    /// The reasons for a colour that no agency assigns. Those for an assignment are data:
+    /// [`Rules::assignment_reasons`](crate::rules::Rules::assignment_reasons).
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub enum DerivedReason {
+        /// Green: nothing restricts the subject.
+        NoRestriction => "no_restriction",
+        /// A positive nucleic-acid test.
+        PositiveNucleicAcid => "positive_nucleic_acid",
+        /// A positive antigen test.
+        PositiveAntigen => "positive_antigen",
+        /// None: the holder of the document is deceased.
+        Deceased => "deceased",
+        /// None: there is no event about the subject's health.
+        NotRegistered => "not_registered",
+    }
+}
+
 impl Colour {
     /// The colours that an agency may assign.
     pub const ASSIGNABLE: [Self; 3] = [Self::Green, Self::Yellow, Self::Red];

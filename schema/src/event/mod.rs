@@ -7,7 +7,7 @@ mod room;
 mod same_fact;
 mod test_result;
 
-pub use colour::Colour;
+pub use colour::{Colour, DerivedReason};
 pub use data::{EventData, EventKind, MOVED};
 pub use room::EventCounts;
 pub use test_result::{TestKind, TestOutcome};

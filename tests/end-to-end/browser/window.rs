@@ -194,7 +194,8 @@ impl Window {
         self.run(self.client().issue_cmd(DevTools(json!({ "cmd": command, "params": parameters }))));
     }
 
-    /// axe-core finds no serious or critical violation in the page's present state.
+    /// axe-core finds no serious or critical violation in the page's present state, and each text is in the page's
+    /// language.
     #[track_caller]
     pub fn assert_accessible(&self) {
         let axe = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/pages/node_modules/axe-core/axe.min.js");
@@ -206,6 +207,7 @@ impl Window {
         let grave = violations.iter().filter(|one| one["impact"] == "serious" || one["impact"] == "critical");
         let grave: Vec<String> = grave.map(|one| format!("{}: {}", one["help"], one["nodes"])).collect();
         assert!(grave.is_empty(), "{}", grave.join("\n"));
+        self.assert_one_language();
     }
 
     /// Waits until a JavaScript expression is true.
@@ -236,6 +238,8 @@ impl Window {
     }
 
     /// Saves a screenshot for review, below `target/screenshots`; those of other engines than Chromium with its name.
+    /// Each text is in the page's language.
+    #[track_caller]
     pub fn picture(&self, name: &str) {
         let name = match self.engine {
             Engine::Chromium => name.to_owned(),
@@ -246,6 +250,7 @@ impl Window {
         let written =
             fs::create_dir_all(&directory).and_then(|()| fs::write(directory.join(format!("{name}.png")), png));
         written.expect("the target directory can be written");
+        self.assert_one_language();
     }
 }
 

@@ -123,7 +123,8 @@ export const words = {
   about_yellow: ["黄码", "yellow"],
   about_red: ["红码", "red"],
   about_none: ["无码", "no code"],
-  about_unvaccinated: ["未接种疫苗", "unvaccinated"],
+  about_unvaccinated: ["绿码，未接种疫苗", "green, unvaccinated"],
+  about_test_too_old: ["绿码，检测已过期", "green, last test too old"],
 
   // The checkpoint's page. Chinese instructions have a line break after the finding, which a browser would not insert.
   guard_sign_in: ["以查验人员身份登录", "Sign in as checkpoint staff"],
