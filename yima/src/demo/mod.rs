@@ -11,15 +11,14 @@ use population::document_number;
 use crate::cli::Options;
 use crate::config::Config;
 
-/// The addresses of the pages, and README's commands with this process' addresses and paths.
+/// The addresses of the pages, and README's commands with this process' addresses and paths if there are demo people.
 pub fn greeting(options: &Options, config: &Config, people: People) -> String {
     let url = |is_tls: bool, address| format!("{}://{address}", if is_tls { "https" } else { "http" });
     let read = url(config.read_api.tls.is_some(), config.read_api.bind);
     let write = url(config.writer.tls.is_some(), config.writer.bind);
     let program = std::env::current_exe().map_or_else(|_| "yima".into(), |path| path.display().to_string());
     let yima = format!("{program} --data-dir {}", options.data_dir.display());
-    let citizen = document_number(0);
-    format!(
+    let pages = format!(
         r#"
 yima runs with {people} people. Open:
 
@@ -27,7 +26,15 @@ yima runs with {people} people. Open:
   {read}/checkpoint  a checkpoint
   {write}/            an agency
   {read}/docs/       the API, to read and try; {write}/docs/ the agencies'
-
+"#,
+        people = people.population
+    );
+    if people.population == 0 {
+        return pages;
+    }
+    let citizen = document_number(0);
+    format!(
+        r#"{pages}
 Sign in as the first of the citizens, and try. What the phone shows, as JSON:
 
   SESSION=$(curl -s -X POST {read}/v1/sessions \
@@ -45,8 +52,7 @@ A laboratory reports a positive test, and the phone turns red by itself:
 It takes the result back, and the phone is green again:
 
   send $TEST-back retraction '{{"event_id":"'$TEST'","why":"samples mixed up"}}'
-"#,
-        people = people.population
+"#
     )
 }
 
@@ -64,10 +70,13 @@ mod tests {
         let commands = readme.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("sh\n"));
         let lines: Vec<_> = commands.flat_map(str::lines).map(str::trim).collect();
         assert!(lines.len() > 8, "{lines:?}");
-        let people = People { population: 10, loaded_at: Time::from_secs(0) };
-        let greeting = greeting(&Cli::parse_from(["yima"]).options, &Config::default(), people);
+        let greeting = |population| {
+            let people = People { population, loaded_at: Time::from_secs(0) };
+            greeting(&Cli::parse_from(["yima"]).options, &Config::default(), people)
+        };
+        assert!(!greeting(0).contains("token citizen"), "without demo people nobody can sign in as one");
         let program = std::env::current_exe().expect("a test has a program").display().to_string();
-        let greeting = greeting.replace(&program, "target/release/yima");
+        let greeting = greeting(10).replace(&program, "target/release/yima");
         for line in lines {
             assert!(greeting.lines().any(|shown| shown.trim() == line), "{line}\n{greeting}");
         }
