@@ -22,9 +22,21 @@ use crate::app::{App, Citizen};
 
 /// A session, to be sent as the bearer token until it expires.
 #[derive(Serialize, ToSchema)]
-struct SessionBody {
+struct SessionBody<'a> {
     session: String,
     expires_at: Time,
+    /// Absent for a citizen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checkpoint: Option<CheckpointBody<'a>>,
+}
+
+/// The checkpoint that the session is of, as its identity token names it.
+#[derive(Serialize, ToSchema)]
+struct CheckpointBody<'a> {
+    name: &'a str,
+    /// The policy: a negative nucleic-acid test no older than this many hours; null if no test is required.
+    require_test_within_h: Option<u16>,
+    looks_up_documents: bool,
 }
 
 /// A session for the holder of the identity token in `Authorization`.
@@ -55,7 +67,15 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Res
     if let Holder::Citizen { subject } = session.holder {
         app.session_ends.started(subject, &session, now);
     }
-    let body = SessionBody { session: session.seal(&app.sessions), expires_at: session.expires_at };
+    let checkpoint = match &session.holder {
+        Holder::Citizen { .. } => None,
+        Holder::Checkpoint { checkpoint, require_test_within_h, looks_up_documents } => Some(CheckpointBody {
+            name: checkpoint,
+            require_test_within_h: *require_test_within_h,
+            looks_up_documents: *looks_up_documents,
+        }),
+    };
+    let body = SessionBody { session: session.seal(&app.sessions), expires_at: session.expires_at, checkpoint };
     let mut response = axum::Json(body).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     limit.describe(remaining, response.headers_mut());
