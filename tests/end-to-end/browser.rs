@@ -6,6 +6,7 @@ mod camera;
 mod camera_video;
 mod engine;
 mod flows;
+mod hand_scanner;
 mod language;
 mod live_display;
 mod page_performance;
@@ -179,26 +180,6 @@ fn a_guard_looks_up_a_document_number() {
         ["400 (Bad Request)", "429 (Too Many"].iter().any(|status| entry.to_string().contains(status))
     };
     assert_eq!(desk.console().iter().filter(|entry| !expected(entry)).count(), 0);
-}
-
-#[test]
-fn a_scanners_enter_counts_while_an_input_method_composes() {
-    let yima = Yima::start(Options::default());
-    let desk = checkpoint(&yima);
-    let typed = |text: &str, key: &str| {
-        desk.evaluate(&format!(
-            "((input) => {{
-                input.value = '{text}';
-                input.dispatchEvent(new KeyboardEvent('keydown', {{ key: '{key}', isComposing: true }}));
-                input.dispatchEvent(new CompositionEvent('compositionend'));
-                return input.value;
-            }})(document.getElementById('code-input'))"
-        ))
-    };
-    // A space ends a composition too, in the middle of a code.
-    assert_eq!(typed("ym1:0123456789abcdefgh", " "), json!("ym1:0123456789abcdefgh"));
-    assert_eq!(typed("\u{ff39}m1:0123456789abcdefgh", "Enter"), json!(""));
-    desk.see("#verdict[data-reason='malformed']");
 }
 
 #[test]

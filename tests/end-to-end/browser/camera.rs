@@ -15,7 +15,7 @@ use super::window::{Screen, Window};
 const PHONE: Screen = Screen { width: 390, height: 844, phone: true };
 
 /// Codes live as long as the video, and scans have no limit.
-fn yima() -> Yima {
+pub(super) fn yima() -> Yima {
     Yima::start(options())
 }
 
@@ -168,6 +168,18 @@ fn an_unchecked_code_is_checked_when_the_service_answers_again() {
     guard.see("#verdict[data-verdict='unchecked'][data-reason='offline']");
     yima.resume();
     guard.see("#verdict[data-verdict='pass'][data-reason='green']");
+    // The camera's strip hides nothing of the person, whatever buttons the phone has.
+    for lang in ["zh-Hans", "en"] {
+        guard.click("#lang");
+        guard.see(&format!("html[lang='{lang}']"));
+        guard.evaluate(
+            "void (document.getElementById('torch').hidden = document.getElementById('other-camera').hidden = false)",
+        );
+        guard.picture(&format!("camera-strip-{lang}"));
+        let clear = "document.querySelector('#person').getBoundingClientRect().bottom
+            <= document.querySelector('#camera').getBoundingClientRect().top";
+        assert_eq!(guard.evaluate(clear), json!(true), "{lang}");
+    }
 }
 
 #[test]

@@ -22,7 +22,12 @@ fn a_citizen_and_a_guard_sign_in_with_tokens_of_the_citys_identity_provider() {
         document_number: Some(person.document),
         ..Claims::default()
     };
-    let guard = Claims { scope: "scan".into(), checkpoint: Some("gate".into()), ..Claims::default() };
+    let guard = Claims {
+        scope: "scan".into(),
+        checkpoint: Some("gate".into()),
+        require_test_within_h: Some(48),
+        ..Claims::default()
+    };
     let minute = Duration::from_secs(60);
     let [citizen, stranger, guard] = [(&city, &citizen), (&identity_provider(), &guard), (&city, &guard)]
         .map(|(of, claims)| of.issue(claims, minute));
@@ -47,12 +52,17 @@ fn a_citizen_and_a_guard_sign_in_with_tokens_of_the_citys_identity_provider() {
     assert_eq!(desk.evaluate("document.getElementById('token').value"), json!(""));
     sign_in(&desk, &guard);
     desk.see("#verdict[data-verdict='idle']");
+    assert_eq!(desk.text("#post-name"), "gate");
+    assert_eq!(desk.text("#post-policy"), "Test within 48 h");
+    // This guard may not look documents up.
+    desk.see("#no-code[hidden]");
     scan(&desk, &code);
     desk.see("#verdict[data-verdict='check'][data-reason='nobody']");
     assert!(!desk.text("#person").contains("null"));
     // A reload stays signed in: the token was exchanged for a session.
     desk.reload();
     desk.see("#verdict[data-verdict='idle']");
+    assert_eq!(desk.text("#post-name"), "gate");
     let session = phone.evaluate("sessionStorage.getItem('yima.session.citizen')");
     let session = session.as_str().expect("a session in the tab");
     assert_eq!(yima.display_now(session).status, 200);

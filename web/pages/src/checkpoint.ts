@@ -1,24 +1,30 @@
 /** The checkpoint's page: wires its parts together. */
 import { CameraPanel } from "./checkpoint/camera-panel.ts";
+import { drawGuide, openGuide } from "./checkpoint/guide.ts";
 import { listenForCodes } from "./checkpoint/input.ts";
+import { drawPost } from "./checkpoint/post.ts";
 import { Scanner, type Outcome } from "./checkpoint/scanner.ts";
 import { Signal } from "./checkpoint/signal.ts";
+import type { Typed } from "./checkpoint/typed-code.ts";
 import { draw, drawCountdown } from "./checkpoint/view.ts";
 import { byId, setText } from "./shared/dom.ts";
 import { startLanguage, t, type Word } from "./shared/i18n.ts";
 import { lookupDemoPeople, SessionStore, signInDemo } from "./shared/session.ts";
 import { clockTime, now } from "./shared/time.ts";
 import { cancelExchange, onSession } from "./shared/token.ts";
-import type { NewSession } from "./shared/types.ts";
+import type { Checkpoint, NewSession } from "./shared/types.ts";
 
 /** How long before its end the session's end is shown. */
 const ENDING_MS = 15 * 60_000;
 
 const store = new SessionStore("checkpoint");
 const input = byId<HTMLInputElement>("code-input");
+const documentForm = byId<HTMLFormElement>("document");
+const documentNumber = byId<HTMLInputElement>("document-number");
 const signal = new Signal();
 const cameraPanel = new CameraPanel((code) => void scanner?.scan({ code }));
 let scanner: Scanner | null = null;
+let checkpoint: Checkpoint | null = null;
 let endsAt = NaN;
 let outcome: Outcome = { kind: "idle" };
 let notice: Word | null = null;
@@ -27,9 +33,12 @@ function start(session: string): void {
   cancelExchange();
   scanner?.stop();
   notice = null;
+  checkpoint = store.lookupCheckpoint();
   endsAt = store.lookupEnd();
   byId("sign-in").hidden = true;
   byId("scan").hidden = byId("sign-out").hidden = false;
+  byId("hint").hidden = false;
+  byId("no-code").hidden = checkpoint?.looks_up_documents === false;
   scanner = new Scanner(session, show, () => signOut("session_over"));
   redraw();
   input.focus();
@@ -37,6 +46,7 @@ function start(session: string): void {
 
 function show(next: Outcome): void {
   outcome = next;
+  if (outcome.kind !== "idle") byId("hint").hidden = true;
   draw(outcome);
   cameraPanel.outcomeChanged(outcome);
   signal.play(outcome);
@@ -46,13 +56,14 @@ function signOut(reason: Word | null): void {
   cancelExchange();
   scanner?.stop();
   scanner = null;
+  checkpoint = null;
   endsAt = NaN;
   cameraPanel.close();
   store.clear();
   notice = reason;
   show({ kind: "idle" });
   input.value = "";
-  byId<HTMLFormElement>("document").reset();
+  documentForm.reset();
   byId("scan").hidden = byId("sign-out").hidden = true;
   byId("sign-in").hidden = false;
   redraw();
@@ -73,8 +84,8 @@ async function offerDemo(): Promise<void> {
   if (offline) setTimeout(() => !scanner && void offerDemo(), 3_000);
 }
 
-function signedIn({ session, expires_at }: NewSession): void {
-  store.save(session, Date.now() + Date.parse(expires_at) - now());
+function signedIn({ session, expires_at, checkpoint: of }: NewSession): void {
+  store.save(session, Date.now() + Date.parse(expires_at) - now(), of);
   start(session);
 }
 
@@ -89,7 +100,39 @@ async function signInAsGuard(button: HTMLButtonElement): Promise<void> {
   button.disabled = false;
 }
 
+/** What a scanner or a hand has typed. */
+function typed(what: Typed): void {
+  switch (what.kind) {
+    case "code":
+      return void scanner?.scan({ code: what.code });
+    case "other":
+      // The service says what it is not.
+      return what.text === "" ? scanner?.clear() : void scanner?.scan({ code: what.text });
+    case "several":
+    case "layout":
+      return scanner?.unreadable(what.kind);
+    case "document":
+      if (checkpoint?.looks_up_documents === false) return scanner?.unreadable("forbidden");
+      scanner?.unreadable("document");
+      byId<HTMLDetailsElement>("no-code").open = true;
+      documentNumber.value = what.number;
+      if (what.number.length === 18) byId<HTMLSelectElement>("document-type").value = "cn_resident_id";
+      documentNumber.focus();
+  }
+}
+
+/** For the next person: nothing of the one before stays on the page. */
+function nextPerson(): void {
+  input.value = "";
+  documentForm.reset();
+  cameraPanel.next();
+  scanner?.clear();
+}
+
 function redraw(): void {
+  document.title = t("checkpoint");
+  drawPost(checkpoint);
+  drawGuide();
   setText(byId("notice"), notice === null ? "" : t(notice));
   input.placeholder = t("code_input");
   draw(outcome);
@@ -112,24 +155,32 @@ function tick(): void {
 }
 
 startLanguage(byId("lang"), redraw);
-listenForCodes(input, (code) => void scanner?.scan({ code }));
-byId<HTMLFormElement>("document").addEventListener("submit", (event) => {
+listenForCodes(input, documentNumber, {
+  typing: () => outcome.kind !== "reading" && scanner?.reading(),
+  emptied: () => outcome.kind === "reading" && scanner?.clear(),
+  typed,
+});
+// A document is the next person's as much as a code is.
+documentNumber.addEventListener("input", () => !["idle", "reading"].includes(outcome.kind) && scanner?.clear());
+documentForm.addEventListener("submit", (event) => {
   event.preventDefault();
-  const number = byId<HTMLInputElement>("document-number");
   const document_type = byId<HTMLSelectElement>("document-type").value;
-  void scanner?.scan({ document_type, document_number: number.value });
+  void scanner?.scan({ document_type, document_number: documentNumber.value });
   // No document number stays on the page.
-  number.value = "";
+  documentNumber.value = "";
   // A hand scanner types into the element with the focus, and the next person may have a code.
   input.focus({ preventScroll: true });
 });
 // A hidden page shows no person when it is visible again.
 document.addEventListener("visibilitychange", () => document.hidden && scanner?.clear());
 byId("sign-out").addEventListener("click", () => signOut(null));
-byId("next").addEventListener("click", () => {
-  cameraPanel.next();
-  scanner?.clear();
+byId("next").addEventListener("click", nextPerson);
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.isComposing) return;
+  nextPerson();
+  input.focus({ preventScroll: true });
 });
+byId("open-guide").addEventListener("click", openGuide);
 const sound = byId("sound");
 sound.addEventListener("click", () => {
   signal.muted = !signal.muted;

@@ -35,10 +35,10 @@ export class CameraPanel {
     byId("other-camera").addEventListener("click", () => void this.#camera.useOther());
   }
 
-  /** To be called with each outcome: the camera scans nothing during a scan, nor while an outcome is held. */
+  /** To be called with each outcome: the camera scans nothing while a code is typed or checked, or an outcome held. */
   outcomeChanged(outcome: Outcome): void {
-    this.#ready = outcome.kind !== "waiting";
-    this.#holdUntil = outcome.kind === "idle" || outcome.kind === "waiting" ? 0 : Date.now() + holdMs(outcome);
+    this.#ready = outcome.kind !== "waiting" && outcome.kind !== "reading";
+    this.#holdUntil = outcome.kind === "scan" || outcome.kind === "unchecked" ? Date.now() + holdMs(outcome) : 0;
     // A code that could not be checked is scanned again while it stays in view.
     if (outcome.kind === "unchecked") this.#codesInView.clear();
   }

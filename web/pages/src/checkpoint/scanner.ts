@@ -5,10 +5,15 @@ import { isOneOf, VERDICTS, type Scan } from "../shared/types.ts";
 /** The state of the verdict panel. Only `scan` has a verdict; no other outcome may look like one. */
 export type Outcome =
   | { kind: "idle" }
+  /** A code is being typed. */
+  | { kind: "reading" }
   | { kind: "waiting" }
   | { kind: "scan"; scan: Scan }
-  | { kind: "unchecked"; why: "offline" | "refused" | "invalid" | "forbidden" }
+  | { kind: "unchecked"; why: "offline" | "refused" | "invalid" | "forbidden" | Unreadable }
   | RateLimited;
+
+/** Why nothing was sent: the input is not one code. */
+export type Unreadable = "several" | "layout" | "document";
 
 /** `often`: the rate limit of document lookups is reached; codes can still be scanned. */
 type RateLimited = { kind: "unchecked"; why: "busy" | "often"; until: number };
@@ -46,6 +51,18 @@ export class Scanner {
     this.#setOutcome({ kind: "waiting" });
     const outcome = await this.#request(request, controller.signal);
     if (this.#running === controller && outcome !== null) this.#setOutcome(outcome);
+  }
+
+  /** The next person's code begins: the verdict on the person before leaves the screen, and a running scan ends. */
+  reading(): void {
+    this.stop();
+    this.#show({ kind: "reading" });
+  }
+
+  /** Shows why the input was not sent. */
+  unreadable(why: Unreadable | "forbidden"): void {
+    this.stop();
+    this.#setOutcome({ kind: "unchecked", why });
   }
 
   /** Clears an old outcome. To be called each second: a timer would pause while the device sleeps. */

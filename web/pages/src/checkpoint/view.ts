@@ -1,11 +1,12 @@
 /** Draws the verdict panel. */
 import { byId, make, setText } from "../shared/dom.ts";
 import { testLines, vaccinationLines } from "../shared/facts.ts";
-import { lookup, t } from "../shared/i18n.ts";
+import { lang, lookup, t } from "../shared/i18n.ts";
 import { shape } from "../shared/shapes.ts";
 import { moment } from "../shared/time.ts";
 import type { Colour, Scan } from "../shared/types.ts";
 import type { Outcome } from "./scanner.ts";
+import { signFor } from "./signs.ts";
 
 /** Draws one outcome and removes everything of the one before. */
 export function draw(outcome: Outcome): void {
@@ -13,8 +14,11 @@ export function draw(outcome: Outcome): void {
   const panel = byId("verdict");
   panel.dataset["verdict"] = verdict;
   panel.dataset["reason"] = reason(outcome);
-  byId("verdict-shape").replaceChildren(...(verdict === "waiting" ? [] : [shape(verdict)]));
-  setText(byId("verdict-word"), t(`verdict_${verdict}`));
+  const sign = outcome.kind === "scan" ? signFor(outcome.scan) : null;
+  panel.dataset["sign"] = sign ?? "";
+  const busy = verdict === "waiting" || verdict === "reading";
+  byId("verdict-shape").replaceChildren(...(busy ? [] : [shape(sign ?? verdict)]));
+  setText(byId("verdict-word"), sign === null ? t(`verdict_${verdict}`) : t(`sign_${sign}`));
   setText(byId("instruction"), instruction(outcome));
   drawCountdown(outcome);
   byId("person").replaceChildren(...(outcome.kind === "scan" ? person(outcome.scan) : []));
@@ -35,10 +39,12 @@ function instruction(outcome: Outcome): string {
   switch (outcome.kind) {
     case "idle":
       return t("idle_hint");
+    case "reading":
     case "waiting":
       return "";
     case "scan":
-      return lookup("do", outcome.scan.reason) ?? outcome.scan.instruction;
+      // The server's instruction is English.
+      return lookup("do", outcome.scan.reason) ?? (lang() === "en" ? outcome.scan.instruction : t("do_other"));
     case "unchecked":
       return t(`unchecked_${outcome.why}`);
   }
@@ -64,7 +70,7 @@ function person(scan: Scan): Node[] {
 function colourLine(colour: Colour): Node {
   const chip = make("span", "chip", shape(colour.code), lookup("colour", colour.code) ?? colour.code);
   chip.dataset["colour"] = colour.code;
-  return make("p", "colour", chip, " ", lookup("reason", colour.reason) ?? colour.reason);
+  return make("p", "colour", chip, " ", lookup("reason", colour.reason) ?? t("reason_other"));
 }
 
 function fact(title: "last_test" | "vaccination", lines: Node[]): Node {

@@ -1,6 +1,6 @@
 /** Sessions: where the tab keeps them, and how a token is exchanged for one. */
 import { RefusedError, requestJson, requestText } from "./api.ts";
-import type { DemoPeople, DemoPerson, NewSession } from "./types.ts";
+import type { Checkpoint, DemoPeople, DemoPerson, NewSession } from "./types.ts";
 
 export type Role = "citizen" | "checkpoint";
 
@@ -24,9 +24,15 @@ export class SessionStore {
     return Number(sessionStorage.getItem(`${this.#key}.end`) ?? NaN);
   }
 
-  save(token: string, endsAt = NaN): void {
+  /** The checkpoint that the session is of; null if unknown. */
+  lookupCheckpoint(): Checkpoint | null {
+    return JSON.parse(sessionStorage.getItem(`${this.#key}.of`) ?? "null") as Checkpoint | null;
+  }
+
+  save(token: string, endsAt = NaN, checkpoint: Checkpoint | null = null): void {
     sessionStorage.setItem(this.#key, token);
     sessionStorage.setItem(`${this.#key}.end`, String(endsAt));
+    sessionStorage.setItem(`${this.#key}.of`, JSON.stringify(checkpoint));
   }
 
   /** Removes all that the tab stores, display preferences included: a sign-out leaves no trace. */

@@ -2,7 +2,19 @@
 import { svg } from "./dom.ts";
 import type { ColourCode, Verdict } from "./types.ts";
 
-type Shape = "tick" | "triangle" | "octagon" | "dash" | "question" | "frame" | "person";
+type Shape =
+  | "tick"
+  | "triangle"
+  | "octagon"
+  | "dash"
+  | "question"
+  | "frame"
+  | "person"
+  | "clock"
+  | "broken"
+  | "tube"
+  | "card"
+  | "cloud";
 
 const LINE = { fill: "none", "stroke-width": "6", "stroke-linecap": "round", "stroke-linejoin": "round" };
 
@@ -17,10 +29,29 @@ const PATHS: Record<Shape, readonly [string, string]> = {
   dash: ["M12 6h40a6 6 0 0 1 6 6v40a6 6 0 0 1-6 6h-40a6 6 0 0 1-6-6v-40a6 6 0 0 1 6-6z", "M21 32h22"],
   question: ["", "M23 24a9 9 0 1 1 13 8c-3 1.600-4 3.500-4 7M32 49v.1"],
   person: ["M32 6a13 13 0 1 0 0 26a13 13 0 1 0 0-26zM8 58c0-14 10-22 24-22s24 8 24 22z", ""],
+  clock: ["", "M32 5a27 27 0 1 0 0 54a27 27 0 1 0 0-54zM32 16v17l11 7"],
+  broken: ["", "M6 18V6h12M46 6h12v12M58 46v12H46M18 58H6V46M21 21l22 22M43 21 21 43"],
+  tube: ["", "M18 6h28M23 6v41a9 9 0 0 0 18 0V6M23 32h18"],
+  card: [
+    "",
+    "M7 12h50v40H7zM22 25a5 5 0 1 0 0 10a5 5 0 1 0 0-10zM14 44c1-5 15-5 16 0M38 26h12M38 37h12",
+  ],
+  cloud: ["", "M18 50h29a12 12 0 0 0 1-24a17 17 0 0 0-33-1a13 13 0 0 0 3 25zM27 37h.1M33 37h.1M39 37h.1"],
   frame: ["", "M6 20V6h14M44 6h14v14M58 44v14H44M20 58H6V44M14 32h36"],
 };
 
-const SHAPES: Record<ColourCode | Verdict | "unchecked" | "idle" | "person", Shape> = {
+/** What a verdict "check" is about. */
+export type Sign =
+  | "yellow"
+  | "expired"
+  | "early"
+  | "unreadable"
+  | "test"
+  | "unregistered"
+  | "identity"
+  | "unproved";
+
+const SHAPES: Record<ColourCode | Verdict | Sign | "unchecked" | "idle" | "person", Shape> = {
   green: "tick",
   pass: "tick",
   yellow: "triangle",
@@ -28,13 +59,20 @@ const SHAPES: Record<ColourCode | Verdict | "unchecked" | "idle" | "person", Sha
   red: "octagon",
   stop: "octagon",
   none: "dash",
+  expired: "clock",
+  early: "clock",
+  unreadable: "broken",
+  test: "tube",
+  unregistered: "card",
+  identity: "card",
+  unproved: "cloud",
   unchecked: "question",
   idle: "frame",
   person: "person",
 };
 
 /**
- * The shape of a colour or verdict, a question mark for any other name. Hidden from screen readers: words repeat it.
+ * The shape of a colour, verdict or sign, a question mark for any other name. Hidden from screen readers: words repeat it.
  */
 export function shape(name: string): SVGElement {
   const kind = Object.hasOwn(SHAPES, name) ? SHAPES[name as keyof typeof SHAPES] : "question";

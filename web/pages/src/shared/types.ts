@@ -99,6 +99,15 @@ export interface Scan {
 export interface NewSession {
   session: string;
   expires_at: string;
+  /** Of a checkpoint's session. */
+  checkpoint?: Checkpoint;
+}
+
+export interface Checkpoint {
+  name: string;
+  /** Its policy: a negative nucleic-acid test at most this old; null: no test. */
+  require_test_within_h: number | null;
+  looks_up_documents: boolean;
 }
 
 /** A problem document (RFC 9457), the members that the pages use. */

@@ -73,6 +73,7 @@ export const words = {
   reason_released: ["已解除管控", "Released from restriction"],
   reason_deceased: ["已注销", "Record closed"],
   reason_not_registered: ["未登记", "Not registered"],
+  reason_other: ["本地管控", "Local rule"],
 
   // The citizen's page
   who_are_you: ["选择一位演示居民", "Choose a demo citizen"],
@@ -129,7 +130,7 @@ export const words = {
   // The checkpoint's page. Chinese instructions have a line break after the finding, which a browser would not insert.
   guard_sign_in: ["以查验人员身份登录", "Sign in as checkpoint staff"],
   guard_note: ["演示查验点：扫描居民页面上的健康码。", "Demo checkpoint: scan the code on a citizen's page."],
-  no_code: ["没有手机或健康码？查验证件", "No phone, no code? Look up a document"],
+  no_code: ["没有健康码？查验证件", "No code? Look up a document"],
   document_type: ["证件类型", "Type of document"],
   document_number: ["证件号码", "Document number"],
   document_cn_resident_id: ["居民身份证", "Resident identity card"],
@@ -138,11 +139,37 @@ export const words = {
   look_up: ["查验", "Look up"],
   code_input: ["扫描或粘贴健康码", "Scan or paste a code"],
   verdict_idle: ["请扫码", "Ready to scan"],
+  verdict_reading: ["读取中", "Reading"],
   verdict_waiting: ["查验中", "Checking"],
   verdict_pass: ["通行", "Pass"],
   verdict_check: ["核查", "Check"],
   verdict_stop: ["止步", "Stop"],
   verdict_unchecked: ["未查验", "Not checked"],
+  sign_yellow: ["黄码", "Yellow"],
+  sign_expired: ["过期", "Expired"],
+  sign_early: ["未生效", "Too early"],
+  sign_unreadable: ["请重扫", "Scan again"],
+  sign_test: ["需核酸", "Test due"],
+  sign_unregistered: ["未登记", "No record"],
+  sign_identity: ["查证件", "Document"],
+  sign_unproved: ["待确认", "Not sure"],
+  post_any: ["只看健康码", "By colour alone"],
+  post_test: ["需 {} 小时内核酸", "Test within {} h"],
+  hint_scan: ["扫描居民手机上的二维码。", "Scan the code on the person's phone."],
+  hint_look: ["看图形和颜色：只有“通行”才放行。", "Look at sign and colour: only “Pass” lets a person in."],
+  hint_compare: ["核对姓名、证件号码与本人。", "Compare name and document number with the person."],
+  guide: ["使用说明", "Guide"],
+  guide_pass: ["屏幕上没有“通行”，就不放行。", "Without “Pass” on the screen, nobody passes."],
+  guide_scanner: [
+    "扫码枪：键盘布局与本机一致（建议美式英语），结尾可为回车、Tab 或无。",
+    "Hand scanner: the same keyboard layout as this computer, best US English. It may end a code with Enter, with " +
+      "Tab or with nothing.",
+  ],
+  guide_keys: [
+    "键盘：Esc 清屏，换下一位；Tab 移到按钮和证件查验；回车确认。",
+    "Keyboard: Esc clears the screen for the next person, Tab moves to the buttons and the document form, Enter " +
+      "confirms.",
+  ],
   idle_hint: ["用摄像头或扫码枪扫描，或粘贴健康码", "Use the camera or a hand scanner, or paste a code"],
   next: ["下一位", "Next person"],
   session_ends: ["登录将于 {} 到期，请在两位受检者之间重新登录。", "Your session ends at {}. Sign in again between two people."],
@@ -178,11 +205,27 @@ export const words = {
   unchecked_invalid: ["证件号码不正确，请核对后重试。", "This number is not valid for that type of document. Check it and try again."],
   unchecked_forbidden: ["此岗位无权查验证件。", "This checkpoint may not look documents up."],
   unchecked_refused: ["查验请求被拒绝。\n请重新扫码。", "The request was refused. Scan again."],
+  unchecked_several: [
+    "同时收到多个健康码，均未查验。\n请逐人扫码。",
+    "Several codes arrived at once, and none was checked. Scan one person at a time.",
+  ],
+  unchecked_layout: [
+    "扫码枪与本机的键盘布局不同。\n请都设为美式英语（US）。",
+    "Your scanner types with another keyboard layout. Set scanner and computer to US English.",
+  ],
+  unchecked_document: [
+    "这是证件号码，不是健康码。\n请在下方核对证件类型后查验。",
+    "This is a document number, not a code. Check the type of document below, then look it up.",
+  ],
 
   do_green: ["绿码，可以通行。", "Green code. Let the person pass."],
   do_red: ["红码，禁止入内。\n请联系现场负责人。", "Red code. Do not let the person in; call your supervisor."],
   do_yellow: ["黄码。\n请按黄码流程处理。", "Yellow code. Follow the procedure for yellow."],
-  do_not_registered: ["未登记。\n请核对证件并登记。", "Not registered. Look at the document and register the person."],
+  do_not_registered: [
+    "未登记。\n请核对证件类型和号码；无误则引导至检测点，首次检测后即有健康码。",
+    "Not registered. Check type and number of the document. If they are right, send the person to a test point: the " +
+      "first test gives them a code.",
+  ],
   do_closed: ["该码已注销。\n请核对证件。", "This record is closed. Look at the document."],
   do_test_required: ["没有检测记录。\n请引导至检测点。", "No test on record. Send the person to a test point."],
   do_test_too_old: ["检测已超时。\n请引导至检测点。", "The last test is too old. Send the person to a test point."],
@@ -193,5 +236,9 @@ export const words = {
   do_forged: ["伪造的二维码，禁止入内。\n请联系现场负责人。", "Forged code. Do not let the person in; call your supervisor."],
   do_malformed: ["不是健康码，或未扫完整。\n请重扫。", "Not a health code, or not read in full. Scan again."],
   do_unknown_issuer: ["发码方未知。\n请核对证件。", "Unknown issuer. Look at the document."],
-  do_nobody: ["真码，但查无此人。\n请核对证件。", "The code is genuine, but its holder is not known. Look at the document."],
+  do_nobody: [
+    "真码，但此人未登记。\n请核对证件；无误则引导至检测点。",
+    "Genuine code, but nothing is on record. Look at the document, then send the person to a test point.",
+  ],
+  do_other: ["请按本点规定处理，\n必要时联系现场负责人。", "Follow your checkpoint's rule. If in doubt, call your supervisor."],
 } as const satisfies Translations & Record<Required, readonly [string, string]>;

@@ -1,0 +1,23 @@
+/** The sign of a verdict "check", so that a guard tells a yellow person from a code to scan again. */
+import type { Sign } from "../shared/shapes.ts";
+import type { Scan } from "../shared/types.ts";
+
+const SIGNS: Record<string, Sign> = {
+  yellow: "yellow",
+  expired: "expired",
+  not_yet_valid: "early",
+  malformed: "unreadable",
+  test_required: "test",
+  test_too_old: "test",
+  nobody: "unregistered",
+  not_registered: "unregistered",
+  closed: "identity",
+  unknown_issuer: "identity",
+  unproved: "unproved",
+  region_silent: "unproved",
+};
+
+/** null for the other verdicts, whose signs are their own, and for a reason of a later server. */
+export function signFor({ verdict, reason }: Pick<Scan, "verdict" | "reason">): Sign | null {
+  return verdict === "check" && Object.hasOwn(SIGNS, reason) ? SIGNS[reason]! : null;
+}

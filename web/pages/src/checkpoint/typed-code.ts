@@ -1,0 +1,89 @@
+/** Tells what a hand scanner typed. Pure: a text in, its meaning out. */
+import { KEYBOARD_LAYOUTS, meantOn, plain } from "./keyboard-layouts.ts";
+
+export type Typed =
+  | { kind: "code"; code: string }
+  /** More than one code. None is judged: whose verdict it would be is not known. */
+  | { kind: "several" }
+  /** Probably a document's number. */
+  | { kind: "document"; number: string }
+  /** A code typed with another keyboard layout, from which it cannot be restored. */
+  | { kind: "layout" }
+  | { kind: "other"; text: string };
+
+const PREFIX = "YM1:";
+/** Base45 (RFC 9285 section 4.2). */
+const BASE45 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
+/** What may stand between two codes: white space and an AIM identifier of the symbology (ISO/IEC 15424). */
+const NEXT = /^\s*(?:\][A-Z][0-9A-Z])?(?=YM1:)/;
+/** A scanner's own suffix may be this long. */
+const MAX_SUFFIX = 3;
+/** A shorter text of foreign characters is not taken for a code. */
+const MIN_FOREIGN = 100;
+/** A resident identity card's number; a passport's or permit's. */
+const DOCUMENT = /^(?:[0-9]{17}[0-9X]|[A-Z]{1,3}[0-9]{6,12})$/;
+
+export function readTyped(typed: string): Typed {
+  const text = plain(typed);
+  const found = codesIn(text);
+  if (found) return oneOf(found);
+  // Begun like a code on this layout: not read in full. On another layout it would be a different code.
+  if (text.includes(PREFIX)) return { kind: "other", text: text.trim() };
+  const meant = KEYBOARD_LAYOUTS.map((layout) => meantOn(layout, typed));
+  const restored = meant.map(codesIn).find((codes) => codes !== null);
+  if (restored) return oneOf(restored);
+  const foreign = text.length >= MIN_FOREIGN && /[^ -~]/.test(text);
+  if (foreign || meant.some((one) => one.includes(PREFIX))) return { kind: "layout" };
+  const trimmed = text.trim();
+  return DOCUMENT.test(trimmed) ? { kind: "document", number: trimmed } : { kind: "other", text: trimmed };
+}
+
+/** Whether the text has the start of a code, on any known layout. */
+export function startsCode(typed: string): boolean {
+  return plain(typed).includes(PREFIX) || KEYBOARD_LAYOUTS.some((layout) => meantOn(layout, typed).includes(PREFIX));
+}
+
+function oneOf(codes: string[]): Typed {
+  return new Set(codes).size === 1 ? { kind: "code", code: codes[0]! } : { kind: "several" };
+}
+
+/**
+ * The codes from the first one on, if they are whole and fill the text; else null. A scanner's prefix and the rest of
+ * an unfinished scan may stand before them.
+ */
+function codesIn(text: string): string[] | null {
+  for (let start = text.indexOf(PREFIX); start >= 0; start = text.indexOf(PREFIX, start + 1)) {
+    const codes = codesFrom(text, start);
+    if (codes) return codes;
+  }
+  return null;
+}
+
+function codesFrom(text: string, start: number): string[] | null {
+  const codes: string[] = [];
+  for (let at: number | null = start; at !== null; ) {
+    const end: number = at + codeLength(text, at);
+    const code = text.slice(at, end);
+    if (!(end <= text.length) || [...code].some((character) => !BASE45.includes(character))) return null;
+    codes.push(code);
+    const rest = text.slice(end);
+    const next = NEXT.exec(rest);
+    if (!next && rest.trim().length > MAX_SUFFIX) return null;
+    at = next ? end + next[0].length : null;
+  }
+  return codes;
+}
+
+/**
+ * The number of characters of the code that starts at `at`, by its first bytes; NaN if they are not a code's. A code
+ * may contain the prefix by chance, so the next prefix does not tell its end. Its bytes are an array of one byte string
+ * (RFC 8949) with a length of one or two bytes. Base45 writes two bytes with three characters, and a last one with two.
+ */
+function codeLength(text: string, at: number): number {
+  const [first, second] = [0, 3].map((from) => {
+    const digits = [...text.slice(at + PREFIX.length + from).slice(0, 3)].map((digit) => BASE45.indexOf(digit));
+    return digits.length === 3 ? digits[0]! + 45 * digits[1]! + 45 * 45 * digits[2]! : NaN;
+  }) as [number, number];
+  const bytes = first === 0x8158 ? 3 + Math.floor(second / 256) : first === 0x8159 ? 4 + second : NaN;
+  return PREFIX.length + 3 * Math.floor(bytes / 2) + 2 * (bytes % 2);
+}
