@@ -45,15 +45,6 @@ export function localTime(rfc3339: string): string {
   return `${day} ${two(time.getHours())}:${two(time.getMinutes())}${seconds}`;
 }
 
-/**
- * The number by which a spreadsheet keeps a date: days since the end of 1899, or since 1904. Returns wall-clock time as
- * `readTime` reads it.
- */
-export function serialTime(serial: number, since1904: boolean): string {
-  const time = new Date(Math.round((serial - (since1904 ? 24_107 : 25_569)) * 86_400) * 1_000);
-  return Number.isNaN(time.getTime()) ? String(serial) : time.toISOString().slice(0, 19).replace("T", " ");
-}
-
 function read(text: string): Parts | string {
   if (SPREADSHEET.test(text)) return REASON.serialDate;
   const first = YEAR_FIRST.exec(text);

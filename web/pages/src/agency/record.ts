@@ -1,5 +1,5 @@
 /** An event as a flat record of texts: a row of a file, or what the form has. */
-import { readDate, readTime, serialTime } from "./dates.ts";
+import { readDate, readTime } from "./dates.ts";
 import {
   FIELD_NAMES,
   FIELDS,
@@ -14,6 +14,7 @@ import {
 } from "./fields.ts";
 import { REASON } from "./reasons.ts";
 import { plainNumber, residentIdError, shortenedError } from "./resident-id.ts";
+import { serialTime } from "./serial-time.ts";
 
 export type EventRecord = Partial<Record<FieldName, string>>;
 

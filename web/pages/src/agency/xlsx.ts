@@ -3,7 +3,7 @@
  * list needs: the texts of the first visible sheet, and dates as texts.
  */
 import { strFromU8, strToU8, unzipSync, zipSync } from "fflate";
-import { serialTime } from "./dates.ts";
+import { serialTime } from "./serial-time.ts";
 
 /** The first visible sheet of a workbook. */
 export interface Sheet {
