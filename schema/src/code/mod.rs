@@ -12,7 +12,7 @@ mod keys;
 mod tests;
 
 use coset::{
-    CborSerializable, CoseSign1, CoseSign1Builder, HeaderBuilder, RegisteredLabelWithPrivate, cbor::Value, iana,
+    CborSerializable, CoseSign1, CoseSign1Builder, Header, HeaderBuilder, RegisteredLabelWithPrivate, cbor::Value, iana,
 };
 
 use crate::limits::MAX_CODE_CHARS;
@@ -45,9 +45,14 @@ pub fn sign(claims: &Claims, key: &IssuerKey) -> String {
         .payload(claims.to_cbor())
         .create_signature(b"", |to_be_signed| key.sign(to_be_signed))
         .build();
-    let issued = sign1.to_vec().expect("a built COSE_Sign1 always encodes");
-    let parts = Value::Array(vec![Value::Bytes(issued)]).to_vec().expect("a CBOR value always encodes");
-    format!("{PREFIX}{}", base45::encode(parts))
+    format!("{PREFIX}{}", body(sign1))
+}
+
+/// The one text of a signed code: without an unprotected header, in CBOR's shortest form.
+fn body(sign1: CoseSign1) -> String {
+    let issued = CoseSign1 { unprotected: Header::default(), ..sign1 }.to_vec();
+    let issued = Value::Bytes(issued.expect("a COSE_Sign1 that was built or read always encodes"));
+    base45::encode(Value::Array(vec![issued]).to_vec().expect("a CBOR value always encodes"))
 }
 
 /// Reads a code and checks its issuer's signature.
@@ -57,8 +62,8 @@ pub fn sign(claims: &Claims, key: &IssuerKey) -> String {
 pub fn open(text: &str, keys: &IssuerKeys) -> Result<Claims, CodeError> {
     let malformed = |_| CodeError::Malformed;
     let text = text.trim();
-    let body = text.strip_prefix(PREFIX).filter(|_| text.len() <= MAX_CODE_CHARS).ok_or(CodeError::Malformed)?;
-    let cbor = base45::decode(body).map_err(|_| CodeError::Malformed)?;
+    let sent = text.strip_prefix(PREFIX).filter(|_| text.len() <= MAX_CODE_CHARS).ok_or(CodeError::Malformed)?;
+    let cbor = base45::decode(sent).map_err(|_| CodeError::Malformed)?;
     // One element until phones sign: a code with more belongs to a later version.
     let Value::Array(parts) = Value::from_slice(&cbor).map_err(malformed)? else { return Err(CodeError::Malformed) };
     let [Value::Bytes(issued)] = parts.as_slice() else { return Err(CodeError::Malformed) };
@@ -69,5 +74,7 @@ pub fn open(text: &str, keys: &IssuerKeys) -> Result<Claims, CodeError> {
     }
     let key = keys.find(&header.key_id).ok_or(CodeError::UnknownIssuer)?;
     sign1.verify_signature(b"", |signature, signed| key.verify(signed, signature)).map_err(|_| CodeError::Forged)?;
-    Claims::from_cbor(sign1.payload.as_deref().unwrap_or_default()).ok_or(CodeError::Malformed)
+    let claims = Claims::from_cbor(sign1.payload.as_deref().unwrap_or_default()).ok_or(CodeError::Malformed)?;
+    // The signature does not cover what is around it: another text of it was not issued.
+    if body(sign1) == sent { Ok(claims) } else { Err(CodeError::Malformed) }
 }

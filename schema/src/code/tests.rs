@@ -61,6 +61,26 @@ fn each_kind_of_bad_code_has_its_error() {
     }
 }
 
+#[test]
+fn another_text_of_a_signed_code_is_malformed() {
+    let (key, seals) = (issuer(), SealKeys::new(&[[1; 32]], "handle"));
+    let keys = IssuerKeys::new(vec![key.verifying_key()]);
+    let code = sign(&claims(&seals), &key);
+    let cbor = base45::decode(code.strip_prefix(PREFIX).unwrap()).unwrap();
+    let Value::Array(parts) = Value::from_slice(&cbor).unwrap() else { panic!("an array") };
+    let issued = parts[0].as_bytes().unwrap();
+    let error = |cbor: &[u8]| open(&format!("{PREFIX}{}", base45::encode(cbor)), &keys).err();
+    assert_eq!(error(&cbor), None);
+    let of = |issued: Vec<u8>| Value::Array(vec![Value::Bytes(issued)]).to_vec().unwrap();
+    // A list of unknown length, and one with a length in two bytes.
+    assert_eq!(error(&[&[0x9f], &cbor[1..], &[0xff]].concat()), Some(CodeError::Malformed));
+    assert_eq!(error(&[&[0x98, 1], &cbor[1..]].concat()), Some(CodeError::Malformed));
+    let mut sign1 = CoseSign1::from_slice(issued).unwrap();
+    sign1.unprotected = HeaderBuilder::new().key_id(b"x".to_vec()).build();
+    assert_eq!(error(&of(sign1.to_vec().unwrap())), Some(CodeError::Malformed), "an unprotected header");
+    assert_eq!(error(&[&cbor[..], &[0]].concat()), Some(CodeError::Malformed), "a byte behind");
+}
+
 /// A view with these segments: minutes from now, and a colour.
 fn view(segments: &[(u32, Colour)]) -> View {
     let segment = |&(minute, colour): &(u32, Colour)| Segment {
