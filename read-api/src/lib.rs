@@ -28,3 +28,4 @@ pub use citizen_writer::CitizenWriter;
 pub use disk_tier::DiskTier;
 pub use read_api::{ReadApi, Resources};
 pub use remote_writers::RemoteWriters;
+pub use routes::{ScanRequest, Scanned};

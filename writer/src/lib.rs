@@ -20,7 +20,7 @@ mod backoff;
 mod bounded_labels;
 pub mod config;
 mod dead_letters;
-mod decode;
+pub mod decode;
 pub mod fold;
 pub mod follow;
 mod intake;

@@ -27,6 +27,7 @@ use crate::app::App;
 use crate::body::DisplayBody;
 
 pub(crate) use display::display;
+pub use scan_request::{ScanRequest, Scanned};
 
 const DESCRIPTION: &str = "Shows and checks health codes. A JWT of the identity provider is exchanged once for a \
     session; a citizen's session shows their own code, a checkpoint's session scans.";

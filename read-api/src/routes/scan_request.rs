@@ -10,19 +10,23 @@ use yima_schema::subject::{Document, DocumentType};
 /// Either a code or a document. The problem of any other combination names the fields that are missing or too many.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ScanRequest {
+pub struct ScanRequest {
     code: Option<String>,
     document_type: Option<DocumentType>,
     document_number: Option<String>,
 }
 
 /// A valid scan request.
-pub(super) enum Scanned {
+pub enum Scanned {
+    /// By the code on a phone.
     Code(String),
+    /// By an identity document.
     Document(Document),
 }
 
 impl ScanRequest {
+    /// What is to be scanned.
+    ///
     /// # Errors
     /// [`yima_schema::problem::ProblemType::Invalid`] with the fields in error.
     pub fn validate(self) -> Result<Scanned, Problem> {
