@@ -40,6 +40,18 @@ async fn a_subject_of_many_events_is_decided_like_one_of_few() {
 }
 
 #[tokio::test]
+async fn a_duplicate_makes_no_later_duplicate_owe_a_fold() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let again = async || store.append(vec![event(subject(1), "a")]).await.unwrap().remove(0);
+    let Appended::New(mark) = again().await else { panic!("it is new") };
+    assert!(matches!(again().await, Appended::Duplicate(_)));
+    let stream = store.open_stream().await.unwrap();
+    store.publish(stream, vec![change(subject(1), Version(1))], vec![mark]).await.unwrap();
+    assert_eq!(again().await, Appended::Settled, "the fold of the first duplicate is still owed, and changes nothing");
+}
+
+#[tokio::test]
 async fn rows_with_birth_dates_are_replaced_once_and_stay_the_same_events() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());

@@ -112,6 +112,10 @@ impl EventReader for Wrong {
         }
         Ok(found)
     }
+
+    async fn are_stored(&self, events: &[&StoredEvent]) -> Result<Vec<bool>> {
+        self.store.are_stored(events).await
+    }
 }
 
 #[async_trait]

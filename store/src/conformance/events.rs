@@ -22,6 +22,9 @@ pub(super) async fn an_event_is_new_and_then_a_duplicate(harness: &dyn Harness) 
         return Err(ConformanceError("the same event again was not a Duplicate".into()));
     };
     ensure!(mark != other, "a duplicate got the mark of its first");
+    let (other_content, other_subject) = (event(first.event.subject, "a", 0, 1), event(subject(), "a", 0, 0));
+    let stored = store.are_stored(&[&other_content, &first, &other_subject]).await?;
+    ensure!(stored == [false, true, false], "only the stored event is stored: {stored:?}");
     let read = store.events(&[first.event.subject]).await?;
     ensure!(read == [vec![first]], "a duplicate replaced the first event");
     Ok(())

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Shared;
 use super::group_commit::{Committed, Group, Numbers};
-use super::known_events::CountedSubjects;
+use super::known_events::LargeSubjects;
 use super::unsettled::UnsettledMarks;
 use crate::{Result, StoreError};
 
@@ -48,7 +48,7 @@ pub(super) fn start(
     unsettled: UnsettledMarks,
 ) -> std::io::Result<(Queue, JoinHandle<()>)> {
     let (sender, mut queue) = mpsc::channel(QUEUE_REQUESTS);
-    let mut committer = Committer { shared, numbers, unsettled, counted: CountedSubjects::default() };
+    let mut committer = Committer { shared, numbers, unsettled, large: LargeSubjects::default() };
     let thread = std::thread::Builder::new().name("yima-committer".into()).spawn(move || {
         while let Some(first) = queue.blocking_recv() {
             committer.commit(gather(first, &mut queue));
@@ -82,7 +82,7 @@ struct Committer {
     shared: Arc<Shared>,
     numbers: Numbers,
     unsettled: UnsettledMarks,
-    counted: CountedSubjects,
+    large: LargeSubjects,
 }
 
 impl Committer {
@@ -92,7 +92,7 @@ impl Committer {
         if !*usable {
             return answer(requests, &Err(stopped()));
         }
-        let mut group = Group::new(&shared.tables, self.numbers.clone(), &self.unsettled, &self.counted);
+        let mut group = Group::new(&shared.tables, self.numbers.clone(), &self.unsettled, &self.large);
         for request in &mut requests {
             if let Err(error) = request.stage(&mut group) {
                 drop((group, usable));
@@ -129,7 +129,7 @@ impl Committer {
     fn take_over(&mut self, Committed { numbers, marked, settled, events }: Committed) {
         marked.into_iter().for_each(|(mark, subject)| self.unsettled.add(mark, subject));
         settled.into_iter().for_each(|mark| self.unsettled.settle(mark));
-        self.counted.remember(events);
+        self.large.remember(events);
         let changed = !Arc::ptr_eq(&numbers.streams, &self.numbers.streams);
         self.numbers = numbers;
         if changed {

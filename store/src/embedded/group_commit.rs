@@ -14,7 +14,7 @@ use yima_schema::time::Time;
 use yima_schema::view::Version;
 
 use super::keys::{self, Stream};
-use super::known_events::{CountedSubjects, KnownEvents, StoredContent};
+use super::known_events::{KnownEvents, LargeSubjects, StoredContent};
 use super::tables::Tables;
 use super::unsettled::UnsettledMarks;
 use crate::append_outcome::{Decision, none_taken};
@@ -47,11 +47,12 @@ pub(super) struct Group<'a> {
     pub(super) settled: Vec<u64>,
     /// Folds that were owed before this group.
     unsettled: &'a UnsettledMarks,
-    /// Marks that the group writes.
+    /// Marks that the group writes for new events. Those of duplicates make no later duplicate owe a fold, or a stream
+    /// of duplicates would keep itself folding.
     marked: Vec<(u64, SubjectId)>,
     /// Events of each subject of an append, with those that the group adds.
     events: HashMap<SubjectId, KnownEvents>,
-    counted: &'a CountedSubjects,
+    large: &'a LargeSubjects,
     /// Versions of the views that the group sets.
     versions: HashMap<SubjectId, Version>,
 }
@@ -60,7 +61,7 @@ pub(super) struct Group<'a> {
 pub(super) struct Committed {
     /// The numbers in force from now on.
     pub(super) numbers: Numbers,
-    /// Marks that it wrote.
+    /// Marks that it wrote for new events.
     pub(super) marked: Vec<(u64, SubjectId)>,
     /// Marks that it removed.
     pub(super) settled: Vec<u64>,
@@ -74,7 +75,7 @@ impl<'a> Group<'a> {
         tables: &'a Tables,
         numbers: Numbers,
         unsettled: &'a UnsettledMarks,
-        counted: &'a CountedSubjects,
+        large: &'a LargeSubjects,
     ) -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
@@ -86,7 +87,7 @@ impl<'a> Group<'a> {
             unsettled,
             marked: Vec::new(),
             events: HashMap::new(),
-            counted,
+            large,
             versions: HashMap::new(),
         }
     }
@@ -127,14 +128,14 @@ impl<'a> Group<'a> {
     fn decide(&mut self, event: &StoredEvent) -> Result<(Slice, Decision)> {
         let key = Slice::from(keys::event(event)?);
         let subject = event.event.subject;
-        let (table, counted, unsettled) = (&self.tables.events, self.counted, self.unsettled);
+        let (table, large, unsettled) = (&self.tables.events, self.large, self.unsettled);
         let known = self.known_events(subject)?;
         let decision = match known.content(table, &key, &event.event)? {
             // A mark that an earlier request of this group settles still counts.
             StoredContent::Same if known.has_additions() || unsettled.contains(subject) => Decision::Duplicate,
             StoredContent::Same => Decision::Settled,
             StoredContent::Other => Decision::Conflict,
-            StoredContent::Absent if !known.has_room_for(table, &event.event, counted)? => Decision::Full,
+            StoredContent::Absent if !known.has_room_for(table, &event.event, large)? => Decision::Full,
             StoredContent::Absent => {
                 known.add(key.clone(), &event.event);
                 Decision::New
@@ -147,7 +148,9 @@ impl<'a> Group<'a> {
         match decision {
             Decision::New => {
                 self.rows.insert(self.tables.events.keyspace(), key, event.encode());
-                Appended::New(self.mark(event.event.subject))
+                let mark = self.mark(event.event.subject);
+                self.marked.push((mark.number, event.event.subject));
+                Appended::New(mark)
             }
             Decision::Duplicate => Appended::Duplicate(self.mark(event.event.subject)),
             Decision::Folded => Appended::Folded,
@@ -161,7 +164,6 @@ impl<'a> Group<'a> {
         let mark = keys::mark(self.numbers.mark);
         self.numbers.mark += 1;
         self.rows.insert(self.tables.marks.keyspace(), mark.number.to_be_bytes(), subject.as_bytes());
-        self.marked.push((mark.number, subject));
         mark
     }
 
@@ -169,7 +171,7 @@ impl<'a> Group<'a> {
     fn known_events(&mut self, subject: SubjectId) -> Result<&mut KnownEvents> {
         match self.events.entry(subject) {
             Entry::Occupied(known) => Ok(known.into_mut()),
-            Entry::Vacant(slot) => Ok(slot.insert(KnownEvents::load(&self.tables.events, subject)?)),
+            Entry::Vacant(slot) => Ok(slot.insert(KnownEvents::load(&self.tables.events, subject, self.large)?)),
         }
     }
 

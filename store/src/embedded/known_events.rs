@@ -13,8 +13,8 @@ use crate::Result;
 
 /// Keys read of each subject. Most subjects have fewer events; of the others each event is looked up by itself.
 const SCANNED_KEYS: usize = 64;
-/// Subjects of many events that stay counted; above it all are counted again. Memory: about 200 bytes each.
-const COUNTED_SUBJECTS: usize = 16_384;
+/// Subjects that stay known to have many events; above it all are forgotten. Memory: about 200 bytes each.
+const LARGE_SUBJECTS: usize = 16_384;
 
 /// The event keys of a subject, with those that the group adds.
 pub(super) struct KnownEvents {
@@ -36,32 +36,38 @@ pub(super) enum StoredContent {
     Other,
 }
 
-/// The number of events of subjects that have many, as of the last durable group.
+/// Subjects that have many events, with their number where a group has counted them, as of the last durable group.
 #[derive(Default)]
-pub(super) struct CountedSubjects(HashMap<SubjectId, EventCounts>);
+pub(super) struct LargeSubjects(HashMap<SubjectId, Option<EventCounts>>);
 
-impl CountedSubjects {
-    /// Remembers what a durable group counted. A group counts before it adds, so what it did not count stays true.
+impl LargeSubjects {
+    /// Remembers what a durable group found. A group counts before it adds, so what it did not count stays true.
     pub(super) fn remember(&mut self, known: HashMap<SubjectId, KnownEvents>) {
-        if self.0.len() > COUNTED_SUBJECTS {
+        if self.0.len() > LARGE_SUBJECTS {
             self.0.clear();
         }
-        let of_many = known.into_iter().filter(|(_, known)| !known.complete);
-        self.0.extend(of_many.filter_map(|(subject, known)| Some((subject, known.counts?))));
+        for (subject, known) in known.into_iter().filter(|(_, known)| !known.complete) {
+            let counts = self.0.entry(subject).or_default();
+            if known.counts.is_some() {
+                *counts = known.counts;
+            }
+        }
     }
 }
 
 impl KnownEvents {
-    /// Reads a subject's first keys.
-    pub(super) fn load(events: &Table, subject: SubjectId) -> Result<Self> {
+    /// Reads a subject's first keys, unless it is known to have many.
+    pub(super) fn load(events: &Table, subject: SubjectId, large: &LargeSubjects) -> Result<Self> {
+        if large.0.contains_key(&subject) {
+            return Ok(Self { keys: BTreeSet::new(), added: 0, complete: false, counts: None });
+        }
         let mut rows = events.prefix(subject.as_bytes());
         let keys = rows.by_ref().take(SCANNED_KEYS).map(|row| Ok(row?.0)).collect::<Result<_>>()?;
         let complete = rows.next().transpose()?.is_none();
         Ok(Self { keys: if complete { keys } else { BTreeSet::new() }, added: 0, complete, counts: None })
     }
 
-    /// The content under the same agency, id and revision as `event`, whose key this is. The same fact under another
-    /// hash is the same content.
+    /// As [`stored_content`], with the events that the group adds.
     pub(super) fn content(&self, events: &Table, key: &Slice, event: &Event) -> Result<StoredContent> {
         let revision = &key[..key.len() - keys::HASH_BYTES];
         let mut found = StoredContent::Absent;
@@ -74,18 +80,14 @@ impl KnownEvents {
         if self.complete && found == StoredContent::Absent {
             return Ok(found);
         }
-        for row in events.prefix(revision) {
-            let (stored_key, row) = row?;
-            if stored_key == *key || StoredEvent::decode(&row).is_ok_and(|stored| stored.event.is_same_fact(event)) {
-                return Ok(StoredContent::Same);
-            }
-            found = StoredContent::Other;
-        }
-        Ok(found)
+        Ok(match stored_content(events, key, event)? {
+            StoredContent::Absent => found,
+            stored @ (StoredContent::Same | StoredContent::Other) => stored,
+        })
     }
 
     /// Whether the subject has room for one more event.
-    pub(super) fn has_room_for(&mut self, events: &Table, event: &Event, counted: &CountedSubjects) -> Result<bool> {
+    pub(super) fn has_room_for(&mut self, events: &Table, event: &Event, large: &LargeSubjects) -> Result<bool> {
         let counts = match self.counts.take() {
             Some(counts) => counts,
             None if self.complete => {
@@ -94,9 +96,9 @@ impl KnownEvents {
                 agencies.for_each(|agency| counts.add(agency.unwrap_or_default()));
                 counts
             }
-            None => match counted.0.get(&event.subject) {
-                Some(counts) => counts.clone(),
-                None => count(events, event.subject)?,
+            None => match large.0.get(&event.subject) {
+                Some(Some(counts)) => counts.clone(),
+                Some(None) | None => count(events, event.subject)?,
             },
         };
         Ok(self.counts.insert(counts).has_room_for(event))
@@ -122,6 +124,23 @@ impl KnownEvents {
     pub(super) fn has_additions(&self) -> bool {
         self.added > 0
     }
+}
+
+/// The content that is stored under the same agency, id and revision as `event`, whose key this is. The same fact under
+/// another hash is the same content.
+pub(super) fn stored_content(events: &Table, key: &[u8], event: &Event) -> Result<StoredContent> {
+    // Most that are stored are the same: that costs less than to begin a scan.
+    if events.get(key)?.is_some() {
+        return Ok(StoredContent::Same);
+    }
+    let mut found = StoredContent::Absent;
+    for row in events.prefix(&key[..key.len() - keys::HASH_BYTES]) {
+        if StoredEvent::decode(&row?.1).is_ok_and(|stored| stored.event.is_same_fact(event)) {
+            return Ok(StoredContent::Same);
+        }
+        found = StoredContent::Other;
+    }
+    Ok(found)
 }
 
 /// Counts the stored events of a subject. One that cannot be read counts as the oldest: it is the fold that reports it.

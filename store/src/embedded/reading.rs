@@ -7,6 +7,7 @@ use yima_schema::change::Change;
 use yima_schema::event::StoredEvent;
 use yima_schema::subject::SubjectId;
 
+use super::known_events::{StoredContent, stored_content};
 use super::tables::Tables;
 use super::{EmbeddedStore, keys};
 use crate::span::{call, call_span};
@@ -40,6 +41,12 @@ impl EventReader for EmbeddedStore {
         let subjects = subjects.to_vec();
         let span = call_span!("fjall", "read", "events", subjects.len());
         call(span, self.blocking(move |tables| subjects.into_iter().map(|s| events(tables, s)).collect())).await
+    }
+
+    async fn are_stored(&self, events: &[&StoredEvent]) -> Result<Vec<bool>> {
+        let events: Vec<StoredEvent> = events.iter().map(|event| (*event).clone()).collect();
+        let span = call_span!("fjall", "lookup", "events", events.len());
+        call(span, self.blocking(move |tables| events.iter().map(|e| is_stored(tables, e)).collect())).await
     }
 }
 
@@ -91,6 +98,11 @@ fn lookup(tables: &Tables, subject: SubjectId) -> Result<Option<VersionedView>> 
 fn events(tables: &Tables, subject: SubjectId) -> Result<Vec<StoredEvent>> {
     let rows = tables.events.prefix(subject.as_bytes());
     rows.map(|row| StoredEvent::decode(&row?.1).map_err(|e| tables.events.corrupt(e))).collect()
+}
+
+fn is_stored(tables: &Tables, event: &StoredEvent) -> Result<bool> {
+    let key = keys::event(event)?;
+    Ok(stored_content(&tables.events, &key, &event.event)? == StoredContent::Same)
 }
 
 fn changes(

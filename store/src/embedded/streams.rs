@@ -10,7 +10,7 @@ use yima_schema::time::Time;
 use super::group_commit::{Group, Numbers};
 use super::identity::NEXT_STREAM;
 use super::keys::{self, Stream};
-use super::known_events::CountedSubjects;
+use super::known_events::LargeSubjects;
 use super::tables::Tables;
 use super::unsettled::UnsettledMarks;
 use crate::{Mark, Result, StreamId, StreamState};
@@ -110,9 +110,9 @@ pub(super) fn recover(tables: &Tables) -> Result<Numbers> {
         Some(next) => u32::from_be_bytes(next.as_ref().try_into().map_err(|_| tables.meta.corrupt("a number"))?),
     };
     let left_open: Vec<_> = streams.values().filter(|s| s.state.open).map(|s| s.state.id).collect();
-    let (numbers, none_owed, counted) =
-        (Numbers { mark, stream, streams: Arc::new(streams) }, UnsettledMarks::default(), CountedSubjects::default());
-    let mut group = Group::new(tables, numbers, &none_owed, &counted);
+    let (numbers, none_owed, large) =
+        (Numbers { mark, stream, streams: Arc::new(streams) }, UnsettledMarks::default(), LargeSubjects::default());
+    let mut group = Group::new(tables, numbers, &none_owed, &large);
     for id in left_open {
         group.close_stream(id);
     }

@@ -8,8 +8,9 @@ use super::keys;
 use super::tables::Tables;
 use crate::Result;
 
-/// The rows of the table of marks. An event is stored together with its mark, and the mark is removed together with the
-/// publication of a view that contains the event: so all stored events of a subject without a mark are published.
+/// The marks of new events: the rows of the table of marks, without those that this process wrote for duplicates. An
+/// event is stored together with its mark, and the mark is removed together with the publication of a view that contains
+/// the event: so all stored events of a subject without such a mark are published.
 #[derive(Default)]
 pub(super) struct UnsettledMarks {
     /// Mark → subject.
@@ -35,7 +36,7 @@ impl UnsettledMarks {
         self.subjects.contains_key(&subject)
     }
 
-    /// A durable mark.
+    /// A durable mark of a new event.
     pub(super) fn add(&mut self, mark: u64, subject: SubjectId) {
         self.marks.insert(mark, subject);
         *self.subjects.entry(subject).or_default() += 1;

@@ -7,21 +7,21 @@ mod rights;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use yima_schema::event::{EventData, EventKind, StoredEvent, TestOutcome};
 use yima_schema::problem::{Problem, ProblemType};
-use yima_schema::rules::Rules;
 use yima_schema::subject::{DocumentType, SubjectId};
 use yima_schema::time::Time;
-use yima_store::{EventReader, Result};
+use yima_store::Result;
 
-use self::backdating::{clears_positive_of_another, is_backdated};
+use self::backdating::{is_backdated, which_clear_positives_of_another};
 use self::quota::Quotas;
 use crate::agencies::{Agencies, Right, Rights};
 use crate::bounded_labels::{BoundedLabels, OTHER};
 use crate::decode::RowForm;
+use crate::fold::Folder;
 use crate::operator_file::OperatorFile;
 
 /// Most agencies with series of their own.
@@ -69,8 +69,8 @@ impl Admission {
         Self { agencies, quotas: Quotas::default(), labels: BoundedLabels::new(MAX_AGENCIES) }
     }
 
-    /// Decides about an agency's events at `now`. The events of a subject are read only if one of them is in doubt, one
-    /// subject after the other.
+    /// Decides about an agency's events at `now`. All events of a subject are read only for a new negative result that
+    /// is old, one subject after the other.
     ///
     /// # Errors
     /// The store's.
@@ -78,8 +78,7 @@ impl Admission {
         &self,
         agency: &str,
         candidates: &[Candidate],
-        store: &dyn EventReader,
-        rules: &Rules,
+        folder: &Folder,
         now: Time,
     ) -> Result<Review> {
         let agencies = self.agencies.content();
@@ -89,29 +88,32 @@ impl Admission {
             Right::None => None,
         };
         let mut review = Review { refusals: Vec::with_capacity(candidates.len()), taken: 0 };
-        let mut doubtful: HashMap<SubjectId, Vec<usize>> = HashMap::new();
+        let mut doubtful = Vec::new();
         for (at, candidate) in candidates.iter().enumerate() {
             let refusal = rights.map_or_else(|| Some(rights::unlisted()), |rights| rights::refusal(rights, candidate));
             let refusal = refusal.or_else(|| self.over_quota(agency, rights?, candidate, now, &mut review.taken));
             let event = &candidate.event.event;
             if refusal.is_some() || rights.is_some_and(|rights| is_backdated(event, rights.backdate_h, now)) {
-                doubtful.entry(event.subject).or_default().push(at);
+                doubtful.push(at);
             }
             review.refusals.push(refusal);
         }
-        for (subject, positions) in doubtful {
-            let mut known = store.events(&[subject]).await?.pop().unwrap_or_default();
-            for at in positions {
-                let Candidate { event, form, .. } = &candidates[at];
-                let refusal = &mut review.refusals[at];
-                if known.iter().any(|known| event.is_duplicate_of(known)) {
-                    *refusal = None;
-                } else if refusal.is_none() && clears_positive_of_another(&known, event, rules, now) {
-                    *refusal = rights.map(|rights| rights::backdated(rights, *form));
-                } else if refusal.is_none() {
-                    // Two of one request must not clear together either.
-                    known.push(event.clone());
-                }
+        let events: Vec<_> = doubtful.iter().map(|at| &candidates[*at].event).collect();
+        let mut backdated: BTreeMap<SubjectId, Vec<usize>> = BTreeMap::new();
+        for (at, is_stored) in doubtful.iter().copied().zip(folder.are_stored(&events).await?) {
+            if is_stored {
+                review.refusals[at] = None;
+            } else if review.refusals[at].is_none() {
+                backdated.entry(candidates[at].event.event.subject).or_default().push(at);
+            }
+        }
+        for (subject, positions) in backdated {
+            let events: Vec<_> = positions.iter().map(|at| candidates[*at].event.clone()).collect();
+            let rules = folder.rules().clone();
+            let judge = move |known: &[StoredEvent]| which_clear_positives_of_another(known, &events, &rules, now);
+            let clear = folder.judge_events(agency, subject, judge).await?;
+            for (at, _) in positions.into_iter().zip(clear).filter(|(_, clears)| *clears) {
+                review.refusals[at] = rights.map(|rights| rights::backdated(rights, candidates[at].form));
             }
         }
         let is_capped = |refusal: &&Refusal| matches!(refusal, Refusal::Rejected(problem) if problem.kind == ProblemType::TooManyRequests);

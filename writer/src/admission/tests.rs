@@ -1,10 +1,13 @@
 //! Admission by a registry, over stored events.
 
-use async_trait::async_trait;
 use yima_schema::event::{Colour, Event, TestKind};
+use yima_schema::rules::Rules;
 use yima_schema::time::HOUR;
+use yima_store::WriterStore;
+use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
 
 use super::*;
+use crate::fold::damaged::Damaged;
 
 const REGISTRY: &str = r#"
 [[agencies]]
@@ -20,14 +23,13 @@ colours = ["yellow", "green"]
 reasons = ["quarantine", "released"]
 "#;
 
-/// The events that are stored, of one subject.
-struct Stored(Vec<StoredEvent>);
-
-#[async_trait]
-impl EventReader for Stored {
-    async fn events(&self, subjects: &[SubjectId]) -> Result<Vec<Vec<StoredEvent>>> {
-        Ok(subjects.iter().map(|_| self.0.clone()).collect())
-    }
+/// A folder over a store that has these events.
+async fn folder(stored: &[StoredEvent]) -> (tempfile::TempDir, Folder) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(directory.path(), EmbeddedOptions::new("test", [0; 16])).unwrap();
+    let folder = Folder::start(store, Arc::new(Rules::built_in())).await.unwrap();
+    assert!(folder.commit(stored.to_vec()).await.unwrap().iter().all(|outcome| outcome.is_accepted()));
+    (directory, folder)
 }
 
 fn admission(registry: &str) -> (tempfile::NamedTempFile, Admission) {
@@ -66,8 +68,8 @@ fn candidate(event: StoredEvent) -> Candidate {
 /// What an agency's events are answered: empty, `ignored` or the type of the problem with its pointer.
 async fn answers(admission: &Admission, stored: &[StoredEvent], events: Vec<Candidate>) -> Vec<String> {
     let agency = events[0].event.event.agency.clone();
-    let rules = Rules::built_in();
-    let review = admission.review(&agency, &events, &Stored(stored.to_vec()), &rules, now()).await.unwrap();
+    let (_directory, folder) = folder(stored).await;
+    let review = admission.review(&agency, &events, &folder, now()).await.unwrap();
     let answer = |refusal: &Option<Refusal>| match refusal {
         None => String::new(),
         Some(Refusal::Ignored(_)) => "ignored".to_owned(),
@@ -152,10 +154,30 @@ async fn an_agency_restricts_so_many_persons_in_a_minute() {
     let review = Review { refusals: Vec::new(), taken: 2 };
     admission.note("lab-7", &review, &[(EventKind::TestResult, true)], now());
     assert_eq!(answers(&admission, &[], vec![positive("t-3"), positive("t-4")]).await, ["", "too-many-requests "]);
-    let rules = Rules::built_in();
+    let (_directory, folder) = folder(&[]).await;
     let later = now().plus(std::time::Duration::from_secs(60));
-    let review = admission.review("lab-7", &[positive("t-4")], &Stored(Vec::new()), &rules, later).await.unwrap();
+    let review = admission.review("lab-7", &[positive("t-4")], &folder, later).await.unwrap();
     assert_eq!(review.refusals, [None]);
+}
+
+#[tokio::test]
+async fn a_stored_event_is_recognized_without_reading_the_others_of_its_subject() {
+    let (_file, admission) = admission(REGISTRY);
+    let directory = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(directory.path(), EmbeddedOptions::new("test", [0; 16])).unwrap();
+    let (old, forbidden) =
+        (test("lab-7", "t-1", 100, TestOutcome::Negative), test("cdc", "t-2", 1, TestOutcome::Negative));
+    store.append(vec![old.clone(), forbidden.clone()]).await.unwrap();
+    // A folder that reads no events of this subject.
+    let damaged = Damaged { store, subject: old.event.subject };
+    let folder = Folder::start(Arc::new(damaged), Arc::new(Rules::built_in())).await.unwrap();
+    for stored in [old, forbidden] {
+        let agency = stored.event.agency.clone();
+        let review = admission.review(&agency, &[candidate(stored)], &folder, now()).await.unwrap();
+        assert_eq!(review.refusals, [None], "{agency}");
+    }
+    let new = [candidate(test("lab-7", "t-3", 100, TestOutcome::Negative))];
+    assert!(admission.review("lab-7", &new, &folder, now()).await.is_err(), "a new one is judged by the others");
 }
 
 #[tokio::test]

@@ -26,6 +26,10 @@ impl EventReader for Damaged {
         }
         self.store.events(subjects).await
     }
+
+    async fn are_stored(&self, events: &[&StoredEvent]) -> Result<Vec<bool>> {
+        self.store.are_stored(events).await
+    }
 }
 
 #[async_trait]

@@ -26,7 +26,7 @@ use yima_schema::event::StoredEvent;
 use yima_schema::rules::Rules;
 use yima_schema::subject::SubjectId;
 use yima_schema::view::Version;
-use yima_store::{Appended, CompareAndSet, EventReader, Mark, StoreError, ViewWrite, WriterStore, failpoint, span};
+use yima_store::{Appended, CompareAndSet, Mark, StoreError, ViewWrite, WriterStore, failpoint, span};
 
 use memory::FoldMemory;
 pub use outcome::CommitOutcome;
@@ -115,9 +115,28 @@ impl Folder {
         self.rules.rules()
     }
 
-    /// Reads events, as folds do.
-    pub fn events(&self) -> &dyn EventReader {
-        &*self.store
+    /// Whether each event is stored, with this content.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn are_stored(&self, events: &[&StoredEvent]) -> Result<Vec<bool>, StoreError> {
+        self.store.are_stored(events).await
+    }
+
+    /// What `judge` says of a subject's events. It costs what a fold does, so it is an agency's share of the memory
+    /// that it waits for: one at a time of each agency.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn judge_events<T: Send + 'static>(
+        &self,
+        agency: &str,
+        subject: SubjectId,
+        judge: impl FnOnce(&[StoredEvent]) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let _reserved = self.memory.reserve(Some(agency), usize::MAX).await;
+        let events = self.store.events(&[subject]).await?.pop().unwrap_or_default();
+        tokio::task::spawn_blocking(move || judge(&events)).await.map_err(|_| StoreError::TimedOut)
     }
 
     /// Reads the version of the region's rules; once it is newer, this folder takes nothing more.

@@ -118,8 +118,7 @@ impl Pipeline {
             return answers;
         }
         let now = (self.clock)();
-        let (store, rules) = (self.folder.events(), self.folder.rules());
-        let review = match self.admission.review(agency, &candidates, store, rules, now).await {
+        let review = match self.admission.review(agency, &candidates, &self.folder, now).await {
             Ok(review) => review,
             Err(error) => {
                 tracing::error!(%error, "events could not be compared with the agency's rights");

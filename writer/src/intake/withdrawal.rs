@@ -84,9 +84,12 @@ impl Pipeline {
         let version = withdrawal.event.as_ref().map_or((u64::MAX, Rank::EnteredInError), |(event, _)| event.version());
         let stored = match &withdrawal.event {
             Ok((event, _)) if !withdrawal.form.is_resource() => {
-                let events = self.folder.events().events(&[event.event.subject]).await?;
-                let is_same = |known: &&StoredEvent| known.event.agency == agency && known.event.id == withdrawal.id;
-                events.iter().flatten().filter(is_same).map(StoredEvent::version).collect()
+                let (of, id) = (agency.to_owned(), withdrawal.id.clone());
+                let versions = move |known: &[StoredEvent]| {
+                    let is_same = |known: &&StoredEvent| known.event.agency == of && known.event.id == id;
+                    known.iter().filter(is_same).map(StoredEvent::version).collect()
+                };
+                self.folder.judge_events(agency, event.event.subject, versions).await?
             }
             Ok(_) | Err(_) => self.moves.versions(agency, &withdrawal.id).await?,
         };

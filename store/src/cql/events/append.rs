@@ -32,6 +32,14 @@ impl Inner {
         self.decide_by(events, known).await
     }
 
+    /// Whether each event is stored, as the same content or the same fact.
+    pub(super) async fn are_stored(&self, mut events: Vec<StoredEvent>) -> Result<Vec<bool>> {
+        let known = self.known(&events).await?;
+        self.find_same_facts(&mut events, &known).await?;
+        let contents = |event: &StoredEvent| known.get(&event.event.subject)?.contents.get(&revision_of(event));
+        Ok(events.iter().map(|e| contents(e).is_some_and(|contents| contents.contains_key(&e.hash))).collect())
+    }
+
     async fn known(&self, events: &[StoredEvent]) -> Result<BTreeMap<SubjectId, KnownEvents>> {
         let mut revisions: BTreeMap<SubjectId, BTreeMap<Revision, bool>> = BTreeMap::new();
         for event in events {

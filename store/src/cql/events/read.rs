@@ -50,6 +50,11 @@ impl EventReader for CqlStore {
         let read = stream::iter(reads).buffered(CONCURRENT_REQUESTS).try_collect();
         call(call_span!("cassandra", "SELECT", "events", subjects.len()), read).await
     }
+
+    async fn are_stored(&self, events: &[&StoredEvent]) -> Result<Vec<bool>> {
+        let events: Vec<StoredEvent> = events.iter().map(|event| (*event).clone()).collect();
+        self.inner.are_stored(events).await
+    }
 }
 
 impl Inner {
