@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use yima_schema::time::Time;
 
+use crate::cluster::memory_bytes;
 use crate::{Http, Options, now};
 
 /// From starting the process to ready, with a small population, on a busy machine.
@@ -228,6 +229,14 @@ impl Yima {
 
     fn url(&self, port: usize) -> String {
         format!("http://{}:{}", self.options.address(), self.ports[port])
+    }
+
+    /// The most memory that was resident since its start.
+    ///
+    /// # Panics
+    /// When it is not running.
+    pub fn peak_resident_bytes(&self) -> u64 {
+        memory_bytes(self.child.id(), "VmHWM:").expect("it is running")
     }
 
     /// The lines that another command prints, which reaches this process by its data directory.

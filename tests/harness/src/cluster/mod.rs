@@ -30,6 +30,7 @@ use crate::until;
 
 pub use by_hand::{down, status, up};
 pub use jars::fetch_cassandra;
+pub(crate) use node::memory_bytes;
 pub use node::{Node, resident_bytes};
 pub use options::ClusterOptions;
 pub use session::{PASSWORD, USER};

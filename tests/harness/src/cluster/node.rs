@@ -125,7 +125,12 @@ impl Node<'_> {
 
 /// Resident memory of a process; `None` if there is no such process.
 pub fn resident_bytes(pid: u32) -> Option<u64> {
+    memory_bytes(pid, "VmRSS:")
+}
+
+/// A line of a process' memory (proc_pid_status(5)), in bytes.
+pub(crate) fn memory_bytes(pid: u32, name: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok().map(|kib: u64| kib * 1024)
 }
