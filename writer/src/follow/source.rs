@@ -25,6 +25,9 @@ pub(super) struct StreamFollower {
     /// Since when a number that was written has been missing here.
     missing_since: Option<Instant>,
     as_of: Time,
+    /// `taken` and `as_of` of the oldest heartbeat whose marks are not all done. Newer ones may come faster than marks
+    /// arrive: if only the newest counted, `as_of` could stand still for as long as the load lasts.
+    goal: Option<(u64, Time)>,
     /// The position and time saved last.
     settled: Option<(u64, Time)>,
 }
@@ -68,6 +71,7 @@ impl StreamFollower {
             waiting: BTreeMap::new(),
             missing_since: None,
             as_of: source.settled_as_of,
+            goal: None,
             settled: None,
         }
     }
@@ -96,10 +100,9 @@ impl StreamFollower {
         let missed = self.resolve_missing(source, marks).await?;
         self.fold_arrived(source, marks, folder).await?;
         self.fetch_late(source, marks, folder).await?;
-        // Every mark that the writer had made by then is folded and published. After a missed mark that is not known:
-        // its event may be missing.
-        if self.done.upto() >= source.taken && !source.missed && !missed {
-            self.as_of = source.as_of;
+        // After a missed mark its event may be missing.
+        if !source.missed && !missed {
+            self.advance(source);
         }
         let now = (self.done.upto(), self.as_of);
         if self.settled != Some(now) {
@@ -107,6 +110,18 @@ impl StreamFollower {
             self.settled = Some(now);
         }
         Ok(())
+    }
+
+    /// Moves `as_of` to a heartbeat by which the writer had made no mark that is not folded and published.
+    fn advance(&mut self, source: &Source) {
+        let newest = (source.taken, source.as_of);
+        let oldest = *self.goal.get_or_insert(newest);
+        for (taken, as_of) in [oldest, newest] {
+            if self.done.upto() >= taken {
+                self.as_of = as_of;
+                self.goal = (self.done.upto() < newest.0).then_some(newest);
+            }
+        }
     }
 
     /// Reads every mark that exists at `place`, also beyond gaps.

@@ -176,6 +176,28 @@ async fn the_position_follows_the_events_that_have_arrived() {
 }
 
 #[tokio::test]
+async fn as_of_moves_on_while_each_heartbeat_has_marks_that_have_not_arrived() {
+    let mut test = Test::new(1).await;
+    let heartbeat = |number: u8| {
+        let mut source = test.feed.source.lock();
+        (source.taken, source.written) = (number.into(), number.into());
+        source.as_of = Time::from_secs(1_790_000_200 + i64::from(number));
+        source.as_of
+    };
+    let mut moments = vec![heartbeat(1)];
+    test.follower.round().await.unwrap();
+    for number in 2..6 {
+        // Of each heartbeat the last mark is still on its way.
+        test.mark((number - 1).into(), number - 1);
+        test.arrive(number - 1).await;
+        moments.push(heartbeat(number));
+        test.follower.round().await.unwrap();
+        let settled = *test.feed.settled.lock();
+        assert_eq!(settled, (u64::from(number) - 1, moments[usize::from(number) - 2]));
+    }
+}
+
+#[tokio::test]
 async fn marks_beyond_a_gap_are_folded_and_the_gap_is_read_at_the_source() {
     let mut test = Test::new(3).await;
     test.mark(3, 3);
