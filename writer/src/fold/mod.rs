@@ -5,6 +5,7 @@
 //! was derived from at least the events that any earlier version was derived from; a fold that loses the race starts
 //! again at the version.
 
+mod agency_shares;
 #[cfg(test)]
 pub(crate) mod damaged;
 mod memory;
@@ -20,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
 use yima_schema::change::Change;
 use yima_schema::event::StoredEvent;
@@ -28,6 +30,7 @@ use yima_schema::subject::SubjectId;
 use yima_schema::view::Version;
 use yima_store::{Appended, CompareAndSet, Mark, StoreError, ViewWrite, WriterStore, failpoint, span};
 
+use agency_shares::AgencyShares;
 use memory::FoldMemory;
 pub use outcome::CommitOutcome;
 use pieces::{Piece, Pieces};
@@ -40,6 +43,9 @@ use crate::config::FoldConfig;
 
 /// Subjects whose marks of an earlier process are settled together, and whose views are published again together.
 const SUBJECTS: usize = 500;
+/// Rows of one agency that the store decides about at a time; a larger batch is alone. The embedded store decides in one
+/// thread, where other agencies' rows wait for as many of this one's.
+const APPENDED_ROWS: u32 = 1_000;
 /// Bytes reserved for as many views.
 const VIEWS_BYTES: usize = 8 * 1024 * 1024;
 
@@ -60,6 +66,7 @@ pub struct Folder {
     rules: RulesGuard,
     stream: OwnStream,
     memory: FoldMemory,
+    appends: AgencyShares,
 }
 
 /// The views after a fold: of each readable subject the version that was published.
@@ -86,7 +93,8 @@ impl Folder {
     ) -> Result<Self, StoreError> {
         let rules = RulesGuard::raise(&*store, rules).await?;
         let stream = OwnStream::open(&*store).await?;
-        let folder = Self { store, rules, stream, memory: FoldMemory::new(memory_bytes) };
+        let (memory, appends) = (FoldMemory::new(memory_bytes), AgencyShares::new(APPENDED_ROWS));
+        let folder = Self { store, rules, stream, memory, appends };
         // A second check: a process that raises the rules looks for open streams afterwards, so either it sees this
         // stream or this check sees its rules.
         if let Err(refused) = folder.check_rules().await {
@@ -160,7 +168,9 @@ impl Folder {
     pub async fn commit(&self, events: Vec<StoredEvent>) -> Result<Vec<CommitOutcome>, StoreError> {
         let sent = self.prepare(&events).await?;
         let span = span!("append", events = events.len());
+        let turn = self.turn(&sent).await;
         let appended = self.store.append(events).instrument(span).await?;
+        drop(turn);
         self.fold_appended(sent, appended).await
     }
 
@@ -171,7 +181,9 @@ impl Folder {
     pub async fn commit_all(&self, events: Vec<StoredEvent>) -> Result<Vec<CommitOutcome>, StoreError> {
         let sent = self.prepare(&events).await?;
         let span = span!("append", events = events.len());
+        let turn = self.turn(&sent).await;
         let appended = self.store.append_all(events).instrument(span).await?;
+        drop(turn);
         self.fold_appended(sent, appended).await
     }
 
@@ -202,6 +214,12 @@ impl Folder {
             agency: events.first().map(|event| event.event.agency.clone()),
             subjects: events.iter().map(|event| event.event.subject).collect(),
         })
+    }
+
+    /// Waits until the agency's rows may be appended.
+    async fn turn(&self, sent: &Sent) -> Option<OwnedSemaphorePermit> {
+        let rows = u32::try_from(sent.subjects.len()).unwrap_or(u32::MAX);
+        Some(self.appends.acquire(sent.agency.as_deref()?, rows).await)
     }
 
     /// Folds the subjects of appended events until the store answers; only an error that another try cannot mend is

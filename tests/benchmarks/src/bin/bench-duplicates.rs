@@ -73,7 +73,7 @@ const ATTACKS: &[(&str, &str, Row)] = &[
     ("events without room", FILLING[0], |full, person, request, row| {
         full.event(person, EVENTS_EACH + 1 + request * 1_000 + row)
     }),
-    ("old negatives without room, of another's person", "lab-0", |full, person, request, row| {
+    ("old negatives without room, of another's person", "third", |full, person, request, row| {
         full.event(person, request * 1_000 + row)
     }),
     ("rows of an agency without rights", "unknown", |full, person, request, _| full.event(person, request)),
@@ -91,7 +91,12 @@ fn agencies() -> String {
         let kinds = r#"kinds = ["test_result", "identity", "retraction", "vaccination"]"#;
         format!("[[agencies]]\nname = \"{name}\"\n{kinds}\nrestrictions_per_minute = 1000000\n")
     };
-    FILLING.iter().map(|name| agency(name)).chain((0..OTHERS).map(|n| agency(&format!("lab-{n}")))).collect()
+    FILLING
+        .iter()
+        .chain(&["third"])
+        .map(|name| agency(name))
+        .chain((0..OTHERS).map(|n| agency(&format!("lab-{n}"))))
+        .collect()
 }
 
 /// Subjects that have as many events as they take.
