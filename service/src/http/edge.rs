@@ -20,6 +20,7 @@ use tower::{Layer, Service};
 use tracing::Span;
 use yima_schema::problem::{Problem, ProblemType};
 
+use super::error_page::{self, FirstLanguage};
 use super::head;
 use super::request_id::{self, X_REQUEST_ID};
 use super::route::{CLIENT_GONE, Route, Routes, Series};
@@ -117,7 +118,8 @@ where
         let fits = in_flight.fits();
         let span = if fits { self.shared.sampling.span(&request, series.method, &route.path, &id) } else { None };
         let has_body = !request.body().is_end_stream();
-        let head = Head { shared: self.shared, route, id, span, in_flight, sleep: None, has_body };
+        let page = error_page::first_language(request.method(), request.headers());
+        let head = Head { shared: self.shared, route, id, span, in_flight, sleep: None, has_body, page };
         if !fits {
             return EdgeFuture { inner: None, answer: Some(overloaded()), head };
         }
@@ -160,6 +162,8 @@ struct Head {
     sleep: Option<Pin<Box<Sleep>>>,
     /// Whether the request has a body, which a refusal may have left unread.
     has_body: bool,
+    /// The client is a browser that opens an address: a problem becomes a page.
+    page: Option<FirstLanguage>,
 }
 
 impl<F: Future<Output = Result<Response, Infallible>>> Future for EdgeFuture<F> {
@@ -243,6 +247,9 @@ impl Head {
             request_id = id.to_str().unwrap_or_default(),
             "answered"
         );
+        if let Some(first) = self.page {
+            error_page::in_place_of_a_problem(&mut answer, first, id.to_str().unwrap_or_default());
+        }
         let headers = answer.headers_mut();
         // A 304 leaves the client nothing to report, and the id would be an eighth of the answer.
         if status != StatusCode::NOT_MODIFIED {

@@ -5,6 +5,7 @@ pub mod body;
 mod coding;
 mod docs;
 mod edge;
+mod error_page;
 mod head;
 mod host;
 mod limits;

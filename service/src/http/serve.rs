@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -17,16 +17,24 @@ use tokio::net::TcpListener;
 use tower::Service;
 
 use super::activity::OneByOne;
+use super::error_page::{self, FirstLanguage};
 use super::paced::{Pace, Paced};
 use super::places::{Place, Places};
 use super::proxy::{self, Proxies};
 use super::{HttpLimits, Tls};
 use crate::lifecycle::Lifecycle;
 
-/// The answer to a connection over the limit, whatever its request.
-const FULL: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nCache-Control: no-store\r\nContent-Length: 0\r\n\
-    Connection: close\r\n\r\n";
+/// The answer to a connection over the limit, whatever its request: it is not read, so the answer is a page, which is
+/// for people. Clients go by the status.
+static FULL: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let page = error_page::page(503, Some(1), FirstLanguage::Chinese, "");
+    let head = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nCache-Control: no-store\r\n\
+         Content-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        page.len()
+    );
+    [head, page].concat().into_bytes()
+});
 
 /// Within this time a proxy names its client.
 const NAMED_WITHIN: Duration = Duration::from_secs(10);
@@ -85,7 +93,7 @@ where
                 refused.increment(1);
                 if tls.is_none() {
                     // A new socket accepts as much at once; if not, closing it is answer enough.
-                    let _best_effort = stream.try_write(FULL);
+                    let _best_effort = stream.try_write(&FULL);
                 }
                 continue;
             };

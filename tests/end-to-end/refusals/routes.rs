@@ -24,6 +24,35 @@ fn unknown_paths_are_404_and_are_not_repeated() {
 }
 
 #[test]
+fn a_browser_that_opens_an_address_gets_a_page_and_other_clients_the_problem() {
+    let yima = shared();
+    let [read, write] = [yima.read_url(), yima.writer_url()];
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let ask = |accept: &str, url: &str| {
+        yima.http().get_with(url, &[("accept", accept), ("accept-language", "zh-CN,zh;q=0.9")]).expect("a whole answer")
+    };
+    for (url, status, slug) in [
+        (format!("{read}/chekpoint"), 404, "not-found"),
+        (format!("{write}/agency"), 404, "not-found"),
+        (format!("{read}/v1/display"), 401, "unauthenticated"),
+        (format!("{read}/v1/history"), 401, "unauthenticated"),
+        (format!("{read}/v1/scan"), 405, "method-not-allowed"),
+    ] {
+        let page = ask(browser, &url);
+        assert_eq!((page.status, page.header("content-type")), (status, "text/html; charset=utf-8"), "{url}");
+        assert_eq!(page.header("cache-control"), "no-store");
+        assert!(page.header("content-security-policy").starts_with("default-src 'none'"), "{url}");
+        let text = page.text();
+        for part in ["<section lang=\"zh-Hans\"><h1>", "<section lang=\"en\"><h2>", page.header("x-request-id")] {
+            assert!(text.contains(part), "{url}: {text}");
+        }
+        for accept in ["*/*", "application/json", "application/problem+json, text/html;q=0.5"] {
+            problem(&ask(accept, &url), status, slug);
+        }
+    }
+}
+
+#[test]
 fn other_methods_are_405_with_the_allowed_one() {
     let yima = shared();
     for (right, route) in ROUTES {
