@@ -12,16 +12,21 @@ const NEEDS_NODE: &str =
 const OLDEST_NODE: u32 = 18;
 
 /// The inputs of the bundle, relative to `pages/`. Cargo watches `src` with all its files.
-const INPUTS: [&str; 13] = [
+const INPUTS: [&str; 18] = [
     "src",
+    "icons",
     "agency.css",
     "agency.html",
+    "agency.webmanifest",
     "base.css",
     "citizen.css",
     "citizen.html",
+    "citizen.webmanifest",
     "checkpoint.css",
     "checkpoint.html",
+    "checkpoint.webmanifest",
     "favicon.svg",
+    "offline.html",
     "build.mjs",
     "package.json",
     "package-lock.json",

@@ -14,22 +14,18 @@ const LIFETIME: Lifetime = Lifetime {
     at_the_edge: "max-age=30, stale-while-revalidate=60, stale-if-error=86400",
 };
 
-/// Allows only files of this origin, no inline script or style, and no frame around the page; workers as given.
-macro_rules! content_security_policy {
-    ($workers:literal) => {
-        HeaderValue::from_static(concat!(
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; ",
-            "manifest-src 'self'; worker-src ",
-            $workers,
-            "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-        ))
-    };
-}
+/// A service worker is asked for anew each time, so that no cache delays a new version of a page.
+const SERVICE_WORKER_LIFETIME: Lifetime = Lifetime { everywhere: "no-cache", at_the_edge: "max-age=30" };
 
-const PAGE_POLICY: HeaderValue = content_security_policy!("'none'");
-const CAMERA_PAGE_POLICY: HeaderValue = content_security_policy!("'self'");
+/// Allows only files of this origin, no inline script or style, and no frame around the page.
+const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+     manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
 /// The worker only computes: it loads nothing.
 const WORKER_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'");
+/// The service worker fetches the files of its page.
+const SERVICE_WORKER_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; connect-src 'self'");
 
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 const NO_DEVICES: HeaderValue = HeaderValue::from_static("camera=(), microphone=(), geolocation=()");
@@ -43,46 +39,67 @@ enum Kind {
     CameraPage,
     Script,
     Worker,
+    /// A script at the root, so that its page may be anywhere below.
+    ServiceWorker,
+    Manifest,
     Style,
     Image,
+    /// An icon of an installed page.
+    Icon,
 }
 
 struct Asset {
     path: &'static str,
     kind: Kind,
     body: &'static [u8],
-    /// `body`, compressed with gzip (RFC 1952).
-    zipped: &'static [u8],
+    /// `body`, compressed with gzip (RFC 1952); a PNG is compressed already.
+    zipped: Option<&'static [u8]>,
 }
 
 macro_rules! bundled {
+    ($path:literal, Icon, $file:literal) => {
+        Asset { path: $path, kind: Kind::Icon, body: bundled!($file), zipped: None }
+    };
     ($path:literal, $kind:ident, $file:literal) => {
-        Asset {
-            path: $path,
-            kind: Kind::$kind,
-            body: include_bytes!(concat!(env!("OUT_DIR"), "/pages/", $file)),
-            zipped: include_bytes!(concat!(env!("OUT_DIR"), "/pages/", $file, ".gz")),
-        }
+        Asset { path: $path, kind: Kind::$kind, body: bundled!($file), zipped: Some(bundled!(concat!($file, ".gz"))) }
+    };
+    ($file:expr) => {
+        include_bytes!(concat!(env!("OUT_DIR"), "/pages/", $file))
     };
 }
 
-static READING: [Asset; 8] = [
+static READING: [Asset; 12] = [
     bundled!("/", Page, "citizen.html"),
     bundled!("/checkpoint", CameraPage, "checkpoint.html"),
     bundled!("/assets/citizen.js", Script, "citizen.js"),
     bundled!("/assets/citizen.css", Style, "citizen.css"),
+    bundled!("/citizen-worker.js", ServiceWorker, "citizen-worker.js"),
+    bundled!("/citizen.webmanifest", Manifest, "citizen.webmanifest"),
     bundled!("/assets/checkpoint.js", Script, "checkpoint.js"),
     bundled!("/assets/checkpoint.css", Style, "checkpoint.css"),
     bundled!("/assets/reader-worker.js", Worker, "reader-worker.js"),
+    bundled!("/checkpoint-worker.js", ServiceWorker, "checkpoint-worker.js"),
+    bundled!("/checkpoint.webmanifest", Manifest, "checkpoint.webmanifest"),
     bundled!("/favicon.svg", Image, "favicon.svg"),
 ];
 
-static AGENCY: [Asset; 5] = [
+static AGENCY: [Asset; 7] = [
     bundled!("/", Page, "agency.html"),
     bundled!("/assets/agency.js", Script, "agency.js"),
     bundled!("/assets/xlsx.js", Script, "xlsx.js"),
     bundled!("/assets/agency.css", Style, "agency.css"),
+    bundled!("/agency-worker.js", ServiceWorker, "agency-worker.js"),
+    bundled!("/agency.webmanifest", Manifest, "agency.webmanifest"),
     bundled!("/favicon.svg", Image, "favicon.svg"),
+];
+
+/// On both ports: what a service worker shows without a connection, and the icons of installed pages.
+static COMMON: [Asset; 5] = [
+    bundled!("/offline.html", Page, "offline.html"),
+    bundled!("/assets/base.css", Style, "base.css"),
+    bundled!("/assets/icon-192.png", Icon, "icon-192.png"),
+    bundled!("/assets/icon-512.png", Icon, "icon-512.png"),
+    bundled!("/assets/icon-maskable.png", Icon, "icon-maskable.png"),
 ];
 
 /// The citizen's page at `/` and the checkpoint's at `/checkpoint`, for `GET` and `HEAD`. They need no state and no
@@ -97,141 +114,55 @@ pub fn agency() -> Router {
 }
 
 fn router(assets: &[Asset]) -> Router {
-    assets.iter().fold(Router::new(), |router, asset| {
+    assets.iter().chain(&COMMON).fold(Router::new(), |router, asset| {
         let document = document(asset);
         router.route(asset.path, get(async move |request: HeaderMap| document.respond(&request)))
     })
 }
 
 fn document(asset: &Asset) -> Public {
-    let document = Public::new(Bytes::from_static(asset.body), content_type(asset.kind), LIFETIME)
-        .with_gzip(Bytes::from_static(asset.zipped))
+    let document = Public::new(Bytes::from_static(asset.body), content_type(asset.kind), lifetime(asset.kind))
         .with(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
         .with(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    let document = match asset.zipped {
+        Some(zipped) => document.with_gzip(Bytes::from_static(zipped)),
+        None => document,
+    };
     match asset.kind {
         Kind::Page => document.with(header::CONTENT_SECURITY_POLICY, PAGE_POLICY).with(PERMISSIONS_POLICY, NO_DEVICES),
         Kind::CameraPage => {
-            document.with(header::CONTENT_SECURITY_POLICY, CAMERA_PAGE_POLICY).with(PERMISSIONS_POLICY, CAMERA_ONLY)
+            document.with(header::CONTENT_SECURITY_POLICY, PAGE_POLICY).with(PERMISSIONS_POLICY, CAMERA_ONLY)
         }
         Kind::Worker => document.with(header::CONTENT_SECURITY_POLICY, WORKER_POLICY),
-        Kind::Script | Kind::Style | Kind::Image => document,
+        Kind::ServiceWorker => document.with(header::CONTENT_SECURITY_POLICY, SERVICE_WORKER_POLICY),
+        Kind::Script | Kind::Manifest | Kind::Style | Kind::Image | Kind::Icon => document,
     }
 }
 
 fn content_type(kind: Kind) -> &'static str {
     match kind {
         Kind::Page | Kind::CameraPage => "text/html; charset=utf-8",
-        Kind::Script | Kind::Worker => "text/javascript; charset=utf-8",
+        Kind::Script | Kind::Worker | Kind::ServiceWorker => "text/javascript; charset=utf-8",
+        Kind::Manifest => "application/manifest+json",
         Kind::Style => "text/css; charset=utf-8",
         Kind::Image => "image/svg+xml",
+        Kind::Icon => "image/png",
+    }
+}
+
+fn lifetime(kind: Kind) -> Lifetime {
+    match kind {
+        Kind::ServiceWorker => SERVICE_WORKER_LIFETIME,
+        Kind::Page
+        | Kind::CameraPage
+        | Kind::Script
+        | Kind::Worker
+        | Kind::Manifest
+        | Kind::Style
+        | Kind::Image
+        | Kind::Icon => LIFETIME,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use axum::body::Body;
-    use axum::http::{Request, StatusCode};
-    use axum::response::Response;
-    use tower::ServiceExt;
-
-    use super::*;
-
-    async fn fetch_of(assets: &[Asset], path: &str) -> Response {
-        router(assets).oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap()
-    }
-
-    async fn fetch(path: &str) -> Response {
-        fetch_of(&READING, path).await
-    }
-
-    #[tokio::test]
-    async fn every_asset_is_served_with_its_content_type_and_nosniff() {
-        for (assets, asset) in [&READING[..], &AGENCY].into_iter().flat_map(|all| all.iter().map(move |one| (all, one)))
-        {
-            let response = fetch_of(assets, asset.path).await;
-            assert_eq!(response.status(), StatusCode::OK, "{}", asset.path);
-            assert_eq!(response.headers()[header::CONTENT_TYPE], content_type(asset.kind));
-            assert_eq!(response.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
-            assert_eq!(response.headers()[header::CACHE_CONTROL], LIFETIME.everywhere);
-            assert_eq!(response.headers()["cdn-cache-control"], LIFETIME.at_the_edge);
-            assert!(response.headers().contains_key(header::ETAG));
-        }
-    }
-
-    #[tokio::test]
-    async fn every_asset_is_sent_with_gzip_to_clients_that_accept_it() {
-        for (assets, asset) in [&READING[..], &AGENCY].into_iter().flat_map(|all| all.iter().map(move |one| (all, one)))
-        {
-            let fetch = async |codings: &str, tag: &HeaderValue| {
-                let request = Request::get(asset.path).header(header::ACCEPT_ENCODING, codings);
-                let request = request.header(header::IF_NONE_MATCH, tag).body(Body::empty()).unwrap();
-                router(assets).oneshot(request).await.unwrap()
-            };
-            let (none, plain) = (HeaderValue::from_static("\"\""), fetch_of(assets, asset.path).await);
-            assert!(!plain.headers().contains_key(header::CONTENT_ENCODING));
-            let zipped = fetch("br, gzip", &none).await;
-            assert_eq!(zipped.headers()[header::CONTENT_ENCODING], "gzip");
-            for response in [&plain, &zipped] {
-                assert_eq!(response.headers()[header::VARY], "accept-encoding");
-            }
-            // The two codings have different ETags.
-            let [of_plain, of_zipped] = [&plain, &zipped].map(|response| response.headers()[header::ETAG].clone());
-            assert_eq!(fetch("gzip", &of_plain).await.status(), StatusCode::OK);
-            assert_eq!(fetch("gzip", &of_zipped).await.status(), StatusCode::NOT_MODIFIED);
-            assert_eq!(fetch("identity", &of_plain).await.status(), StatusCode::NOT_MODIFIED);
-            // The last four bytes are the uncompressed length (RFC 1952 section 2.3.1).
-            let (bytes, whole) = (asset.zipped, asset.body.len());
-            assert!(bytes.starts_with(&[0x1f, 0x8b]) && bytes.len() < whole, "{}", asset.path);
-            assert_eq!(bytes.last_chunk().map(|size| u32::from_le_bytes(*size) as usize), Some(whole));
-        }
-    }
-
-    #[tokio::test]
-    async fn pages_forbid_inline_code_and_only_the_checkpoint_page_may_use_the_camera() {
-        let (citizen, checkpoint) = (fetch("/").await, fetch("/checkpoint").await);
-        let policy = |page: &Response| page.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
-        for page in [&citizen, &checkpoint] {
-            assert!(policy(page).starts_with("default-src 'none'; script-src 'self'; style-src 'self';"));
-            assert!(!policy(page).contains("unsafe"));
-        }
-        assert!(policy(&citizen).contains("worker-src 'none'") && policy(&checkpoint).contains("worker-src 'self'"));
-        assert!(citizen.headers()[PERMISSIONS_POLICY].to_str().unwrap().starts_with("camera=(),"));
-        assert!(checkpoint.headers()[PERMISSIONS_POLICY].to_str().unwrap().starts_with("camera=(self),"));
-        let worker = fetch("/assets/reader-worker.js").await;
-        assert_eq!(policy(&worker), "default-src 'none'", "the worker can send a code nowhere");
-    }
-
-    #[test]
-    fn styles_avoid_selectors_that_old_phones_lack() {
-        for style in READING.iter().chain(&AGENCY).filter(|asset| asset.kind == Kind::Style) {
-            // Chromium before 105 and Firefox before 121 drop a rule with `:has`, which leaves white text on white.
-            assert!(!std::str::from_utf8(style.body).unwrap().contains(":has("), "{}", style.path);
-        }
-    }
-
-    #[test]
-    fn names_and_numbers_are_isolated_from_the_text_around_them() {
-        let body = |path: &str| {
-            let asset = READING.iter().find(|asset| asset.path == path).expect("an asset");
-            std::str::from_utf8(asset.body).expect("text")
-        };
-        for id in ["name", "document"] {
-            assert!(body("/").contains(&format!("<bdi id=\"{id}\">")), "{id}");
-        }
-        assert!(body("/assets/checkpoint.js").matches("\"bdi\"").count() >= 2);
-    }
-
-    #[test]
-    fn pages_load_only_served_assets_and_have_no_inline_code() {
-        let assets = [&READING[..], &AGENCY].into_iter().flat_map(|all| all.iter().map(move |one| (all, one)));
-        for (assets, page) in assets.filter(|(_, one)| matches!(one.kind, Kind::Page | Kind::CameraPage)) {
-            let html = std::str::from_utf8(page.body).unwrap();
-            assert!(!html.contains("style=") && !html.contains("<style") && !html.contains("<script>"));
-            // Only these two attributes name files to load; `name` attributes of form fields look like paths too.
-            let loaded = ["src=\"", "href=\""].into_iter().flat_map(|name| html.split(name).skip(1));
-            for part in loaded.filter_map(|rest| rest.split('"').next()) {
-                assert!(assets.iter().any(|asset| asset.path == part), "{} names {part}", page.path);
-            }
-        }
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@ import { requestJson } from "./shared/api.ts";
 import { byId, setText } from "./shared/dom.ts";
 import { startLanguage, translator } from "./shared/i18n.ts";
 import { parseClaims, SessionStore } from "./shared/session.ts";
+import { keepShell } from "./shared/shell.ts";
 import { onToken } from "./shared/token.ts";
 
 const t = translator(agencyWords);
@@ -156,3 +157,4 @@ const stored = store.lookup();
 if (stored === null) showTokenForm();
 else signIn(stored);
 redraw();
+keepShell("/agency-worker.js", "/");

@@ -10,6 +10,7 @@ import { RefusedError } from "./shared/api.ts";
 import { byId, setText } from "./shared/dom.ts";
 import { startLanguage, t, type Word } from "./shared/i18n.ts";
 import { endAllSessions, endSession, SessionStore } from "./shared/session.ts";
+import { keepShell } from "./shared/shell.ts";
 import { now } from "./shared/time.ts";
 import { cancelExchange, onSession } from "./shared/token.ts";
 
@@ -123,3 +124,4 @@ const stored = store.lookup();
 if (stored === null) signOut(null);
 else show(stored);
 tick();
+keepShell("/citizen-worker.js", "/");
