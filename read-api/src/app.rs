@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use axum::http::header::IF_NONE_MATCH;
 use yima_schema::code::{IssuerKey, IssuerKeys};
+use yima_schema::guidance::Guidance;
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::seal::SealKeys;
 use yima_schema::session::{Holder, Session};
@@ -41,9 +42,19 @@ pub struct Keys {
     pub store: Option<[u8; 16]>,
 }
 
+/// What is particular to a region's read nodes.
+pub(crate) struct Deployment<'a> {
+    /// Name of the region.
+    pub region: &'a str,
+    /// Secrets and public keys.
+    pub keys: Keys,
+    /// What the pages tell citizens.
+    pub guidance: &'a Guidance,
+}
+
 /// A scanner that cannot reach this service goes on with the keys it has for as long as a stale view may be served; so
-/// does a cache in between.
-const KEYS_LIFETIME: Lifetime = Lifetime {
+/// does a cache in between, and a page with its guidance.
+const DOCUMENT_LIFETIME: Lifetime = Lifetime {
     everywhere: "public, max-age=300, stale-while-revalidate=3600, stale-if-error=86400",
     at_the_edge: "max-age=60, stale-while-revalidate=600, stale-if-error=86400",
 };
@@ -66,6 +77,7 @@ pub(crate) struct App {
     pub(crate) issuer: IssuerKey,
     pub(crate) issuers: IssuerKeys,
     pub(crate) jwks: Public,
+    pub(crate) guidance: Public,
     pub(crate) limits: Limiters,
     pub(crate) document_lookups: Arc<DocumentLookups>,
     pub(crate) session_ends: SessionEnds,
@@ -90,15 +102,16 @@ impl App {
     pub fn new(
         views: Arc<ViewCache>,
         config: &ReadApiConfig,
-        region: &str,
-        keys: Keys,
+        deployment: Deployment<'_>,
         writer: Arc<dyn CitizenWriter>,
         utilization: Arc<Utilization>,
         clock: fn() -> Time,
     ) -> Arc<Self> {
+        let Deployment { region, keys, guidance } = deployment;
+        let guidance = serde_json::to_vec(guidance).expect("texts by name always serialise");
         let issuers = IssuerKeys::new(vec![keys.issuer.verifying_key()]);
         let jwks = serde_json::json!({ "keys": issuers.jwks() }).to_string();
-        let jwks = Public::new(jwks.into(), "application/jwk-set+json", KEYS_LIFETIME);
+        let jwks = Public::new(jwks.into(), "application/jwk-set+json", DOCUMENT_LIFETIME);
         let newest = keys.seal.last().expect("a read node has a sealing secret");
         Arc::new(Self {
             views,
@@ -117,6 +130,7 @@ impl App {
             issuer: keys.issuer,
             issuers,
             jwks,
+            guidance: Public::new(guidance.into(), "application/json", DOCUMENT_LIFETIME),
             limits: Limiters::new(&config.limits),
             document_lookups: Arc::default(),
             session_ends: SessionEnds::new(writer),

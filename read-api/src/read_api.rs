@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use tokio::net::TcpListener;
+use yima_schema::guidance::Guidance;
 use yima_service::clock::now;
 use yima_service::http::{EdgeLayer, Tls, serve};
 use yima_service::lifecycle::Lifecycle;
@@ -11,7 +12,7 @@ use yima_service::telemetry::{Telemetry, describe};
 use yima_service::utilization::Utilization;
 use yima_store::{AuditLog, Feed, StoreError, ViewReader};
 
-use crate::app::{App, Keys};
+use crate::app::{App, Deployment, Keys};
 use crate::cache::follower::Follower;
 use crate::cache::{Audit, CacheSettings, ViewCache};
 use crate::citizen_writer::CitizenWriter;
@@ -44,6 +45,8 @@ pub struct Resources<'a> {
     pub audit_log: Arc<dyn AuditLog>,
     /// Secrets and public keys.
     pub keys: Keys,
+    /// What the pages tell citizens.
+    pub guidance: &'a Guidance,
     /// Takes what citizens write.
     pub writer: Arc<dyn CitizenWriter>,
     /// The public port.
@@ -70,7 +73,8 @@ impl ReadApi {
     /// The store's, when the feed has to be followed first.
     pub async fn start(resources: Resources<'_>) -> Result<Self, StoreError> {
         let Resources { config, cache, disk, region, views, feed, audit_log, keys, writer, .. } = resources;
-        let Resources { listener, tls, is_described, more, utilization, telemetry, lifecycle, .. } = resources;
+        let Resources { guidance, listener, tls, is_described, more, utilization, telemetry, lifecycle, .. } =
+            resources;
         describe(METRICS);
         let (disk, state) = disk.map_or((None, None), |DiskTier { disk, state }| (Some(disk), state));
         let (has_disk, has_state) = (disk.is_some(), state.is_some());
@@ -89,7 +93,7 @@ impl ReadApi {
             lifecycle.spawn_until_stop("audit", Audit::new(views.clone(), now).run());
         }
 
-        let app = App::new(views, config, region, keys, writer, utilization, now);
+        let app = App::new(views, config, Deployment { region, keys, guidance }, writer, utilization, now);
         let report = app.document_lookups.clone().report(audit_log, now, lifecycle.clone());
         lifecycle.spawn("look-ups by document", report);
         lifecycle.spawn_until_stop("session ends", app.clone().end_too_many_sessions());

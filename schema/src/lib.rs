@@ -12,6 +12,7 @@ mod digest;
 pub mod ended_sessions;
 pub mod event;
 pub mod freshness;
+pub mod guidance;
 pub mod handover;
 pub mod limits;
 pub mod mark;

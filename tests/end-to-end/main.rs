@@ -20,6 +20,7 @@ mod event_to_display;
 mod fhir;
 mod fhir_bundles;
 mod freshness_tokens;
+mod guidance;
 mod guides;
 mod laboratory_codes;
 mod live_displays;

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use yima_read_api::TuningError;
+use yima_schema::guidance::GuidanceError;
 use yima_schema::rules::RulesError;
 use yima_schema::subject::DocumentError;
 use yima_service::config::ConfigErrors;
@@ -34,6 +35,9 @@ pub enum CommandError {
     /// The rules are invalid.
     #[error(transparent)]
     Rules(#[from] RulesError),
+    /// The guidance is invalid.
+    #[error(transparent)]
+    Guidance(#[from] GuidanceError),
     /// The store failed or refused.
     #[error("store: {0}")]
     Store(#[from] StoreError),

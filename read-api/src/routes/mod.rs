@@ -3,6 +3,7 @@
 mod checkpoint;
 mod code;
 mod display;
+mod guidance;
 mod history;
 mod live_display;
 mod scan;
@@ -49,6 +50,7 @@ pub(crate) fn router(app: Arc<App>, is_described: bool) -> Router {
         .routes(routes!(sessions::create, sessions::end_all))
         .routes(routes!(sessions::end_current))
         .routes(routes!(keys))
+        .routes(routes!(guidance::guidance))
         .with_state(app)
         .split_for_parts();
     let router = router.merge(yima_web::reading());

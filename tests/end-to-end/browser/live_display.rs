@@ -72,7 +72,7 @@ fn a_page_without_a_live_display_polls() {
 }
 
 /// Replaces the page's `fetch` by a function with this body, which calls the original as `asks`.
-fn replace_fetch(phone: &Window, body: &str) {
+pub(super) fn replace_fetch(phone: &Window, body: &str) {
     phone.evaluate(&format!("void (window.asks = fetch, window.fetch = async (path, init) => {{ {body} }})"));
 }
 

@@ -60,7 +60,10 @@ impl Yima {
     /// # Panics
     /// When the process cannot be spawned.
     pub fn try_start(options: Options) -> Result<Self, StartError> {
-        let ports = free_ports();
+        Self::start_on(free_ports(), options)
+    }
+
+    fn start_on(ports: [u16; 3], options: Options) -> Result<Self, StartError> {
         let mut command = options.command();
         for (variable, port) in ["YIMA_READ_API__BIND", "YIMA_WRITER__BIND", "YIMA_ADMIN__LISTEN"].iter().zip(ports) {
             command.env(variable, format!("{}:{port}", options.address()));
@@ -168,6 +171,15 @@ impl Yima {
         let _ = self.child.kill();
         self.child.wait().expect("a killed child ends");
         *self = Self::start(self.options.clone());
+    }
+
+    /// Starts a killed instance again, on the same data and ports: its clients find it where it was.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn start_again(&mut self) {
+        let started = Self::start_on(self.ports, self.options.clone());
+        *self = started.unwrap_or_else(|StartError { stderr, .. }| panic!("yima did not become ready:\n{stderr}"));
     }
 
     /// Its standard error since its start.

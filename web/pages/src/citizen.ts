@@ -1,13 +1,14 @@
 /** The citizen's page: wires its parts together. */
 import { CodeUpdater } from "./citizen/code-updater.ts";
 import { setUpCopyButton } from "./citizen/copy-button.ts";
-import { showDemoPeople } from "./citizen/demo-people.ts";
+import { hideDemoPeople, redrawDemoPeople, showDemoPeople } from "./citizen/demo-people.ts";
 import { DisplayUpdater } from "./citizen/display-updater.ts";
 import { clearHistory, drawHistory, renewHistory, setUpHistory } from "./citizen/history.ts";
 import { setUpLargeType } from "./citizen/large-type.ts";
 import { clear, clearAnnouncement, draw } from "./citizen/view.ts";
 import { RefusedError } from "./shared/api.ts";
 import { byId, setText } from "./shared/dom.ts";
+import { keepGuidance } from "./shared/guidance.ts";
 import { startLanguage, t, type Word } from "./shared/i18n.ts";
 import { endAllSessions, endSession, SessionStore } from "./shared/session.ts";
 import { keepShell } from "./shared/shell.ts";
@@ -21,6 +22,7 @@ let everywhereFailed = false;
 
 function show(session: string): void {
   stop();
+  hideDemoPeople();
   byId("sign-in").hidden = true;
   byId("health-code").hidden = byId("sign-out").hidden = false;
   document.body.dataset["screen"] = "code";
@@ -31,6 +33,10 @@ function show(session: string): void {
     ...listener,
     newVersion: (colourChanged) => {
       code.newVersion(colourChanged);
+      keepGuidance(() => {
+        redraw();
+        drawHistory();
+      });
       renewHistory({ bearer: session, etag: display.etag });
     },
   });
@@ -41,13 +47,18 @@ function show(session: string): void {
 function signOut(reason: Word | null): void {
   stop();
   store.clear();
+  showSignIn(reason);
+  // The element that had the focus is hidden.
+  byId("sign-in").focus();
+}
+
+function showSignIn(reason: Word | null): void {
   notice = reason;
   byId("health-code").hidden = byId("sign-out").hidden = true;
   delete document.body.dataset["screen"];
   byId("sign-in").hidden = false;
   redraw();
-  byId("sign-in").focus();
-  void showDemoPeople(signedIn);
+  showDemoPeople(signedIn);
 }
 
 function stop(): void {
@@ -104,7 +115,7 @@ startLanguage(byId("lang"), () => {
   redraw();
   drawHistory();
   setUpCopyButton();
-  if (!updaters) void showDemoPeople(signedIn);
+  redrawDemoPeople();
 });
 byId("print").addEventListener("click", () => window.print());
 byId("everywhere").addEventListener("click", () => updaters && void signOutEverywhere(updaters.session));
@@ -121,7 +132,7 @@ byId("sign-out").addEventListener("click", () => {
 // The display on the screen is from before the pause: mark it as not live before anything else.
 document.addEventListener("visibilitychange", redraw);
 const stored = store.lookup();
-if (stored === null) signOut(null);
+if (stored === null) showSignIn(null);
 else show(stored);
 tick();
 keepShell("/citizen-worker.js", "/");

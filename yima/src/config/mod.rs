@@ -12,6 +12,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use yima_read_api::config::ReadApiConfig;
+use yima_schema::guidance::Guidance;
 use yima_schema::rules::Rules;
 use yima_schema::subject::PseudonymKey;
 use yima_service::admin::AdminConfig;
@@ -151,6 +152,9 @@ pub struct RulesConfig {
     /// A rules document. Default: the built-in one (`schema/rules/default.toml`). [What changes
     /// when](data-model.md#rules).
     pub file: Option<PathBuf>,
+    /// What the pages tell citizens about each reason, for read services: [guidance](data-model.md#guidance). Default:
+    /// the built-in document (`schema/rules/guidance.toml`).
+    pub guidance_file: Option<PathBuf>,
 }
 
 impl Config {
@@ -228,6 +232,16 @@ impl Config {
             Some(path) => Ok(Rules::parse(&std::fs::read_to_string(path).map_err(|e| CommandError::file(path, &e))?)?),
             None => Ok(Rules::built_in()),
         }
+    }
+
+    /// Reads the guidance.
+    ///
+    /// # Errors
+    /// The file cannot be read, or see [`Guidance::parse`].
+    pub fn guidance(&self) -> Result<Guidance, CommandError> {
+        let Some(path) = &self.rules.guidance_file else { return Ok(Guidance::built_in()) };
+        let text = std::fs::read_to_string(path).map_err(|e| CommandError::file(path, &e))?;
+        Ok(Guidance::parse(&text)?)
     }
 }
 

@@ -11,20 +11,27 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use yima_schema::event::Colour;
 use yima_schema::problem::{FieldError, Problem};
-use yima_schema::subject::{DocumentType, PseudonymKey};
-use yima_schema::time::DAY;
+use yima_schema::rules::Rules;
+use yima_schema::subject::{DocumentType, PseudonymKey, SubjectId};
+use yima_schema::time::{DAY, HOUR, Time};
+use yima_schema::view::View;
+use yima_service::clock::now;
 use yima_service::http::{ProblemResponse, body};
 use yima_service::jwt::{Claims, Issuer, Scope};
 use yima_service::rate_limit::{RateConfig, RateLimiter};
+use yima_store::ViewReader;
 
 use super::people::People;
-use super::population::{Profile, document_number, person};
+use super::population::{Profile, document, document_number, person};
 
 /// Lifetime of its tokens.
 const LIFETIME: Duration = DAY;
 /// Rate limit of all callers together.
 const TOKENS_PER_SECOND: u32 = 100;
+/// A test that is older meets no checkpoint's policy.
+const LONGEST_POLICY: Duration = HOUR.saturating_mul(72);
 /// The agency of the writer's page.
 const DEMO_AGENCY: &str = "lab-7";
 
@@ -61,6 +68,8 @@ struct Demo {
     issuer: Issuer,
     people: People,
     shown: Vec<Person>,
+    subjects: Vec<SubjectId>,
+    views: Arc<dyn ViewReader>,
     limit: RateLimiter,
 }
 
@@ -70,6 +79,7 @@ struct Person {
     name: Option<String>,
     document_type: DocumentType,
     document_number: String,
+    /// The name of a [`Profile`], or `none`: the person's state now, or as seeded while it cannot be looked up.
     about: &'static str,
 }
 
@@ -92,7 +102,13 @@ enum AgencyTokenRequest {
 }
 
 /// `GET /demo/people` and `POST /demo/token`, for the pages' sign-in buttons.
-pub fn router(issuer: Issuer, people: People, pseudonyms: &PseudonymKey, rules: &yima_schema::rules::Rules) -> Router {
+pub fn router(
+    issuer: Issuer,
+    people: People,
+    pseudonyms: &PseudonymKey,
+    rules: &Rules,
+    views: Arc<dyn ViewReader>,
+) -> Router {
     let shown = (0..).zip(Profile::ALL).take_while(|(n, _)| *n < people.population).map(|(n, profile)| {
         let (_, events) = person(n, people.loaded_at, pseudonyms);
         Person {
@@ -103,7 +119,9 @@ pub fn router(issuer: Issuer, people: People, pseudonyms: &PseudonymKey, rules: 
             about: profile.as_str(),
         }
     });
-    let demo = Demo { issuer, people, shown: shown.collect(), limit: limit() };
+    let shown: Vec<_> = shown.collect();
+    let subjects = shown.iter().map(|person| pseudonyms.subject(&document(person.person as u64))).collect();
+    let demo = Demo { issuer, people, shown, subjects, views, limit: limit() };
     Router::new().route("/demo/people", get(list)).route("/demo/token", post(issue)).with_state(Arc::new(demo))
 }
 
@@ -133,7 +151,24 @@ async fn read_request<T: DeserializeOwned>(request: Request) -> Result<T, Proble
 }
 
 async fn list(State(demo): State<Arc<Demo>>) -> Response {
-    uncached(Json(serde_json::json!({ "people": demo.shown })))
+    let mut people = demo.shown.clone();
+    let views = demo.views.lookup_many(&demo.subjects).await.unwrap_or_default();
+    for (person, view) in people.iter_mut().zip(views) {
+        if let Some(view) = view.and_then(|stored| View::decode(&stored.view).ok()) {
+            person.about = about(&view, now());
+        }
+    }
+    uncached(Json(serde_json::json!({ "people": people })))
+}
+
+/// What a person is an example of, now.
+fn about(view: &View, now: Time) -> &'static str {
+    let is_tested = view.tests.iter().any(|test| test.sampled_at.plus(LONGEST_POLICY) >= now);
+    match view.colour_at(now).colour() {
+        Colour::Green if view.vaccination.doses == 0 => Profile::Unvaccinated.as_str(),
+        Colour::Green if !is_tested => Profile::TestTooOld.as_str(),
+        colour => colour.as_str(),
+    }
 }
 
 async fn issue(State(demo): State<Arc<Demo>>, request: Request) -> Result<Response, ProblemResponse> {
@@ -155,4 +190,24 @@ fn uncached(body: impl IntoResponse) -> Response {
     let mut response = body.into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use yima_schema::derive::derive;
+
+    use super::*;
+
+    #[test]
+    fn a_person_is_described_as_they_are_now() {
+        let (key, rules, now) = (PseudonymKey::from_bytes(&[1; 32]), Rules::built_in(), Time::from_secs(1_800_000_000));
+        for (n, profile) in (0..).zip(Profile::ALL) {
+            let (_, events) = person(n, now, &key);
+            assert_eq!(about(&derive(&events, &rules), now), profile.as_str());
+        }
+        // A week later the red and the yellow have ended, and the tests are old.
+        let (_, events) = person(2, now, &key);
+        assert_eq!(about(&derive(&events, &rules), now.plus(DAY * 8)), "test_too_old");
+        assert_eq!(about(&View::default(), now), "none");
+    }
 }

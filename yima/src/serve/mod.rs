@@ -14,6 +14,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use tokio::net::TcpListener;
 use yima_read_api::{CacheSettings, DiskTier, ReadApi, RemoteWriters};
+use yima_schema::guidance::Guidance;
 use yima_schema::rules::Rules;
 use yima_schema::subject::PseudonymKey;
 use yima_service::admin;
@@ -48,6 +49,7 @@ struct Process<'a> {
     options: &'a Options,
     config: &'a Config,
     rules: Arc<Rules>,
+    guidance: Guidance,
     telemetry: &'a Telemetry,
     lifecycle: Lifecycle,
     utilization: Arc<Utilization>,
@@ -68,14 +70,14 @@ const BLOCKING_THREADS: usize = 32;
 /// The process cannot start.
 pub fn run(options: &Options, role: Role) -> Result<u8, CommandError> {
     let config = Config::load(options.config.as_deref(), role)?;
-    let rules = Arc::new(config.rules()?);
+    let (rules, guidance) = (Arc::new(config.rules()?), config.guidance()?);
     let plan = Plan::new(role, options, &config)?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.max_blocking_threads(BLOCKING_THREADS).enable_all().build().map_err(CommandError::Runtime)?;
     runtime.block_on(async {
         let telemetry = telemetry::init(&config.telemetry)?;
         metrics::describe_own();
-        let served = start(role, plan, options, &config, rules, &telemetry).await;
+        let served = start(role, plan, options, &config, rules, guidance, &telemetry).await;
         telemetry.shutdown().await;
         served
     })
@@ -88,6 +90,7 @@ async fn start(
     options: &Options,
     config: &Config,
     rules: Arc<Rules>,
+    guidance: Guidance,
     telemetry: &Telemetry,
 ) -> Result<u8, CommandError> {
     let lifecycle = Lifecycle::new(config.lifecycle.clone());
@@ -160,6 +163,7 @@ async fn start(
         options,
         config,
         rules,
+        guidance,
         telemetry,
         lifecycle,
         utilization,

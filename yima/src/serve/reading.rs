@@ -42,8 +42,16 @@ pub(super) async fn start(
     writer: Arc<dyn CitizenWriter>,
     (listener, tls): Port,
 ) -> Result<ReadApi, CommandError> {
-    let Process { config, telemetry, lifecycle, keys, pseudonyms, rules, store, .. } = process;
-    let demo = process.demo(|issuer| identity_provider::router(issuer, people, pseudonyms, rules))?;
+    let Process { config, telemetry, lifecycle, keys, pseudonyms, rules, guidance, store, .. } = process;
+    let unnamed = guidance.unnamed(rules);
+    if !unnamed.is_empty() {
+        let reasons = unnamed.join(", ");
+        tracing::warn!(
+            reasons,
+            "the guidance names not all reasons of the rules: pages show these as they are written"
+        );
+    }
+    let demo = process.demo(|issuer| identity_provider::router(issuer, people, pseudonyms, rules, store.views()))?;
     process.warn_of_demo(config.read_api.bind);
     let resources = Resources {
         config: &config.read_api,
@@ -60,6 +68,7 @@ pub(super) async fn start(
             identity_provider: process.verifier()?,
             store: store.id(),
         },
+        guidance,
         writer,
         listener,
         tls,

@@ -25,6 +25,7 @@ use tower::ServiceExt;
 use yima_schema::code::IssuerKey;
 use yima_schema::event::Event;
 use yima_schema::freshness::Freshness;
+use yima_schema::guidance::Guidance;
 use yima_schema::problem::Problem;
 use yima_schema::session::{Holder, Session};
 use yima_schema::subject::PseudonymKey;
@@ -34,7 +35,7 @@ use yima_service::jwt::{Issuer, JwtConfig, Verifier};
 use yima_service::utilization::Utilization;
 
 use super::*;
-use crate::app::Keys;
+use crate::app::{Deployment, Keys};
 use crate::cache::ViewCache;
 use crate::cache::follower::Follower;
 use crate::cache::tests::store::{TestStore, now, subject};
@@ -95,8 +96,9 @@ impl Node {
             identity_provider: Verifier::from_jwks(&jwks, &identity_provider).unwrap(),
             store: None,
         };
+        let deployment = Deployment { region: "xian", keys, guidance: &Guidance::built_in() };
         let (writer, utilization) = (Arc::<TestWriter>::default(), Utilization::fixed(busy));
-        let app = App::new(views, &config, "xian", keys, writer.clone(), utilization.clone(), now);
+        let app = App::new(views, &config, deployment, writer.clone(), utilization.clone(), now);
         Self { app, store, follower, issuer, writer, utilization, metrics: recorder.handle() }
     }
 

@@ -1,9 +1,12 @@
 /** Keeps the citizen's signed code current. */
-import { requestJson } from "../shared/api.ts";
+import { RefusedError, requestJson } from "../shared/api.ts";
 import { Poller } from "../shared/poller.ts";
 import { now } from "../shared/time.ts";
 import type { Code } from "../shared/types.ts";
 import type { UpdateListener } from "./display-updater.ts";
+
+/** Why there is no code: none has come yet, the last one has expired, or why the last request failed. */
+export type NoCode = "loading" | "expired" | "offline" | "busy" | { retryAt: number };
 
 const RENEW_BEFORE_MS = 15_000;
 // The server allows 6 codes a minute.
@@ -21,6 +24,7 @@ export class CodeUpdater {
   readonly #poller: Poller;
   #code: { text: string; expiresAt: number } | null = null;
   #loadedAt = -Infinity;
+  #failure: NoCode | null = null;
   /** The display has a newer version than the code. */
   #outdated = false;
   /** The display has another colour than the code: the rate limit's interval is not awaited. */
@@ -31,15 +35,18 @@ export class CodeUpdater {
     this.#etag = etag;
     this.#listener = listener;
     this.#poller = new Poller(() => this.#update(), {
-      failed: () => listener.changed(),
+      failed: (error) => {
+        this.#failure = failureOf(error);
+        listener.changed();
+      },
       sessionOver: () => listener.sessionOver(),
     });
   }
 
-  /** "loading" before the first code, "expired" after. */
-  current(): { text: string } | "loading" | "expired" {
-    if (!this.#code) return "loading";
-    return this.#code.expiresAt <= now() ? "expired" : this.#code;
+  /** The code, or why there is none. */
+  current(): { text: string } | NoCode {
+    if (this.#code && this.#code.expiresAt > now()) return this.#code;
+    return this.#failure ?? (this.#code ? "expired" : "loading");
   }
 
   /** Requests a code of the new version. A code of another colour is withdrawn at once. */
@@ -71,6 +78,7 @@ export class CodeUpdater {
     try {
       const { code, expires_at } = await requestJson<Code>("GET", "/v1/code", { bearer: this.#session, etag });
       this.#loadedAt = now();
+      this.#failure = null;
       // The colour changed during the request: this code may be of the old colour.
       if (this.#urgent) return 0;
       this.#code = { text: code, expiresAt: Date.parse(expires_at) };
@@ -82,4 +90,10 @@ export class CodeUpdater {
     this.#listener.changed();
     return this.#dueAt() - now();
   }
+}
+
+function failureOf(error: unknown): NoCode {
+  if (!(error instanceof RefusedError)) return "offline";
+  const { status, retryAfterMs } = error;
+  return status === 429 && retryAfterMs !== null ? { retryAt: now() + retryAfterMs } : "busy";
 }

@@ -1,6 +1,7 @@
 /** The list of past and present decisions. */
 import { requestJson } from "../shared/api.ts";
 import { byId, make } from "../shared/dom.ts";
+import { agencyName, reasonName } from "../shared/guidance.ts";
 import { lookup, t, type Word } from "../shared/i18n.ts";
 import { dateTime } from "../shared/time.ts";
 import type { Decision, History } from "../shared/types.ts";
@@ -57,10 +58,10 @@ async function fetchHistory(request: HistoryRequest | null): Promise<void> {
 }
 
 function line(decision: Decision): Node {
-  const { colour, reason, words, agency, from, until, state } = decision;
-  const title = make("strong", "", lookup("colour", colour) ?? colour, " · ", lookup("reason", reason) ?? words);
+  const { colour, reason, agency, from, until, state } = decision;
+  const title = make("strong", "", lookup("colour", colour) ?? colour, " · ", reasonName(reason));
   const span = `${dateTime(from)} – ${until === null ? "" : dateTime(until)}`;
-  const parts = [span, lookup("decision", state) ?? state, ...(agency === null ? [] : [agency])];
+  const parts = [span, lookup("decision", state) ?? state, ...(agency === null ? [] : [agencyName(agency)])];
   const item = make("li", "", title, make("small", "quiet", parts.join(" · ")));
   item.dataset["state"] = state;
   return item;

@@ -46,6 +46,8 @@ export interface RequestOptions {
   /** The id of the last server-sent event that the page received. */
   lastEventId?: string | null | undefined;
   accept?: string;
+  /** The browser's cache; the default is given at `request`. */
+  cache?: RequestCache;
   signal?: AbortSignal | undefined;
   timeoutMs?: number;
 }
@@ -71,7 +73,7 @@ export async function request(
   if (options.bearer) headers.set("authorization", `Bearer ${options.bearer}`);
   if (options.etag) headers.set("if-none-match", options.etag);
   if (options.lastEventId) headers.set("last-event-id", options.lastEventId);
-  const cache = method === "POST" ? "default" : "no-store";
+  const cache = options.cache ?? (method === "POST" ? "default" : "no-store");
   // The page may be closed right after a sign-out.
   const keepalive = method === "DELETE";
   const init: RequestInit = { method, headers, cache, credentials: "omit", redirect: "error", signal, keepalive };

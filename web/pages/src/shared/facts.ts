@@ -1,5 +1,6 @@
 /** The lines about tests and vaccination, for the citizen's page and the checkpoint's. */
 import { make } from "./dom.ts";
+import { agencyName } from "./guidance.ts";
 import { lookup, t } from "./i18n.ts";
 import { ago, date, dateTime } from "./time.ts";
 import type { TestResult, Vaccination } from "./types.ts";
@@ -21,7 +22,7 @@ export function testLines(tests: TestResult[] | null | undefined, count: number)
         "p",
         "test",
         make("span", "", name, " · ", result, " · ", ago(Date.parse(test.sampled_at))),
-        make("small", "quiet", time, ` · ${test.agency}`),
+        make("small", "quiet", time, ` · ${agencyName(test.agency)}`),
       );
     });
 }

@@ -9,7 +9,6 @@ type Shape =
   | "dash"
   | "question"
   | "frame"
-  | "person"
   | "clock"
   | "broken"
   | "tube"
@@ -28,7 +27,6 @@ const PATHS: Record<Shape, readonly [string, string]> = {
   octagon: ["M20 3h24l17 17v24l-17 17h-24l-17-17v-24z", "M18 32h28"],
   dash: ["M12 6h40a6 6 0 0 1 6 6v40a6 6 0 0 1-6 6h-40a6 6 0 0 1-6-6v-40a6 6 0 0 1 6-6z", "M21 32h22"],
   question: ["", "M23 24a9 9 0 1 1 13 8c-3 1.600-4 3.500-4 7M32 49v.1"],
-  person: ["M32 6a13 13 0 1 0 0 26a13 13 0 1 0 0-26zM8 58c0-14 10-22 24-22s24 8 24 22z", ""],
   clock: ["", "M32 5a27 27 0 1 0 0 54a27 27 0 1 0 0-54zM32 16v17l11 7"],
   broken: ["", "M6 18V6h12M46 6h12v12M58 46v12H46M18 58H6V46M21 21l22 22M43 21 21 43"],
   tube: ["", "M18 6h28M23 6v41a9 9 0 0 0 18 0V6M23 32h18"],
@@ -51,7 +49,7 @@ export type Sign =
   | "identity"
   | "unproved";
 
-const SHAPES: Record<ColourCode | Verdict | Sign | "unchecked" | "idle" | "person", Shape> = {
+const SHAPES: Record<ColourCode | Verdict | Sign | "unchecked" | "idle", Shape> = {
   green: "tick",
   pass: "tick",
   yellow: "triangle",
@@ -68,7 +66,6 @@ const SHAPES: Record<ColourCode | Verdict | Sign | "unchecked" | "idle" | "perso
   unproved: "cloud",
   unchecked: "question",
   idle: "frame",
-  person: "person",
 };
 
 /**

@@ -83,6 +83,20 @@ export interface Decision {
   state: DecisionState;
 }
 
+/** A text in both languages. */
+export interface Bilingual<T> {
+  zh: T;
+  en: T;
+}
+
+/** `GET /v1/guidance`: names and steps, by reason, colour and agency. */
+export interface Guidance {
+  hotline: string;
+  colours: Partial<Record<ColourCode, Bilingual<string[]>>>;
+  reasons: Record<string, { name: Bilingual<string>; steps: Partial<Record<ColourCode, Bilingual<string[]>>> }>;
+  agencies: Record<string, { name: Bilingual<string>; telephone: string | null }>;
+}
+
 /** `POST /v1/scan`. */
 export interface Scan {
   verdict: Verdict;

@@ -1,0 +1,65 @@
+//! What fits on the citizen's screen: the code whole on every phone, upright and on its side, and type of any size.
+
+use serde_json::{Value, json};
+use yima_harness::{Options, Yima};
+
+use super::window::Window;
+use super::{PHONE, assert_fits, code, phone};
+
+/// Gives the window another size.
+fn resize(window: &Window, width: u32, height: u32) {
+    let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 2, "mobile": true });
+    window.devtools("Emulation.setDeviceMetricsOverride", metrics);
+    // A page that is too wide makes `innerWidth` larger.
+    window.until(&format!("screen.width === {width} && screen.height === {height}"));
+}
+
+/// Whether elements are on the screen as a whole, without scrolling.
+fn on_screen(window: &Window, css: &str) -> Value {
+    window.evaluate(&format!(
+        "(scrollTo(0, 0), [...document.querySelectorAll(\"{css}\")].map((one) => one.getBoundingClientRect())
+            .every(({{ top, left, right, bottom }}) =>
+                top >= 0 && left >= 0 && right <= innerWidth && bottom <= innerHeight && bottom > top))"
+    ))
+}
+
+#[test]
+fn the_code_is_whole_on_every_phone_and_type_of_any_size_fits_the_width() {
+    let yima = Yima::start(Options::default());
+    let phone = phone(&yima, PHONE, 1);
+    code(&phone);
+    for lang in ["en", "zh-Hans"] {
+        for (width, height) in [(390, 844), (320, 568), (568, 320), (667, 375), (844, 390), (932, 430)] {
+            resize(&phone, width, height);
+            assert_eq!(on_screen(&phone, "#qr"), json!(true), "the code at {width}x{height} in {lang}");
+            assert_fits(&phone);
+            phone.picture(&format!("citizen-{width}x{height}-{lang}"));
+            // A scanner needs at least two pixels of a phone's screen a module, here of 73.
+            let side = phone.evaluate("document.querySelector('#qr svg').getBoundingClientRect().width");
+            assert!(side.as_f64().is_some_and(|side| side >= 200.0), "{side} at {width}x{height}");
+        }
+        resize(&phone, 390, 844);
+        let beside = "#colour, #name, #qr, #as-of, #tests, #vaccination";
+        assert_eq!(on_screen(&phone, beside), json!(true), "{beside} in {lang}");
+        // 200 % type, as a browser's setting makes it; and the page's large type on top of that.
+        for (size, screens) in [
+            ("137.5%", [(568, 320), (844, 390)]),
+            ("200%", [(390, 844), (320, 568)]),
+            ("275%", [(390, 844), (320, 568)]),
+        ] {
+            phone.evaluate(&format!("void (document.documentElement.style.fontSize = '{size}')"));
+            for (width, height) in screens {
+                resize(&phone, width, height);
+                assert_fits(&phone);
+            }
+            phone.picture(&format!("citizen-type-{}-{lang}", size.trim_end_matches('%')));
+        }
+        phone.evaluate("void document.documentElement.style.removeProperty('font-size')");
+        phone.click("#lang");
+    }
+    phone.click("#sign-out");
+    phone.see("button[data-person='0']");
+    phone.evaluate("void (document.documentElement.style.fontSize = '200%')");
+    resize(&phone, 320, 568);
+    assert_fits(&phone);
+}

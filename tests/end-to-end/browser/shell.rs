@@ -1,0 +1,101 @@
+//! The shell: pages open without the service, say so, and show nothing as fresh; other addresses get a page of ours.
+
+use serde_json::json;
+use yima_harness::{Options, Yima};
+
+use super::window::Window;
+use super::{PHONE, assert_clean, assert_storage_empty, code, phone};
+
+/// Opens a page and waits until its service worker keeps it.
+fn open_and_keep(window: &Window, url: &str) {
+    window.go_to(url);
+    wait_until_kept(window);
+}
+
+fn wait_until_kept(window: &Window) {
+    window.until("navigator.serviceWorker.ready.then(({ active }) => active.state === 'activated')");
+}
+
+#[test]
+fn pages_open_without_the_service_and_show_no_colour_as_fresh() {
+    let mut yima = Yima::start(Options::default());
+    let (read, write) = (yima.read_url(), yima.writer_url());
+    let phone = Window::open(PHONE, &format!("{read}/checkpoint"));
+    wait_until_kept(&phone);
+    open_and_keep(&phone, &format!("{write}/"));
+    open_and_keep(&phone, &format!("{read}/"));
+    phone.click("button[data-person='0']");
+    phone.see("#colour[data-colour='green']");
+    code(&phone);
+    // A cache of an earlier version of the page goes when a new version takes over.
+    wait_until_kept(&phone);
+    phone.evaluate(
+        "caches.open('yima.citizen.0').then((cache) => cache.put('/assets/old.js', new Response('old')))
+            .then(() => navigator.serviceWorker.getRegistration('/')).then((one) => one.unregister()).then(() => null)",
+    );
+    phone.reload();
+    code(&phone);
+    wait_until_kept(&phone);
+    phone.until("caches.has('yima.citizen.0').then((has) => !has)");
+    let names =
+        phone.evaluate("caches.keys().then((names) => names.map((name) => name.replace(/[0-9a-f]+$/, '')).sort())");
+    assert_eq!(names, json!(["yima.checkpoint.", "yima.citizen."]));
+    assert_clean(&phone, &yima);
+
+    for (url, heading) in
+        [(format!("{read}/chekpoint"), "There is no page here"), (format!("{read}/v1/display"), "sign in")]
+    {
+        phone.go_to(&url);
+        assert!(phone.text("h1").contains(heading), "{url}: {}", phone.text("body"));
+        assert!(phone.text("body").contains("首页"), "{url}");
+    }
+    phone.assert_accessible();
+    phone.picture("error-page");
+
+    yima.kill9();
+    phone.go_to(&format!("{write}/"));
+    phone.see("#sign-in:not([hidden])");
+    phone.go_to(&format!("{write}/mistyped"));
+    assert_eq!(phone.text("h2"), "No connection");
+    phone.go_to(&format!("{read}/v1/display"));
+    assert_eq!(phone.text("h2"), "No connection");
+    phone.assert_accessible();
+    phone.picture("offline-page");
+    // The session is the tab's; the display and the code are nowhere.
+    phone.go_to(&format!("{read}/"));
+    phone.see_xpath("//*[@id='code-note'][contains(., 'No connection')]");
+    phone.see_xpath("//*[@id='banner-why'][contains(., 'No connection')]");
+    assert_eq!(phone.text("#colour-word"), "No status yet");
+    assert_eq!(
+        phone.evaluate("[document.body.dataset.colour ?? null, document.body.dataset.live]"),
+        json!([null, "false"])
+    );
+    phone.assert_accessible();
+    phone.picture("citizen-reload-offline");
+
+    yima.start_again();
+    phone.see("#colour[data-colour='green']");
+    phone.see("#code[data-live='true'][data-code]");
+    phone.click("#sign-out");
+    phone.see("#sign-in:focus");
+    assert_storage_empty(&phone);
+    yima.kill9();
+    phone.go_to(&format!("{read}/checkpoint"));
+    phone.see_xpath("//*[@id='notice'][contains(., 'No connection')]");
+}
+
+#[test]
+fn a_session_that_was_ended_elsewhere_is_named_and_a_new_one_offered() {
+    let yima = Yima::start(Options::default());
+    let phone = phone(&yima, PHONE, 1);
+    phone.see("#colour[data-colour='yellow']");
+    let session = phone.evaluate("sessionStorage.getItem('yima.session.citizen')");
+    let auth = format!("Bearer {}", session.as_str().expect("a session in the tab"));
+    let ended =
+        yima.http().send("DELETE", &format!("{}/v1/sessions", yima.read_url()), &[("authorization", &auth)], None);
+    assert!((200..300).contains(&ended.expect("a whole answer").status));
+    phone.see_xpath("//*[@id='notice'][contains(., 'Please sign in again')]");
+    phone.see("button[data-person='1']");
+    assert_eq!(phone.evaluate("document.body.innerText.includes('****')"), json!(false), "nothing of the person");
+    assert_storage_empty(&phone);
+}
