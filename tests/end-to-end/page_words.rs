@@ -8,15 +8,21 @@ use std::path::Path;
 use serde_json::Value;
 use yima_harness::Yima;
 use yima_schema::event::{Colour, DerivedReason, TestKind, TestOutcome};
+use yima_schema::problem::ProblemType;
 use yima_schema::rules::Rules;
 use yima_schema::subject::DocumentType;
 
 use crate::shared;
 
+/// A source of the pages.
+fn source(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/pages/src").join(name);
+    fs::read_to_string(path).expect("the sources of the pages are there")
+}
+
 /// The keys of a table of words: `  key: ["…", "…"],`.
 fn keys(table: &str) -> BTreeSet<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/pages/src").join(table);
-    let source = fs::read_to_string(path).expect("the sources of the pages are there");
+    let source = source(table);
     let key = |line: &str| line.strip_prefix("  ")?.split_once(": [").map(|(key, _)| key.to_owned());
     source.lines().filter_map(key).filter(|key| key.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric())).collect()
 }
@@ -66,4 +72,14 @@ fn every_word_of_the_services_has_a_text_on_the_pages() {
     let mut untold: Vec<_> = shared_lists.into_iter().flat_map(|list| missing(list, &of_all_pages)).collect();
     untold.extend(agency_lists.into_iter().flat_map(|list| missing(list, &of_agency)));
     assert!(untold.is_empty(), "words of the services without a text: {untold:?}");
+}
+
+/// Their English titles come with the answer.
+#[test]
+fn every_type_of_problem_has_a_chinese_text_for_agencies() {
+    let reasons = source("agency/reasons.ts");
+    let (_, types) = reasons.split_once("PROBLEM_TYPES").expect("the table of problem types");
+    let has_text = |slug: &str| types.contains(&format!("  {slug}: \"")) || types.contains(&format!("\"{slug}\": \""));
+    let untold: Vec<_> = ProblemType::ALL.iter().map(|kind| kind.slug()).filter(|slug| !has_text(slug)).collect();
+    assert!(untold.is_empty(), "problem types without a text: {untold:?}");
 }

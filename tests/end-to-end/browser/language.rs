@@ -18,9 +18,7 @@ const OTHER_LANGUAGE: &str = r#"(() => {
         if (other.test(text.replace(names, ""))) found.push(`${place}: ${text.trim()}`);
     };
     // The language button names the other language, in that language.
-    // The reasons for which a row is refused are the writer's own words so far.
-    const refusals = ".fault, #single-status, #upload";
-    const skipped = `script, style, noscript, bdi, [translate=no], :not(html)[lang], ${refusals}`;
+    const skipped = "script, style, noscript, bdi, [translate=no], :not(html)[lang]";
     const seen = (element) => !element.closest(skipped) && (element.closest("head") ||
         element.checkVisibility({ visibilityProperty: true }));
     const place = (element) => element.id || element.parentElement?.id || element.localName;

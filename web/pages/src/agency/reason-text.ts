@@ -28,7 +28,7 @@ const RIGHTS: Record<string, FieldName> = {
 
 /** A refusal of a whole request, with the service's reason if it gave any. */
 export function refusalText({ problem, status }: RefusedError): string {
-  return problem === null ? `HTTP ${status}` : problemText(problem);
+  return problem === null ? t("refused_status", status) : problemText(problem);
 }
 
 /** Each invalid field with the value that was expected there; without fields, the problem's detail. */

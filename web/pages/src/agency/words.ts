@@ -204,6 +204,7 @@ export const agencyWords = {
     "The answer does not match the rows that were sent, so the upload has stopped. Rows whose outcome is not " +
       "known are listed below; sent again, they are not counted twice.",
   ],
+  refused_status: ["服务器未说明原因（状态 {}）", "The server gave no reason (status {})"],
   count_accepted: ["已接收", "accepted"],
   count_duplicate: ["重复", "duplicate"],
   count_ignored: ["未采用", "ignored"],
