@@ -12,7 +12,7 @@ const OTHER_LANGUAGE: &str = r#"(() => {
     const chinese = document.documentElement.lang.startsWith("zh");
     const other = chinese ? /\p{Script=Latin}+/u : /\p{Script=Han}|[，。；：！？（）]/u;
     // Names and formats, the demo's agencies, numbers of documents and events, times by ISO 8601.
-    const names = /yima|YM1|QR|lab-7|xian-cdc|clinic-3|police|UTF-8|CSV|XLSX|Excel|JSON|JWT|FHIR R4|https?|MB|Esc|Tab|\bUS\b|A\+|\d+X|\b[a-z]+-[0-9a-z-]+|\d\d-\d\dT\d\d:\d\d(:\d\d)?Z?/g;
+    const names = /yima|YM1|QR|lab-7|xian-cdc|clinic-3|police|UTF-8|CSV|CVX|\.xlsx?|Excel|JSON|JWT|FHIR R4|https?|MB|Esc|Tab|Enter|CR|UTC|\bUS\b|A\+|\d+X|\b[a-z]+-[0-9a-z-]+|\d\d-\d\dT\d\d:\d\d(:\d\d)?Z?/g;
     const found = [];
     const check = (text, place) => {
         if (other.test(text.replace(names, ""))) found.push(`${place}: ${text.trim()}`);

@@ -1,7 +1,7 @@
 /** The question before an event is sent: it repeats the person and the content. */
 import { byId, make, setText } from "../shared/dom.ts";
 import { localTime } from "./dates.ts";
-import { FIELD_NAMES, FIELDS, fieldLabel, ownFields, valueText, type FieldName } from "./fields.ts";
+import { FIELD_NAMES, FIELDS, fieldLabel, ownFields, valueNode, type FieldName } from "./fields.ts";
 import { kindOf, restricts, type EventRecord } from "./record.ts";
 import { birthDate, isMale, plainNumber, residentIdError } from "./resident-id.ts";
 import type { Translate } from "./words.ts";
@@ -43,8 +43,9 @@ export class ConfirmDialog {
 
   /** The same of all events of a file. */
   askWhyFile(name: string, rows: number, takeBack: (why: string) => void): void {
-    const fact = (label: string, value: string): Node => make("div", "", make("dt", "", label), make("dd", "", value));
-    this.#askWhy([fact(this.#t("sent_file"), name), fact(this.#t("rows"), String(rows))], takeBack);
+    const fact = (label: string, value: Node | string): Node =>
+      make("div", "", make("dt", "", label), make("dd", "", value));
+    this.#askWhy([fact(this.#t("sent_file"), make("bdi", "", name)), fact(this.#t("rows"), String(rows))], takeBack);
   }
 
   #askWhy(facts: Node[], takeBack: (why: string) => void): void {
@@ -98,7 +99,7 @@ function recordFacts(record: EventRecord, t: Translate): Node[] {
 
 function factText(name: FieldName, value: string, record: EventRecord, t: Translate): (Node | string)[] {
   if (FIELDS[name].type === "time") return [localTime(value)];
-  if (name !== "document_number") return [valueText(name, value)];
+  if (name !== "document_number") return [valueNode(name, value)];
   const number = plainNumber(value);
   const born = record.document_type === "cn_resident_id" && !residentIdError(number) ? birthDate(number) : null;
   const grouped = born === null ? value : number.replace(/^(.{6})(.{8})(.{4})$/, "$1 $2 $3");

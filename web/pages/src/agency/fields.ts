@@ -1,4 +1,5 @@
 /** The fields of an event: the one list for the form, the columns of files, and the reasons of refused rows. */
+import { make } from "../shared/dom.ts";
 import { lang } from "../shared/i18n.ts";
 import { words } from "../shared/words.ts";
 import { agencyWords } from "./words.ts";
@@ -129,6 +130,11 @@ export function fieldLabel(name: FieldName, kind?: Kind): string {
 export function valueText(name: FieldName, value: string): string {
   const pair = wordOf(FIELDS[name], value);
   return pair === null ? value : pair[lang() === "zh" ? 0 : 1];
+}
+
+/** The same for the page: what somebody typed is isolated, since it is not in the page's language. */
+export function valueNode(name: FieldName, value: string): Node | string {
+  return wordOf(FIELDS[name], value) === null ? make("bdi", "", value) : valueText(name, value);
 }
 
 function wordOf({ prefix }: Field, value: string): readonly [string, string] | null {

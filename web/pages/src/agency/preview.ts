@@ -1,7 +1,7 @@
 /** What the page understood of a file, shown before anything is sent. */
 import { byId, make, setText } from "../shared/dom.ts";
 import { localTime } from "./dates.ts";
-import { FIELDS, fieldLabel, valueText, type FieldName, type Kind } from "./fields.ts";
+import { FIELDS, fieldLabel, valueNode, valueText, type FieldName, type Kind } from "./fields.ts";
 import type { ParsedFile } from "./parse-file.ts";
 import type { EventRecord } from "./record.ts";
 import { countContents, type Column } from "./table.ts";
@@ -28,8 +28,9 @@ export class FilePreview {
     byId("preview").hidden = file === null;
     if (file === null) return byId("preview-table").replaceChildren();
     const t = this.#t;
-    setText(byId("preview-title"), `${this.#name} · ${t("preview_rows", file.rows.length + file.mistakes.length)}`);
-    byId("preview-notes").replaceChildren(...this.#notes(file).map((note) => make("li", "", note)));
+    const rows = t("preview_rows", file.rows.length + file.mistakes.length);
+    byId("preview-title").replaceChildren(make("bdi", "", this.#name), ` · ${rows}`);
+    byId("preview-notes").replaceChildren(...this.#notes(file).map((note) => make("li", "", ...note)));
     byId("preview-counts").replaceChildren(...this.#contents());
     byId("preview-table").replaceChildren(...(file.columns === null ? [] : this.#table(file, file.columns)));
     byId("preview-text").hidden = file.columns !== null;
@@ -40,25 +41,30 @@ export class FilePreview {
   }
 
   /** The assumptions that the clerk has to agree with. */
-  #notes({ encoding, sheet, assumed, columns, contentType }: ParsedFile): string[] {
+  #notes({ encoding, sheet, assumed, columns, contentType }: ParsedFile): (Node | string)[][] {
     const t = this.#t;
-    const notes: string[] = [];
-    if (encoding !== null && encoding !== "utf-8") notes.push(t("preview_encoding", encoding.toUpperCase()));
-    if (sheet !== null) notes.push(t("preview_sheet", sheet.name));
-    if (sheet !== null && sheet.others > 0) notes.push(t("preview_other_sheets", sheet.others));
-    if (contentType === "application/fhir+ndjson") notes.push(t("preview_fhir"));
+    const notes: (Node | string)[][] = [];
+    // What the file says stands apart from the page's words.
+    const quote = (word: "preview_encoding" | "preview_sheet" | "preview_unused", quoted: string): void => {
+      const [before = "", after = ""] = t(word, "{}").split("{}");
+      notes.push([before, make("bdi", "", quoted), after]);
+    };
+    if (encoding !== null && encoding !== "utf-8") quote("preview_encoding", encoding.toUpperCase());
+    if (sheet !== null) quote("preview_sheet", sheet.name);
+    if (sheet !== null && sheet.others > 0) notes.push([t("preview_other_sheets", sheet.others)]);
+    if (contentType === "application/fhir+ndjson") notes.push([t("preview_fhir")]);
     for (const name of ["kind", "document_type"] as const) {
       const value = assumed[name];
-      if (value !== undefined) notes.push(t("preview_assumed", `${fieldLabel(name)} ${valueText(name, value)}`));
+      if (value !== undefined) notes.push([t("preview_assumed", `${fieldLabel(name)} ${valueText(name, value)}`)]);
     }
     if (columns?.some(({ field }) => field !== null && FIELDS[field].type === "time")) {
-      notes.push(t("preview_zone", zone()));
+      notes.push([t("preview_zone", zone())]);
     }
     const unused = columns?.filter(({ field, heading }) => field === null && heading !== "") ?? [];
     const names = unused.map(({ heading }) => heading);
     const ofNames = columns?.filter(({ field }) => field === "name") ?? [];
     if (this.#dropsNames()) names.push(...ofNames.map(({ heading }) => heading));
-    if (names.length > 0) notes.push(t("preview_unused", names.join(t("list_comma"))));
+    if (names.length > 0) quote("preview_unused", names.join(t("list_comma")));
     return notes;
   }
 
@@ -82,7 +88,7 @@ export class FilePreview {
 
   #table({ sample }: ParsedFile, columns: Column[]): HTMLElement[] {
     const t = this.#t;
-    const head = (cells: string[]): HTMLElement =>
+    const head = (cells: (Node | string)[]): HTMLElement =>
       make("tr", "", ...cells.map((text) => Object.assign(make("th", "", text), { scope: "col" })));
     const taken = columns.map(({ field }) => (field === null ? t("preview_not_sent") : `→ ${fieldLabel(field)}`));
     const rows = sample.map(({ line, values, record }) => {
@@ -90,7 +96,7 @@ export class FilePreview {
       return make("tr", "", make("td", "", String(line)), ...cells);
     });
     return [
-      make("thead", "", head([t("row"), ...columns.map(({ heading }) => heading)]), head(["", ...taken])),
+      make("thead", "", head([t("row"), ...columns.map(({ heading }) => make("bdi", "", heading))]), head(["", ...taken])),
       make("tbody", "", ...rows),
     ];
   }
@@ -99,9 +105,11 @@ export class FilePreview {
 /** A value as in the file, and as it was understood where that looks different. */
 function cell(text: string, field: FieldName | null, record: EventRecord): HTMLElement {
   const value = field === null ? undefined : record[field];
-  if (field === null || value === undefined) return make("td", field === null ? "quiet" : "", text);
-  const understood = FIELDS[field].type === "time" ? localTime(value) : valueText(field, value);
-  return make("td", "", text, ...(understood === text ? [] : [make("small", "quiet", `→ ${understood}`)]));
+  const quoted = make("bdi", "", text);
+  if (field === null || value === undefined) return make("td", field === null ? "quiet" : "", quoted);
+  const understood = FIELDS[field].type === "time" ? localTime(value) : valueNode(field, value);
+  const isSame = (typeof understood === "string" ? understood : value) === text;
+  return make("td", "", quoted, ...(isSame ? [] : [make("small", "quiet", "→ ", understood)]));
 }
 
 /** The device's time zone, by which times without an offset are read. */

@@ -1,7 +1,7 @@
 /** What this clerk sent since signing in. It is kept in memory only: a test result must not outlast the session. */
 import { byId, make } from "../shared/dom.ts";
 import { clockTime } from "../shared/time.ts";
-import { ownFields, valueText, type FieldName } from "./fields.ts";
+import { ownFields, valueNode, valueText, type FieldName } from "./fields.ts";
 import { kindOf, type EventRecord } from "./record.ts";
 import type { Translate } from "./words.ts";
 
@@ -85,7 +85,7 @@ export class SentList {
       "",
       make("td", "", clockTime(sentAtMs)),
       make("td", "", make("span", "quiet", t("sent_file"))),
-      make("td", "", name, " · ", t("preview_rows", rows)),
+      make("td", "", make("bdi", "", name), " · ", t("preview_rows", rows)),
       make("td", "", make("strong", "", t(isTakenBack ? "sent_taken_back" : "sent_in_force"))),
       make("td", "actions", ...(isTakenBack || takeBack === null ? [] : [this.#button("take_back", takeBack)])),
     );
@@ -99,7 +99,7 @@ export class SentList {
     const [t, kind] = [this.#t, kindOf(record)!];
     const shown = SHOWN.filter((name) => record[name] !== undefined && ownFields(kind).includes(name));
     const what = shown.map((name) => {
-      const value = make("span", "result", valueText(name, record[name]!));
+      const value = make("span", "result", valueNode(name, record[name]!));
       value.dataset["result"] = record[name]!;
       return value;
     });
@@ -110,7 +110,7 @@ export class SentList {
       "tr",
       "",
       make("td", "", clockTime(sentAtMs)),
-      make("td", "", make("bdi", "", record.document_number!), make("small", "quiet", record.id!)),
+      make("td", "", make("bdi", "", record.document_number!), make("small", "quiet", make("bdi", "", record.id!))),
       make("td", "", make("span", "quiet", valueText("kind", kind)), ...what.flatMap((node) => [" · ", node])),
       make("td", "", make("strong", "", state)),
       make("td", "actions", ...(isTakenBack || kind === "retraction" ? [] : this.#buttons(record))),

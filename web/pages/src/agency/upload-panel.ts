@@ -111,7 +111,7 @@ export class UploadPanel {
       "tr",
       "",
       make("td", "", String(row.line)),
-      make("td", "", row.id ?? ""),
+      make("td", "", make("bdi", "", row.id ?? "")),
       make("td", "", make("strong", "", this.#t(`row_${row.status}`)), why === "" ? "" : ` ${why}`),
     );
     line.dataset["status"] = row.status;
