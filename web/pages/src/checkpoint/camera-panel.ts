@@ -85,7 +85,7 @@ export class CameraPanel {
     const codes = texts.filter((text) => text.startsWith(PREFIX));
     this.#foreign = texts.length > 0 && codes.length === 0;
     setText(byId("camera-note"), this.#note());
-    const code = this.#codesInView.next(codes, this.#ready && Date.now() >= this.#holdUntil, Date.now());
+    const code = this.#codesInView.next(codes, this.#ready && Date.now() >= this.#holdUntil, performance.now());
     if (code !== null) this.#scan(code);
   }
 }
