@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use yima_harness::{Options, Person, Yima, ago};
 use yima_schema::time::HOUR;
 
-use super::window::Window;
 use super::live_display::replace_fetch;
+use super::window::Window;
 use super::{PHONE, assert_clean};
 
 /// A reason of the city's own, and what it means.

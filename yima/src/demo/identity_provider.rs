@@ -167,7 +167,7 @@ fn about(view: &View, now: Time) -> &'static str {
     match view.colour_at(now).colour() {
         Colour::Green if view.vaccination.doses == 0 => Profile::Unvaccinated.as_str(),
         Colour::Green if !is_tested => Profile::TestTooOld.as_str(),
-        colour => colour.as_str(),
+        colour @ (Colour::Green | Colour::Yellow | Colour::Red | Colour::None) => colour.as_str(),
     }
 }
 
