@@ -78,7 +78,7 @@ impl Follower {
     }
 
     /// Polls whenever the store wakes it and at least every `poll_every`, for ever; while requests wait for another
-    /// region's moment also every [`HASTENED_POLL`]. A poll that fails leaves every `as_of` where it is.
+    /// region's moment also every 100 ms. A poll that fails leaves every `as_of` where it is.
     pub async fn run(mut self) {
         let mut failing = false;
         loop {
