@@ -145,6 +145,7 @@ function redraw(): void {
   panel.redraw();
   form.redraw();
   sent.redraw();
+  dialog.redraw();
 }
 
 startLanguage(byId("lang"), redraw, agencyWords);

@@ -11,6 +11,7 @@ export class ConfirmDialog {
   readonly #t: Translate;
   readonly #dialog = byId<HTMLDialogElement>("confirm");
   #confirmed: () => void = () => {};
+  #draw: () => void = () => {};
 
   constructor(t: Translate) {
     this.#t = t;
@@ -29,8 +30,8 @@ export class ConfirmDialog {
 
   /** Shows `record` and calls `send` if the clerk confirms. */
   ask(record: EventRecord, send: () => void): void {
-    const facts = recordFacts(record, this.#t);
-    this.#show("confirm_title", restricts(record) ? "confirm_restricts" : null, "confirm_send", facts, send);
+    const note = restricts(record) ? "confirm_restricts" : null;
+    this.#show("confirm_title", note, "confirm_send", () => recordFacts(record, this.#t), send);
     byId("confirm-why-field").hidden = true;
     // An Enter that was meant for the form must not send what restricts a person.
     byId(restricts(record) ? "confirm-back" : "confirm-send").focus();
@@ -38,17 +39,21 @@ export class ConfirmDialog {
 
   /** Shows an event that was sent, and calls `takeBack` with the clerk's reason. */
   askWhy(record: EventRecord, takeBack: (why: string) => void): void {
-    this.#askWhy(recordFacts(record, this.#t), takeBack);
+    this.#askWhy(() => recordFacts(record, this.#t), takeBack);
   }
 
   /** The same of all events of a file. */
   askWhyFile(name: string, rows: number, takeBack: (why: string) => void): void {
     const fact = (label: string, value: Node | string): Node =>
       make("div", "", make("dt", "", label), make("dd", "", value));
-    this.#askWhy([fact(this.#t("sent_file"), make("bdi", "", name)), fact(this.#t("rows"), String(rows))], takeBack);
+    const facts = (): Node[] => [
+      fact(this.#t("sent_file"), make("bdi", "", name)),
+      fact(this.#t("rows"), String(rows)),
+    ];
+    this.#askWhy(facts, takeBack);
   }
 
-  #askWhy(facts: Node[], takeBack: (why: string) => void): void {
+  #askWhy(facts: () => Node[], takeBack: (why: string) => void): void {
     const why = byId<HTMLInputElement>("confirm-why");
     const confirmed = (): void => takeBack(why.value.trim());
     this.#show("take_back_title", "take_back_note", "take_back_send", facts, confirmed);
@@ -58,25 +63,33 @@ export class ConfirmDialog {
   }
 
   close(): void {
-    this.#confirmed = () => {};
+    [this.#confirmed, this.#draw] = [() => {}, () => {}];
     if (this.#dialog.open) this.#dialog.close();
     byId("confirm-facts").replaceChildren();
     byId<HTMLInputElement>("confirm-why").value = "";
+  }
+
+  /** Shows the question in the page's present language. */
+  redraw(): void {
+    if (this.#dialog.open) this.#draw();
   }
 
   #show(
     title: "confirm_title" | "take_back_title",
     note: "confirm_restricts" | "take_back_note" | null,
     send: "confirm_send" | "take_back_send",
-    facts: Node[],
+    facts: () => Node[],
     confirmed: () => void,
   ): void {
     this.#confirmed = confirmed;
-    setText(byId("confirm-title"), this.#t(title));
-    setText(byId("confirm-note"), note === null ? "" : this.#t(note));
-    setText(byId("confirm-send"), this.#t(send));
-    setText(byId("confirm-why-fault"), "");
-    byId("confirm-facts").replaceChildren(...facts);
+    this.#draw = () => {
+      setText(byId("confirm-title"), this.#t(title));
+      setText(byId("confirm-note"), note === null ? "" : this.#t(note));
+      setText(byId("confirm-send"), this.#t(send));
+      setText(byId("confirm-why-fault"), "");
+      byId("confirm-facts").replaceChildren(...facts());
+    };
+    this.#draw();
     this.#dialog.showModal();
   }
 }

@@ -88,6 +88,8 @@ export function listenForCodes(
       const submits = startsCode(input.value) || readTyped(input.value).kind !== "other";
       if (late || submits) event.preventDefault();
       if (submits) end(input.value);
+      // A scanner types one suffix; the next Tab is the guard's.
+      pausedAt = -Infinity;
     }
   });
   input.addEventListener("paste", (event) => {
