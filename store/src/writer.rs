@@ -42,8 +42,8 @@ pub enum Published {
 pub trait EventReader: Send + Sync {
     /// All events of each subject, in the order given.
     async fn events(&self, subjects: &[SubjectId]) -> Result<Vec<Vec<StoredEvent>>>;
-    /// Whether each of these is stored, in the order given: [`StoredEvent::is_duplicate_of`] a stored one. Reads no other
-    /// content of its subject's events than those of its revision.
+    /// Whether each of these is stored, in the order given: [`StoredEvent::is_duplicate_of`] a stored one. Reads no
+    /// other content of its subject's events than those of its revision.
     async fn are_stored(&self, events: &[&StoredEvent]) -> Result<Vec<bool>>;
 }
 

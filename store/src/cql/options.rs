@@ -27,8 +27,8 @@ pub struct CqlOptions {
     pub request_timeout: Duration,
     /// A lookup or a poll without an answer after this is also sent to another replica (a hedged request).
     pub speculate_after: Duration,
-    /// A node without a sign of life for this long is left: its connections are closed, and requests under way on them go
-    /// to other nodes.
+    /// A node without a sign of life for this long is left: its connections are closed, and requests under way on them
+    /// go to other nodes.
     pub leave_silent_after: Duration,
     /// How long changes and marks are kept for consumers that are behind. Beyond it read nodes load every view again,
     /// and regions reconcile.

@@ -9,8 +9,8 @@ use super::tables::Tables;
 use crate::Result;
 
 /// The marks of new events: the rows of the table of marks, without those that this process wrote for duplicates. An
-/// event is stored together with its mark, and the mark is removed together with the publication of a view that contains
-/// the event: so all stored events of a subject without such a mark are published.
+/// event is stored together with its mark, and the mark is removed together with the publication of a view that
+/// contains the event: so all stored events of a subject without such a mark are published.
 #[derive(Default)]
 pub(super) struct UnsettledMarks {
     /// Mark → subject.

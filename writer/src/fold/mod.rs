@@ -43,8 +43,8 @@ use crate::config::FoldConfig;
 
 /// Subjects whose marks of an earlier process are settled together, and whose views are published again together.
 const SUBJECTS: usize = 500;
-/// Rows of one agency that the store decides about at a time; a larger batch is alone. The embedded store decides in one
-/// thread, where other agencies' rows wait for as many of this one's.
+/// Rows of one agency that the store decides about at a time; a larger batch is alone. The embedded store decides in
+/// one thread, where other agencies' rows wait for as many of this one's.
 const APPENDED_ROWS: u32 = 1_000;
 /// Bytes reserved for as many views.
 const VIEWS_BYTES: usize = 8 * 1024 * 1024;

@@ -1,6 +1,6 @@
-//! Fuzzing of the readers of what comes from outside: mutated inputs of a kept corpus, by a seed. A fault is a panic, an
-//! input that is slow or takes much memory, and a broken property of [`mod@readers`]; its input is written to the corpus,
-//! all of which is read again at the start of each run.
+//! Fuzzing of the readers of what comes from outside: mutated inputs of a kept corpus, by a seed. A fault is a panic,
+//! an input that is slow or takes much memory, and a broken property of [`mod@readers`]; its input is written to the
+//! corpus, all of which is read again at the start of each run.
 //!
 //! The mutations are blind: they do not see which code an input has reached. Guidance by coverage (libFuzzer, AFL, and
 //! the crates around them) needs the sanitizers of a nightly compiler.

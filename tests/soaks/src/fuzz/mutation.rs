@@ -1,7 +1,7 @@
-//! Mutation of inputs, written here since no library fits: of those that build with a stable compiler, `mutatis` changes
-//! typed values, of a byte string one byte at a time, and knows neither a corpus to cross inputs of nor a dictionary;
-//! `libafl` has such mutators, with a hundred crates around them that drive processes and instrumented programs.
-//! Neither writes JSON with a member twice.
+//! Mutation of inputs, written here since no library fits: of those that build with a stable compiler, `mutatis`
+//! changes typed values, of a byte string one byte at a time, and knows neither a corpus to cross inputs of nor a
+//! dictionary; `libafl` has such mutators, with a hundred crates around them that drive processes and instrumented
+//! programs. Neither writes JSON with a member twice.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

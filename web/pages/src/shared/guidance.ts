@@ -10,7 +10,7 @@ let guidance: Guidance | null = null;
 let poller: Poller | null = null;
 let revision = 0;
 
-/** Requests the guidance, once for all callers, and keeps it current. Until it arrives the pages' own words are used. */
+/** Requests the guidance, once for all callers, and keeps it current. Until it arrives pages use their own words. */
 export function keepGuidance(changed: () => void): void {
   poller ??= new Poller(
     async () => {

@@ -69,7 +69,8 @@ const SHAPES: Record<ColourCode | Verdict | Sign | "unchecked" | "idle", Shape> 
 };
 
 /**
- * The shape of a colour, verdict or sign, a question mark for any other name. Hidden from screen readers: words repeat it.
+ * The shape of a colour, verdict or sign, a question mark for any other name. Hidden from screen readers, since words
+ * repeat it.
  */
 export function shape(name: string): SVGElement {
   const kind = Object.hasOwn(SHAPES, name) ? SHAPES[name as keyof typeof SHAPES] : "question";
