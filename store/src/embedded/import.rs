@@ -36,7 +36,7 @@ impl EmbeddedStore {
     /// and then, and at the end. Blocks its thread for as long as it takes; other writes wait.
     ///
     /// All or nothing: if it does not finish, this store takes no more writes, and the next [`EmbeddedStore::open`]
-    /// drops the imported rows and leaves the store empty, ready to import again.
+    /// removes the imported rows and leaves the store empty, ready to import again.
     ///
     /// # Errors
     /// `Rejected` if the store is not empty, or `subjects` are not ascending and complete; `Unavailable` if the disk
@@ -64,7 +64,7 @@ pub(super) fn was_interrupted(tables: &Tables) -> Result<bool> {
     Ok(tables.meta.get(IMPORT)?.is_some_and(|state| state.as_ref() == STARTED))
 }
 
-/// Forgets an interrupted import whose rows are dropped.
+/// Forgets an interrupted import whose rows are removed.
 pub(super) fn forget(tables: &Tables) -> Result<()> {
     let mut rows = tables.db.batch().durability(Some(PersistMode::SyncAll));
     rows.remove(tables.meta.keyspace(), IMPORT);

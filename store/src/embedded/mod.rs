@@ -77,11 +77,11 @@ impl EmbeddedStore {
     /// `Rejected`, with what to do: another process has it open, it belongs to another region or pseudonym key, or it
     /// has a newer format. `Corrupt` or `Unavailable` as the disk has it.
     pub fn open(path: &Path, options: EmbeddedOptions) -> Result<Arc<Self>> {
-        let mut tables = Tables::open(path, options.cache_bytes)?;
+        let tables = Tables::open(path, options.cache_bytes)?;
         let identity = Identity::check_or_create(&tables, &options)?;
         if import::was_interrupted(&tables)? {
-            tracing::warn!("an import did not finish: dropping its rows");
-            tables = tables.without_subjects(path, options.cache_bytes)?;
+            tracing::warn!("an import did not finish: removing its rows");
+            tables.remove_subjects()?;
             import::forget(&tables)?;
         }
         let numbers = streams::recover(&tables)?;

@@ -13,6 +13,8 @@ use crate::{Result, StoreError};
 const MIB: u64 = 1024 * 1024;
 /// Beyond this fjall flushes the tables that still need the journals: bounds the replay at a start.
 const JOURNAL_BYTES: u64 = 256 * MIB;
+/// Rows removed by one batch.
+const ROWS_OF_A_REMOVAL: usize = 10_000;
 
 /// A keyspace with its name, for its errors.
 #[derive(Clone)]
@@ -72,17 +74,25 @@ impl Tables {
         Ok(tables)
     }
 
-    /// Drops all rows of `events` and `views`. No other handle to the tables may exist.
+    /// Removes all rows of `events` and `views`, as any row is removed, and gives their space back.
     ///
     /// Not by `Keyspace::clear`: the next start would replay it from the journal and drop rows that were ingested after
-    /// it.
-    pub(super) fn without_subjects(self, path: &Path, cache_bytes: u64) -> Result<Self> {
+    /// it. Not by `Database::delete_keyspace`: after a restart fjall gives the keyspace's number and sequence numbers
+    /// below its removal to the next one, which the start after that takes for removed.
+    pub(super) fn remove_subjects(&self) -> Result<()> {
         for table in [&self.events, &self.views] {
-            self.db.delete_keyspace(table.keyspace.clone()).map_err(|e| from_fjall(table.name, &e))?;
+            let mut rows = table.range::<&[u8]>(..).peekable();
+            while rows.peek().is_some() {
+                let mut removed = self.db.batch();
+                for row in rows.by_ref().take(ROWS_OF_A_REMOVAL) {
+                    removed.remove(table.keyspace(), row?.0);
+                }
+                removed.commit().map_err(|e| table.error(&e))?;
+            }
+            drop(rows);
+            table.compact()?;
         }
-        // A deleted keyspace's files go with its last handle, and the directory's lock with the last table.
-        drop(self);
-        Self::open(path, cache_bytes)
+        Ok(())
     }
 }
 
