@@ -71,7 +71,8 @@ fn a_citizen_is_told_what_to_do_in_the_words_of_the_city() {
     // Why there is no code: the limit, a busy service, no connection.
     replace_fetch(
         &phone,
-        "if (path !== '/v1/code' || !window.refusal) return asks(path, init);
+        "if (path === '/demo/token' && window.refusal === 502) return new Response('', { status: 502 });
+         if (path !== '/v1/code' || !window.refusal) return asks(path, init);
          if (refusal === 'offline') throw new TypeError('offline');
          return new Response('', { status: refusal, headers: refusal === 429 ? { 'retry-after': '9' } : {} })",
     );
@@ -84,4 +85,13 @@ fn a_citizen_is_told_what_to_do_in_the_words_of_the_city() {
         phone.see_xpath(&format!("//*[@id='code-note'][contains(., '{words}')]"));
     }
     phone.picture("citizen-no-code");
+
+    // A sign-in that failed is told until the next one, in either language.
+    phone.evaluate("void (window.refusal = 502)");
+    phone.click("#sign-out");
+    phone.click("button[data-person='1']");
+    for words in ["Signing in failed", "登录失败", "Signing in failed"] {
+        phone.see_xpath(&format!("//*[@id='notice'][contains(., '{words}')]"));
+        phone.click("#lang");
+    }
 }

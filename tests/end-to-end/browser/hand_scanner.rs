@@ -4,6 +4,7 @@ use serde_json::json;
 use yima_harness::{Options, Yima};
 
 use super::camera::yima;
+use super::layout::{on_screen, resize};
 use super::window::{Screen, Window};
 use super::{DESK, ENTER, PHONE, checkpoint, demo_codes, scan};
 
@@ -97,6 +98,10 @@ fn the_first_character_of_the_next_code_blanks_the_verdict_and_a_code_needs_no_e
     // A document is the next person's too.
     desk.type_into("#document-number", "1");
     blank();
+    // A code is another person's: no number stays beside it.
+    scan(&desk, green);
+    pass();
+    assert_eq!(desk.evaluate("document.getElementById('document-number').value"), json!(""));
     // Its number in the field for codes goes to the form, where its type is confirmed.
     desk.type_into("#code-input", &format!("11010519491231002x{ENTER}"));
     desk.see("#verdict[data-verdict='unchecked'][data-reason='document']");
@@ -192,6 +197,15 @@ fn a_guard_needs_no_mouse_and_reads_one_language() {
     desk.type_into("#sound", &codes[1]);
     desk.see("#verdict[data-verdict='check'][data-sign='yellow'] .shape-triangle");
     desk.see("#hint[hidden]");
+    // On a phone on its side the person is beside the verdict, to be compared without scrolling.
+    for (width, height) in [(844, 390), (568, 320)] {
+        resize(&desk, width, height);
+        let beside = "#verdict-shape, #verdict-word, #person .who, #person .colour, #person .fact";
+        assert_eq!(on_screen(&desk, beside), json!(true), "{beside} at {width}x{height}");
+        super::assert_fits(&desk);
+        desk.picture(&format!("guard-yellow-{width}x{height}"));
+    }
+    desk.devtools("Emulation.clearDeviceMetricsOverride", json!({}));
     tab_to(&desk, "#no-code summary");
     press(&desk, "Enter");
     tab_to(&desk, "#document-number");

@@ -7,7 +7,7 @@ use super::window::Window;
 use super::{PHONE, assert_fits, code, phone};
 
 /// Gives the window another size.
-fn resize(window: &Window, width: u32, height: u32) {
+pub(super) fn resize(window: &Window, width: u32, height: u32) {
     let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 2, "mobile": true });
     window.devtools("Emulation.setDeviceMetricsOverride", metrics);
     // A page that is too wide makes `innerWidth` larger.
@@ -15,7 +15,7 @@ fn resize(window: &Window, width: u32, height: u32) {
 }
 
 /// Whether elements are on the screen as a whole, without scrolling.
-fn on_screen(window: &Window, css: &str) -> Value {
+pub(super) fn on_screen(window: &Window, css: &str) -> Value {
     window.evaluate(&format!(
         "(scrollTo(0, 0), [...document.querySelectorAll(\"{css}\")].map((one) => one.getBoundingClientRect())
             .every(({{ top, left, right, bottom }}) =>
@@ -62,4 +62,29 @@ fn the_code_is_whole_on_every_phone_and_type_of_any_size_fits_the_width() {
     phone.evaluate("void (document.documentElement.style.fontSize = '200%')");
     resize(&phone, 320, 568);
     assert_fits(&phone);
+}
+
+#[test]
+fn the_code_is_whole_with_a_browser_set_to_type_of_200_percent() {
+    let yima = Yima::start(Options::default());
+    // Media queries follow this setting, and not a style of the page.
+    let phone = Window::open_with(PHONE, &yima.read_url(), &["--blink-settings=defaultFontSize=32".to_owned()]);
+    assert_eq!(phone.evaluate("getComputedStyle(document.documentElement).fontSize"), json!("32px"));
+    phone.click("button[data-person='1']");
+    code(&phone);
+    for lang in ["zh-Hans", "en"] {
+        phone.click("#lang");
+        phone.see(&format!("html[lang='{lang}']"));
+        for (width, height) in [(390, 844), (320, 568), (568, 320), (844, 390)] {
+            resize(&phone, width, height);
+            assert_eq!(on_screen(&phone, "#qr, #colour, .brand"), json!(true), "at {width}x{height} in {lang}");
+            assert_fits(&phone);
+            phone.picture(&format!("citizen-browser-200-{width}x{height}-{lang}"));
+        }
+    }
+    // The page's own large type on top of it.
+    phone.click("#large");
+    resize(&phone, 320, 568);
+    assert_fits(&phone);
+    assert_eq!(on_screen(&phone, ".brand"), json!(true), "the name is cut off");
 }

@@ -94,7 +94,7 @@ fn a_session_that_was_ended_elsewhere_is_named_and_a_new_one_offered() {
     let ended =
         yima.http().send("DELETE", &format!("{}/v1/sessions", yima.read_url()), &[("authorization", &auth)], None);
     assert!((200..300).contains(&ended.expect("a whole answer").status));
-    phone.see_xpath("//*[@id='notice'][contains(., 'Please sign in again')]");
+    phone.see_xpath("//*[@id='notice'][contains(., 'ended on another device')]");
     phone.see("button[data-person='1']");
     assert_eq!(phone.evaluate("document.body.innerText.includes('****')"), json!(false), "nothing of the person");
     assert_storage_empty(&phone);

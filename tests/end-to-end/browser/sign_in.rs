@@ -43,6 +43,8 @@ fn a_citizen_and_a_guard_sign_in_with_tokens_of_the_citys_identity_provider() {
     phone.see_xpath("//*[@id='notice'][contains(., 'not for this page')]");
     sign_in(&phone, &citizen);
     phone.see("#colour[data-colour='none']");
+    // Without a record no colour began at any time.
+    assert_eq!(phone.evaluate("document.querySelectorAll('#decision dt').length"), json!(1));
     let code = code(&phone);
 
     let desk = Window::open(DESK, &format!("{}/checkpoint", yima.read_url()));

@@ -23,7 +23,7 @@ const input = byId<HTMLInputElement>("code-input");
 const documentForm = byId<HTMLFormElement>("document");
 const documentNumber = byId<HTMLInputElement>("document-number");
 const signal = new Signal();
-const cameraPanel = new CameraPanel((code) => void scanner?.scan({ code }));
+const cameraPanel = new CameraPanel(scanCode);
 let scanner: Scanner | null = null;
 let checkpoint: Checkpoint | null = null;
 let endsAt = NaN;
@@ -101,14 +101,20 @@ async function signInAsGuard(button: HTMLButtonElement): Promise<void> {
   button.disabled = false;
 }
 
+/** A code begins another person: no document number of the one before stays on the page. */
+function scanCode(code: string): void {
+  documentNumber.value = "";
+  void scanner?.scan({ code });
+}
+
 /** What a scanner or a hand has typed. */
 function typed(what: Typed): void {
   switch (what.kind) {
     case "code":
-      return void scanner?.scan({ code: what.code });
+      return scanCode(what.code);
     case "other":
       // The service says what it is not.
-      return what.text === "" ? scanner?.clear() : void scanner?.scan({ code: what.text });
+      return what.text === "" ? scanner?.clear() : scanCode(what.text);
     case "several":
     case "layout":
       return scanner?.unreadable(what.kind);

@@ -27,7 +27,7 @@ function show(session: string): void {
   byId("health-code").hidden = byId("sign-out").hidden = false;
   document.body.dataset["screen"] = "code";
   setUpCopyButton();
-  const listener = { changed: redraw, sessionOver: () => signOut("session_over") };
+  const listener = { changed: redraw, sessionOver: () => signOut("session_ended") };
   const code = new CodeUpdater(session, () => (display.display ? display.etag : undefined), listener);
   const display: DisplayUpdater = new DisplayUpdater(session, {
     ...listener,
@@ -58,7 +58,7 @@ function showSignIn(reason: Word | null): void {
   delete document.body.dataset["screen"];
   byId("sign-in").hidden = false;
   redraw();
-  showDemoPeople(signedIn);
+  showDemoPeople({ signedIn, failed });
 }
 
 function stop(): void {
@@ -79,6 +79,12 @@ function signedIn(session: string): void {
   byId("colour").focus();
 }
 
+/** Why nobody was signed in. */
+function failed(reason: Word): void {
+  notice = reason;
+  redraw();
+}
+
 function redraw(): void {
   setText(byId("notice"), notice === null ? "" : t(notice));
   setText(byId("everywhere-failed"), everywhereFailed ? t("everywhere_failed") : "");
@@ -89,7 +95,7 @@ function redraw(): void {
 async function signOutEverywhere(session: string): Promise<void> {
   const outcome = await endAllSessions(session).then(
     () => "everywhere_done" as const,
-    (error: unknown) => (error instanceof RefusedError && error.sessionOver ? ("session_over" as const) : null),
+    (error: unknown) => (error instanceof RefusedError && error.sessionOver ? ("session_ended" as const) : null),
   );
   // Somebody else may have signed in meanwhile.
   if (updaters && updaters.session !== session) return;
@@ -104,10 +110,7 @@ function tick(): void {
   setTimeout(tick, 1_000 - (now() % 1_000));
 }
 
-onSession("citizen", ({ session }) => signedIn(session), (reason) => {
-  notice = reason;
-  redraw();
-});
+onSession("citizen", ({ session }) => signedIn(session), failed);
 setUpHistory(() => updaters && { bearer: updaters.session, etag: updaters.display.etag });
 setUpLargeType(byId("large"));
 startLanguage(byId("lang"), () => {

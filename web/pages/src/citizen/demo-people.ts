@@ -1,7 +1,7 @@
 /** The list of the demo's citizens. */
 import { RefusedError } from "../shared/api.ts";
 import { byId, make } from "../shared/dom.ts";
-import { lang, lookup, t } from "../shared/i18n.ts";
+import { lang, lookup, t, type Word } from "../shared/i18n.ts";
 import { Poller } from "../shared/poller.ts";
 import { lookupDemoPeople, signInDemo } from "../shared/session.ts";
 import { shape } from "../shared/shapes.ts";
@@ -17,8 +17,13 @@ let drawn = "";
 /** Draws the list once more, in the page's language. */
 let redraw = (): void => undefined;
 
+interface SignInListener {
+  signedIn(session: string): void;
+  failed(reason: Word): void;
+}
+
 /** Lists the demo's citizens as they are now; a click signs in as one of them. Without a demo, shows the token form. */
-export function showDemoPeople(signedIn: (session: string) => void): void {
+export function showDemoPeople(listener: SignInListener): void {
   hideDemoPeople();
   const list = byId("demo-people");
   redraw = () => showNote(list, t("waiting"));
@@ -28,7 +33,7 @@ export function showDemoPeople(signedIn: (session: string) => void): void {
       const people = await lookupDemoPeople();
       // A list that arrives after the sign-in is not drawn.
       if (poller === mine) {
-        redraw = () => draw(list, people, signedIn);
+        redraw = () => draw(list, people, listener);
         redraw();
       }
       return people === null ? NO_DEMO_MS : RENEW_MS;
@@ -62,16 +67,16 @@ function showNote(list: HTMLElement, text: string): void {
 }
 
 /** Redraws only a list that differs, so that a focused or pressed button stays. */
-function draw(list: HTMLElement, people: DemoPerson[] | null, signedIn: (session: string) => void): void {
+function draw(list: HTMLElement, people: DemoPerson[] | null, listener: SignInListener): void {
   const key = lang() + JSON.stringify(people);
   if (key === drawn) return;
   drawn = key;
   byId("demo-intro").hidden = people === null;
   byId("no-demo").hidden = people !== null;
-  list.replaceChildren(...(people ?? []).map((person) => button(person, list, signedIn)));
+  list.replaceChildren(...(people ?? []).map((person) => button(person, list, listener)));
 }
 
-function button(person: DemoPerson, list: HTMLElement, signedIn: (session: string) => void): HTMLElement {
+function button(person: DemoPerson, list: HTMLElement, listener: SignInListener): HTMLElement {
   const about = lookup("about", person.about) ?? person.about;
   const colour = isOneOf(COLOURS, person.about) ? person.about : "green";
   const element = make(
@@ -88,9 +93,9 @@ function button(person: DemoPerson, list: HTMLElement, signedIn: (session: strin
     const buttons = list.querySelectorAll("button");
     for (const other of buttons) other.disabled = true;
     try {
-      signedIn((await signInDemo({ role: "citizen", person: person.person })).session);
+      listener.signedIn((await signInDemo({ role: "citizen", person: person.person })).session);
     } catch {
-      byId("notice").textContent = t("sign_in_failed");
+      listener.failed("sign_in_failed");
     } finally {
       for (const other of buttons) other.disabled = false;
     }

@@ -24,7 +24,7 @@ export function draw(display: DisplayUpdater, code: CodeUpdater): void {
   drawColour(display, superseded);
   drawCode(codeOf(display, code, superseded));
   drawAsOf(display, live);
-  byId("newest").hidden = display.display === null;
+  byId("newest").hidden = byId("wrong").hidden = display.display === null;
   if (display.display) drawFacts(display.display, superseded);
 }
 
@@ -151,10 +151,8 @@ function help(agency: string | null): (Node | string)[] {
 }
 
 function decision(colour: Colour): Node[] {
-  const rows: [string, string][] = [
-    [t("reason"), reasonName(colour.reason)],
-    [t("since"), dateTime(colour.since)],
-  ];
+  const rows: [string, string][] = [[t("reason"), reasonName(colour.reason)]];
+  if (colour.since !== null) rows.push([t("since"), dateTime(colour.since)]);
   if (colour.until !== null) rows.push([t("until"), dateTime(colour.until)]);
   else if (OPEN_ENDED[colour.code]) rows.push([t("until"), t("open_ended")]);
   if (colour.agency !== null) rows.push([t("decided_by"), agencyName(colour.agency)]);

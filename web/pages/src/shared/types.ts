@@ -24,7 +24,8 @@ export interface Identity {
 export interface Colour {
   code: ColourCode;
   reason: string;
-  since: string;
+  /** null for a person without a record. */
+  since: string | null;
   until: string | null;
   agency: string | null;
 }
