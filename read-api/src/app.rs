@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::http::header::IF_NONE_MATCH;
-use yima_schema::code::{IssuerKey, IssuerKeys};
 use yima_schema::guidance::Guidance;
 use yima_schema::problem::{Problem, ProblemType};
-use yima_schema::seal::SealKeys;
+use yima_schema::seal::{SealError, SealKeys};
 use yima_schema::session::{Holder, Session};
 use yima_schema::subject::{PseudonymKey, SubjectId};
 use yima_schema::time::Time;
 use yima_schema::view::Version;
 use yima_service::http::ProblemResponse;
-use yima_service::http::public::{Lifetime, Public};
+use yima_service::http::public::Public;
 use yima_service::jwt::{self, Verifier};
 use yima_service::utilization::Utilization;
 
@@ -24,6 +23,7 @@ use crate::config::{LiveDisplaysConfig, ReadApiConfig};
 use crate::document_lookups::DocumentLookups;
 use crate::etag::EntityTags;
 use crate::headers::AsOfHeader;
+use crate::keyring::{CurrentKeyring, DOCUMENT_LIFETIME};
 use crate::limiters::Limiters;
 use crate::session_ends::SessionEnds;
 
@@ -31,10 +31,8 @@ use crate::session_ends::SessionEnds;
 pub struct Keys {
     /// Makes a subject id of an identity document.
     pub pseudonyms: PseudonymKey,
-    /// Signs codes.
-    pub issuer: IssuerKey,
-    /// Seals sessions, handles and entity tags; each purpose derives its own key.
-    pub seal: Vec<[u8; 32]>,
+    /// The keys that rotate: those of codes, handles and sessions.
+    pub keyring: Arc<CurrentKeyring>,
     /// Verifies identity tokens.
     pub identity_provider: Verifier,
     /// Distinguishes the store from earlier ones with the same keys, so that their entity tags are ignored. `None`:
@@ -52,13 +50,6 @@ pub(crate) struct Deployment<'a> {
     pub guidance: &'a Guidance,
 }
 
-/// A scanner that cannot reach this service goes on with the keys it has for as long as a stale view may be served; so
-/// does a cache in between, and a page with its guidance.
-const DOCUMENT_LIFETIME: Lifetime = Lifetime {
-    everywhere: "public, max-age=300, stale-while-revalidate=3600, stale-if-error=86400",
-    at_the_edge: "max-age=60, stale-while-revalidate=600, stale-if-error=86400",
-};
-
 /// Cache, keys, limits and settings, shared by all handlers of a read service.
 pub(crate) struct App {
     pub(crate) views: Arc<ViewCache>,
@@ -70,13 +61,9 @@ pub(crate) struct App {
     pub(crate) region: String,
     pub(crate) pseudonyms: PseudonymKey,
     pub(crate) identity_provider: Verifier,
-    pub(crate) sessions: SealKeys,
-    pub(crate) handles: SealKeys,
+    pub(crate) keyring: Arc<CurrentKeyring>,
     pub(crate) freshness: SealKeys,
     pub(crate) tags: EntityTags,
-    pub(crate) issuer: IssuerKey,
-    pub(crate) issuers: IssuerKeys,
-    pub(crate) jwks: Public,
     pub(crate) guidance: Public,
     pub(crate) limits: Limiters,
     pub(crate) document_lookups: Arc<DocumentLookups>,
@@ -96,9 +83,6 @@ pub(crate) struct Citizen {
 
 impl App {
     /// Wires the service over a cache.
-    ///
-    /// # Panics
-    /// Without a sealing secret.
     pub fn new(
         views: Arc<ViewCache>,
         config: &ReadApiConfig,
@@ -109,10 +93,6 @@ impl App {
     ) -> Arc<Self> {
         let Deployment { region, keys, guidance } = deployment;
         let guidance = serde_json::to_vec(guidance).expect("texts by name always serialise");
-        let issuers = IssuerKeys::new(vec![keys.issuer.verifying_key()]);
-        let jwks = serde_json::json!({ "keys": issuers.jwks() }).to_string();
-        let jwks = Public::new(jwks.into(), "application/jwk-set+json", DOCUMENT_LIFETIME);
-        let newest = keys.seal.last().expect("a read node has a sealing secret");
         Arc::new(Self {
             views,
             code_lifetime: config.code_lifetime,
@@ -122,14 +102,10 @@ impl App {
             live_displays: config.live_displays.clone(),
             region: region.to_owned(),
             freshness: keys.pseudonyms.seal_keys("freshness"),
+            tags: EntityTags::new(&keys.pseudonyms.derived_secret("entity tags"), region, keys.store),
             pseudonyms: keys.pseudonyms,
             identity_provider: keys.identity_provider,
-            sessions: SealKeys::new(&keys.seal, "session"),
-            handles: SealKeys::new(&keys.seal, "handle"),
-            tags: EntityTags::new(newest, region, keys.store),
-            issuer: keys.issuer,
-            issuers,
-            jwks,
+            keyring: keys.keyring,
             guidance: Public::new(guidance.into(), "application/json", DOCUMENT_LIFETIME),
             limits: Limiters::new(&config.limits),
             document_lookups: Arc::default(),
@@ -152,8 +128,15 @@ impl App {
 
     /// The session in `Authorization`, if it is genuine and has not ended.
     pub(crate) fn session(&self, headers: &HeaderMap, now: Time) -> Result<Session, ProblemResponse> {
-        let opened = Session::open(jwt::bearer(headers)?, &self.sessions).ok().filter(|s| s.expires_at > now);
-        opened.ok_or_else(|| session_over().into())
+        match Session::open(jwt::bearer(headers)?, self.keyring.load().sessions()) {
+            Ok(session) if session.expires_at > now => Ok(session),
+            Ok(_) | Err(SealError::Unknown) => Err(session_over().into()),
+            Err(SealError::Revoked) => Err(Problem::new(
+                ProblemType::Unauthenticated,
+                "The key that sealed this session was revoked: sign in again",
+            )
+            .into()),
+        }
     }
 
     /// The floor of a client: the version of the display that its `If-None-Match` proves it was shown.

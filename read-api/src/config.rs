@@ -28,6 +28,9 @@ pub struct ReadApiConfig {
     /// How long a code can be shown. A screenshot lives as long.
     #[serde(rename = "code_lifetime_s", with = "config::S")]
     pub code_lifetime: Duration,
+    /// Whether this node answers `GET /v1/code`. Without, it needs no issuer's private key and answers 503; it scans all
+    /// the same ([keys](operations/keys.md#nodes-that-sign-no-codes)).
+    pub signs_codes: bool,
     /// How long a citizen's session lasts. Also those of `yima sessions`.
     #[serde(rename = "citizen_session_s", with = "config::S")]
     pub citizen_session: Duration,
@@ -58,6 +61,7 @@ impl Default for ReadApiConfig {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             writers: Vec::new(),
             code_lifetime: Duration::from_secs(60),
+            signs_codes: true,
             citizen_session: DAY * 30,
             checkpoint_session: HOUR * 12,
             refresh_after_s: 1,

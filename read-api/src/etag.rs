@@ -25,7 +25,8 @@ pub struct EntityTags {
 }
 
 impl EntityTags {
-    /// `secret` is shared by the read nodes of a region. `store`: see [`crate::Keys::store`].
+    /// `secret` is shared by the read nodes of a region and does not rotate: entries of the cache keep their tags.
+    /// `store`: see [`crate::Keys::store`].
     pub fn new(secret: &[u8; 32], region: &str, store: Option<[u8; 16]>) -> Self {
         let label = [&b"yima entity tags"[..], store.as_ref().map_or(&[], |id| id)].concat();
         let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), &label);

@@ -50,6 +50,8 @@ pub enum Reason {
     Malformed,
     /// A code signed by a key that this service does not know.
     UnknownIssuer,
+    /// A code by a key that was revoked, which anyone may have.
+    RevokedKey,
     /// A genuine code of a subject without a view.
     Nobody,
     /// An identity document of a subject without a view.
@@ -72,6 +74,7 @@ impl Reason {
             | Self::NotYetValid
             | Self::Malformed
             | Self::UnknownIssuer
+            | Self::RevokedKey
             | Self::Nobody
             | Self::NotRegistered => Verdict::Check,
         }
@@ -102,6 +105,10 @@ impl Reason {
             Self::Forged => "This code is forged. Do not let through and call your supervisor.",
             Self::Malformed => "This is not a health code, or it was misread. Scan again.",
             Self::UnknownIssuer => "This code comes from an issuer not known here. Check the identity document.",
+            Self::RevokedKey => {
+                "The key of this code was revoked. Ask them to refresh it and scan again; if it stays, check the \
+                 identity document."
+            }
             Self::NotRegistered => {
                 "Nothing is known of this person. \
                  Compare the document with its holder and follow your checkpoint's rule."

@@ -65,7 +65,7 @@ impl DeadLetter {
     /// The bytes were sealed by another key, or altered.
     pub fn open(mut sealed: Vec<u8>, keys: &SealKeys) -> Result<Self, SealError> {
         let plain = keys.open(&mut sealed)?;
-        codec::decode("dead letter", FORMAT, plain).map_err(|_: DecodeError| SealError)
+        codec::decode("dead letter", FORMAT, plain).map_err(|_: DecodeError| SealError::Unknown)
     }
 }
 
@@ -146,7 +146,7 @@ mod tests {
         let keys = SealKeys::new(&[[1; 32]], "dead letter");
         let sealed = letter.seal(&keys);
         assert!(DeadLetter::open(sealed.clone(), &keys) == Ok(letter));
-        assert_eq!(DeadLetter::open(sealed, &SealKeys::new(&[[2; 32]], "dead letter")), Err(SealError));
+        assert_eq!(DeadLetter::open(sealed, &SealKeys::new(&[[2; 32]], "dead letter")), Err(SealError::Unknown));
     }
 
     #[test]

@@ -15,16 +15,26 @@ struct Key {
     aead: LessSafeKey,
 }
 
-/// Seal keys for one purpose: the newest seals, any opens. AES-256-GCM-SIV (RFC 8452): a repeated random nonce reveals
+/// Seal keys for one purpose: one of them seals, any opens. AES-256-GCM-SIV (RFC 8452): a repeated random nonce reveals
 /// only that two plain texts were equal.
 pub struct SealKeys {
     keys: Vec<Key>,
+    /// Index of the key that seals.
+    sealing: Option<usize>,
+    /// Ids of keys that were revoked.
+    revoked: Vec<u8>,
 }
 
-/// None of these keys sealed these bytes for this purpose.
+/// Why bytes do not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not sealed by a key of this deployment")]
-pub struct SealError;
+pub enum SealError {
+    /// None of these keys sealed them for this purpose.
+    #[error("not sealed by a key of this deployment")]
+    Unknown,
+    /// They name a key that was revoked.
+    #[error("sealed by a key that was revoked")]
+    Revoked,
+}
 
 impl SealKeys {
     /// Keys from secrets in the order of age, newest last; a key's id is its position. `purpose` separates the uses of
@@ -34,11 +44,28 @@ impl SealKeys {
     /// There is no secret, or there are more than 255.
     pub fn new(secrets: &[[u8; 32]], purpose: &'static str) -> Self {
         assert!((1..=255).contains(&secrets.len()), "seal keys need 1 to 255 secrets");
-        let keys = (0u8..).zip(secrets).map(|(id, secret)| Key { id, aead: derive_key(secret, purpose) }).collect();
-        Self { keys }
+        let secrets: Vec<_> = (0u8..).zip(secrets.iter().copied()).collect();
+        Self::with_ids(&secrets, secrets.last().map(|(id, _)| *id), Vec::new(), purpose)
+    }
+
+    /// Keys by their ids. The key of the id `sealing` seals, if it is among them. Tokens of the ids `revoked` are refused
+    /// as such.
+    pub fn with_ids(secrets: &[(u8, [u8; 32])], sealing: Option<u8>, revoked: Vec<u8>, purpose: &'static str) -> Self {
+        let keys: Vec<_> =
+            secrets.iter().map(|(id, secret)| Key { id: *id, aead: derive_key(secret, purpose) }).collect();
+        let sealing = sealing.and_then(|sealing| keys.iter().position(|key| key.id == sealing));
+        Self { keys, sealing, revoked }
+    }
+
+    /// Whether one of these keys seals.
+    pub fn can_seal(&self) -> bool {
+        self.sealing.is_some()
     }
 
     /// Encrypts and authenticates `plain`.
+    ///
+    /// # Panics
+    /// No key seals: see [`Self::can_seal`].
     pub fn seal(&self, plain: &[u8]) -> Vec<u8> {
         let mut nonce = [0; 12];
         // The system's random source cannot fail once the process runs (aws-lc aborts instead).
@@ -47,7 +74,7 @@ impl SealKeys {
     }
 
     fn seal_with_nonce(&self, plain: &[u8], nonce: [u8; 12]) -> Vec<u8> {
-        let key = &self.keys[self.keys.len() - 1]; // `new` asserts that there is one
+        let key = &self.keys[self.sealing.expect("callers of keys that may lack one ask can_seal")];
         let mut out = Vec::with_capacity(plain.len() + OVERHEAD_BYTES);
         out.push(key.id);
         out.extend_from_slice(&nonce);
@@ -68,12 +95,14 @@ impl SealKeys {
     /// Decrypts the output of [`Self::seal`] in place and returns the plain part of the buffer.
     ///
     /// # Errors
-    /// The bytes were altered, sealed with another key, or never sealed.
+    /// The bytes were altered, sealed with another key, or never sealed; or their key was revoked.
     pub fn open<'a>(&self, sealed: &'a mut [u8]) -> Result<&'a [u8], SealError> {
-        let (head, body) = sealed.split_at_mut_checked(13).ok_or(SealError)?;
-        let key = self.keys.get(usize::from(head[0])).ok_or(SealError)?;
-        let nonce = Nonce::try_assume_unique_for_key(&head[1..]).map_err(|_| SealError)?;
-        let plain = key.aead.open_in_place(nonce, Aad::from([key.id]), body).map_err(|_| SealError)?;
+        let (head, body) = sealed.split_at_mut_checked(13).ok_or(SealError::Unknown)?;
+        let Some(key) = self.keys.iter().find(|key| key.id == head[0]) else {
+            return Err(if self.revoked.contains(&head[0]) { SealError::Revoked } else { SealError::Unknown });
+        };
+        let nonce = Nonce::try_assume_unique_for_key(&head[1..]).map_err(|_| SealError::Unknown)?;
+        let plain = key.aead.open_in_place(nonce, Aad::from([key.id]), body).map_err(|_| SealError::Unknown)?;
         Ok(plain)
     }
 }
@@ -104,11 +133,11 @@ mod tests {
         for at in 0..sealed.len() {
             let mut altered = sealed.clone();
             altered[at] ^= 1;
-            assert_eq!(keys.open(&mut altered), Err(SealError));
+            assert_eq!(keys.open(&mut altered), Err(SealError::Unknown));
         }
-        assert_eq!(SealKeys::new(&[[1; 32]], "other").open(&mut sealed.clone()), Err(SealError));
+        assert_eq!(SealKeys::new(&[[1; 32]], "other").open(&mut sealed.clone()), Err(SealError::Unknown));
         assert_eq!(keys.open(&mut sealed).unwrap(), b"who");
-        assert_eq!(keys.open(&mut [0; 5]), Err(SealError));
+        assert_eq!(keys.open(&mut [0; 5]), Err(SealError::Unknown));
     }
 
     #[test]
@@ -117,5 +146,23 @@ mod tests {
         let rotated = SealKeys::new(&[[1; 32], [2; 32]], "test");
         assert_eq!(rotated.open(&mut sealed).unwrap(), b"who");
         assert_eq!(rotated.seal(b"x")[0], 1);
+    }
+
+    #[test]
+    fn a_published_key_opens_before_it_seals_and_a_revoked_one_is_told_from_an_unknown_one() {
+        let (old, new) = ((0, [1; 32]), (7, [2; 32]));
+        let before = SealKeys::with_ids(&[old, new], Some(0), Vec::new(), "test");
+        let after = SealKeys::with_ids(&[old, new], Some(7), Vec::new(), "test");
+        let (mut by_old, mut by_new) = (before.seal(b"old"), after.seal(b"new"));
+        assert_eq!((by_old[0], by_new[0]), (0, 7));
+        let revoked = SealKeys::with_ids(&[new], Some(7), vec![0], "test");
+        assert_eq!(revoked.open(&mut by_old.clone()), Err(SealError::Revoked));
+        assert_eq!(
+            SealKeys::with_ids(&[old], Some(0), vec![], "test").open(&mut by_new.clone()),
+            Err(SealError::Unknown)
+        );
+        assert_eq!(after.open(&mut by_old).unwrap(), b"old");
+        assert_eq!(before.open(&mut by_new).unwrap(), b"new");
+        assert!(after.can_seal() && !SealKeys::with_ids(&[old], Some(7), vec![], "test").can_seal());
     }
 }

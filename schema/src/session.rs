@@ -63,26 +63,29 @@ impl Session {
     /// Opens a token. The caller checks whether it has expired.
     ///
     /// # Errors
-    /// Too long, altered, or not sealed by these keys.
+    /// Too long, altered, not sealed by these keys, or sealed by a key that was revoked.
     pub fn open(token: &str, keys: &SealKeys) -> Result<Self, SealError> {
         // On the stack: for a citizen, the hot path allocates nothing here.
         let mut buffer = [0; MAX_TOKEN_CHARS];
         if token.len() > MAX_TOKEN_CHARS {
-            return Err(SealError);
+            return Err(SealError::Unknown);
         }
-        let len = URL_SAFE_NO_PAD.decode_slice(token, &mut buffer).map_err(|_| SealError)?;
+        let len = URL_SAFE_NO_PAD.decode_slice(token, &mut buffer).map_err(|_| SealError::Unknown)?;
         match keys.open(&mut buffer[..len])? {
             // A checkpoint's session of format 1 ends before `looks_up_documents`, which is then false.
             [1, body @ ..] => Self::decode(body).or_else(|_| Self::decode(&[body, &[0]].concat())),
             [2, body @ ..] => Self::decode(body),
-            _ => Err(SealError),
+            _ => Err(SealError::Unknown),
         }
     }
 
     fn decode(body: &[u8]) -> Result<Self, SealError> {
-        let (session, rest) = postcard::take_from_bytes::<Self>(body).map_err(|_| SealError)?;
-        let started_at =
-            if rest.is_empty() { Time::default() } else { postcard::from_bytes(rest).map_err(|_| SealError)? };
+        let (session, rest) = postcard::take_from_bytes::<Self>(body).map_err(|_| SealError::Unknown)?;
+        let started_at = if rest.is_empty() {
+            Time::default()
+        } else {
+            postcard::from_bytes(rest).map_err(|_| SealError::Unknown)?
+        };
         Ok(Self { started_at, ..session })
     }
 }

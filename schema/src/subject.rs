@@ -209,6 +209,15 @@ impl PseudonymKey {
         SealKeys::new(&[secret.as_ref().try_into().expect("32 bytes")], purpose)
     }
 
+    /// A secret of 32 bytes for another use, which no seal key and no subject id shares.
+    ///
+    /// # Panics
+    /// Never: HMAC-SHA-256 has 32 bytes.
+    pub fn derived_secret(&self, purpose: &str) -> [u8; 32] {
+        let input = ["yima secret: ", purpose].concat();
+        hmac::sign(&self.0, input.as_bytes()).as_ref().try_into().expect("32 bytes")
+    }
+
     /// Identifies the key without revealing it: HMAC of a fixed text, 16 bytes.
     pub fn fingerprint(&self) -> [u8; 16] {
         first_16(hmac::sign(&self.0, b"yima pseudonym key fingerprint").as_ref())

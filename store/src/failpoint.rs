@@ -24,8 +24,9 @@ pub const POINTS: &[&str] = &[
     "published",
 ];
 
-/// The failpoint of creating a key: the key is written, but does not have its name yet.
-pub const KEY_POINTS: &[&str] = &["key_written"];
+/// The failpoints of a change of keys: a file is written, but does not have its name yet; `keys.json` is in place, and
+/// the files of secrets that it no longer needs are still there.
+pub const KEY_POINTS: &[&str] = &["key_written", "keys_listed"];
 
 /// The failpoints of a backup and of a restore. `part_restored` is passed before each part is moved to its place, and
 /// once after the last.

@@ -90,11 +90,11 @@ fn a_stopped_process_is_backed_up_and_its_keys_stay_private() {
     let mode = |path: PathBuf| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
     assert_eq!(mode(file), 0o600);
     assert_eq!((mode(fresh.data_dir()), mode(fresh.data_dir().join("keys"))), (0o700, 0o700));
-    for key in ["pseudonym.key", "seal.key", "issuer.p8", "demo-identity-provider.p8"] {
+    for key in ["pseudonym.key", "seal.key", "issuer.p8", "demo-identity-provider.p8", "keys.json"] {
         assert_eq!(mode(fresh.data_dir().join("keys").join(key)), 0o600);
     }
     let keys = fs::read_dir(fresh.data_dir().join("keys")).expect("keys").count();
-    assert_eq!(keys, 4, "files other than keys");
+    assert_eq!(keys, 5, "files other than keys");
     let restored = Yima::start(fresh);
     assert_eq!(restored.event(&lab, &event), "duplicate");
     assert_eq!(restored.shown(&restored.session_of(&person)).0, "red");

@@ -22,6 +22,7 @@ mod fhir_bundles;
 mod freshness_tokens;
 mod guidance;
 mod guides;
+mod keys;
 mod laboratory_codes;
 mod live_displays;
 mod openapi;

@@ -8,6 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use yima_schema::dead_letter::DeadLetterId;
 use yima_writer::Rate;
 
+use crate::keys::KeyKind;
+
 /// Shows and checks health codes. Without a command: everything in one process, with a demo population.
 #[derive(Parser)]
 #[command(version)]
@@ -83,6 +85,11 @@ pub enum Command {
         #[command(flatten)]
         secret: BackupSecret,
     },
+    /// List, rotate or revoke the keys of codes and sessions. A running service follows within seconds.
+    Keys {
+        #[command(subcommand)]
+        action: KeyAction,
+    },
     /// Print an identity token (JWT) of the demo identity provider.
     Token {
         #[command(subcommand)]
@@ -139,6 +146,31 @@ pub enum DeadLetterAction {
     Replay {
         /// The letter's id [default: all of them].
         id: Option<DeadLetterId>,
+    },
+}
+
+/// What to do with the keys of the data directory.
+#[derive(Subcommand)]
+pub enum KeyAction {
+    /// Print one a line: kind, id, state, times. No secrets.
+    List,
+    /// Make a key that is published now and becomes active later. The key before is kept until nothing that it made is
+    /// valid.
+    Rotate {
+        #[arg(value_enum)]
+        kind: KeyKind,
+        /// Seconds until it becomes active: until then every node has to have its files, and every scanner the issuers'
+        /// keys [default: 90000 for issuer, 3600 for seal and session].
+        #[arg(long, value_parser = clap::value_parser!(u32).range(10..))]
+        publish_s: Option<u32>,
+    },
+    /// Refuse at once what a lost key has made, and replace it: codes have to be refreshed, sessions begun anew.
+    Revoke {
+        #[arg(value_enum)]
+        kind: KeyKind,
+        /// Its id, as `yima keys list` prints it.
+        #[arg(allow_hyphen_values = true)]
+        id: String,
     },
 }
 

@@ -64,6 +64,7 @@ fn run(Cli { command, options }: Cli) -> Result<u8, CommandError> {
         Some(Command::DeadLetters { action }) => return dead_letters::run(&options, &action).map(|()| 0),
         Some(Command::Backup { file, secret }) => return backup::backup(&options, &file, &secret).map(|()| 0),
         Some(Command::Restore { file, secret }) => return backup::restore(&options, &file, &secret).map(|()| 0),
+        Some(Command::Keys { action }) => return keys::run(&options, &action).map(|()| 0),
         Some(Command::Token { holder }) => return tokens::token(&options, &holder).map(|()| 0),
         Some(Command::Sessions { count }) => return tokens::sessions(&options, count).map(|()| 0),
     };

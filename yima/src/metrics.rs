@@ -12,6 +12,31 @@ pub const METRICS: &[MetricDescription] = &[
                seconds; 0 before the first one since the start",
     },
     MetricDescription {
+        name: "key_active_number",
+        kind: MetricKind::Gauge,
+        labels: &["kind"],
+        help: "Read service: the active key of that kind: the first 4 bytes of an issuer's id, or the id of another key; \
+               -1 without one. Nodes with different numbers have different keys",
+    },
+    MetricDescription {
+        name: "key_active_since_seconds",
+        kind: MetricKind::Gauge,
+        labels: &["kind"],
+        help: "Read service: since when the active key of that kind signs or seals, Unix time in seconds; 0 without one",
+    },
+    MetricDescription {
+        name: "keys_file_accepted",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "Read service: 0 when the changed keys.json was refused: the keys stay as they were",
+    },
+    MetricDescription {
+        name: "keys_unreadable",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "Read service: keys of keys.json that are or will be in use and whose file is missing or invalid here",
+    },
+    MetricDescription {
         name: "store_takes_writes",
         kind: MetricKind::Gauge,
         labels: &[],

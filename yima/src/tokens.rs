@@ -5,7 +5,6 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use yima_schema::agency::is_agency_name;
-use yima_schema::seal::SealKeys;
 use yima_schema::session::{Holder, Session};
 use yima_schema::subject::{Document, DocumentType};
 use yima_service::clock;
@@ -56,8 +55,8 @@ pub fn sessions(options: &Options, count: u64) -> Result<(), CommandError> {
     }
     let config = Config::load(options.config.as_deref(), Role::Everything)?;
     let keys = config.keys(&options.data_dir);
-    let (pseudonyms, seal) = (keys.pseudonyms()?, SealKeys::new(&[keys.seal()?], "session"));
     let started_at = clock::now();
+    let (pseudonyms, seal) = (keys.pseudonyms()?, keys.for_sessions(&config.read_api, started_at)?);
     let expires_at = started_at.plus(config.read_api.citizen_session);
     print(&mut (0..count).map(|n| {
         let subject = pseudonyms.subject(&document(n));

@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 use yima_schema::code::{self, CodeError, Handle};
+use yima_schema::seal::SealError;
 use yima_schema::session::Holder;
 use yima_schema::subject::{Document, SubjectId};
 use yima_schema::time::Time;
@@ -64,10 +65,12 @@ impl Target {
     /// # Errors
     /// The reason for a verdict without a lookup: an old, forged or foreign code resolves to no subject.
     pub fn of_code(app: &App, code: &str, now: Time) -> Result<Self, Reason> {
-        let claims = code::open(code, &app.issuers).map_err(|error| match error {
+        let keyring = app.keyring.load();
+        let claims = code::open(code, keyring.issuers()).map_err(|error| match error {
             CodeError::Malformed => Reason::Malformed,
             CodeError::UnknownIssuer => Reason::UnknownIssuer,
             CodeError::Forged => Reason::Forged,
+            CodeError::Revoked => Reason::RevokedKey,
         })?;
         if now >= claims.expires_at {
             return Err(Reason::Expired);
@@ -75,7 +78,10 @@ impl Target {
         if claims.issued_at > now.plus(NODE_CLOCK_SKEW) {
             return Err(Reason::NotYetValid);
         }
-        let handle = Handle::open(&claims.handle, &app.handles).ok_or(Reason::UnknownIssuer)?;
+        let handle = Handle::open(&claims.handle, keyring.handles()).map_err(|error| match error {
+            SealError::Unknown => Reason::UnknownIssuer,
+            SealError::Revoked => Reason::RevokedKey,
+        })?;
         // The version that the phone was shown. A version of another region's view cannot be compared with ours.
         let floor = if handle.region == app.region { handle.version } else { Version::ABSENT };
         Ok(Self { subject: handle.subject, floor, without_view: Reason::Nobody })

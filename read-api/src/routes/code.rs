@@ -44,6 +44,8 @@ pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let floor = app.floor(subject, request.headers());
     let answer = app.look_up(subject, floor, at_least).await?;
     citizen.check(&answer)?;
+    let keyring = app.keyring.load();
+    let (issuer, seal_keys) = keyring.for_codes()?;
     let handle = Handle { subject, region: app.region.clone(), version: answer.entry.version(), sealed_at: now };
     // Whole seconds, as the code carries them.
     let issued_at = Time::from_secs(now.as_secs());
@@ -52,10 +54,10 @@ pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Respo
         issuer: app.region.clone(),
         issued_at,
         expires_at,
-        handle: handle.seal(&app.handles),
+        handle: handle.seal(seal_keys),
         snapshot: Snapshot::of(&answer.entry.view(), answer.as_of, now),
     };
-    let mut response = axum::Json(CodeBody { code: sign(&claims, &app.issuer), expires_at }).into_response();
+    let mut response = axum::Json(CodeBody { code: sign(&claims, issuer), expires_at }).into_response();
     app.as_of.describe(&app.views, &answer, now, response.headers_mut());
     app.limits.code.describe(remaining, response.headers_mut());
     Ok(response)

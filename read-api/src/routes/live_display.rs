@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
@@ -65,6 +65,7 @@ pub async fn live_display(State(app): State<Arc<App>>, request: HeaderMap) -> Re
     if app.utilization.busy() >= config.max_busy {
         return Err(refused(Refusal::Busy).into());
     }
+    let authorization = HeaderMap::from_iter(request.get(AUTHORIZATION).map(|value| (AUTHORIZATION, value.clone())));
     let subscription = app.views.subscribe(subject, config.max_open, config.max_per_person).map_err(|error| {
         refused(match error {
             SubscribeError::Full => Refusal::Full,
@@ -78,6 +79,7 @@ pub async fn live_display(State(app): State<Arc<App>>, request: HeaderMap) -> Re
     }
     let opened_at = Instant::now();
     let mut live = LiveDisplay {
+        authorization,
         citizen,
         subscription,
         shown,
@@ -152,6 +154,8 @@ fn return_after_s() -> u32 {
 /// An open live display.
 struct LiveDisplay {
     app: Arc<App>,
+    /// The request's `Authorization`.
+    authorization: HeaderMap,
     subscription: Subscription,
     citizen: Citizen,
     /// The tag of the display that the client shows.
@@ -178,6 +182,8 @@ impl LiveDisplay {
                 self.ends_at = Instant::now();
                 return Some(Event::default().retry(Duration::from_secs(return_after_s().into())));
             }
+            // The session's key may have been revoked since.
+            self.app.citizen(&self.authorization, (self.app.clock)()).ok()?;
             let before = self.shown.clone();
             // Without an answer the live display ends; the page then polls its display and gets the problem.
             let event = self.look_up().await.ok()?;

@@ -85,5 +85,5 @@ async fn display_routed(State(app): State<Arc<App>>, request: HeaderMap) -> Resu
     responses((status = 200, body = Object, content_type = "application/jwk-set+json"))
 )]
 async fn keys(State(app): State<Arc<App>>, request: HeaderMap) -> Response {
-    app.jwks.respond(&request)
+    app.keyring.load().jwks().respond(&request)
 }

@@ -63,6 +63,8 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Res
         Holder::Checkpoint { checkpoint, .. } => (limit.key(checkpoint), app.checkpoint_session),
     };
     let remaining = limit.take(key, 1)?;
+    let keyring = app.keyring.load();
+    let seal_keys = keyring.for_new_sessions()?;
     let session = Session { id: rand::random(), started_at: now, expires_at: now.plus(lifetime), holder };
     if let Holder::Citizen { subject } = session.holder {
         app.session_ends.started(subject, &session, now);
@@ -75,7 +77,7 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Res
             looks_up_documents: *looks_up_documents,
         }),
     };
-    let body = SessionBody { session: session.seal(&app.sessions), expires_at: session.expires_at, checkpoint };
+    let body = SessionBody { session: session.seal(seal_keys), expires_at: session.expires_at, checkpoint };
     let mut response = axum::Json(body).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     limit.describe(remaining, response.headers_mut());

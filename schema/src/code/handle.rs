@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::codec;
-use crate::seal::SealKeys;
+use crate::seal::{SealError, SealKeys};
 use crate::subject::SubjectId;
 use crate::time::Time;
 use crate::view::Version;
@@ -30,9 +30,12 @@ impl Handle {
         keys.seal(&codec::encode(FORMAT, self))
     }
 
-    /// Opens a sealed handle; `None` if these keys did not seal it.
-    pub fn open(sealed: &[u8], keys: &SealKeys) -> Option<Self> {
+    /// Opens a sealed handle.
+    ///
+    /// # Errors
+    /// These keys did not seal it, or its key was revoked.
+    pub fn open(sealed: &[u8], keys: &SealKeys) -> Result<Self, SealError> {
         let mut buffer = sealed.to_vec();
-        codec::decode("handle", FORMAT, keys.open(&mut buffer).ok()?).ok()
+        codec::decode("handle", FORMAT, keys.open(&mut buffer)?).map_err(|_| SealError::Unknown)
     }
 }

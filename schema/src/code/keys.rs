@@ -4,7 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, ParsedPublicKey, UnparsedPublicKey,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,6 +21,9 @@ pub enum IssuerKeyError {
     /// Not a P-256 private key as PKCS#8.
     #[error("expected a P-256 private key in PKCS#8 (DER)")]
     NotP256,
+    /// Not a P-256 public key as an uncompressed point.
+    #[error("expected a P-256 public key: an uncompressed point (SEC 1 section 2.3.3)")]
+    NotAPoint,
 }
 
 /// The key with which this region's read nodes sign codes.
@@ -30,14 +33,18 @@ pub struct IssuerKey {
 }
 
 /// The public part of an issuer's key.
+#[derive(Clone)]
 pub struct VerifyingKey {
     id: [u8; KEY_ID_BYTES],
     point: Vec<u8>,
 }
 
-/// The issuers whose codes are accepted.
+/// The issuers whose codes are known.
 #[derive(Default)]
-pub struct IssuerKeys(Vec<VerifyingKey>);
+pub struct IssuerKeys {
+    accepted: Vec<VerifyingKey>,
+    revoked: Vec<VerifyingKey>,
+}
 
 /// A public key as JSON Web Key (RFC 7517).
 #[derive(Serialize)]
@@ -90,6 +97,33 @@ impl IssuerKey {
 }
 
 impl VerifyingKey {
+    /// Reads an uncompressed point: 0x04, x, y (SEC 1 section 2.3.3).
+    ///
+    /// # Errors
+    /// The bytes are no point of P-256.
+    pub fn from_point(point: &[u8]) -> Result<Self, IssuerKeyError> {
+        let is_uncompressed = point.len() == 65 && point[0] == 4;
+        if !is_uncompressed || ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).is_err() {
+            return Err(IssuerKeyError::NotAPoint);
+        }
+        Ok(Self { id: key_id(point), point: point.to_vec() })
+    }
+
+    /// The uncompressed point.
+    pub fn point(&self) -> &[u8] {
+        &self.point
+    }
+
+    /// The key's id, as codes carry it.
+    pub fn id(&self) -> &[u8] {
+        &self.id
+    }
+
+    /// The key's id as text: base64url, the `kid` of a JSON Web Key.
+    pub fn kid(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.id)
+    }
+
     /// The public key of `point` under the id of `id`: a forger's key.
     #[cfg(test)]
     pub(super) fn with_id_of(id: &IssuerKey, point: &IssuerKey) -> Self {
@@ -108,7 +142,7 @@ impl VerifyingKey {
             crv: "P-256",
             alg: "ES256",
             usage: "sig",
-            kid: URL_SAFE_NO_PAD.encode(self.id),
+            kid: self.kid(),
             x: URL_SAFE_NO_PAD.encode(x),
             y: URL_SAFE_NO_PAD.encode(y),
         }
@@ -117,18 +151,25 @@ impl VerifyingKey {
 
 impl IssuerKeys {
     /// Accepts codes signed by these keys.
-    pub fn new(keys: Vec<VerifyingKey>) -> Self {
-        Self(keys)
+    pub fn new(accepted: Vec<VerifyingKey>) -> Self {
+        Self { accepted, revoked: Vec::new() }
     }
 
-    /// The key with that id.
-    pub(super) fn find(&self, id: &[u8]) -> Option<&VerifyingKey> {
-        self.0.iter().find(|key| key.id == id)
+    /// Refuses codes signed by these keys as [`super::CodeError::Revoked`].
+    pub fn with_revoked(self, revoked: Vec<VerifyingKey>) -> Self {
+        Self { revoked, ..self }
     }
 
-    /// The keys as a JSON Web Key Set (RFC 7517 section 5).
+    /// The key with that id, and whether it was revoked.
+    pub(super) fn find(&self, id: &[u8]) -> Option<(&VerifyingKey, bool)> {
+        let accepted = self.accepted.iter().map(|key| (key, false));
+        let mut known = accepted.chain(self.revoked.iter().map(|key| (key, true)));
+        known.find(|(key, _)| key.id == id)
+    }
+
+    /// The accepted keys as a JSON Web Key Set (RFC 7517 section 5).
     pub fn jwks(&self) -> Vec<Jwk> {
-        self.0.iter().map(VerifyingKey::jwk).collect()
+        self.accepted.iter().map(VerifyingKey::jwk).collect()
     }
 }
 

@@ -19,7 +19,7 @@ use crate::limits::MAX_CODE_CHARS;
 
 pub use claims::{Claims, Snapshot};
 pub use handle::Handle;
-pub use keys::{IssuerKey, IssuerKeyError, IssuerKeys};
+pub use keys::{IssuerKey, IssuerKeyError, IssuerKeys, VerifyingKey};
 
 const PREFIX: &str = "YM1:";
 
@@ -35,6 +35,9 @@ pub enum CodeError {
     /// The signature does not verify with the key that the code names.
     #[error("the signature is wrong")]
     Forged,
+    /// Rightly signed by a key that was revoked: anyone may have it.
+    #[error("signed by a key that was revoked")]
+    Revoked,
 }
 
 /// Signs claims into a code.
@@ -58,7 +61,7 @@ fn body(sign1: CoseSign1) -> String {
 /// Reads a code and checks its issuer's signature.
 ///
 /// # Errors
-/// Not a code, an unknown issuer, or a wrong signature, checked in that order.
+/// Not a code, an unknown issuer, a wrong signature, or a revoked key, checked in that order.
 pub fn open(text: &str, keys: &IssuerKeys) -> Result<Claims, CodeError> {
     let malformed = |_| CodeError::Malformed;
     let text = text.trim();
@@ -72,8 +75,11 @@ pub fn open(text: &str, keys: &IssuerKeys) -> Result<Claims, CodeError> {
     if header.alg != Some(RegisteredLabelWithPrivate::Assigned(iana::Algorithm::ES256)) {
         return Err(CodeError::Malformed);
     }
-    let key = keys.find(&header.key_id).ok_or(CodeError::UnknownIssuer)?;
+    let (key, is_revoked) = keys.find(&header.key_id).ok_or(CodeError::UnknownIssuer)?;
     sign1.verify_signature(b"", |signature, signed| key.verify(signed, signature)).map_err(|_| CodeError::Forged)?;
+    if is_revoked {
+        return Err(CodeError::Revoked);
+    }
     let claims = Claims::from_cbor(sign1.payload.as_deref().unwrap_or_default()).ok_or(CodeError::Malformed)?;
     // The signature does not cover what is around it: another text of it was not issued.
     if body(sign1) == sent { Ok(claims) } else { Err(CodeError::Malformed) }

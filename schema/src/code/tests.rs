@@ -42,7 +42,7 @@ fn a_genuine_code_opens_and_fits_a_qr_of_version_12() {
     let opened = open(&format!(" {code}\r\n"), &keys).unwrap();
     assert!(opened.snapshot == claims(&seals).snapshot);
     assert_eq!(Handle::open(&opened.handle, &seals).unwrap().version, Version(7));
-    assert!(Handle::open(&opened.handle, &SealKeys::new(&[[2; 32]], "handle")).is_none());
+    assert!(Handle::open(&opened.handle, &SealKeys::new(&[[2; 32]], "handle")).is_err());
     // QR version 12 at level L holds 535 alphanumeric characters (ISO/IEC 18004 table 7).
     assert!(code.len() <= 535, "{}", code.len());
 }
@@ -54,8 +54,11 @@ fn each_kind_of_bad_code_has_its_error() {
     let error = |text: &str| open(text, &keys).err();
     assert_eq!(error(&sign(&claims(&seals), &other)), Some(CodeError::UnknownIssuer));
     // Signed by another key under the id of the genuine key.
-    let imposter = IssuerKeys::new(vec![keys::VerifyingKey::with_id_of(&key, &other)]);
+    let imposter = IssuerKeys::new(vec![VerifyingKey::with_id_of(&key, &other)]);
     assert_eq!(open(&sign(&claims(&seals), &key), &imposter).err(), Some(CodeError::Forged));
+    let revoked = IssuerKeys::new(vec![other.verifying_key()]).with_revoked(vec![key.verifying_key()]);
+    assert_eq!(open(&sign(&claims(&seals), &key), &revoked).err(), Some(CodeError::Revoked));
+    assert!(open(&sign(&claims(&seals), &other), &revoked).is_ok() && revoked.jwks().len() == 1);
     for malformed in ["", "HELLO", "YM1:", "YM1:@@", "YM1:BB8", "HC1:6BF", &format!("YM1:{}", "A".repeat(5_000))] {
         assert_eq!(error(malformed), Some(CodeError::Malformed), "{malformed:.20}");
     }

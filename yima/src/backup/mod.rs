@@ -78,7 +78,7 @@ fn embedded_only(options: &Options) -> Result<(), CommandError> {
 
 /// Refuses to run as another user than the owner of an existing data directory: the owner could not use files that
 /// another user, even root, creates in it.
-fn check_owner(data_dir: &Path) -> Result<(), CommandError> {
+pub fn check_owner(data_dir: &Path) -> Result<(), CommandError> {
     let Ok(metadata) = fs::metadata(data_dir) else { return Ok(()) };
     let (owner, path) = (metadata.uid(), data_dir.display());
     if owner == rustix::process::geteuid().as_raw() {
@@ -174,7 +174,7 @@ fn export_and_keep<W: Write>(
     Ok(content)
 }
 
-/// Whether a backup may contain a file of that name: one of the keys, or the file of the demo population.
+/// Whether a backup may contain a file of that name: one of the keys, `keys.json`, or the file of the demo population.
 fn may_contain(name: &str) -> bool {
     name == DEMO || name.strip_prefix("keys/").is_some_and(is_key)
 }
@@ -203,11 +203,14 @@ fn export(
     let head = Head { as_of: now(), region: region.to_owned(), program: env!("CARGO_PKG_VERSION").to_owned() };
     let mut writer = Writer::new(out, &head)?;
     let demo = data_dir.join(DEMO);
-    let keys = KeyDir::of(data_dir).files()?;
+    let directory = KeyDir::of(data_dir);
+    let lock = directory.lock_shared()?;
+    let keys = directory.files()?;
     for path in keys.into_iter().chain(demo.exists().then_some(demo)) {
         let name = path.strip_prefix(data_dir).ok().and_then(Path::to_str).ok_or(BackupError::NotABackup)?;
         writer.file(name, &fs::read(&path)?)?;
     }
+    drop(lock);
     store.backup(|table, key, value| writer.row(table, key, value))?;
     Ok((head, writer.finish()?))
 }

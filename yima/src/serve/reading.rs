@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::demo::identity_provider;
 use crate::demo::people::People;
 use crate::error::CommandError;
+use crate::keys::KeyWatch;
 
 /// Opens the disk tier of this node. A disk tier that cannot be used is left out.
 ///
@@ -51,6 +52,7 @@ pub(super) async fn start(
             "the guidance names not all reasons of the rules: pages show these as they are written"
         );
     }
+    let watch = KeyWatch::load(keys.clone(), &config.read_api)?;
     let demo = process.demo(|issuer| identity_provider::router(issuer, people, pseudonyms, rules, store.views()))?;
     process.warn_of_demo(config.read_api.bind);
     let resources = Resources {
@@ -63,8 +65,7 @@ pub(super) async fn start(
         audit_log: store.audit_log(),
         keys: Keys {
             pseudonyms: pseudonyms.clone(),
-            issuer: keys.issuer()?,
-            seal: vec![keys.seal()?],
+            keyring: watch.keyring(),
             identity_provider: process.verifier()?,
             store: store.id(),
         },
@@ -78,5 +79,7 @@ pub(super) async fn start(
         telemetry,
         lifecycle,
     };
-    Ok(ReadApi::start(resources).await?)
+    let reading = ReadApi::start(resources).await?;
+    lifecycle.spawn_until_stop("keys", watch.run(store.audit_log()));
+    Ok(reading)
 }

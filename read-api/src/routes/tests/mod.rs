@@ -3,6 +3,7 @@
 mod at_least;
 mod bypass;
 mod document;
+mod keys;
 mod live_display;
 mod outcomes;
 mod scans;
@@ -22,11 +23,12 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
-use yima_schema::code::IssuerKey;
+use yima_schema::code::{IssuerKey, IssuerKeys};
 use yima_schema::event::Event;
 use yima_schema::freshness::Freshness;
 use yima_schema::guidance::Guidance;
 use yima_schema::problem::Problem;
+use yima_schema::seal::SealKeys;
 use yima_schema::session::{Holder, Session};
 use yima_schema::subject::PseudonymKey;
 use yima_schema::time::DAY;
@@ -41,6 +43,7 @@ use crate::cache::follower::Follower;
 use crate::cache::tests::store::{TestStore, now, subject};
 use crate::citizen_writer::{CitizenWriter, no_writer};
 use crate::config::ReadApiConfig;
+use crate::keyring::{CurrentKeyring, Keyring};
 
 /// Keeps the events that citizens write, unless it fails.
 #[derive(Default)]
@@ -91,8 +94,7 @@ impl Node {
         let identity_provider = JwtConfig { issuer: "test".to_owned(), ..JwtConfig::default() };
         let keys = Keys {
             pseudonyms: PseudonymKey::from_bytes(&[1; 32]),
-            issuer: IssuerKey::from_pkcs8(&IssuerKey::generate()).unwrap(),
-            seal: vec![[2; 32]],
+            keyring: CurrentKeyring::new(keyring(Some(&IssuerKey::generate()), &[(0, [2; 32])], Some(0), &[])),
             identity_provider: Verifier::from_jwks(&jwks, &identity_provider).unwrap(),
             store: None,
         };
@@ -105,7 +107,7 @@ impl Node {
     fn bearer(&self, holder: Holder) -> String {
         let (started_at, expires_at) = (now(), now().plus(DAY));
         let session = Session { id: rand::random(), started_at, expires_at, holder };
-        format!("Bearer {}", session.seal(&self.app.sessions))
+        format!("Bearer {}", session.seal(self.app.keyring.load().for_new_sessions().unwrap()))
     }
 
     fn citizen(&self, n: u8) -> String {
@@ -175,6 +177,14 @@ impl Node {
     fn lookups(&self) -> usize {
         self.store.lookups.load(Ordering::Relaxed)
     }
+}
+
+/// A keyring in which one set of secrets seals handles and sessions.
+fn keyring(issuer: Option<&[u8]>, secrets: &[(u8, [u8; 32])], sealing: Option<u8>, revoked: &[u8]) -> Keyring {
+    let issuer = issuer.map(|pkcs8| IssuerKey::from_pkcs8(pkcs8).unwrap());
+    let issuers = IssuerKeys::new(issuer.iter().map(IssuerKey::verifying_key).collect());
+    let of = |purpose| SealKeys::with_ids(secrets, sealing, revoked.to_vec(), purpose);
+    Keyring::new(issuer, issuers, of("handle"), of("session"))
 }
 
 fn as_text(outcomes: &[(&str, u64)]) -> Vec<(String, u64)> {

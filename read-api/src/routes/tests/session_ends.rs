@@ -49,7 +49,7 @@ impl Node {
     }
 
     fn id(&self, bearer: &str) -> u64 {
-        Session::open(bearer.strip_prefix("Bearer ").unwrap(), &self.app.sessions).unwrap().id
+        Session::open(bearer.strip_prefix("Bearer ").unwrap(), self.app.keyring.load().sessions()).unwrap().id
     }
 
     /// Ids of the sessions that written events have ended.
@@ -126,7 +126,8 @@ async fn the_end_of_a_checkpoints_session_is_refused_with_the_moment_until_which
         assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{path}");
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        let session = Session::open(guard.strip_prefix("Bearer ").unwrap(), &node.app.sessions).unwrap();
+        let session =
+            Session::open(guard.strip_prefix("Bearer ").unwrap(), node.app.keyring.load().sessions()).unwrap();
         let (detail, expires_at) = (problem["detail"].as_str().unwrap(), session.expires_at);
         assert!(
             detail.starts_with("A checkpoint's session cannot be ended") && detail.contains(&expires_at.to_string())

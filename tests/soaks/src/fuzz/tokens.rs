@@ -88,7 +88,7 @@ pub(super) fn codes(corpus: &Corpus) -> impl Fn(&str) -> Result<Outcome, String>
     move |text| {
         let opened = code::open(text, &keys);
         let handle = opened.as_ref().ok().map(|claims| Handle::open(&claims.handle, &seals));
-        if handle.is_some_and(|handle| handle.is_none()) {
+        if handle.is_some_and(|handle| handle.is_err()) {
             return Err("an accepted code whose handle does not open".into());
         }
         // A scanner may add white space.

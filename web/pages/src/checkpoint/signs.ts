@@ -13,6 +13,7 @@ const SIGNS: Record<string, Sign> = {
   not_registered: "unregistered",
   closed: "identity",
   unknown_issuer: "identity",
+  revoked_key: "expired",
   unproved: "unproved",
   region_silent: "unproved",
 };

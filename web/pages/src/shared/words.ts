@@ -248,6 +248,7 @@ export const words = {
   do_forged: ["伪造的二维码，禁止入内。\n请联系现场负责人。", "Forged code. Do not let the person in; call your supervisor."],
   do_malformed: ["不是健康码，或未扫完整。\n请重扫。", "Not a health code, or not read in full. Scan again."],
   do_unknown_issuer: ["发码方未知。\n请核对证件。", "Unknown issuer. Look at the document."],
+  do_revoked_key: ["该码的密钥已停用。\n请对方刷新后重扫。", "The key of this code was revoked. Ask for a fresh one and scan again."],
   do_nobody: [
     "真码，但此人未登记。\n请核对证件；无误则引导至检测点。",
     "Genuine code, but nothing is on record. Look at the document, then send the person to a test point.",

@@ -1,0 +1,99 @@
+//! The keys that rotate, as they are in force: replaced as a whole while the node runs.
+
+use arc_swap::{ArcSwap, Guard};
+use std::sync::Arc;
+
+use yima_schema::code::{IssuerKey, IssuerKeys};
+use yima_schema::problem::{Problem, ProblemType};
+use yima_schema::seal::SealKeys;
+use yima_service::http::public::{Lifetime, Public};
+
+/// A scanner that cannot reach this service goes on with the keys it has for as long as a stale view may be served; so
+/// does a cache in between, and a page with its guidance. Issuers' keys are published for longer before they sign.
+pub(crate) const DOCUMENT_LIFETIME: Lifetime = Lifetime {
+    everywhere: "public, max-age=300, stale-while-revalidate=3600, stale-if-error=86400",
+    at_the_edge: "max-age=60, stale-while-revalidate=600, stale-if-error=86400",
+};
+
+/// The keys in force at one moment. All read nodes of a region have the same ones.
+pub struct Keyring {
+    issuer: Option<IssuerKey>,
+    issuers: IssuerKeys,
+    handles: SealKeys,
+    sessions: SealKeys,
+    jwks: Public,
+}
+
+impl Keyring {
+    /// `issuer` signs codes: `None` on a node that signs none. Codes of `issuers` are known; `handles` and `sessions` seal
+    /// what their names say.
+    pub fn new(issuer: Option<IssuerKey>, issuers: IssuerKeys, handles: SealKeys, sessions: SealKeys) -> Self {
+        let jwks = serde_json::json!({ "keys": issuers.jwks() }).to_string();
+        let jwks = Public::new(jwks.into(), "application/jwk-set+json", DOCUMENT_LIFETIME);
+        Self { issuer, issuers, handles, sessions, jwks }
+    }
+
+    /// The keys that sign a code and seal its handle.
+    ///
+    /// # Errors
+    /// 503: this node signs no codes, or lacks a key.
+    pub(crate) fn for_codes(&self) -> Result<(&IssuerKey, &SealKeys), Problem> {
+        let issuer = self.issuer.as_ref().filter(|_| self.handles.can_seal());
+        issuer.map(|issuer| (issuer, &self.handles)).ok_or_else(|| {
+            Problem::new(ProblemType::Unavailable, "This node has no key that signs codes; another node may have it")
+                .retry_after(5)
+        })
+    }
+
+    /// The keys that seal a new session.
+    ///
+    /// # Errors
+    /// 503: this node lacks the key.
+    pub(crate) fn for_new_sessions(&self) -> Result<&SealKeys, Problem> {
+        let problem = || {
+            Problem::new(ProblemType::Unavailable, "This node has no key that seals sessions; another node may have it")
+                .retry_after(5)
+        };
+        Some(&self.sessions).filter(|sessions| sessions.can_seal()).ok_or_else(problem)
+    }
+
+    /// The issuers whose codes are known.
+    pub(crate) fn issuers(&self) -> &IssuerKeys {
+        &self.issuers
+    }
+
+    /// The keys that open handles.
+    pub(crate) fn handles(&self) -> &SealKeys {
+        &self.handles
+    }
+
+    /// The keys that open sessions.
+    pub(crate) fn sessions(&self) -> &SealKeys {
+        &self.sessions
+    }
+
+    /// The issuers' public keys (RFC 7517).
+    pub(crate) fn jwks(&self) -> &Public {
+        &self.jwks
+    }
+}
+
+/// The keys in force now.
+pub struct CurrentKeyring(ArcSwap<Keyring>);
+
+impl CurrentKeyring {
+    /// Begins with these keys.
+    pub fn new(keyring: Keyring) -> Arc<Self> {
+        Arc::new(Self(ArcSwap::from_pointee(keyring)))
+    }
+
+    /// Puts other keys in force, for every request from now on.
+    pub fn replace(&self, keyring: Keyring) {
+        self.0.store(Arc::new(keyring));
+    }
+
+    /// The keys in force.
+    pub(crate) fn load(&self) -> Guard<Arc<Keyring>> {
+        self.0.load()
+    }
+}

@@ -1,0 +1,125 @@
+//! Reads the secrets of a key set into the keyring of a read service.
+
+use yima_read_api::Keyring;
+use yima_read_api::config::ReadApiConfig;
+use yima_schema::code::{IssuerKey, IssuerKeys};
+use yima_schema::seal::SealKeys;
+use yima_schema::time::Time;
+
+use super::KeyDir;
+use super::files::{KEYS, secret};
+use super::key_set::{KeptFor, KeyEntry, KeyKind, KeySet, KeyState};
+use crate::error::CommandError;
+
+/// A keyring, and what it lacks.
+pub struct Loaded {
+    /// The keys that could be read.
+    pub keyring: Keyring,
+    /// Keys whose file is missing or invalid. A node without an active key goes on with the newest one that it has: all
+    /// nodes accept it for as long as it is kept.
+    pub unreadable: Vec<CommandError>,
+    /// Whether it signs and seals all that the node has to.
+    pub is_complete: bool,
+}
+
+impl KeyDir {
+    /// The keyring of a set at `now`. A node that does not sign codes reads no private key of an issuer.
+    pub(super) fn keyring(&self, set: &KeySet, kept: &KeptFor, signs_codes: bool, now: Time) -> Loaded {
+        let mut unreadable = Vec::new();
+        let issuer = if signs_codes { self.signing_key(set, kept, now, &mut unreadable) } else { None };
+        let (mut accepted, mut revoked) = (Vec::new(), Vec::new());
+        for (entry, state) in set.states(KeyKind::Issuer, kept, now) {
+            let keys = match state {
+                KeyState::Published | KeyState::Active | KeyState::Retired(_) => &mut accepted,
+                KeyState::Revoked(_) => &mut revoked,
+                KeyState::Ended => continue,
+            };
+            keys.extend(entry.verifying_key());
+        }
+        let issuers = IssuerKeys::new(accepted).with_revoked(revoked);
+        let handles = self.seal_keys(set, KeyKind::Seal, "handle", kept, now, &mut unreadable);
+        let sessions = self.seal_keys(set, KeyKind::Session, "session", kept, now, &mut unreadable);
+        let is_complete = (issuer.is_some() || !signs_codes) && handles.can_seal() && sessions.can_seal();
+        Loaded { keyring: Keyring::new(issuer, issuers, handles, sessions), unreadable, is_complete }
+    }
+
+    /// The key that signs: the active one, or the newest retired one while its file is missing. The file of a published
+    /// key is read too, so that a missing one is noticed before its time.
+    fn signing_key(
+        &self,
+        set: &KeySet,
+        kept: &KeptFor,
+        now: Time,
+        unreadable: &mut Vec<CommandError>,
+    ) -> Option<IssuerKey> {
+        let mut signing = None;
+        for (entry, state) in set.states(KeyKind::Issuer, kept, now) {
+            match state {
+                KeyState::Retired(_) => signing = self.issuer_of(entry).ok().or(signing),
+                KeyState::Active => match self.issuer_of(entry) {
+                    Ok(key) => signing = Some(key),
+                    Err(error) => unreadable.push(error),
+                },
+                KeyState::Published => unreadable.extend(self.issuer_of(entry).err()),
+                KeyState::Ended | KeyState::Revoked(_) => {}
+            }
+        }
+        signing
+    }
+
+    /// The keys that seal sessions at `now`.
+    ///
+    /// # Errors
+    /// `keys.json` is invalid, or no key that seals can be read.
+    pub fn for_sessions(&self, config: &ReadApiConfig, now: Time) -> Result<SealKeys, CommandError> {
+        let (set, kept, mut unreadable) = (self.key_set(now)?, KeptFor::new(config), Vec::new());
+        let keys = self.seal_keys(&set, KeyKind::Session, "session", &kept, now, &mut unreadable);
+        if keys.can_seal() { Ok(keys) } else { Err(unreadable.pop().unwrap_or_else(|| self.no_active_key())) }
+    }
+
+    /// `keys.json` names no active key.
+    pub(super) fn no_active_key(&self) -> CommandError {
+        CommandError::key(&self.directory.join(KEYS), &"expected an active key of each kind")
+    }
+
+    fn issuer_of(&self, entry: &KeyEntry) -> Result<IssuerKey, CommandError> {
+        let key = self.issuer(&entry.file)?;
+        if key.verifying_key().kid() == entry.id {
+            return Ok(key);
+        }
+        let expected = format!("expected the private key of {} in keys.json", entry.id);
+        Err(CommandError::key(&self.directory.join(&entry.file), &expected))
+    }
+
+    /// The seal keys of a kind for one purpose.
+    pub(super) fn seal_keys(
+        &self,
+        set: &KeySet,
+        kind: KeyKind,
+        purpose: &'static str,
+        kept: &KeptFor,
+        now: Time,
+        unreadable: &mut Vec<CommandError>,
+    ) -> SealKeys {
+        let (mut secrets, mut sealing, mut revoked) = (Vec::new(), None, Vec::new());
+        for (entry, state) in set.states(kind, kept, now) {
+            let Some(number) = entry.number() else { continue };
+            if matches!(state, KeyState::Revoked(_)) {
+                revoked.push(number);
+            }
+            if !state.is_accepted() {
+                continue;
+            }
+            match secret(&self.directory.join(&entry.file)) {
+                Ok(secret) => {
+                    secrets.push((number, secret));
+                    if state != KeyState::Published {
+                        sealing = Some(number);
+                    }
+                }
+                Err(error) => unreadable.push(error),
+            }
+        }
+        SealKeys::with_ids(&secrets, sealing, revoked, purpose)
+    }
+}
