@@ -1,12 +1,15 @@
 //! The keys that rotate, as they are in force: replaced as a whole while the node runs.
 
-use arc_swap::{ArcSwap, Guard};
 use std::sync::Arc;
 
+use arc_swap::{ArcSwap, Guard};
+use axum::http::header::VARY;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
 use yima_schema::code::{IssuerKey, IssuerKeys};
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::seal::SealKeys;
-use yima_service::http::public::{Lifetime, Public};
+use yima_service::http::public::{Lifetime, Public, weight};
 
 /// A scanner that cannot reach this service goes on with the keys it has for as long as a stale view may be served; so
 /// does a cache in between, and a page with its guidance. Issuers' keys are published for longer before they sign.
@@ -22,15 +25,22 @@ pub struct Keyring {
     handles: SealKeys,
     sessions: SealKeys,
     jwks: Public,
+    cose_key_set: Public,
 }
+
+const JWK_SET: &str = "application/jwk-set+json";
+const COSE_KEY_SET: &str = "application/cose-key-set";
 
 impl Keyring {
     /// `issuer` signs codes: `None` on a node that signs none. Codes of `issuers` are known; `handles` and `sessions` seal
     /// what their names say.
     pub fn new(issuer: Option<IssuerKey>, issuers: IssuerKeys, handles: SealKeys, sessions: SealKeys) -> Self {
         let jwks = serde_json::json!({ "keys": issuers.jwks() }).to_string();
-        let jwks = Public::new(jwks.into(), "application/jwk-set+json", DOCUMENT_LIFETIME);
-        Self { issuer, issuers, handles, sessions, jwks }
+        let document = |body: Vec<u8>, media_type| {
+            Public::new(body.into(), media_type, DOCUMENT_LIFETIME).with(VARY, HeaderValue::from_static("accept"))
+        };
+        let cose_key_set = document(issuers.cose_key_set(), COSE_KEY_SET);
+        Self { jwks: document(jwks.into(), JWK_SET), cose_key_set, issuer, issuers, handles, sessions }
     }
 
     /// The keys that sign a code and seal its handle.
@@ -72,9 +82,10 @@ impl Keyring {
         &self.sessions
     }
 
-    /// The issuers' public keys (RFC 7517).
-    pub(crate) fn jwks(&self) -> &Public {
-        &self.jwks
+    /// The issuers' public keys, as the request prefers them: a JWK set (RFC 7517), or a COSE key set (RFC 9052).
+    pub(crate) fn public_keys(&self, request: &HeaderMap) -> Response {
+        let is_cose = weight(request, COSE_KEY_SET) > weight(request, JWK_SET);
+        if is_cose { &self.cose_key_set } else { &self.jwks }.respond(request)
     }
 }
 

@@ -77,13 +77,17 @@ async fn display_routed(State(app): State<Arc<App>>, request: HeaderMap) -> Resu
     display(&app, &request).await
 }
 
-/// The public keys that sign codes (RFC 7517).
+/// The public keys that sign codes: a JWK set (RFC 7517), or with `Accept: application/cose-key-set` a COSE key set (RFC
+/// 9052 section 7).
 #[utoipa::path(
     get,
     path = "/v1/keys",
     tag = "offline",
-    responses((status = 200, body = Object, content_type = "application/jwk-set+json"))
+    responses((status = 200, content(
+        (Object = "application/jwk-set+json"),
+        (Vec<u8> = "application/cose-key-set"),
+    )))
 )]
 async fn keys(State(app): State<Arc<App>>, request: HeaderMap) -> Response {
-    app.keyring.load().jwks().respond(&request)
+    app.keyring.load().public_keys(&request)
 }

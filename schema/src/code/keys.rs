@@ -8,6 +8,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use coset::{CborSerializable, CoseKey, CoseKeyBuilder, CoseKeySet, iana};
 use serde::Serialize;
 
 use crate::digest::sha256_16;
@@ -134,9 +135,21 @@ impl VerifyingKey {
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &self.point).verify(message, signature)
     }
 
+    /// x and y of the uncompressed point: 0x04, x, y (SEC 1 section 2.3.3).
+    fn coordinates(&self) -> (&[u8], &[u8]) {
+        self.point[1..].split_at(32)
+    }
+
+    fn cose_key(&self) -> CoseKey {
+        let (x, y) = self.coordinates();
+        CoseKeyBuilder::new_ec2_pub_key(iana::EllipticCurve::P_256, x.to_vec(), y.to_vec())
+            .key_id(self.id.to_vec())
+            .algorithm(iana::Algorithm::ES256)
+            .build()
+    }
+
     fn jwk(&self) -> Jwk {
-        // An uncompressed point: 0x04, x, y (SEC 1 section 2.3.3).
-        let (x, y) = self.point[1..].split_at(32);
+        let (x, y) = self.coordinates();
         Jwk {
             kty: "EC",
             crv: "P-256",
@@ -170,6 +183,16 @@ impl IssuerKeys {
     /// The accepted keys as a JSON Web Key Set (RFC 7517 section 5).
     pub fn jwks(&self) -> Vec<Jwk> {
         self.accepted.iter().map(VerifyingKey::jwk).collect()
+    }
+
+    /// The accepted keys as a COSE key set (RFC 9052 section 7), in deterministic CBOR (RFC 8949 section 4.2.1). The key
+    /// ids are those of codes, not thumbprints (RFC 9679).
+    ///
+    /// # Panics
+    /// Never: numbers and byte strings always encode.
+    pub fn cose_key_set(&self) -> Vec<u8> {
+        let keys = CoseKeySet(self.accepted.iter().map(VerifyingKey::cose_key).collect());
+        keys.to_vec().expect("a COSE key set always encodes")
     }
 }
 

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use coset::CoseKeySet;
+
 use super::*;
 use crate::event::{Colour, TestKind, TestOutcome};
 use crate::seal::SealKeys;
@@ -59,6 +61,10 @@ fn each_kind_of_bad_code_has_its_error() {
     let revoked = IssuerKeys::new(vec![other.verifying_key()]).with_revoked(vec![key.verifying_key()]);
     assert_eq!(open(&sign(&claims(&seals), &key), &revoked).err(), Some(CodeError::Revoked));
     assert!(open(&sign(&claims(&seals), &other), &revoked).is_ok() && revoked.jwks().len() == 1);
+    let set = CoseKeySet::from_slice(&revoked.cose_key_set()).unwrap();
+    assert_eq!(set.0.len(), 1);
+    assert_eq!(set.0[0].key_id, other.id());
+    assert_eq!(set.0[0].to_sec1_octet_string().unwrap(), other.verifying_key().point());
     for malformed in ["", "HELLO", "YM1:", "YM1:@@", "YM1:BB8", "HC1:6BF", &format!("YM1:{}", "A".repeat(5_000))] {
         assert_eq!(error(malformed), Some(CodeError::Malformed), "{malformed:.20}");
     }

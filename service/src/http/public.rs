@@ -3,7 +3,9 @@
 
 use aws_lc_rs::digest;
 use axum::body::Bytes;
-use axum::http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use axum::http::header::{
+    ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
+};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -94,6 +96,21 @@ pub(super) fn accepts_gzip(request: &HeaderMap) -> bool {
     weight_of("gzip").or_else(|| weight_of("*")).is_some_and(|(_, weight)| !is_zero(weight))
 }
 
+/// The weight that `Accept` gives a media type, by its most specific range; 1 without `Accept`, 0: not accepted (RFC 9110
+/// section 12.5.1).
+pub fn weight(request: &HeaderMap, media_type: &str) -> f32 {
+    let fields = request.get_all(ACCEPT).iter().filter_map(|field| field.to_str().ok());
+    let ranges = fields.flat_map(|field| field.split(',')).map(|part| part.split_once(';').unwrap_or((part, "")));
+    let ranges: Vec<_> = ranges.map(|(range, parameters)| (range.trim(), parameters)).collect();
+    let of_type = media_type.split_once('/').map(|(kind, _)| format!("{kind}/*")).unwrap_or_default();
+    let names = [media_type, &of_type, "*/*"];
+    let range = names.iter().find_map(|name| ranges.iter().find(|(range, _)| range.eq_ignore_ascii_case(name)));
+    let Some((_, parameters)) = range else { return f32::from(u8::from(ranges.is_empty())) };
+    let weight =
+        parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix(['q', 'Q'])?.strip_prefix('='));
+    weight.map_or(1.0, |weight| weight.trim().parse().unwrap_or(0.0))
+}
+
 /// A strong tag: the first 128 bits of the body's SHA-256, in hex.
 fn etag(body: &[u8]) -> HeaderValue {
     let hash = digest::digest(&digest::SHA256, body);
@@ -133,6 +150,23 @@ mod tests {
             assert!(!unchanged.headers().contains_key(CONTENT_TYPE));
         }
         assert_eq!(get(&document, &["\"other\""]).status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn the_most_specific_range_gives_a_media_type_its_weight() {
+        let of = |accept: &str| weight(&HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]), "application/a");
+        for (accept, expected) in [
+            ("application/a", 1.0),
+            ("Application/A;q=0.5", 0.5),
+            ("*/*;q=0.1, application/*;q=0.2, application/a;v=1;q=0.3", 0.3),
+            ("*/*;q=0.1, application/*;q=0.2", 0.2),
+            ("*/*, application/a;q=0", 0.0),
+            ("application/a;q=x", 0.0),
+            ("text/html", 0.0),
+        ] {
+            assert_eq!(of(accept), expected, "{accept}");
+        }
+        assert_eq!(weight(&HeaderMap::new(), "application/a"), 1.0);
     }
 
     #[test]

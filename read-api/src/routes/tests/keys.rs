@@ -53,6 +53,25 @@ async fn codes_and_sessions_of_a_retired_key_go_on_and_those_of_a_revoked_key_ha
 }
 
 #[tokio::test]
+async fn public_keys_are_a_jwk_set_unless_a_cose_key_set_is_preferred() {
+    let node = Node::start().await;
+    for (accept, expected) in [
+        (None, "application/jwk-set+json"),
+        (Some("*/*"), "application/jwk-set+json"),
+        (Some("application/cose-key-set, application/jwk-set+json"), "application/jwk-set+json"),
+        (Some("application/cose-key-set, */*;q=0.1"), "application/cose-key-set"),
+    ] {
+        let mut request = Request::get("/v1/keys");
+        if let Some(accept) = accept {
+            request = request.header("accept", accept);
+        }
+        let answer = router(node.app.clone(), true).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.headers()[CONTENT_TYPE], expected, "{accept:?}");
+        assert_eq!(answer.headers()["vary"], "accept");
+    }
+}
+
+#[tokio::test]
 async fn a_node_without_the_keys_scans_and_neither_signs_nor_signs_in() {
     let mut node = Node::start().await;
     node.store.set(subject(1));
