@@ -211,10 +211,15 @@ fn a_small_phone_shows_everything_in_both_languages() {
     assert_clean(&phone, &yima);
 }
 
-/// The page fits the width of the screen.
+/// The page fits the width of the screen, and nothing of its bar is left of it, where nobody can scroll.
 #[track_caller]
 fn assert_fits(window: &Window) {
-    assert_eq!(window.evaluate("document.documentElement.scrollWidth <= innerWidth"), json!(true));
+    let widths = window.evaluate("[document.documentElement.scrollWidth, innerWidth]");
+    assert!(widths[0].as_u64() <= widths[1].as_u64(), "{widths}");
+    let left = window.evaluate(
+        "Math.min(...[...document.querySelectorAll('.bar > *')].map((one) => one.getBoundingClientRect().left))",
+    );
+    assert!(left.as_f64().is_some_and(|left| left >= 0.0), "{left}");
 }
 
 #[test]

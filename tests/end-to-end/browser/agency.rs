@@ -93,6 +93,8 @@ fn a_wrong_positive_is_asked_about_then_corrected_or_taken_back() {
     desk.click("#single button[type='submit']");
     desk.click("#confirm-send");
     desk.see("#single-status[data-status='accepted']");
+    let bottom = "document.getElementById('single-status').getBoundingClientRect().bottom - innerHeight";
+    assert!(desk.evaluate(bottom).as_f64().is_some_and(|below| below < 1.0), "the answer is out of sight");
     assert_eq!(value(&desk, "document-number"), json!(""), "the form keeps no document number");
     assert_eq!(code(), "red");
 
@@ -116,6 +118,8 @@ fn a_wrong_positive_is_asked_about_then_corrected_or_taken_back() {
     desk.see_xpath("//*[@id='sent-rows']/tr[contains(., 'corrected (2)')]");
     assert_eq!(code(), "red");
     desk.type_into("#document-number", "half a num");
+    let list = "document.getElementById('sent-table')";
+    assert_eq!(desk.evaluate(&format!("{list}.scrollWidth <= {list}.clientWidth")), json!(true));
     desk.picture("agency-sent");
     desk.assert_accessible();
     desk.click("#sent-rows [data-act='take_back']");
@@ -148,6 +152,16 @@ fn a_wrong_positive_is_asked_about_then_corrected_or_taken_back() {
     desk.click("#confirm-send");
     desk.see("#sent-rows tr[data-id='S-1'][data-state='corrected']");
     assert_eq!(code(), "green");
+    // What gets the focus is not scrolled under the headings.
+    let focus_in_a_low_list = "((list, button) => {
+        list.style.maxHeight = '6rem';
+        list.scrollTop = list.scrollHeight;
+        button.focus();
+        const hidden = list.querySelector('th').getBoundingClientRect().bottom - button.getBoundingClientRect().top;
+        list.style.maxHeight = '';
+        return hidden <= 0;
+    })(document.getElementById('sent-table'), document.querySelector('#sent-rows button'))";
+    assert_eq!(desk.evaluate(focus_in_a_low_list), json!(true));
 
     // A reload stays signed in. What was sent is on the page only, and nothing stays after signing out.
     desk.reload();
@@ -164,12 +178,20 @@ fn a_wrong_positive_is_asked_about_then_corrected_or_taken_back() {
     assert_eq!(yima.display(&session).json(200)["tests"], json!([]));
     let kept = "Object.entries(sessionStorage).flat().filter((text) => text.includes('web-')).length";
     assert_eq!(desk.evaluate(kept), json!(0));
+    // Leaves what was typed to the browser, which keeps the whole page for "Back".
+    desk.type_into("#document-number", &person.document);
+    desk.evaluate("addEventListener('pageshow', ({ persisted }) => void (sessionStorage.kept = persisted))");
+    desk.go_to(&yima.read_url());
+    desk.go_to(&yima.writer_url());
     desk.click("#sign-out");
     desk.see("#sign-in:not([hidden])");
     assert_storage_empty(&desk);
     assert_eq!(desk.text("#who"), "");
-    desk.reload();
+    desk.evaluate("history.go(-2)");
+    desk.until("sessionStorage.kept === 'true'");
     desk.see("#demo-sign-in:not([hidden])");
+    desk.see("#work[hidden]");
+    assert_eq!((value(&desk, "document-number"), desk.text("#who")), (json!(""), String::new()));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde_json::json;
 use yima_harness::{Options, Yima};
 
 use super::window::Window;
-use super::{PHONE, assert_clean, assert_storage_empty, code, phone};
+use super::{DESK, PHONE, assert_clean, assert_storage_empty, code, phone};
 
 /// Opens a page and waits until its service worker keeps it.
 fn open_and_keep(window: &Window, url: &str) {
@@ -82,6 +82,48 @@ fn pages_open_without_the_service_and_show_no_colour_as_fresh() {
     yima.kill9();
     phone.go_to(&format!("{read}/checkpoint"));
     phone.see_xpath("//*[@id='notice'][contains(., 'No connection')]");
+}
+
+#[test]
+fn a_new_version_of_the_agencys_page_takes_over_at_its_next_opening() {
+    let yima = Yima::start(Options::default());
+    let desk = Window::open(DESK, &yima.writer_url());
+    wait_until_kept(&desk);
+    // What an earlier version leaves: its worker, its files, and a cache of the version before it.
+    desk.evaluate("navigator.serviceWorker.register('/agency-worker.js?earlier', { scope: '/' }).then(() => null)");
+    let worker = |script: &str| {
+        desk.until(&format!(
+            "navigator.serviceWorker.ready.then(({{ active }}) =>
+                active.scriptURL.endsWith('{script}') && active.state === 'activated')"
+        ));
+    };
+    worker("?earlier");
+    desk.evaluate(
+        "(async () => {
+            const [name] = await caches.keys();
+            const cache = await caches.open(name);
+            const change = async (path, change) => {
+                const kept = await cache.match(path);
+                await cache.put(path, new Response(change(await kept.text()), { headers: kept.headers }));
+            };
+            await change('/', (page) => page.replace('<html', '<html data-version=earlier'));
+            await change('/assets/xlsx.js', (script) => `globalThis.workbooks = 'earlier';${script}`);
+            await (await caches.open('yima.agency.0')).put('/', new Response('before it'));
+        })()",
+    );
+    desk.reload();
+    desk.see("html[data-version='earlier']");
+    desk.click("#demo-agency");
+    desk.type_into("#document-number", "half a num");
+    worker("/agency-worker.js");
+    desk.until("caches.keys().then((names) => names.length === 1 && names[0] !== 'yima.agency.0')");
+    // The open page stays as it is, and has all of its own version, what it loads when it is needed too.
+    assert_eq!(desk.evaluate("document.getElementById('document-number').value"), json!("half a num"));
+    desk.evaluate("import('/assets/xlsx.js').then(() => null)");
+    assert_eq!(desk.evaluate("window.workbooks"), json!("earlier"));
+    desk.reload();
+    desk.see("html:not([data-version]) #work:not([hidden])");
+    assert_eq!(desk.evaluate("window.workbooks ?? null"), json!(null));
 }
 
 #[test]

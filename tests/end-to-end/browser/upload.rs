@@ -33,7 +33,7 @@ fn a_file_is_sent_row_by_row_and_the_rows_not_accepted_can_be_downloaded() {
     // One agency may send up to 1,000 events of a person.
     let tested = |n: usize| if n.is_multiple_of(2) { &one.document } else { &three.document };
     let good = (0..1_500).map(|n| row(&format!("good-{n}"), tested(n), "negative", ""));
-    let bad = row("bad", &two.document, "fine", "");
+    let bad = row("bad", &two.document, "negative", "").replace("nucleic_acid", "antibody");
     // A line break within quotes is part of a value; rows are numbered by line all the same.
     let quoted = row("quoted", &two.document, "positive", "\"two\nlines\"");
     let last = row("last", &two.document, "positive", "");
@@ -60,7 +60,7 @@ fn a_file_is_sent_row_by_row_and_the_rows_not_accepted_can_be_downloaded() {
     let not_accepted = [["1502", "bad", "not_sent"], ["1504", "quoted", "rejected"], ["1506", "influenza", "ignored"]];
     assert_eq!(rows, json!(not_accepted));
     assert!(desk.text("#failed-rows tr[data-status='ignored']").contains("not a COVID-19 vaccine"), "with its reason");
-    assert!(desk.text("#failed-rows").contains("Result: expected one of"), "the column is named");
+    assert!(desk.text("#failed-rows").contains("Test: expected one of Nucleic acid, "), "column and words of the page");
     desk.assert_accessible();
     desk.evaluate("scrollTo(0, 0)");
     desk.picture("agency");
@@ -75,6 +75,13 @@ fn a_file_is_sent_row_by_row_and_the_rows_not_accepted_can_be_downloaded() {
     assert_eq!(desk.evaluate(&format!("Math.max(...{lines})")), json!(1));
     assert_fits(&desk);
     desk.picture("agency-narrow");
+    let small = json!({ "width": 320, "height": 568, "deviceScaleFactor": 1, "mobile": false });
+    desk.devtools("Emulation.setDeviceMetricsOverride", small);
+    desk.until("innerWidth === 320");
+    desk.evaluate("void (document.documentElement.style.fontSize = '200%')");
+    assert_fits(&desk);
+    desk.picture("agency-type-200");
+    desk.evaluate("void document.documentElement.style.removeProperty('font-size')");
     desk.devtools("Emulation.clearDeviceMetricsOverride", json!({}));
     assert_eq!(yima.shown(&yima.session_of(&two)).0, "red");
 
@@ -222,11 +229,30 @@ fn the_report_stays_when_the_token_expires_during_the_upload() {
     desk.assert_accessible();
     desk.type_into("#token", &format!("{}{ENTER}", yima.agency_token("lab-7")));
     desk.see("#choose:not([hidden])");
+    desk.see("#guide[hidden]");
     assert_eq!(statuses(&desk), json!([["not_sent", 10, "1002"]]));
     desk.click("#sign-out");
     desk.see("#sign-in:focus");
     assert_eq!(statuses(&desk), json!([]));
     assert_storage_empty(&desk);
+}
+
+#[test]
+fn neither_another_file_nor_a_closed_tab_takes_the_place_of_an_upload_unasked() {
+    let yima = Yima::start(Options::default());
+    let desk = signed_in(&yima);
+    replace_answers(&desk, "(n === 2 && await new Promise((done) => window.go_on = done), asks(path, init))");
+    let asks = "!dispatchEvent(new Event('beforeunload', { cancelable: true }))";
+    assert_eq!(desk.evaluate(asks), json!(false));
+    choose_rows(&desk, 1_010);
+    desk.until("sent === 2");
+    desk.see("#choose[hidden]");
+    assert_eq!(desk.evaluate(asks), json!(true));
+    desk.evaluate("void go_on()");
+    desk.see("#choose:not([hidden])");
+    assert_eq!(desk.evaluate(asks), json!(false));
+    // An agency may send 1,000 events of one person.
+    assert!(desk.text("#sent-rows tr[data-file='rows.csv']").contains("1000 rows"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 import { ConfirmDialog } from "./agency/confirm-dialog.ts";
 import { Guide } from "./agency/guide.ts";
 import { RecordForm } from "./agency/record-form.ts";
-import type { FileRow } from "./agency/parse-file.ts";
+import { loadXlsx, type FileRow } from "./agency/parse-file.ts";
 import { SentList, type SentFile } from "./agency/sent-list.ts";
 import { connectTemplates } from "./agency/template.ts";
 import { UploadPanel } from "./agency/upload-panel.ts";
@@ -73,8 +73,9 @@ function signIn(newToken: string): void {
   [token, agency, notice] = [newToken, newAgency, () => ""];
   store.save(newToken);
   byId("sign-in").hidden = true;
-  for (const id of ["work", "sign-out", "single-card", "sent", "choose"]) byId(id).hidden = false;
-  guide.start();
+  for (const id of ["work", "sign-out", "single-card", "sent"]) byId(id).hidden = false;
+  panel.redraw();
+  guide.start(changed);
   setText(byId("who"), newAgency ?? "");
   if (changed) form.startNew();
 }
@@ -93,7 +94,7 @@ function tokenOver(refused: string): void {
   store.clear();
   guide.hide();
   dialog.close();
-  byId("single-card").hidden = byId("sent").hidden = byId("choose").hidden = true;
+  byId("single-card").hidden = byId("sent").hidden = true;
   byId("work").hidden = byId("upload").hidden;
   showTokenForm();
 }
@@ -153,9 +154,14 @@ onToken(signIn);
 byId("demo-agency").addEventListener("click", () => void signInDemo());
 byId("sign-out").addEventListener("click", signOut);
 connectTemplates(t);
+// The browser asks, in its own words.
+addEventListener("beforeunload", (event) => {
+  if (panel.isSending) event.preventDefault();
+});
 // A reload does not sign out.
 const stored = store.lookup();
 if (stored === null) showTokenForm();
 else signIn(stored);
 redraw();
-keepShell("/agency-worker.js", "/");
+// A new version takes over with its worker: its part for workbooks need not fit this page, which loads its own before.
+void loadXlsx().then(() => keepShell("/agency-worker.js", "/"));

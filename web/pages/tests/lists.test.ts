@@ -6,11 +6,13 @@ import { parseCsv, recordValues, safeRecord, separatorOf } from "../src/agency/c
 import { readDate, readTime } from "../src/agency/dates.ts";
 import { decodeText } from "../src/agency/encoding.ts";
 import { fieldOf, valueOf } from "../src/agency/fields.ts";
+import { parseFile } from "../src/agency/parse-file.ts";
 import { problemText } from "../src/agency/reason-text.ts";
 import { REASON } from "../src/agency/reasons.ts";
 import { readRecord, type EventRecord } from "../src/agency/record.ts";
 import { residentIdError } from "../src/agency/resident-id.ts";
 import { serialTime } from "../src/agency/serial-time.ts";
+import { readTable } from "../src/agency/table.ts";
 
 const local = (...parts: [number, number, number, number?, number?, number?]): string => {
   const [year, month, day, ...time] = parts;
@@ -102,6 +104,7 @@ test("columns and values are known in both languages", () => {
   assert.equal(valueOf("result", " 阳性 "), "positive");
   assert.equal(valueOf("result", "Positive"), "positive");
   assert.equal(valueOf("test", "核酸（PCR）"), "nucleic_acid");
+  assert.equal(valueOf("reason", "密接"), "close_contact");
   for (const text of ["弱阳性", "+", "-", "1", "未检出"]) assert.equal(valueOf("result", text), null, text);
 });
 
@@ -114,7 +117,28 @@ const SENT: EventRecord = {
   test: "核酸",
   result: "阴性",
 };
-const read = (changes: EventRecord) => readRecord({ ...SENT, ...changes }, { agency: "lab-7", daysSince: null });
+const READING = { agency: "lab-7", daysSince: null };
+const read = (changes: EventRecord) => readRecord({ ...SENT, ...changes }, READING);
+
+test("a tab at the end of a file is an empty value of its last row", async () => {
+  const rows = ["编号\t证件号码\t采样时间\t检测项目\t结果\t备注", "S-1\t610102199003070016\t2026-11-20\t核酸\t阳性\t"];
+  const file = await parseFile(new TextEncoder().encode(`${rows.join("\r\n")}\r\n`), READING.agency);
+  assert.ok("rows" in file && file.rows.length === 1 && file.mistakes.length === 0);
+});
+
+test("a column that every row needs is missed once, and not in each row", async () => {
+  const [common, row] = [["编号", "证件号码", "采样时间"], ["S-1", "610102199003070016", "2026-11-20 08:30"]];
+  const table = (...columns: [string, string][]) => {
+    const lines = [[...common, ...columns.map(([heading]) => heading)], [...row, ...columns.map(([, value]) => value)]];
+    return readTable({ rows: lines.map((values, at) => ({ line: at + 1, values: () => values })) }, READING);
+  };
+  const missed = (value: string[]) => ({ word: "columns_missing", value });
+  assert.deepEqual(await table(["检测项目", "核酸"], ["检测结论", "阴性"]), missed(["result"]));
+  assert.deepEqual(await table(["颜色", "红码"], ["备注", ""]), missed(["reason"]));
+  assert.deepEqual(await table(["备注", ""]), missed(["kind"]));
+  // Here each row says what it needs.
+  assert.ok("rows" in (await table(["类型", "撤回"], ["要撤回的编号", "S-1"], ["撤回原因", "有误"])));
+});
 
 test("a row is read into the service's words, and its mistakes are named by field", () => {
   const { record, errors } = read({ name: "李小明" });

@@ -85,7 +85,19 @@ export const FIELDS = {
     prefix: "colour",
     spellings: { green: ["绿", "绿色"], yellow: ["黄", "黄色"], red: ["红", "红色"] },
   },
-  reason: { label: ["赋码原因", "Reason"], type: "word", headings: ["原因"], prefix: "reason" },
+  reason: {
+    label: ["赋码原因", "Reason"],
+    type: "word",
+    headings: ["原因"],
+    prefix: "reason",
+    spellings: {
+      confirmed_case: ["确诊"],
+      quarantine: ["隔离"],
+      close_contact: ["密接"],
+      risk_area: ["风险区", "风险地区"],
+      released: ["解除"],
+    },
+  },
   until: { label: ["截止时间", "Until"], type: "time", headings: ["截止日期", "有效期至"] },
   event_id: { label: ["要撤回的编号", "Number to take back"], type: "text", headings: [] },
   why: { label: ["撤回原因", "Why it is taken back"], type: "text", headings: ["撤回理由"] },
@@ -106,8 +118,9 @@ const OWN: Record<Kind, readonly [readonly FieldName[], readonly FieldName[]]> =
   retraction: [["event_id", "why"], []],
 };
 
-export function requiredFields(kind: Kind): readonly FieldName[] {
-  return [...COMMON, ...OWN[kind][0]];
+/** Without a kind, those of every event. */
+export function requiredFields(kind: Kind | null): readonly FieldName[] {
+  return [...COMMON, ...(kind === null ? [] : OWN[kind][0])];
 }
 
 /** The fields of `data`. */

@@ -20,10 +20,10 @@ export class Guide {
     });
   }
 
-  /** After signing in. */
-  start(): void {
+  /** After signing in; who goes on with the work on the page knows it. */
+  start(isNew: boolean): void {
     this.#button.hidden = false;
-    this.#section.hidden = sessionStorage.getItem(KEY) !== null;
+    this.#section.hidden = !isNew || sessionStorage.getItem(KEY) !== null;
   }
 
   /** After signing out. */

@@ -50,7 +50,7 @@ export interface FileError {
 const MAX_WORKBOOK_BYTES = 20_000_000;
 const SAMPLE_ROWS = 5;
 
-/** The part of the page for workbooks is loaded when it is needed. */
+/** The part of the page for workbooks, a bundle of its own, which delays no other. */
 export async function loadXlsx(): Promise<typeof import("./xlsx.ts") | null> {
   return (import("/assets/xlsx.js" as string) as Promise<typeof import("./xlsx.ts")>).catch(() => null);
 }
@@ -61,8 +61,8 @@ export async function parseFile(bytes: Uint8Array, agency: string | null): Promi
   if (startsWith(bytes, [0x50, 0x4b, 3, 4])) return parseWorkbook(bytes, agency);
   const decoded = decodeText(bytes);
   if (decoded === null) return { word: "not_text", value: "" };
-  const { encoding } = decoded;
-  const text = decoded.text.trimEnd();
+  // The text stays as it is: tabs at its end are empty values of its last row.
+  const { encoding, text } = decoded;
   if (text.trimStart().startsWith("{")) return parseJsonLines(text, encoding);
   return parseCsvFile(text, encoding, agency);
 }

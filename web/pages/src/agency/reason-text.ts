@@ -15,7 +15,7 @@ const PATTERNS = Object.entries(REASONS)
   .sort(([one], [other]) => other.length - one.length)
   .map(([english, chinese]) => {
     const parts = english.split("{}").map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-    return { pattern: new RegExp(`^${parts.join("(.+?)")}$`), chinese };
+    return { pattern: new RegExp(`^${parts.join("(.+?)")}$`), texts: { zh: chinese, en: english } };
   });
 const MORE = "; more errors are not listed";
 /** Kinds of rights, as the registry of agencies names them. */
@@ -64,18 +64,17 @@ export function reasonText(detail: string): string {
 }
 
 function translation(detail: string): string | null {
-  if (lang() === "en") return detail;
   if (detail.endsWith(MORE)) return `${reasonText(detail.slice(0, -MORE.length))}${t("reason_more")}`;
-  for (const { pattern, chinese } of PATTERNS) {
+  for (const { pattern, texts } of PATTERNS) {
     const parts = pattern.exec(detail)?.slice(1).map((part) => translation(part) ?? wordsText(part));
-    if (parts) return chinese.replaceAll("{}", () => parts.shift() ?? "");
+    if (parts) return texts[lang()].replaceAll("{}", () => parts.shift() ?? "");
   }
   return null;
 }
 
-/** A list of the service's words (`negative, positive`), each in Chinese where the page has one. */
+/** A list of the service's words (`negative, positive`), each in the page's where it has one. */
 function wordsText(list: string): string {
-  const right = Object.hasOwn(RIGHTS, list) ? FIELDS[RIGHTS[list]!].label[0] : null;
+  const right = lang() === "zh" && Object.hasOwn(RIGHTS, list) ? FIELDS[RIGHTS[list]!].label[0] : null;
   return right ?? list.split(/, | or /).map(wordText).join(t("list_comma"));
 }
 
@@ -83,5 +82,6 @@ function wordText(word: string): string {
   for (const [name, values] of Object.entries(VALUES)) {
     if ((values as readonly string[]).includes(word)) return valueText(name as FieldName, word);
   }
-  return FIELD_NAMES.find((name) => name === word) ? fieldLabel(word as FieldName) : word;
+  // In English the names of fields are what a program writes.
+  return lang() === "zh" && FIELD_NAMES.some((name) => name === word) ? fieldLabel(word as FieldName) : word;
 }

@@ -181,7 +181,11 @@ export class RecordForm {
       }
       this.#showRefusal(error, isOfForm);
     } finally {
-      if (count === this.#clearCount) this.#button.disabled = false;
+      if (count === this.#clearCount) {
+        this.#button.disabled = false;
+        // The answer is below a long form. A field with an error has the focus, and its reason beside it.
+        if (this.#errors.length === 0) byId("single-status").scrollIntoView({ block: "nearest" });
+      }
     }
   }
 

@@ -57,7 +57,7 @@ export function readRecord(raw: EventRecord, reading: Reading): { record: EventR
     const number = record.document_number;
     record.document_number = number.includes("/") ? number : `${reading.agency}/${number}`;
   }
-  const missing = (kind === null ? requiredFields("test_result").slice(0, 5) : requiredFields(kind))
+  const missing = requiredFields(kind)
     .filter((name) => !raw[name]?.trim())
     .map((name) => ({ pointer: `/${name}`, detail: REASON.missing }));
   return { record, errors: [...missing, ...errors] };

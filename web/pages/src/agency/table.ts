@@ -1,6 +1,6 @@
 /** A table of a file, in the columns and words of its sender, read into the service's CSV. */
 import { record as csvRecord } from "./csv.ts";
-import { FIELD_NAMES, fieldOf, ownFields, type FieldName, type Kind } from "./fields.ts";
+import { FIELD_NAMES, fieldOf, ownFields, requiredFields, type FieldName, type Kind } from "./fields.ts";
 import { REASON } from "./reasons.ts";
 import { kindOf, readRecord, type EventRecord, type FieldError, type Reading } from "./record.ts";
 
@@ -50,7 +50,8 @@ export async function readTable(table: Table, reading: Reading): Promise<ReadTab
   const twice = fields.filter((field, at) => fields.indexOf(field) !== at);
   if (twice.length > 0) return { word: "column_twice", value: [...new Set(twice)] };
   const assumed = assumptions(fields);
-  const missing = (["id", "kind", "document_type", "document_number", "occurred_at"] as const).filter(
+  // Where each row names its kind, the fields of `data` differ from row to row.
+  const missing = requiredFields(kindOf(assumed)).filter(
     (field) => !fields.includes(field) && assumed[field] === undefined,
   );
   if (missing.length > 0) return { word: "columns_missing", value: missing };

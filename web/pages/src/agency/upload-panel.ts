@@ -65,6 +65,11 @@ export class UploadPanel {
     });
   }
 
+  /** Whether leaving the page would lose the report of rows that are being sent. */
+  get isSending(): boolean {
+    return !byId("stop").hidden;
+  }
+
   /** Stops the upload and removes everything about the file. */
   clear(): void {
     this.#reset();
@@ -73,7 +78,7 @@ export class UploadPanel {
 
   /** Sends retractions of rows that were sent; calls `done` when all are taken back. */
   takeBack(stored: FileRow[], why: string, done: () => void): void {
-    if (!byId("stop").hidden) return this.#setStatus("", () => this.#t("wait_for_file"));
+    if (this.isSending) return this.#setStatus("", () => this.#t("wait_for_file"));
     this.#reset();
     byId("upload").hidden = false;
     const rows = retractionRows(stored.map(({ record }) => record), why);
@@ -96,6 +101,8 @@ export class UploadPanel {
     const element = byId("upload-status");
     element.dataset["status"] = status;
     setText(element, words());
+    // Another file would take the place of the report, and of the entry among what was sent.
+    byId("choose").hidden = this.isSending || this.#options.token() === null;
     this.#preview.redraw();
     this.#drawProgress();
     const rows = this.#failed.slice(0, MAX_SHOWN_ROWS).map((row) => this.#failedRow(row));

@@ -27,8 +27,8 @@ export const agencyWords = {
     "Keyboard: Tab for the next field, the first letter or the arrows in a list, Enter to check, Esc to go back.",
   ],
   guide_leave: [
-    "用完请退出：此电脑上不会留下任何记录。",
-    "Sign out when you leave: nothing stays on this computer.",
+    "用完请在每个标签页退出：此电脑上不会留下任何记录。",
+    "Sign out in every tab when you leave: nothing stays on this computer.",
   ],
   guide_close: ["知道了", "Close"],
 

@@ -1,5 +1,5 @@
 /**
- * Reads and writes Excel's `.xlsx` (ECMA-376): a bundle of its own, which the page loads when it is needed. Only what a
+ * Reads and writes Excel's `.xlsx` (ECMA-376): a bundle of its own, which the page loads after the others. Only what a
  * list needs: the texts of the first visible sheet, and dates as texts.
  */
 import { strFromU8, strToU8, unzipSync, zipSync } from "fflate";

@@ -13,6 +13,12 @@ export class SessionStore {
 
   constructor(role: Role | "agency") {
     this.#key = `yima.session.${role}`;
+    // "Back" may show the page as it was left, with what was on it, although the tab has signed out since.
+    let left: string | null = null;
+    addEventListener("pagehide", () => (left = this.lookup()));
+    addEventListener("pageshow", ({ persisted }) => {
+      if (persisted && this.lookup() !== left) location.reload();
+    });
   }
 
   lookup(): string | null {
