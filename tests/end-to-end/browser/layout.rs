@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use yima_harness::{Options, Yima};
 
 use super::window::Window;
-use super::{PHONE, assert_fits, code, phone};
+use super::{PHONE, assert_fits, code, demo_codes, phone, scan};
 
 /// Gives the window another size.
 pub(super) fn resize(window: &Window, width: u32, height: u32) {
@@ -84,7 +84,35 @@ fn the_code_is_whole_with_a_browser_set_to_type_of_200_percent() {
     }
     // The page's own large type on top of it.
     phone.click("#large");
-    resize(&phone, 320, 568);
-    assert_fits(&phone);
-    assert_eq!(on_screen(&phone, ".brand"), json!(true), "the name is cut off");
+    for (width, height) in [(320, 568), (568, 320)] {
+        resize(&phone, width, height);
+        assert_fits(&phone);
+        assert_eq!(on_screen(&phone, ".brand, #colour-word"), json!(true), "the name is cut off");
+        phone.picture(&format!("citizen-browser-275-{width}x{height}"));
+    }
+}
+
+#[test]
+fn the_guards_browser_may_be_set_to_type_of_200_percent() {
+    let yima = Yima::start(Options::default());
+    let [_, yellow, _] = demo_codes(&yima);
+    let url = format!("{}/checkpoint", yima.read_url());
+    let guard = Window::open_with(PHONE, &url, &["--blink-settings=defaultFontSize=32".to_owned()]);
+    guard.click("#demo-guard");
+    guard.see("#verdict[data-verdict='idle']");
+    scan(&guard, &yellow);
+    guard.see("#verdict[data-verdict='check']");
+    for (width, height) in [(390, 844), (320, 568), (844, 390), (1024, 768)] {
+        resize(&guard, width, height);
+        assert_fits(&guard);
+        let header_and_verdict = "#post-name, #post-policy, #verdict-shape, #verdict-word";
+        assert_eq!(on_screen(&guard, header_and_verdict), json!(true), "at {width}x{height}");
+        let cut = guard.evaluate(
+            "[...document.querySelectorAll('.post > *, #verdict, #verdict *')]
+                .filter((one) => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX === 'hidden')
+                .map((one) => one.id || one.className)",
+        );
+        assert_eq!(cut, json!([]), "cut off at {width}x{height}");
+        guard.picture(&format!("guard-browser-200-{width}x{height}"));
+    }
 }
