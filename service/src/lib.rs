@@ -8,6 +8,7 @@ pub mod http;
 pub mod jwt;
 pub mod lifecycle;
 pub mod open_files;
+pub mod operator_file;
 pub mod pem;
 pub mod rate_limit;
 pub mod ready;

@@ -1,36 +1,18 @@
-//! A file that the operator may replace while the process runs. A file with an error changes nothing, as a whole.
+//! The files that the operator may replace while a writer runs.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use metrics::gauge;
 use yima_schema::audit::{AuditEntry, AuditRecord};
 use yima_schema::time::Time;
-use yima_service::config::ConfigErrors;
 use yima_service::lifecycle::Lifecycle;
-use yima_service::watched_file::{self, Fingerprint, WatchedFiles};
+use yima_service::operator_file::OperatorFile;
+pub use yima_service::operator_file::OperatorFileError;
 use yima_store::AuditLog;
 
 use crate::agencies::Agencies;
 use crate::config::WriterConfig;
 use crate::decode::codes::Codes;
-
-/// A file that cannot be used at the start: all its errors together, each with its key.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct OperatorFileError {
-    setting: &'static str,
-    errors: ConfigErrors,
-}
-
-impl fmt::Display for OperatorFileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<_> = self.errors.0.iter().map(|error| format!("{}: {error}", self.setting)).collect();
-        f.write_str(&lines.join("\n"))
-    }
-}
-
-impl std::error::Error for OperatorFileError {}
 
 /// The files of a writer.
 #[derive(Clone)]
@@ -49,156 +31,33 @@ impl OperatorFiles {
     pub fn load(config: &WriterConfig) -> Result<Self, OperatorFileError> {
         let (codes, agencies) = (config.codes_file.clone(), config.agencies_file.clone());
         Ok(Self {
-            codes: OperatorFile::load("writer.codes_file", "codes", codes, Codes::load)?,
-            agencies: OperatorFile::load("writer.agencies_file", "agencies", agencies, Agencies::load)?,
+            codes: OperatorFile::load("writer.codes_file", accepted(CODES), codes, Codes::load)?,
+            agencies: OperatorFile::load("writer.agencies_file", accepted(AGENCIES), agencies, Agencies::load)?,
         })
     }
 
     /// Follows their changes until the soft stop, and records them in the audit log.
     pub(crate) fn watch(&self, lifecycle: &Lifecycle, audit_log: &Arc<dyn AuditLog>, clock: fn() -> Time) {
-        lifecycle.spawn_until_stop("codes file", self.codes.clone().watch(audit_log.clone(), clock));
-        lifecycle.spawn_until_stop("agencies file", self.agencies.clone().watch(audit_log.clone(), clock));
-    }
-}
-
-/// The content of a file, as it was read last without an error; without a file the default.
-pub struct OperatorFile<T> {
-    /// The setting that names the file.
-    setting: &'static str,
-    /// Its label in `writer_file_accepted`.
-    label: &'static str,
-    watched: Option<([PathBuf; 1], Fingerprint<1>)>,
-    read: fn(Option<&Path>) -> Result<T, ConfigErrors>,
-    content: ArcSwap<T>,
-}
-
-impl<T: Send + Sync + 'static> OperatorFile<T> {
-    /// Reads the file, if there is one; waits for the file system.
-    ///
-    /// # Errors
-    /// All errors of the file.
-    pub fn load(
-        setting: &'static str,
-        label: &'static str,
-        path: Option<PathBuf>,
-        read: fn(Option<&Path>) -> Result<T, ConfigErrors>,
-    ) -> Result<Arc<Self>, OperatorFileError> {
-        let watched = path.clone().map(|path| {
-            let paths = [path];
-            let fingerprint = Fingerprint::new(&watched_file::read(&paths));
-            (paths, fingerprint)
-        });
-        let content = read(path.as_deref()).map_err(|errors| OperatorFileError { setting, errors })?;
-        let file = Self { setting, label, watched, read, content: ArcSwap::from_pointee(content) };
-        file.note(true);
-        Ok(Arc::new(file))
-    }
-
-    /// The content in force.
-    pub fn content(&self) -> Arc<T> {
-        self.content.load_full()
-    }
-
-    /// Reads the file whenever it changes, for ever.
-    pub async fn watch(self: Arc<Self>, audit_log: Arc<dyn AuditLog>, clock: fn() -> Time) {
-        let Some((paths, fingerprint)) = self.watched.clone() else { return };
-        let path = paths[0].clone();
-        let mut file = WatchedFiles::new(paths, fingerprint);
-        loop {
-            if file.poll().await.is_none() {
-                continue;
-            }
-            file.accept();
-            let (path, read) = (path.clone(), self.read);
-            // Reads the file once more. A change since this poll is seen by the next one.
-            let read = tokio::task::spawn_blocking(move || read(Some(&path))).await;
-            let accepted = matches!(read, Ok(Ok(_)));
-            match read {
-                Ok(Ok(content)) => {
-                    self.content.store(Arc::new(content));
-                    self.note(true);
-                    tracing::info!(setting = self.setting, "the file has changed; its content is in force");
-                }
-                Ok(Err(error)) => {
-                    self.note(false);
-                    let setting = self.setting;
-                    tracing::error!(%error, setting, "the file is refused; its previous content stays in force");
-                }
-                Err(_) => return, // the runtime shuts down
-            }
-            let record =
-                AuditRecord { at: clock(), entry: AuditEntry::FileReloaded { file: self.label.to_owned(), accepted } };
-            if let Err(error) = audit_log.audit(&record).await {
-                tracing::warn!(setting = self.setting, %error, "a reload of the file is not in the audit log");
-            }
-        }
-    }
-
-    fn note(&self, is_accepted: bool) {
-        metrics::gauge!("writer_file_accepted", "file" => self.label).set(u8::from(is_accepted));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use async_trait::async_trait;
-    use parking_lot::Mutex;
-
-    use super::*;
-
-    /// Never waits, so that the paused clock stays in step with the reads of the file.
-    #[derive(Default)]
-    struct Records(Mutex<Vec<AuditEntry>>);
-
-    #[async_trait]
-    impl AuditLog for Records {
-        async fn audit(&self, record: &AuditRecord) -> yima_store::Result<()> {
-            self.0.lock().push(record.entry.clone());
-            Ok(())
-        }
-
-        async fn audited(&self, _since: Time, _limit: usize) -> yima_store::Result<Vec<String>> {
-            Ok(Vec::new())
-        }
-    }
-
-    fn length(path: Option<&Path>) -> Result<usize, ConfigErrors> {
-        let text = path.map(|path| std::fs::read_to_string(path).unwrap_or_default()).unwrap_or_default();
-        if text.contains('!') { Err(ConfigErrors(Vec::new())) } else { Ok(text.len()) }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_changed_file_takes_effect_and_one_with_an_error_changes_nothing() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let write = |text: &str| std::fs::write(file.path(), text).unwrap();
-        write("one");
-        let watched = OperatorFile::load("a.file", "a", Some(file.path().to_owned()), length).unwrap();
-        assert_eq!(*watched.content(), 3);
-        let log = Arc::new(Records::default());
-        let task = tokio::spawn(watched.clone().watch(log.clone(), || Time::from_secs(1_790_000_000)));
-        // Each poll is awaited by the paused clock, which goes on whenever nothing else can run.
-        let reads = |expected: usize| {
-            let watched = watched.clone();
-            async move {
-                for _ in 0..100 {
-                    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-                    if *watched.content() == expected {
-                        return true;
-                    }
-                }
-                false
-            }
+        let told = |file: &'static str| {
+            let audit_log = audit_log.clone();
+            move |accepted| record(audit_log.clone(), file, accepted, clock)
         };
-        write("three");
-        assert!(reads(5).await);
-        write("wrong!");
-        assert!(!reads(6).await, "a file with an error was taken");
-        assert_eq!(*watched.content(), 5);
-        write("seven77");
-        assert!(reads(7).await);
-        task.abort();
-        let reload = |accepted| AuditEntry::FileReloaded { file: "a".to_owned(), accepted };
-        assert_eq!(*log.0.lock(), [true, false, true].map(reload));
-        assert!(OperatorFile::load("a.file", "a", None, length).is_ok_and(|file| *file.content() == 0));
+        lifecycle.spawn_until_stop("codes file", self.codes.clone().watch(told(CODES)));
+        lifecycle.spawn_until_stop("agencies file", self.agencies.clone().watch(told(AGENCIES)));
+    }
+}
+
+// Their names in labels and in the audit log.
+const CODES: &str = "codes";
+const AGENCIES: &str = "agencies";
+
+fn accepted(file: &'static str) -> metrics::Gauge {
+    gauge!("writer_file_accepted", "file" => file)
+}
+
+async fn record(audit_log: Arc<dyn AuditLog>, file: &'static str, accepted: bool, clock: fn() -> Time) {
+    let entry = AuditEntry::FileReloaded { file: file.to_owned(), accepted };
+    if let Err(error) = audit_log.audit(&AuditRecord { at: clock(), entry }).await {
+        tracing::warn!(file, %error, "a reload of the file is not in the audit log");
     }
 }

@@ -14,6 +14,7 @@ use yima_schema::event::{EventData, EventKind, StoredEvent, TestOutcome};
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::subject::{DocumentType, SubjectId};
 use yima_schema::time::Time;
+use yima_service::operator_file::OperatorFile;
 use yima_store::Result;
 
 use self::backdating::{is_backdated, which_clear_positives_of_another};
@@ -22,7 +23,6 @@ use crate::agencies::{Agencies, Right, Rights};
 use crate::bounded_labels::{BoundedLabels, OTHER};
 use crate::decode::RowForm;
 use crate::fold::Folder;
-use crate::operator_file::OperatorFile;
 
 /// Most agencies with series of their own.
 const MAX_AGENCIES: usize = 200;

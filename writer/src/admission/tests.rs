@@ -36,7 +36,12 @@ fn admission(registry: &str) -> (tempfile::NamedTempFile, Admission) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), registry).unwrap();
     let path = Some(file.path().to_owned());
-    (file, Admission::new(OperatorFile::load("writer.agencies_file", "agencies", path, Agencies::load).unwrap()))
+    (
+        file,
+        Admission::new(
+            OperatorFile::load("writer.agencies_file", metrics::Gauge::noop(), path, Agencies::load).unwrap(),
+        ),
+    )
 }
 
 fn now() -> Time {

@@ -28,6 +28,7 @@ impl Corpus {
             let vector: serde_json::Value = serde_json::from_str(line).expect("a test vector is JSON");
             if let Some(code) = vector["prefix"].as_str() {
                 public.push(("code", code.into()));
+                public.push(("foreign", code.into()));
             }
         }
         report!("{} inputs from {}", public.len(), directory.display());

@@ -8,6 +8,7 @@
 mod corpus;
 mod duplicates;
 mod events;
+mod foreign;
 mod json;
 mod mutation;
 mod readers;

@@ -1,5 +1,5 @@
-//! The readers, each with the properties that hold for whatever it is given: see [`super::events`] and
-//! [`super::tokens`].
+//! The readers, each with the properties that hold for whatever it is given: see [`super::events`],
+//! [`super::foreign`] and [`super::tokens`].
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use yima_writer::decode::upload::MediaType;
 use super::corpus::Corpus;
 use super::duplicates::has_duplicate;
 use super::events::Decoder;
+use super::foreign::Issuers;
 use super::mutation::Encoding;
 use super::tokens;
 
@@ -41,6 +42,8 @@ pub(super) fn readers(corpus: &Corpus) -> Vec<Reader> {
         let decoder = Arc::clone(&decoder);
         Reader { name, encoding, read: Box::new(move |input| decoder.read(media_type, input)) }
     };
+    let issuers = Issuers::new();
+    let (foreign, cose) = (Arc::clone(&issuers), issuers);
     vec![
         rows("event", Encoding::Json, MediaType::Json),
         rows("ndjson", Encoding::JsonLines, MediaType::Ndjson),
@@ -49,6 +52,8 @@ pub(super) fn readers(corpus: &Corpus) -> Vec<Reader> {
         rows("fhir-ndjson", Encoding::JsonLines, MediaType::FhirNdjson),
         Reader { name: "scan", encoding: Encoding::Json, read: Box::new(scan) },
         text("code", Encoding::Base45, tokens::codes(corpus)),
+        text("foreign", Encoding::Base45, move |text| foreign.read(text)),
+        Reader { name: "foreign-cose", encoding: Encoding::Text, read: Box::new(move |bytes| cose.read_cose(bytes)) },
         text("jwt", Encoding::Base64Url, tokens::identity_tokens(corpus)),
         text("session", Encoding::Base64Url, tokens::sessions(corpus)),
         text("freshness", Encoding::Base64Url, tokens::freshness(corpus)),
