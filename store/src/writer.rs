@@ -1,5 +1,7 @@
 //! The store as a writer uses it: events, folds and publication.
 
+use std::num::NonZeroU32;
+
 use async_trait::async_trait;
 use yima_schema::change::Change;
 use yima_schema::event::StoredEvent;
@@ -54,6 +56,8 @@ pub trait WriterStore: ViewReader + EventReader {
     fn region(&self) -> &str;
     /// The epoch below which no version may be written; raised before any restore or rebuild.
     fn epoch(&self) -> u16;
+    /// Events of one agency that are appended at a time, where they keep those of others waiting.
+    fn turn_events(&self) -> Option<NonZeroU32>;
     /// Marks and appends events, of one subject or many, each with its own outcome, in the order given. Durable when it
     /// returns.
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>>;

@@ -1,5 +1,6 @@
 //! Engines that are wrong on purpose: the embedded one behind a defect.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -156,6 +157,10 @@ impl WriterStore for Wrong {
 
     fn epoch(&self) -> u16 {
         self.store.epoch()
+    }
+
+    fn turn_events(&self) -> Option<NonZeroU32> {
+        self.store.turn_events()
     }
 
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {

@@ -4,6 +4,7 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::Redirect;
 use axum::routing::get;
 use yima_service::http::public::{Lifetime, Public};
 
@@ -105,7 +106,7 @@ static COMMON: [Asset; 5] = [
 /// The citizen's page at `/` and the checkpoint's at `/checkpoint`, for `GET` and `HEAD`. They need no state and no
 /// session. See [`Public::respond`].
 pub fn reading() -> Router {
-    router(&READING)
+    router(&READING).route("/checkpoint/", get(async || Redirect::permanent("/checkpoint")))
 }
 
 /// The agency's page at `/`, under the same conditions.

@@ -61,6 +61,13 @@ async fn every_asset_but_a_png_is_sent_with_gzip_to_clients_that_accept_it() {
 }
 
 #[tokio::test]
+async fn a_slash_after_the_checkpoints_address_leads_to_its_page() {
+    let moved = fetch("/checkpoint/").await;
+    assert_eq!(moved.status(), StatusCode::PERMANENT_REDIRECT);
+    assert_eq!(moved.headers()[header::LOCATION], "/checkpoint");
+}
+
+#[tokio::test]
 async fn pages_forbid_inline_code_and_only_the_checkpoint_page_may_use_the_camera() {
     let (citizen, checkpoint) = (fetch("/").await, fetch("/checkpoint").await);
     let policy = |page: &Response| page.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();

@@ -90,8 +90,8 @@ impl Default for WriterConfig {
 #[serde(default, deny_unknown_fields)]
 #[schemars(transform = config::in_order::<Self>)]
 pub struct FoldConfig {
-    /// Memory of all folds together, at least 33,554,432 (32 MiB). The events of one agency use a quarter of it at
-    /// most; folds beyond it wait.
+    /// Memory of all folds together, at least 33,554,432 (32 MiB). The events of one agency use a sixteenth of it
+    /// at most, or 8 MiB; folds beyond it wait.
     #[serde(deserialize_with = "memory")]
     pub memory_bytes: NonZeroU64,
 }

@@ -14,6 +14,7 @@
 
 mod admission;
 mod agencies;
+mod agency_shares;
 mod answer;
 pub mod app;
 mod backoff;

@@ -1,6 +1,7 @@
 //! The writer's steps, in their order: mark, see the stream open, write the event; later set the view; at last write
 //! the change, and see the stream open again.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -27,6 +28,10 @@ impl WriterStore for CqlStore {
 
     fn epoch(&self) -> u16 {
         self.inner.identity.epoch
+    }
+
+    fn turn_events(&self) -> Option<NonZeroU32> {
+        None // the nodes decide about different subjects side by side
     }
 
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {

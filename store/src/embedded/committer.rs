@@ -7,7 +7,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Shared;
 use super::group_commit::{Committed, Group, Numbers};
-use super::known_events::LargeSubjects;
 use super::unsettled::UnsettledMarks;
 use crate::{Result, StoreError};
 
@@ -48,7 +47,7 @@ pub(super) fn start(
     unsettled: UnsettledMarks,
 ) -> std::io::Result<(Queue, JoinHandle<()>)> {
     let (sender, mut queue) = mpsc::channel(QUEUE_REQUESTS);
-    let mut committer = Committer { shared, numbers, unsettled, large: LargeSubjects::default() };
+    let mut committer = Committer { shared, numbers, unsettled };
     let thread = std::thread::Builder::new().name("yima-committer".into()).spawn(move || {
         while let Some(first) = queue.blocking_recv() {
             committer.commit(gather(first, &mut queue));
@@ -82,7 +81,6 @@ struct Committer {
     shared: Arc<Shared>,
     numbers: Numbers,
     unsettled: UnsettledMarks,
-    large: LargeSubjects,
 }
 
 impl Committer {
@@ -92,14 +90,18 @@ impl Committer {
         if !*usable {
             return answer(requests, &Err(stopped()));
         }
-        let mut group = Group::new(&shared.tables, self.numbers.clone(), &self.unsettled, &self.large);
+        let large = shared.large.read();
+        let mut group = Group::new(&shared.tables, self.numbers.clone(), &self.unsettled, &large);
         for request in &mut requests {
             if let Err(error) = request.stage(&mut group) {
-                drop((group, usable));
+                drop(group);
+                drop((large, usable));
                 return self.commit_apart(requests, error);
             }
         }
-        let written = match group.commit() {
+        let committed = group.commit();
+        drop(large);
+        let written = match committed {
             Ok(committed) => {
                 self.take_over(committed);
                 Ok(())
@@ -129,7 +131,7 @@ impl Committer {
     fn take_over(&mut self, Committed { numbers, marked, settled, events }: Committed) {
         marked.into_iter().for_each(|(mark, subject)| self.unsettled.add(mark, subject));
         settled.into_iter().for_each(|mark| self.unsettled.settle(mark));
-        self.large.remember(events);
+        self.shared.large.write().remember(events);
         let changed = !Arc::ptr_eq(&numbers.streams, &self.numbers.streams);
         self.numbers = numbers;
         if changed {

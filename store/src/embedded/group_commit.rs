@@ -20,6 +20,9 @@ use super::unsettled::UnsettledMarks;
 use crate::append_outcome::{Decision, none_taken};
 use crate::{Appended, CompareAndSet, Mark, Result, StreamId, ViewWrite};
 
+/// What was found to be stored under an event's revision, by the event's position in its append. Events are never
+/// removed and a revision takes one content, so what was found stays true; what was not found may be stored since.
+pub(super) type Found = HashMap<usize, StoredContent>;
 /// Streams by id.
 pub(super) type Streams = Arc<BTreeMap<StreamId, Stream>>;
 
@@ -102,14 +105,17 @@ impl<'a> Group<'a> {
     }
 
     /// [`crate::WriterStore::append`].
-    pub(super) fn append(&mut self, events: &[StoredEvent]) -> Result<Vec<Appended>> {
-        let append = |event| self.decide(event).map(|(key, decision)| self.write(event, key, decision));
-        events.iter().map(append).collect()
+    pub(super) fn append(&mut self, events: &[StoredEvent], found: &Found) -> Result<Vec<Appended>> {
+        let append = |(at, event)| {
+            let decided = self.decide(event, found.get(&at).copied());
+            decided.map(|(key, decision)| self.write(event, key, decision))
+        };
+        events.iter().enumerate().map(append).collect()
     }
 
     /// [`crate::WriterStore::append_all`].
     pub(super) fn append_all(&mut self, events: &[StoredEvent]) -> Result<Vec<Appended>> {
-        let decided = events.iter().map(|event| self.decide(event)).collect::<Result<Vec<_>>>()?;
+        let decided = events.iter().map(|event| self.decide(event, None)).collect::<Result<Vec<_>>>()?;
         let (keys, decisions): (Vec<_>, Vec<_>) = decided.into_iter().unzip();
         let decided = keys.into_iter().zip(decisions.iter().copied());
         if let Some(outcomes) = none_taken(&decisions) {
@@ -124,13 +130,17 @@ impl<'a> Group<'a> {
         Ok(events.iter().zip(decided).map(|(event, (key, decision))| self.write(event, key, decision)).collect())
     }
 
-    /// Decides about an event and returns its key; a new one counts from now on.
-    fn decide(&mut self, event: &StoredEvent) -> Result<(Slice, Decision)> {
+    /// Decides about an event and returns its key; a new one counts from now on. `found`: what is known to be stored.
+    fn decide(&mut self, event: &StoredEvent, found: Option<StoredContent>) -> Result<(Slice, Decision)> {
         let key = Slice::from(keys::event(event)?);
         let subject = event.event.subject;
         let (table, large, unsettled) = (&self.tables.events, self.large, self.unsettled);
         let known = self.known_events(subject)?;
-        let decision = match known.content(table, &key, &event.event)? {
+        let content = match found {
+            Some(content @ (StoredContent::Same | StoredContent::Other)) => content,
+            Some(StoredContent::Absent) | None => known.content(table, &key, &event.event)?,
+        };
+        let decision = match content {
             // A mark that an earlier request of this group settles still counts.
             StoredContent::Same if known.has_additions() || unsettled.contains(subject) => Decision::Duplicate,
             StoredContent::Same => Decision::Settled,

@@ -41,6 +41,11 @@ pub(super) enum StoredContent {
 pub(super) struct LargeSubjects(HashMap<SubjectId, Option<EventCounts>>);
 
 impl LargeSubjects {
+    /// Whether a subject is known to have many.
+    pub(super) fn has(&self, subject: SubjectId) -> bool {
+        self.0.contains_key(&subject)
+    }
+
     /// Remembers what a durable group found. A group counts before it adds, so what it did not count stays true.
     pub(super) fn remember(&mut self, known: HashMap<SubjectId, KnownEvents>) {
         if self.0.len() > LARGE_SUBJECTS {
@@ -58,7 +63,7 @@ impl LargeSubjects {
 impl KnownEvents {
     /// Reads a subject's first keys, unless it is known to have many.
     pub(super) fn load(events: &Table, subject: SubjectId, large: &LargeSubjects) -> Result<Self> {
-        if large.0.contains_key(&subject) {
+        if large.has(subject) {
             return Ok(Self { keys: BTreeSet::new(), added: 0, complete: false, counts: None });
         }
         let mut rows = events.prefix(subject.as_bytes());

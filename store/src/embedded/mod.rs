@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use crate::{Result, StoreError};
@@ -39,6 +39,7 @@ use committer::Queue;
 use follower_progress::FollowerProgress;
 use group_commit::Streams;
 use identity::Identity;
+use known_events::LargeSubjects;
 use tables::Tables;
 use unsettled::UnsettledMarks;
 
@@ -62,6 +63,8 @@ struct Shared {
     /// The registry as of the last durable write.
     streams: ArcSwap<std::collections::BTreeMap<crate::StreamId, keys::Stream>>,
     published: Notify,
+    /// Subjects with many events, for which the committer thread has no need to look.
+    large: RwLock<LargeSubjects>,
     /// Of the follower in this process.
     progress: FollowerProgress,
     /// Locked by the writing thread. `false` once a write has failed, after which memory and disk may differ, and while
@@ -91,6 +94,7 @@ impl EmbeddedStore {
             tables,
             streams: ArcSwap::new(Streams::clone(&numbers.streams)),
             published: Notify::new(),
+            large: RwLock::default(),
             progress: FollowerProgress::default(),
             usable: Mutex::new(true),
         });

@@ -1,5 +1,6 @@
 //! Writes: each is checked, then sent to the committer thread.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,7 +10,8 @@ use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 
 use super::committer::{Queue, closed};
-use super::group_commit::Group;
+use super::group_commit::{Found, Group};
+use super::known_events::stored_content;
 use super::{EmbeddedStore, keys};
 use crate::span::{call, call_span};
 use crate::{Appended, CompareAndSet, Mark, Published, Result, StreamId, ViewWrite, WriterStore};
@@ -18,6 +20,8 @@ use crate::{Appended, CompareAndSet, Mark, Published, Result, StreamId, ViewWrit
 pub(super) const ROW_BYTES: usize = 64;
 /// Bytes of an event, about.
 const EVENT_BYTES: usize = 400;
+/// Events that the committer thread decides about in some milliseconds: as long as a write that is durable takes.
+const TURN_EVENTS: NonZeroU32 = NonZeroU32::new(100).unwrap();
 /// Rows that one write trims, so that no other request waits long for it.
 const TRIM_ROWS: usize = 5_000;
 
@@ -31,10 +35,17 @@ impl WriterStore for EmbeddedStore {
         self.identity.epoch
     }
 
+    fn turn_events(&self) -> Option<NonZeroU32> {
+        Some(TURN_EVENTS)
+    }
+
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {
         let span = call_span!("fjall", "append", "events", events.len());
         let queue = self.queue()?;
-        let append = queue.submit(events.len() * EVENT_BYTES, move |group| group.append(&events));
+        let append = async move {
+            let (events, found) = self.find(events).await?;
+            queue.submit(events.len() * EVENT_BYTES, move |group| group.append(&events, &found)).await
+        };
         let outcomes = call(span, append).await?;
         self.settled_are_applied(&outcomes).await;
         Ok(outcomes)
@@ -111,6 +122,26 @@ impl EmbeddedStore {
                 return Ok(removed);
             }
         }
+    }
+
+    /// What is stored of events whose subjects have many: the committer thread, which all agencies share, need not look.
+    async fn find(&self, events: Vec<StoredEvent>) -> Result<(Vec<StoredEvent>, Found)> {
+        let of_large: Vec<usize> = {
+            let large = self.shared.large.read();
+            (0..events.len()).filter(|at| large.has(events[*at].event.subject)).collect()
+        };
+        if of_large.is_empty() {
+            return Ok((events, Found::new()));
+        }
+        self.blocking(move |tables| {
+            let find = |at: usize| {
+                let event = &events[at];
+                Ok((at, stored_content(&tables.events, &keys::event(event)?, &event.event)?))
+            };
+            let found = of_large.into_iter().map(find).collect::<Result<_>>()?;
+            Ok((events, found))
+        })
+        .await
     }
 
     /// Waits until the follower has applied the publication of duplicates, which may have come just before.

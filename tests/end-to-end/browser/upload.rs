@@ -52,7 +52,7 @@ fn a_file_is_sent_row_by_row_and_the_rows_not_accepted_can_be_downloaded() {
     desk.click(SEND);
     desk.see_xpath("//*[@id='upload-status'][@data-status='partly'][contains(., '3 rows not accepted')]");
     let counts = desk.evaluate("[...document.querySelectorAll('#counts dd')].map(n => n.textContent)");
-    assert_eq!(counts, json!(["1501", "0", "1", "1"]));
+    assert_eq!(counts, json!(["1501", "0", "1", "1", "1"]));
     let rows = desk.evaluate(
         "[...document.querySelectorAll('#failed-rows tr')]
             .map(row => [row.cells[0].textContent, row.cells[1].textContent, row.dataset.status])",

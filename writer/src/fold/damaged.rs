@@ -1,5 +1,6 @@
 //! The embedded store, except that the events of one subject cannot be read.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -51,6 +52,10 @@ impl WriterStore for Damaged {
 
     fn epoch(&self) -> u16 {
         self.store.epoch()
+    }
+
+    fn turn_events(&self) -> Option<NonZeroU32> {
+        self.store.turn_events()
     }
 
     async fn append(&self, events: Vec<StoredEvent>) -> Result<Vec<Appended>> {

@@ -1,14 +1,16 @@
-//! The memory of folds: one budget of bytes for the process, of which the events of one agency use a quarter at most.
+//! The memory of folds: one budget of bytes for the process, of which the events of one agency use a small part. The
+//! part bounds its folds at a time, and with them the processor time that they take from others'.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::agency_shares::AgencyShares;
+use super::pieces::PIECE_BYTES;
+use crate::agency_shares::AgencyShares;
 
-/// The part of the budget that one agency can use.
-const AGENCY_SHARE: u32 = 4;
+/// The part of the budget that one agency can use; at least one piece of a batch.
+const AGENCY_SHARE: u32 = 16;
 /// The unit of permits, since a semaphore counts in 32 bits.
 const UNIT_BYTES: usize = 1_024;
 
@@ -29,7 +31,8 @@ impl FoldMemory {
     pub(super) fn new(bytes: NonZeroU64) -> Self {
         // 2 TiB are more than any machine has, and fit into a semaphore.
         let units = bytes.get().div_ceil(UNIT_BYTES as u64).min(1 << 31) as u32;
-        Self { process: Arc::new(Semaphore::new(units as usize)), agencies: AgencyShares::new(units / AGENCY_SHARE) }
+        let share = (units / AGENCY_SHARE).max((PIECE_BYTES / UNIT_BYTES) as u32);
+        Self { process: Arc::new(Semaphore::new(units as usize)), agencies: AgencyShares::new(share) }
     }
 
     /// Waits for a part of the budget; of an agency's events within its share. More bytes than a share are reserved as

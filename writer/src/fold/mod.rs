@@ -5,7 +5,6 @@
 //! was derived from at least the events that any earlier version was derived from; a fold that loses the race starts
 //! again at the version.
 
-mod agency_shares;
 #[cfg(test)]
 pub(crate) mod damaged;
 mod memory;
@@ -30,7 +29,6 @@ use yima_schema::subject::SubjectId;
 use yima_schema::view::Version;
 use yima_store::{Appended, CompareAndSet, Mark, StoreError, ViewWrite, WriterStore, failpoint, span};
 
-use agency_shares::AgencyShares;
 use memory::FoldMemory;
 pub use outcome::CommitOutcome;
 use pieces::{Piece, Pieces};
@@ -38,14 +36,12 @@ use plan::{Plan, plan};
 use rules::RulesGuard;
 use stream::OwnStream;
 
+use crate::agency_shares::AgencyShares;
 use crate::backoff::until_answered;
 use crate::config::FoldConfig;
 
 /// Subjects whose marks of an earlier process are settled together, and whose views are published again together.
 const SUBJECTS: usize = 500;
-/// Rows of one agency that the store decides about at a time; a larger batch is alone. The embedded store decides in
-/// one thread, where other agencies' rows wait for as many of this one's.
-const APPENDED_ROWS: u32 = 1_000;
 /// Bytes reserved for as many views.
 const VIEWS_BYTES: usize = 8 * 1024 * 1024;
 
@@ -66,7 +62,8 @@ pub struct Folder {
     rules: RulesGuard,
     stream: OwnStream,
     memory: FoldMemory,
-    appends: AgencyShares,
+    /// Events of each agency that are being appended, if the store decides about them in turn.
+    turns: Option<AgencyShares>,
 }
 
 /// The views after a fold: of each readable subject the version that was published.
@@ -93,8 +90,8 @@ impl Folder {
     ) -> Result<Self, StoreError> {
         let rules = RulesGuard::raise(&*store, rules).await?;
         let stream = OwnStream::open(&*store).await?;
-        let (memory, appends) = (FoldMemory::new(memory_bytes), AgencyShares::new(APPENDED_ROWS));
-        let folder = Self { store, rules, stream, memory, appends };
+        let turns = store.turn_events().map(|events| AgencyShares::new(events.get()));
+        let folder = Self { store, rules, stream, memory: FoldMemory::new(memory_bytes), turns };
         // A second check: a process that raises the rules looks for open streams afterwards, so either it sees this
         // stream or this check sees its rules.
         if let Err(refused) = folder.check_rules().await {
@@ -164,24 +161,38 @@ impl Folder {
     /// does not give up: the fold is finished, whatever answer the client got.
     ///
     /// # Errors
-    /// Nothing was appended.
-    pub async fn commit(&self, events: Vec<StoredEvent>) -> Result<Vec<CommitOutcome>, StoreError> {
-        let sent = self.prepare(&events).await?;
-        let span = span!("append", events = events.len());
-        let turn = self.turn(&sent).await;
-        let appended = self.store.append(events).instrument(span).await?;
-        drop(turn);
-        self.fold_appended(sent, appended).await
+    /// The store's. Events that were appended before it are folded.
+    pub async fn commit(&self, mut events: Vec<StoredEvent>) -> Result<Vec<CommitOutcome>, StoreError> {
+        let mut sent = self.prepare(&events).await?;
+        let mut appended = Vec::with_capacity(events.len());
+        let mut failed = Ok(());
+        while !events.is_empty() {
+            let next = events.split_off(self.turn_events().min(events.len()));
+            let events = std::mem::replace(&mut events, next);
+            let span = span!("append", events = events.len());
+            let turn = self.turn(&sent, events.len()).await;
+            match self.store.append(events).instrument(span).await {
+                Ok(outcomes) => appended.extend(outcomes),
+                Err(error) => {
+                    failed = Err(error);
+                    break;
+                }
+            }
+            drop(turn);
+        }
+        sent.subjects.truncate(appended.len());
+        let outcomes = self.fold_appended(sent, appended).await?;
+        failed.map(|()| outcomes)
     }
 
     /// As [`Self::commit`], but all or none: if one event cannot be taken, nothing is appended.
     ///
     /// # Errors
-    /// As [`Self::commit`].
+    /// Nothing was appended.
     pub async fn commit_all(&self, events: Vec<StoredEvent>) -> Result<Vec<CommitOutcome>, StoreError> {
         let sent = self.prepare(&events).await?;
         let span = span!("append", events = events.len());
-        let turn = self.turn(&sent).await;
+        let turn = self.turn(&sent, events.len()).await;
         let appended = self.store.append_all(events).instrument(span).await?;
         drop(turn);
         self.fold_appended(sent, appended).await
@@ -216,10 +227,15 @@ impl Folder {
         })
     }
 
-    /// Waits until the agency's rows may be appended.
-    async fn turn(&self, sent: &Sent) -> Option<OwnedSemaphorePermit> {
-        let rows = u32::try_from(sent.subjects.len()).unwrap_or(u32::MAX);
-        Some(self.appends.acquire(sent.agency.as_deref()?, rows).await)
+    /// Events of one agency that are appended at a time.
+    fn turn_events(&self) -> usize {
+        self.turns.as_ref().map_or(usize::MAX, |turns| turns.units() as usize)
+    }
+
+    /// Waits until so many of the agency's events may be appended.
+    async fn turn(&self, sent: &Sent, events: usize) -> Option<OwnedSemaphorePermit> {
+        let (turns, agency) = (self.turns.as_ref()?, sent.agency.as_deref()?);
+        Some(turns.acquire(agency, u32::try_from(events).unwrap_or(u32::MAX)).await)
     }
 
     /// Folds the subjects of appended events until the store answers; only an error that another try cannot mend is

@@ -10,7 +10,7 @@ use yima_store::VersionedView;
 /// Subjects of one piece at most.
 const PIECE_SUBJECTS: usize = 500;
 /// Bytes of one piece at most; a subject that needs more is a piece of its own.
-const PIECE_BYTES: usize = 8 * 1024 * 1024;
+pub(super) const PIECE_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes reserved for a piece at least: most subjects then need no second lookup.
 const MIN_PIECE_BYTES: usize = 64 * 1024;
 /// Bytes that a stored event needs in a fold, about: its fields, and its places in `derive`.

@@ -144,6 +144,20 @@ async fn a_fold_in_pieces_loses_no_subject() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_appended_before_an_error_is_folded() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let folder = folder(&store).await;
+    let turn = store.turn_events().unwrap().get() as usize;
+    let mut events: Vec<_> = (0..=turn).map(|n| event(1, &format!("e{n}"), n == 0)).collect();
+    events[turn].event.id = "e".repeat(256); // no key of the store is that long
+    assert!(matches!(folder.commit(events).await, Err(StoreError::Rejected(_))));
+    let (version, view) = stored_view(&store, 1).await;
+    assert_eq!(view.events.count as usize, turn);
+    assert_eq!(published(&store).await[&subject(1)], version);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn marks_of_an_earlier_process_are_folded_at_start() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);

@@ -29,6 +29,7 @@ pub use self::replay::Replayed;
 use self::row::Atomicity;
 pub(crate) use self::row::{RowAnswer, RowStatus};
 use crate::admission::Admission;
+use crate::agency_shares::AgencyShares;
 use crate::app::Resources;
 use crate::dead_letters::DeadLetters;
 use crate::decode::upload::Upload;
@@ -36,6 +37,9 @@ use crate::moves::Moves;
 
 /// Rows committed together: enough to share a disk sync, few enough to answer soon and to bound memory.
 const BATCH_ROWS: usize = 2_000;
+/// Rows of one agency that are decoded and compared with its rights at a time; a larger batch is alone. Threads that may
+/// block take work in its order: other agencies' rows wait for as many of this one's.
+const REVIEWED_ROWS: u32 = 1_000;
 /// Errors reported for all rows of an upload; beyond it each row reports its first only.
 const MAX_ERRORS: usize = 20_000;
 
@@ -67,6 +71,7 @@ impl Intake {
             admission: Admission::new(files.agencies.clone()),
             files,
             zone: TimeZone::fixed(offset.expect("the settings are checked")),
+            turns: AgencyShares::new(REVIEWED_ROWS),
             dead_letters: DeadLetters::new(dead_letters, pseudonyms.clone()),
             moves: Moves::new(resources),
             pseudonyms,

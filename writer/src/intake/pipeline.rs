@@ -21,6 +21,7 @@ use super::problems;
 use super::row::{Atomicity, RowAnswer, RowStatus, count};
 use super::withdrawal::Withdrawal;
 use crate::admission::{Admission, Candidate, restricts};
+use crate::agency_shares::AgencyShares;
 use crate::dead_letters::DeadLetters;
 use crate::decode::{Context, DecodedRow, RawRow, RowError, RowForm, UnreadPositive};
 use crate::fold::{CommitOutcome, Folder};
@@ -39,6 +40,8 @@ pub(super) struct Pipeline {
     pub files: OperatorFiles,
     pub zone: TimeZone,
     pub admission: Admission,
+    /// Rows of each agency that are decoded and reviewed.
+    pub turns: AgencyShares,
     pub dead_letters: DeadLetters,
     pub moves: Moves,
     pub lifecycle: Lifecycle,
@@ -78,6 +81,7 @@ impl Pipeline {
         rows: Vec<(usize, RawRow)>,
         atomicity: Atomicity,
     ) -> Vec<RowAnswer> {
+        let turn = self.turns.acquire(agency, u32::try_from(rows.len()).unwrap_or(u32::MAX)).await;
         let forms: Vec<RowForm> = rows.iter().map(|(_, row)| row.form()).collect();
         let decoded = self.decode(agency, rows).await;
         let mut answers = Vec::with_capacity(decoded.len());
@@ -126,6 +130,7 @@ impl Pipeline {
                 return answers;
             }
         };
+        drop(turn);
         let (mut events, mut event_rows, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
         let (mut subjects, mut resources) = (Vec::new(), Vec::new());
         for ((candidate, at), refusal) in candidates.into_iter().zip(candidate_rows).zip(&review.refusals) {

@@ -8,7 +8,7 @@ import { parseFile, type FileError, type FileRow, type ParsedFile } from "./pars
 import { FilePreview } from "./preview.ts";
 import { refusalText } from "./reason-text.ts";
 import { retractionRows } from "./record.ts";
-import { ROW_STATUSES, type RowStatus } from "./row-answer.ts";
+import { ROW_STATUSES } from "./row-answer.ts";
 import { Upload, type FailedRow, type Progress } from "./upload.ts";
 import type { Translate } from "./words.ts";
 
@@ -209,9 +209,15 @@ export class UploadPanel {
     const bar = byId<HTMLProgressElement>("progress");
     [bar.max, bar.value] = [total, done];
     setText(byId("progress-label"), t("progress", `${done} / ${total}`));
-    const count = (status: RowStatus) =>
-      make("div", "", make("dt", "", t(`count_${status}`)), make("dd", "", String(counts[status])));
-    byId("counts").replaceChildren(...ROW_STATUSES.map(count));
+    const count = (name: string, rows: number) =>
+      make("div", "", make("dt", "", name), make("dd", "", String(rows)));
+    const answered = ROW_STATUSES.map((status) => count(t(`count_${status}`), counts[status]));
+    // Rows without an answer, so that the numbers add up to those of the list below.
+    const others = (["not_sent", "not_known"] as const).flatMap((status) => {
+      const rows = this.#failed.filter((row) => row.status === status).length;
+      return rows === 0 ? [] : [count(t(`row_${status}`), rows)];
+    });
+    byId("counts").replaceChildren(...answered, ...others);
   }
 
   /** The rows as in their file, to be corrected there. */

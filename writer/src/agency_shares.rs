@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const IDLE_AGENCIES: usize = 256;
 
 /// The shares; an agency that uses nothing of its share may be missing.
-pub(super) struct AgencyShares {
+pub(crate) struct AgencyShares {
     /// Units of one share.
     units: u32,
     agencies: Mutex<HashMap<String, Arc<Semaphore>>>,
@@ -18,17 +18,17 @@ pub(super) struct AgencyShares {
 
 impl AgencyShares {
     /// Shares of so many units each.
-    pub(super) fn new(units: u32) -> Self {
+    pub(crate) fn new(units: u32) -> Self {
         Self { units, agencies: Mutex::default() }
     }
 
     /// The units of one share.
-    pub(super) fn units(&self) -> u32 {
+    pub(crate) fn units(&self) -> u32 {
         self.units
     }
 
     /// Waits for a part of an agency's share. More units than a share are the whole share.
-    pub(super) async fn acquire(&self, agency: &str, units: u32) -> OwnedSemaphorePermit {
+    pub(crate) async fn acquire(&self, agency: &str, units: u32) -> OwnedSemaphorePermit {
         let share = self.share_of(agency);
         share.acquire_many_owned(units.min(self.units)).await.expect("the semaphore is never closed")
     }
