@@ -22,6 +22,7 @@ use crate::citizen_writer::CitizenWriter;
 use crate::config::{LiveDisplaysConfig, ReadApiConfig};
 use crate::document_lookups::DocumentLookups;
 use crate::etag::EntityTags;
+use crate::foreign_files::ForeignFiles;
 use crate::headers::AsOfHeader;
 use crate::keyring::{CurrentKeyring, DOCUMENT_LIFETIME};
 use crate::limiters::Limiters;
@@ -48,6 +49,8 @@ pub(crate) struct Deployment<'a> {
     pub keys: Keys,
     /// What the pages tell citizens.
     pub guidance: &'a Guidance,
+    /// By which codes of other systems are judged.
+    pub foreign: ForeignFiles,
 }
 
 /// Cache, keys, limits and settings, shared by all handlers of a read service.
@@ -65,6 +68,7 @@ pub(crate) struct App {
     pub(crate) freshness: SealKeys,
     pub(crate) tags: EntityTags,
     pub(crate) guidance: Public,
+    pub(crate) foreign: ForeignFiles,
     pub(crate) limits: Limiters,
     pub(crate) document_lookups: Arc<DocumentLookups>,
     pub(crate) session_ends: SessionEnds,
@@ -91,7 +95,7 @@ impl App {
         utilization: Arc<Utilization>,
         clock: fn() -> Time,
     ) -> Arc<Self> {
-        let Deployment { region, keys, guidance } = deployment;
+        let Deployment { region, keys, guidance, foreign } = deployment;
         let guidance = serde_json::to_vec(guidance).expect("texts by name always serialise");
         Arc::new(Self {
             views,
@@ -107,6 +111,7 @@ impl App {
             identity_provider: keys.identity_provider,
             keyring: keys.keyring,
             guidance: Public::new(guidance.into(), "application/json", DOCUMENT_LIFETIME),
+            foreign,
             limits: Limiters::new(&config.limits),
             document_lookups: Arc::default(),
             session_ends: SessionEnds::new(writer),

@@ -1,5 +1,7 @@
 //! JSON bodies of answers, rendered from a view at one moment. Field names are part of the public API and stay stable.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 use yima_schema::event::{Colour, TestKind, TestOutcome};
@@ -20,10 +22,10 @@ pub struct DisplayBody<'a> {
     conflict: bool,
 }
 
-/// Masked name and document number.
+/// Masked name and document number; of another system's code the whole name, since that is all to compare with.
 #[derive(Serialize, ToSchema)]
 pub struct IdentityBody<'a> {
-    name: Option<&'a str>,
+    name: Option<Cow<'a, str>>,
     document: Option<&'a str>,
 }
 
@@ -66,11 +68,21 @@ pub struct Parts<'a> {
     pub vaccination: VaccinationBody,
 }
 
+impl IdentityBody<'static> {
+    /// Of a code that names a person and no document.
+    pub fn of_name(name: String) -> Self {
+        Self { name: Some(Cow::Owned(name)), document: None }
+    }
+}
+
 impl<'a> Parts<'a> {
     /// The parts of a view; `at` is its timeline at one moment.
     pub fn new(view: &'a View, at: &ColourAt<'a>) -> Self {
         Self {
-            identity: IdentityBody { name: view.name.as_deref(), document: view.document.as_deref() },
+            identity: IdentityBody {
+                name: view.name.as_deref().map(Cow::Borrowed),
+                document: view.document.as_deref(),
+            },
             colour: ColourBody {
                 code: at.colour(),
                 reason: at.reason(),

@@ -51,6 +51,8 @@ pub struct ReadApiConfig {
     pub cache: CacheConfig,
     /// Live displays.
     pub live_displays: LiveDisplaysConfig,
+    /// Codes of other systems.
+    pub foreign: ForeignConfig,
     /// Rate limits.
     pub limits: Limits,
 }
@@ -70,6 +72,7 @@ impl Default for ReadApiConfig {
             http: HttpLimits::default(),
             cache: CacheConfig::default(),
             live_displays: LiveDisplaysConfig::default(),
+            foreign: ForeignConfig::default(),
             limits: Limits::default(),
         }
     }
@@ -202,6 +205,21 @@ impl Default for LiveDisplaysConfig {
             max_age: Duration::from_secs(600),
         }
     }
+}
+
+/// Codes of other systems at checkpoints: EU Digital COVID Certificates and SMART Health Cards. Both files may be
+/// replaced while the process runs; one with an error changes nothing. The same on every read node.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
+pub struct ForeignConfig {
+    /// The issuers whose codes are read, as JSON: [the trust list](operations/foreign-codes.md#the-trust-list).
+    /// Default: none, so no code of another system is read.
+    pub trust_list_file: Option<PathBuf>,
+    /// Which of their statements let a person pass, as TOML: [the acceptance
+    /// rules](operations/foreign-codes.md#the-acceptance-rules). Default: the built-in document
+    /// (`foreign/rules/acceptance.toml`).
+    pub acceptance_file: Option<PathBuf>,
 }
 
 /// Rate limits, each a quota of its own section: [`[read_api.limits.NAME]`](#read_apilimitsname-and-writerevents). None

@@ -70,6 +70,19 @@ pub const METRICS: &[MetricDescription] = &[
         "Most scans of identity documents by one checkpoint in the last whole minute; the audit log names it.",
     ),
     metric(
+        "scan_foreign_total",
+        Counter,
+        &["scheme", "outcome"],
+        "Scans of codes of other systems by scheme: `accepted`, `not_accepted` by the rules, `issuer_unknown`, or \
+         `refused`.",
+    ),
+    metric(
+        "read_api_file_accepted",
+        Gauge,
+        &["file"],
+        "0 after a `trust_list` or `acceptance` file was refused: its previous content stays in force.",
+    ),
+    metric(
         "session_ends_total",
         Counter,
         &["cause", "outcome"],

@@ -19,6 +19,7 @@ use crate::citizen_writer::CitizenWriter;
 use crate::config::ReadApiConfig;
 use crate::disk_tier::DiskTier;
 use crate::fast_path;
+use crate::foreign_files::ForeignFiles;
 use crate::metrics::METRICS;
 use crate::routes::router;
 
@@ -47,6 +48,8 @@ pub struct Resources<'a> {
     pub keys: Keys,
     /// What the pages tell citizens.
     pub guidance: &'a Guidance,
+    /// By which codes of other systems are judged.
+    pub foreign: ForeignFiles,
     /// Takes what citizens write.
     pub writer: Arc<dyn CitizenWriter>,
     /// The public port.
@@ -72,7 +75,7 @@ impl ReadApi {
     /// # Errors
     /// The store's, when the feed has to be followed first.
     pub async fn start(resources: Resources<'_>) -> Result<Self, StoreError> {
-        let Resources { config, cache, disk, region, views, feed, audit_log, keys, writer, .. } = resources;
+        let Resources { config, cache, disk, region, views, feed, audit_log, keys, writer, foreign, .. } = resources;
         let Resources { guidance, listener, tls, is_described, more, utilization, telemetry, lifecycle, .. } =
             resources;
         describe(METRICS);
@@ -93,7 +96,9 @@ impl ReadApi {
             lifecycle.spawn_until_stop("audit", Audit::new(views.clone(), now).run());
         }
 
-        let app = App::new(views, config, Deployment { region, keys, guidance }, writer, utilization, now);
+        foreign.watch(lifecycle, &audit_log, now);
+        let deployment = Deployment { region, keys, guidance, foreign };
+        let app = App::new(views, config, deployment, writer, utilization, now);
         let report = app.document_lookups.clone().report(audit_log, now, lifecycle.clone());
         lifecycle.spawn("look-ups by document", report);
         lifecycle.spawn_until_stop("session ends", app.clone().end_too_many_sessions());

@@ -56,13 +56,37 @@ pub enum Reason {
     Nobody,
     /// An identity document of a subject without a view.
     NotRegistered,
+    /// A code of another system that the acceptance rules accept.
+    ForeignAccepted,
+    /// One that states a positive test.
+    ForeignPositive,
+    /// One that states fewer doses than the acceptance rules ask for.
+    ForeignIncomplete,
+    /// One with a statement that is too recent for the acceptance rules.
+    ForeignTooRecent,
+    /// One with a statement that is too old for them.
+    ForeignTooOld,
+    /// One with a statement that they do not list.
+    ForeignNotListed,
+    /// A version or content of another system's code that is not supported.
+    ForeignUnsupported,
+    /// One of several QR codes of a SMART Health Card.
+    ForeignInParts,
+    /// A code of another system that nobody in the trust list has signed.
+    ForeignIssuerUnknown,
+    /// One that its issuer has signed with a key for another purpose.
+    ForeignKeyUsage,
+    /// One that has expired.
+    ForeignExpired,
+    /// One from the future.
+    ForeignNotYetValid,
 }
 
 impl Reason {
     /// The verdict that follows.
     pub fn verdict(self) -> Verdict {
         match self {
-            Self::Green => Verdict::Pass,
+            Self::Green | Self::ForeignAccepted => Verdict::Pass,
             Self::Red | Self::Forged => Verdict::Stop,
             Self::Yellow
             | Self::Closed
@@ -76,7 +100,18 @@ impl Reason {
             | Self::UnknownIssuer
             | Self::RevokedKey
             | Self::Nobody
-            | Self::NotRegistered => Verdict::Check,
+            | Self::NotRegistered
+            | Self::ForeignPositive
+            | Self::ForeignIncomplete
+            | Self::ForeignTooRecent
+            | Self::ForeignTooOld
+            | Self::ForeignNotListed
+            | Self::ForeignUnsupported
+            | Self::ForeignInParts
+            | Self::ForeignIssuerUnknown
+            | Self::ForeignKeyUsage
+            | Self::ForeignExpired
+            | Self::ForeignNotYetValid => Verdict::Check,
         }
     }
 
@@ -113,6 +148,34 @@ impl Reason {
                 "Nothing is known of this person. \
                  Compare the document with its holder and follow your checkpoint's rule."
             }
+            Self::ForeignAccepted => {
+                "Compare name and date of birth with an identity document. If they are the same, let through."
+            }
+            Self::ForeignPositive => "This foreign code states a positive test. Call your supervisor.",
+            Self::ForeignIncomplete => {
+                "This foreign code states too few doses. Send to the nearest testing point, or follow your rule."
+            }
+            Self::ForeignTooRecent => {
+                "What this foreign code states does not count yet. Follow your checkpoint's rule."
+            }
+            Self::ForeignTooOld => {
+                "What this foreign code states is too old. Send to the nearest testing point, or follow your rule."
+            }
+            Self::ForeignNotListed => {
+                "This foreign code is genuine, but what it states does not count here. Follow your checkpoint's rule."
+            }
+            Self::ForeignUnsupported => "This kind of foreign code cannot be read here. Check the identity document.",
+            Self::ForeignInParts => {
+                "This is one of several QR codes of one card, which are not read here. Check the identity document."
+            }
+            Self::ForeignIssuerUnknown => {
+                "This foreign code comes from an issuer not known here. Check the identity document."
+            }
+            Self::ForeignKeyUsage => {
+                "The issuer's key may not sign what this foreign code states. Check the identity document."
+            }
+            Self::ForeignExpired => "This foreign code has expired. Ask for a newer one.",
+            Self::ForeignNotYetValid => "This foreign code is from the future. Check the identity document.",
             Self::Nobody => "The code is genuine, but nothing is known of this person. Check the identity document.",
         }
     }

@@ -29,9 +29,9 @@ pub enum AuditEntry {
         /// Look-ups without the scope for them.
         forbidden: u32,
     },
-    /// A writer read a file again that an operator replaced.
+    /// A service read a file again that an operator replaced.
     FileReloaded {
-        /// `agencies` (the registry) or `codes`.
+        /// Of a writer `agencies` (the registry) or `codes`; of a read node `trust_list` or `acceptance`.
         file: String,
         /// Whether it is in force now; else the previous content stays.
         accepted: bool,

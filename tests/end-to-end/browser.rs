@@ -6,6 +6,7 @@ mod camera;
 mod camera_video;
 mod engine;
 mod flows;
+mod foreign;
 mod guidance;
 mod hand_scanner;
 mod language;

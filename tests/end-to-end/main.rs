@@ -19,6 +19,7 @@ mod document_lookups;
 mod event_to_display;
 mod fhir;
 mod fhir_bundles;
+mod foreign_codes;
 mod freshness_tokens;
 mod guidance;
 mod guides;

@@ -16,6 +16,7 @@ use yima_service::http::ProblemResponse;
 use yima_service::jwt::{Scope, insufficient_scope};
 use yima_service::rate_limit::Remaining;
 
+use super::foreign::{self, ForeignBody};
 use crate::app::App;
 use crate::body::{ColourBody, IdentityBody, Parts, TestBody, VaccinationBody};
 use crate::cache::Answer;
@@ -57,14 +58,17 @@ pub(super) struct ScanBody<'a> {
     /// if there is none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     silent_regions: Vec<String>,
+    /// Of a code of another system: what it proves. Absent for others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    foreign: Option<Box<ForeignBody>>,
 }
 
 impl Target {
     /// Resolves a code that is genuine and current.
     ///
     /// # Errors
-    /// The reason for a verdict without a lookup: an old, forged or foreign code resolves to no subject.
-    pub fn of_code(app: &App, code: &str, now: Time) -> Result<Self, Reason> {
+    /// The reason for a verdict without a lookup: an old or forged code resolves to no subject.
+    fn of_code(app: &App, code: &str, now: Time) -> Result<Self, Reason> {
         let keyring = app.keyring.load();
         let claims = code::open(code, keyring.issuers()).map_err(|error| match error {
             CodeError::Malformed => Reason::Malformed,
@@ -106,6 +110,17 @@ impl Checkpoint {
             }
             Holder::Citizen { .. } => Err(insufficient_scope(Scope::Scan, "Only a checkpoint's session can scan")),
         }
+    }
+
+    /// Resolves a code.
+    ///
+    /// # Errors
+    /// The answer to a code that leads to no lookup: one that is not genuine and current, or of another system.
+    pub fn resolve_code(&self, app: &App, code: &str, now: Time) -> Result<Target, Box<ScanBody<'static>>> {
+        if let Some(judged) = foreign::scan(app, code, self.require_test_within_h.map(hours), now) {
+            return Err(Box::new(judged));
+        }
+        Target::of_code(app, code, now).map_err(|reason| Box::new(ScanBody::refused(reason)))
     }
 
     /// Resolves an identity document if the checkpoint has the scope for it and is within its limit; counts each
@@ -156,6 +171,12 @@ impl ScanBody<'_> {
             vaccination: None,
             as_of: None,
             silent_regions: Vec::new(),
+            foreign: None,
         }
+    }
+
+    /// A verdict on a code of another system, with the person and the statements that it names.
+    pub fn foreign(reason: Reason, identity: IdentityBody<'static>, foreign: ForeignBody) -> Self {
+        Self { identity: Some(identity), foreign: Some(Box::new(foreign)), ..Self::refused(reason) }
     }
 }

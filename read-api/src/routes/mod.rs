@@ -3,6 +3,7 @@
 mod checkpoint;
 mod code;
 mod display;
+mod foreign;
 mod guidance;
 mod history;
 mod live_display;

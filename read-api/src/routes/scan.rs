@@ -52,14 +52,14 @@ pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let bytes = body::read_body(request.into_body(), MAX_BODY, BODY_TIMEOUT).await?;
     let started = Instant::now();
     let (target, documents) = match body::object::<ScanRequest>(&bytes)?.validate()? {
-        Scanned::Code(code) => (Target::of_code(&app, &code, now), None),
+        Scanned::Code(code) => (checkpoint.resolve_code(&app, &code, now), None),
         Scanned::Document(document) => {
             let (target, remaining) = checkpoint.resolve_document(&app, &document)?;
             (Ok(target), Some(remaining))
         }
     };
     let mut response = match target {
-        Err(reason) => axum::Json(ScanBody::refused(reason)).into_response(),
+        Err(answer) => axum::Json(answer).into_response(),
         Ok(target) => {
             let at_least = at_least.map(|token| about(target.subject, token)).transpose()?;
             verdict(&app, &checkpoint, &target, at_least, wants_bypass, now).await?

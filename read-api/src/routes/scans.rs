@@ -19,7 +19,6 @@ use super::scan::BODY_TIMEOUT;
 use crate::app::{App, lookup_problem};
 use crate::at_least;
 use crate::cache::Answer;
-use crate::verdict::Reason;
 
 /// Codes in one request.
 const MAX_CODES: usize = 100;
@@ -47,9 +46,13 @@ enum ResultBody<'a> {
     Problem { problem: &'a Problem },
 }
 
+/// A target, or an answer that needs no lookup.
+type Resolved = Result<Target, Box<ScanBody<'static>>>;
+
 /// The outcome of one code.
 enum Checked {
-    Refused(Reason),
+    /// Taken when the answer is written.
+    Answered(Option<Box<ScanBody<'static>>>),
     Found(Target, Answer, Box<View>),
     Failed(Problem),
 }
@@ -84,30 +87,32 @@ pub async fn scans(State(app): State<Arc<App>>, request: Request) -> Result<Resp
         .check_rest(limit.key(&checkpoint.name), codes.len() as u32, remaining)
         .map_err(|error| limit.refusal(error))?;
 
-    let targets = resolve_all(&app, codes, now).await;
-    let checked = look_up_all(&app, targets).await;
-    let result = |checked| match checked {
-        &Checked::Refused(reason) => ResultBody::Verdict(Box::new(ScanBody::refused(reason))),
+    let checkpoint = Arc::new(checkpoint);
+    let targets = resolve_all(&app, &checkpoint, codes, now).await;
+    let mut checked = look_up_all(&app, targets).await;
+    let results = checked.iter_mut().map(|checked| match checked {
+        Checked::Answered(body) => ResultBody::Verdict(body.take().expect("each answer is taken once")),
         Checked::Found(target, answer, view) => {
             ResultBody::Verdict(Box::new(checkpoint.judge(&app, target, answer, view, now)))
         }
         Checked::Failed(problem) => ResultBody::Problem { problem },
-    };
-    let mut response = axum::Json(ScansBody { results: checked.iter().map(result).collect() }).into_response();
+    });
+    let mut response = axum::Json(ScansBody { results: results.collect() }).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     limit.describe(remaining, response.headers_mut());
     Ok(response)
 }
 
 /// Resolves the codes away from the workers that serve displays: a hundred signatures take some milliseconds.
-async fn resolve_all(app: &Arc<App>, codes: Vec<String>, now: Time) -> Vec<Result<Target, Reason>> {
-    let app = Arc::clone(app);
-    let resolved =
-        tokio::task::spawn_blocking(move || codes.iter().map(|code| Target::of_code(&app, code, now)).collect());
+async fn resolve_all(app: &Arc<App>, checkpoint: &Arc<Checkpoint>, codes: Vec<String>, now: Time) -> Vec<Resolved> {
+    let (app, checkpoint) = (Arc::clone(app), Arc::clone(checkpoint));
+    let resolved = tokio::task::spawn_blocking(move || {
+        codes.iter().map(|code| checkpoint.resolve_code(&app, code, now)).collect()
+    });
     resolved.await.expect("resolving a code does not panic, and its task is never cancelled")
 }
 
-async fn look_up_all(app: &App, targets: Vec<Result<Target, Reason>>) -> Vec<Checked> {
+async fn look_up_all(app: &App, targets: Vec<Resolved>) -> Vec<Checked> {
     let lookups: Vec<_> = targets.iter().flatten().map(|target| (target.subject, target.floor)).collect();
     let mut answers = app.views.get_many(&lookups).await.into_iter();
     let mut checked = |target| match answers.next().expect("an answer for each target") {
@@ -117,5 +122,5 @@ async fn look_up_all(app: &App, targets: Vec<Result<Target, Reason>>) -> Vec<Che
         }
         Err(error) => Checked::Failed(lookup_problem(error)),
     };
-    targets.into_iter().map(|target| target.map_or_else(Checked::Refused, &mut checked)).collect()
+    targets.into_iter().map(|target| target.map_or_else(|body| Checked::Answered(Some(body)), &mut checked)).collect()
 }

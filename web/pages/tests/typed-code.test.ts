@@ -1,7 +1,7 @@
 /** What hand scanners type, on the computers on which they type it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readTyped, startsCode } from "../src/checkpoint/typed-code.ts";
+import { isHealthCode, readTyped, saysItsLength, startsCode } from "../src/checkpoint/typed-code.ts";
 
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
 
@@ -119,4 +119,29 @@ test("what is no code is not taken for one", () => {
   assert.deepEqual(readTyped("E12345678"), { kind: "document", number: "E12345678" });
   assert.equal(startsCode("11010519491231002X"), false);
   assert.equal(startsCode(`610102${ONE.slice(0, 4)}`), true);
+});
+
+test("codes of other systems are read, and their end is where they cannot go on", () => {
+  const eu = `HC1:NCF${"OXN%TS3DH -".repeat(40)}A`;
+  const digits = "567629095243206034602924374044603122295953265460346029254077280433602870";
+  const [card, part] = [`SHC:/${digits}`, `SHC:/1/2/${digits}`];
+  for (const text of [eu, card, part]) {
+    for (const [before, after] of [["]Q1", ""], ["\u0002", "\u0003"], ["  ", "\r\n"]]) {
+      assert.deepEqual(readTyped(before + text + after), code(text), text.slice(0, 20));
+    }
+    assert.deepEqual(readTyped(text.toLowerCase()), code(text));
+    assert.ok(startsCode(text.slice(0, 5)));
+    assert.ok(!saysItsLength(text) && isHealthCode(text));
+    assert.deepEqual(readTyped(arrives("german", text)), code(text));
+    assert.deepEqual(readTyped(text + ONE), { kind: "several" });
+    assert.deepEqual(readTyped(ONE + text), { kind: "several" });
+    assert.deepEqual(readTyped(`${text}]Q1${text}`), code(text));
+  }
+  assert.deepEqual(readTyped(eu + card), { kind: "several" });
+  // By chance within another code.
+  const inner = `${ONE.slice(0, 64)}HC1:00${ONE.slice(70)}`;
+  assert.deepEqual(readTyped(inner), code(inner));
+  assert.ok(saysItsLength(ONE) && isHealthCode(ONE) && isHealthCode(`shc:/${digits}`));
+  assert.ok(!isHealthCode("https://example.org/HC1:"));
+  assert.equal(readTyped("SHC:/").kind, "other");
 });

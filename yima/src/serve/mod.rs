@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::routing::get;
 use axum::{Json, Router};
 use tokio::net::TcpListener;
-use yima_read_api::{CacheSettings, DiskTier, ReadApi, RemoteWriters};
+use yima_read_api::{CacheSettings, DiskTier, ForeignFiles, ReadApi, RemoteWriters};
 use yima_schema::guidance::Guidance;
 use yima_schema::rules::Rules;
 use yima_schema::subject::PseudonymKey;
@@ -113,6 +113,7 @@ async fn start(
     };
     let files = if role.writes() { Some(OperatorFiles::load(&config.writer)?) } else { None };
     let cache = if role.reads() { Some(CacheSettings::load(&config.read_api.cache)?) } else { None };
+    let foreign = if role.reads() { Some(ForeignFiles::load(&config.read_api.foreign)?) } else { None };
     let mut router = admin::router(lifecycle.readiness().clone(), telemetry.metrics().clone());
     if let Some(cache) = cache.clone() {
         router = router.route("/cache", get(async move || Json(cache.report())));
@@ -184,13 +185,13 @@ async fn start(
         process.serve_backups(store);
     }
     let people = People::read(&options.data_dir)?.unwrap_or_else(|| People::none(now()));
-    let reading = match (read_port, cache) {
-        (Some(port), Some(cache)) => {
+    let reading = match (read_port, cache.zip(foreign)) {
+        (Some(port), Some(settings)) => {
             let writer = match &writing {
                 Some(writing) => writing.for_citizens(),
                 None => Arc::new(RemoteWriters::new(config.read_api.writers.clone(), &process.pseudonyms)),
             };
-            Some(reading::start(&process, people, cache, disk, writer, port).await?)
+            Some(reading::start(&process, people, settings, disk, writer, port).await?)
         }
         (None, _) | (Some(_), None) => None,
     };

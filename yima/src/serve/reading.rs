@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use yima_read_api::config::CacheConfig;
-use yima_read_api::{CacheSettings, CitizenWriter, DiskTier, Keys, ReadApi, Resources};
+use yima_read_api::{CacheSettings, CitizenWriter, DiskTier, ForeignFiles, Keys, ReadApi, Resources};
 use yima_schema::subject::PseudonymKey;
 
 use super::{Port, Process};
@@ -38,7 +38,7 @@ pub(super) async fn open_disk(
 pub(super) async fn start(
     process: &Process<'_>,
     people: People,
-    cache: Arc<CacheSettings>,
+    (cache, foreign): (Arc<CacheSettings>, ForeignFiles),
     disk: Option<DiskTier>,
     writer: Arc<dyn CitizenWriter>,
     (listener, tls): Port,
@@ -70,6 +70,7 @@ pub(super) async fn start(
             store: store.id(),
         },
         guidance,
+        foreign,
         writer,
         listener,
         tls,

@@ -43,6 +43,7 @@ use crate::cache::follower::Follower;
 use crate::cache::tests::store::{TestStore, now, subject};
 use crate::citizen_writer::{CitizenWriter, no_writer};
 use crate::config::ReadApiConfig;
+use crate::foreign_files::ForeignFiles;
 use crate::keyring::{CurrentKeyring, Keyring};
 
 /// Keeps the events that citizens write, unless it fails.
@@ -98,7 +99,12 @@ impl Node {
             identity_provider: Verifier::from_jwks(&jwks, &identity_provider).unwrap(),
             store: None,
         };
-        let deployment = Deployment { region: "xian", keys, guidance: &Guidance::built_in() };
+        let deployment = Deployment {
+            region: "xian",
+            keys,
+            guidance: &Guidance::built_in(),
+            foreign: ForeignFiles::load(&config.foreign).unwrap(),
+        };
         let (writer, utilization) = (Arc::<TestWriter>::default(), Utilization::fixed(busy));
         let app = App::new(views, &config, deployment, writer.clone(), utilization.clone(), now);
         Self { app, store, follower, issuer, writer, utilization, metrics: recorder.handle() }

@@ -5,9 +5,7 @@ import { Camera } from "./camera.ts";
 import { CodesInView } from "./codes-in-view.ts";
 import type { Outcome } from "./scanner.ts";
 import type { SignalKind } from "./signal.ts";
-
-/** Every health code starts with this. Any other QR code in view is sent nowhere. */
-const PREFIX = "YM1:";
+import { isHealthCode } from "./typed-code.ts";
 
 /** How long an outcome stays before the camera may replace it. A hand scanner and "next" need not wait. */
 const HOLD_MS: Record<SignalKind, number> = { pass: 1_000, check: 2_500, stop: 2_500, unchecked: 2_000 };
@@ -82,7 +80,7 @@ export class CameraPanel {
   }
 
   #frameRead(texts: string[]): void {
-    const codes = texts.filter((text) => text.startsWith(PREFIX));
+    const codes = texts.filter(isHealthCode);
     this.#foreign = texts.length > 0 && codes.length === 0;
     setText(byId("camera-note"), this.#note());
     const code = this.#codesInView.next(codes, this.#ready && Date.now() >= this.#holdUntil, performance.now());

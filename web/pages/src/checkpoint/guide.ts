@@ -16,6 +16,7 @@ const ROWS = [
   ["unregistered", "sign_unregistered", "do_not_registered"],
   ["identity", "sign_identity", "do_unknown_issuer"],
   ["unproved", "sign_unproved", "do_unproved"],
+  ["foreign", "sign_foreign", "guide_foreign"],
   ["unchecked", "verdict_unchecked", "guide_pass"],
 ] as const satisfies readonly (readonly [string, Word, Word])[];
 

@@ -1,5 +1,5 @@
 /** Takes what hand scanners type and people paste, wherever on the page the focus is. */
-import { readTyped, startsCode, type Typed } from "./typed-code.ts";
+import { readTyped, saysItsLength, startsCode, type Typed } from "./typed-code.ts";
 
 export interface InputListener {
   /** Something is being typed: called with each character. */
@@ -40,8 +40,8 @@ export function listenForCodes(
     listener.typed(readTyped(text));
   };
   const paused = (): void => {
-    const { kind } = readTyped(input.value);
-    if (kind === "code" || kind === "several") {
+    const read = readTyped(input.value);
+    if (read.kind === "several" || (read.kind === "code" && saysItsLength(read.code))) {
       pausedAt = performance.now();
       end(input.value);
     } else {

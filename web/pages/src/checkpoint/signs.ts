@@ -16,6 +16,17 @@ const SIGNS: Record<string, Sign> = {
   revoked_key: "expired",
   unproved: "unproved",
   region_silent: "unproved",
+  foreign_positive: "foreign",
+  foreign_incomplete: "foreign",
+  foreign_too_recent: "foreign",
+  foreign_too_old: "foreign",
+  foreign_not_listed: "foreign",
+  foreign_unsupported: "foreign",
+  foreign_in_parts: "foreign",
+  foreign_issuer_unknown: "foreign",
+  foreign_key_usage: "foreign",
+  foreign_expired: "expired",
+  foreign_not_yet_valid: "early",
 };
 
 /** null for the other verdicts, whose signs are their own, and for a reason of a later server. */

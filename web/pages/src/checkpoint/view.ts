@@ -5,6 +5,7 @@ import { lang, lookup, t } from "../shared/i18n.ts";
 import { shape } from "../shared/shapes.ts";
 import { moment } from "../shared/time.ts";
 import type { Colour, Scan } from "../shared/types.ts";
+import { foreignFacts } from "./foreign.ts";
 import type { Outcome } from "./scanner.ts";
 import { signFor } from "./signs.ts";
 
@@ -16,6 +17,7 @@ export function draw(outcome: Outcome): void {
   panel.dataset["reason"] = reason(outcome);
   const sign = outcome.kind === "scan" ? signFor(outcome.scan) : null;
   panel.dataset["sign"] = sign ?? "";
+  panel.toggleAttribute("data-foreign", outcome.kind === "scan" && outcome.scan.foreign !== undefined);
   const busy = verdict === "waiting" || verdict === "reading";
   byId("verdict-shape").replaceChildren(...(busy ? [] : [shape(sign ?? verdict)]));
   setText(byId("verdict-word"), sign === null ? t(`verdict_${verdict}`) : t(`sign_${sign}`));
@@ -59,6 +61,7 @@ function person(scan: Scan): Node[] {
     nodes.push(make("p", "who", shown, " ", make("bdi", "number", document ?? "")));
   }
   if (scan.colour) nodes.push(colourLine(scan.colour));
+  if (scan.foreign) return [...nodes, ...foreignFacts(scan.foreign)];
   // Without a person, "no test on record" would be a false statement about one.
   if (scan.identity || scan.colour) {
     nodes.push(fact("last_test", testLines(scan.tests, 1)), fact("vaccination", vaccinationLines(scan.vaccination)));

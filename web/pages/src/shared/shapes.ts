@@ -13,7 +13,8 @@ type Shape =
   | "broken"
   | "tube"
   | "card"
-  | "cloud";
+  | "cloud"
+  | "globe";
 
 const LINE = { fill: "none", "stroke-width": "6", "stroke-linecap": "round", "stroke-linejoin": "round" };
 
@@ -35,6 +36,7 @@ const PATHS: Record<Shape, readonly [string, string]> = {
     "M7 12h50v40H7zM22 25a5 5 0 1 0 0 10a5 5 0 1 0 0-10zM14 44c1-5 15-5 16 0M38 26h12M38 37h12",
   ],
   cloud: ["", "M18 50h29a12 12 0 0 0 1-24a17 17 0 0 0-33-1a13 13 0 0 0 3 25zM27 37h.1M33 37h.1M39 37h.1"],
+  globe: ["", "M32 5a27 27 0 1 0 0 54a27 27 0 1 0 0-54zM5 32h54M32 5c-15 12-15 42 0 54M32 5c15 12 15 42 0 54"],
   frame: ["", "M6 20V6h14M44 6h14v14M58 44v14H44M20 58H6V44M14 32h36"],
 };
 
@@ -47,7 +49,8 @@ export type Sign =
   | "test"
   | "unregistered"
   | "identity"
-  | "unproved";
+  | "unproved"
+  | "foreign";
 
 const SHAPES: Record<ColourCode | Verdict | Sign | "unchecked" | "idle", Shape> = {
   green: "tick",
@@ -64,6 +67,7 @@ const SHAPES: Record<ColourCode | Verdict | Sign | "unchecked" | "idle", Shape> 
   unregistered: "card",
   identity: "card",
   unproved: "cloud",
+  foreign: "globe",
   unchecked: "question",
   idle: "frame",
 };

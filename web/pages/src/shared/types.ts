@@ -108,6 +108,22 @@ export interface Scan {
   tests?: TestResult[] | null;
   vaccination?: Vaccination | null;
   as_of: string | null;
+  /** Of a code of another system, which has no colour. */
+  foreign?: Foreign;
+}
+
+/** What another system's code proves. */
+export interface Foreign {
+  scheme: string;
+  /** ISO 3166-1 alpha-2. */
+  country: string;
+  issuer: string | null;
+  /** `YYYY-MM-DD`, `YYYY-MM` or `YYYY`. */
+  born: string | null;
+  vaccination: { doses: number; of: number | null; vaccine: string; last_on: string } | null;
+  tests: { test: string | null; result: string | null; sampled_at: string }[];
+  /** Dates. */
+  recovery: { first_positive_on: string; valid_from: string; valid_until: string } | null;
 }
 
 /** `POST /v1/sessions`. */

@@ -165,6 +165,7 @@ export const words = {
   sign_unregistered: ["未登记", "No record"],
   sign_identity: ["查证件", "Document"],
   sign_unproved: ["待确认", "Not sure"],
+  sign_foreign: ["境外码", "Foreign"],
   post_any: ["只看健康码", "By colour alone"],
   post_test: ["需 {} 小时内核酸", "Test within {} h"],
   hint_scan: ["扫描居民手机上的二维码。", "Scan the code on the person's phone."],
@@ -172,6 +173,19 @@ export const words = {
   hint_compare: ["核对姓名、证件号码与本人。", "Compare name and document number with the person."],
   guide: ["使用说明", "Guide"],
   guide_pass: ["屏幕上没有“通行”，就不放行。", "Without “Pass” on the screen, nobody passes."],
+  guide_foreign: [
+    "境外码：没有颜色，只证明所列内容。姓名和出生日期须与护照一致。",
+    "A foreign code has no colour and proves only what is listed. Name and date of birth have to be those of the " +
+      "passport.",
+  ],
+  scheme_eu_dcc: ["欧盟数字新冠证明", "EU Digital COVID Certificate"],
+  scheme_smart_health_card: ["境外健康卡（美国、加拿大等）", "SMART Health Card"],
+  born: ["出生日期 {}", "Born {}"],
+  foreign_doses: ["第 {} 剂", "Dose {}"],
+  foreign_unlisted: ["未列入规则", "not in the rules"],
+  recovery: ["感染康复", "Recovery"],
+  first_positive: ["首次阳性 {}", "First positive on {}"],
+  recovery_until: ["有效至 {}", "Valid until {}"],
   guide_scanner: [
     "扫码枪：键盘布局与本机一致（建议美式英语），结尾可为回车、Tab 或无。",
     "Hand scanner: the same keyboard layout as this computer, best US English. It may end a code with Enter, with " +
@@ -253,5 +267,29 @@ export const words = {
     "真码，但此人未登记。\n请核对证件；无误则引导至检测点。",
     "Genuine code, but nothing is on record. Look at the document, then send the person to a test point.",
   ],
+  do_foreign_accepted: [
+    "境外码，符合要求。\n核对姓名、出生日期与护照，一致方可通行。",
+    "Foreign code, accepted. Let the person pass if name and date of birth are those of the passport.",
+  ],
+  do_foreign_positive: ["境外码载明检测阳性。\n请联系现场负责人。", "The foreign code states a positive test. Call your supervisor."],
+  do_foreign_incomplete: ["境外码：接种剂次不足。\n请引导至检测点。", "Foreign code with too few doses. Send the person to a test point."],
+  do_foreign_too_recent: [
+    "境外码：接种或康复时间过短，尚不计入。\n请按本点规定处理。",
+    "Foreign code that does not count yet. Follow your rule.",
+  ],
+  do_foreign_too_old: ["境外码：接种、检测或康复已超时。\n请引导至检测点。", "Foreign code that is too old. Send the person to a test point."],
+  do_foreign_not_listed: [
+    "境外码为真，所载内容不在规则内。\n请按本点规定处理。",
+    "Genuine foreign code, but it does not count here. Follow your rule.",
+  ],
+  do_foreign_unsupported: ["不支持这种境外码。\n请核对证件。", "This kind of foreign code cannot be read. Look at the document."],
+  do_foreign_in_parts: [
+    "此卡由多个二维码组成，无法读取。\n请核对证件。",
+    "One of several QR codes of a card, which cannot be read. Look at the document.",
+  ],
+  do_foreign_issuer_unknown: ["境外码，签发机构未知。\n请核对证件。", "Foreign code of an unknown issuer. Look at the document."],
+  do_foreign_key_usage: ["境外码：签发机构无权证明此项内容。\n请核对证件。", "The issuer may not certify this. Look at the document."],
+  do_foreign_expired: ["境外码已过期。\n请出示新的证明。", "The foreign code has expired. Ask for a newer one."],
+  do_foreign_not_yet_valid: ["境外码尚未生效。\n请核对证件。", "The foreign code is not valid yet. Look at the document."],
   do_other: ["请按本点规定处理，\n必要时联系现场负责人。", "Follow your checkpoint's rule. If in doubt, call your supervisor."],
 } as const satisfies Translations & Record<Required, readonly [string, string]>;
