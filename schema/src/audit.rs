@@ -31,7 +31,7 @@ pub enum AuditEntry {
     },
     /// A service read a file again that an operator replaced.
     FileReloaded {
-        /// Of a writer `agencies` (the registry) or `codes`; of a read node `trust_list` or `acceptance`.
+        /// Of a writer `agencies` (the registry) or `codes`; of a read node `trust_list`, `acceptance` or `keys`.
         file: String,
         /// Whether it is in force now; else the previous content stays.
         accepted: bool,

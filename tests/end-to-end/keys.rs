@@ -1,7 +1,7 @@
 //! Keys that are rotated and revoked while yima runs.
 
 use std::fs;
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -200,4 +200,52 @@ fn a_node_that_signs_no_codes_needs_no_private_key_and_scans() {
     assert!(yima.stderr().contains("keys.json is refused"));
     fs::write(&path, valid.to_string()).expect("a file");
     until("the valid file", SOON, || yima.metric("keys_file_accepted", &[]) == 1.0);
+}
+
+#[test]
+fn softhsm_signs_codes_with_a_key_that_is_never_on_disk() {
+    let options = Options::default();
+    let (tokens, settings) = (options.directory().join("tokens"), options.directory().join("softhsm2.conf"));
+    fs::create_dir(&tokens).expect("a directory");
+    fs::write(&settings, format!("directories.tokendir = {}\n", tokens.display())).expect("a file");
+    let mut init = Command::new("softhsm2-util");
+    init.args(["--init-token", "--free", "--label", "yima", "--pin", "1357", "--so-pin", "2468"]);
+    let output = init.env("SOFTHSM2_CONF", &settings).output().expect("softhsm2-util can be run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let options = options
+        .env("SOFTHSM2_CONF", settings.display())
+        .env("YIMA_KEYS__PKCS11__MODULE", "/usr/lib/softhsm/libsofthsm2.so")
+        .env("YIMA_KEYS__PKCS11__TOKEN", "yima")
+        .env("YIMA_KEYS__PKCS11__PIN", "1357");
+    let wrong = options.clone().data_dir_name("wrong".into()).env("YIMA_KEYS__PKCS11__PIN", "9999");
+    assert_refuses_start(&wrong, &["keys.pkcs11: expected the usable token \"yima\" of /usr/lib/softhsm/"]);
+
+    let (mut yima, session, guard) = start(options);
+    let keys = yima.data_dir().join("keys");
+    let on_disk = || {
+        let names = fs::read_dir(&keys).expect("keys").map(|file| file.expect("a file").file_name());
+        names.map(|name| name.into_string().expect("a name")).filter(|name| name.starts_with("issuer")).count()
+    };
+    let old = yima.code(&session);
+    assert_eq!(yima.scan(&guard, &old)["reason"], "green");
+    // Several at once, each in a session of its own.
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| assert_eq!(yima.scan(&guard, &yima.code(&session))["reason"], "green"));
+        }
+    });
+    yima.restart();
+    assert_eq!(yima.scan(&guard, &yima.code(&session))["reason"], "green");
+    let first = active(&yima, "issuer");
+    let printed = yima.command(&["keys", "revoke", "issuer", &first]).join("\n");
+    assert!(printed.contains(&format!("issuer key {first} is revoked")), "{printed}");
+    until("the revocation", SOON, || yima.scan(&guard, &old)["reason"] == "revoked_key");
+    assert_eq!(yima.scan(&guard, &yima.code(&session))["reason"], "green");
+    assert_eq!(on_disk(), 0);
+    // The token has lost the revoked key, and the data directory goes nowhere without the token.
+    let mut without = yima.options().command();
+    let output = without.env_remove("YIMA_KEYS__PKCS11__MODULE").env_remove("YIMA_KEYS__PKCS11__TOKEN");
+    let output = output.env_remove("YIMA_KEYS__PKCS11__PIN").args(["keys", "list"]).output().expect("yima can be run");
+    assert!(output.status.success(), "a list needs no token");
+    assert!(!yima.stderr().contains("1357"));
 }

@@ -7,7 +7,8 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
-use yima_schema::code::{Claims, Handle, Snapshot, sign};
+use yima_schema::code::{Claims, Handle, SignError, Snapshot, sign};
+use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::time::Time;
 use yima_service::http::ProblemResponse;
 
@@ -57,7 +58,10 @@ pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Respo
         handle: handle.seal(seal_keys),
         snapshot: Snapshot::of(&answer.entry.view(), answer.as_of, now),
     };
-    let mut response = axum::Json(CodeBody { code: sign(&claims, issuer), expires_at }).into_response();
+    let code = sign(&claims, issuer).map_err(|SignError| {
+        Problem::new(ProblemType::Unavailable, "The code cannot be signed now; try again shortly").retry_after(5)
+    })?;
+    let mut response = axum::Json(CodeBody { code, expires_at }).into_response();
     app.as_of.describe(&app.views, &answer, now, response.headers_mut());
     app.limits.code.describe(remaining, response.headers_mut());
     Ok(response)

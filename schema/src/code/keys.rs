@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, ParsedPublicKey, UnparsedPublicKey,
@@ -27,10 +28,29 @@ pub enum IssuerKeyError {
     NotAPoint,
 }
 
+/// The key cannot sign now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the issuer's key cannot sign now")]
+pub struct SignError;
+
+/// Signs with a private key that is not in this process.
+pub trait DigestSigner: Send + Sync {
+    /// The signature over a SHA-256 digest: r and s, 32 bytes each (RFC 9053 section 2.1). May wait.
+    ///
+    /// # Errors
+    /// The key cannot sign now; the signer has logged why.
+    fn sign(&self, digest: &[u8; 32]) -> Result<Vec<u8>, SignError>;
+}
+
 /// The key with which this region's read nodes sign codes.
 pub struct IssuerKey {
-    pair: EcdsaKeyPair,
-    id: [u8; KEY_ID_BYTES],
+    private: PrivateKey,
+    public: VerifyingKey,
+}
+
+enum PrivateKey {
+    Here(EcdsaKeyPair),
+    Elsewhere(Box<dyn DigestSigner>),
 }
 
 /// The public part of an issuer's key.
@@ -77,23 +97,38 @@ impl IssuerKey {
     pub fn from_pkcs8(der: &[u8]) -> Result<Self, IssuerKeyError> {
         let pair =
             EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map_err(|_| IssuerKeyError::NotP256)?;
-        let id = key_id(pair.public_key().as_ref());
-        Ok(Self { pair, id })
+        let point = pair.public_key().as_ref().to_vec();
+        let public = VerifyingKey { id: key_id(&point), point };
+        Ok(Self { private: PrivateKey::Here(pair), public })
+    }
+
+    /// A key whose private part is not in this process.
+    pub fn elsewhere(public: VerifyingKey, signer: Box<dyn DigestSigner>) -> Self {
+        Self { private: PrivateKey::Elsewhere(signer), public }
     }
 
     /// The key's id.
     pub fn id(&self) -> &[u8] {
-        &self.id
+        &self.public.id
     }
 
     /// The public part.
     pub fn verifying_key(&self) -> VerifyingKey {
-        VerifyingKey { id: self.id, point: self.pair.public_key().as_ref().to_vec() }
+        self.public.clone()
     }
 
-    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
-        let signature = self.pair.sign(&SystemRandom::new(), message).expect("system random source");
-        signature.as_ref().to_vec()
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        match &self.private {
+            PrivateKey::Here(pair) => {
+                let signature = pair.sign(&SystemRandom::new(), message).expect("system random source");
+                Ok(signature.as_ref().to_vec())
+            }
+            PrivateKey::Elsewhere(signer) => {
+                let digest = digest::digest(&digest::SHA256, message);
+                let digest = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
+                signer.sign(digest)
+            }
+        }
     }
 }
 
@@ -128,7 +163,7 @@ impl VerifyingKey {
     /// The public key of `point` under the id of `id`: a forger's key.
     #[cfg(test)]
     pub(super) fn with_id_of(id: &IssuerKey, point: &IssuerKey) -> Self {
-        Self { id: id.id, ..point.verifying_key() }
+        Self { id: id.public.id, ..point.verifying_key() }
     }
 
     pub(super) fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), aws_lc_rs::error::Unspecified> {

@@ -19,7 +19,7 @@ use crate::limits::MAX_CODE_CHARS;
 
 pub use claims::{Claims, Snapshot};
 pub use handle::Handle;
-pub use keys::{IssuerKey, IssuerKeyError, IssuerKeys, VerifyingKey};
+pub use keys::{DigestSigner, IssuerKey, IssuerKeyError, IssuerKeys, SignError, VerifyingKey};
 
 const PREFIX: &str = "YM1:";
 
@@ -41,14 +41,17 @@ pub enum CodeError {
 }
 
 /// Signs claims into a code.
-pub fn sign(claims: &Claims, key: &IssuerKey) -> String {
+///
+/// # Errors
+/// The key is not in this process, and cannot sign now.
+pub fn sign(claims: &Claims, key: &IssuerKey) -> Result<String, SignError> {
     let protected = HeaderBuilder::new().algorithm(iana::Algorithm::ES256).key_id(key.id().to_vec()).build();
     let sign1 = CoseSign1Builder::new()
         .protected(protected)
         .payload(claims.to_cbor())
-        .create_signature(b"", |to_be_signed| key.sign(to_be_signed))
+        .try_create_signature(b"", |to_be_signed| key.sign(to_be_signed))?
         .build();
-    format!("{PREFIX}{}", body(sign1))
+    Ok(format!("{PREFIX}{}", body(sign1)))
 }
 
 /// The one text of a signed code: without an unprotected header, in CBOR's shortest form.

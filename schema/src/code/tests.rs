@@ -39,7 +39,7 @@ fn issuer() -> IssuerKey {
 #[test]
 fn a_genuine_code_opens_and_fits_a_qr_of_version_12() {
     let (key, seals) = (issuer(), SealKeys::new(&[[1; 32]], "handle"));
-    let code = sign(&claims(&seals), &key);
+    let code = sign(&claims(&seals), &key).unwrap();
     let keys = IssuerKeys::new(vec![key.verifying_key()]);
     let opened = open(&format!(" {code}\r\n"), &keys).unwrap();
     assert!(opened.snapshot == claims(&seals).snapshot);
@@ -54,13 +54,13 @@ fn each_kind_of_bad_code_has_its_error() {
     let (key, other, seals) = (issuer(), issuer(), SealKeys::new(&[[1; 32]], "handle"));
     let keys = IssuerKeys::new(vec![key.verifying_key()]);
     let error = |text: &str| open(text, &keys).err();
-    assert_eq!(error(&sign(&claims(&seals), &other)), Some(CodeError::UnknownIssuer));
+    assert_eq!(error(&sign(&claims(&seals), &other).unwrap()), Some(CodeError::UnknownIssuer));
     // Signed by another key under the id of the genuine key.
     let imposter = IssuerKeys::new(vec![VerifyingKey::with_id_of(&key, &other)]);
-    assert_eq!(open(&sign(&claims(&seals), &key), &imposter).err(), Some(CodeError::Forged));
+    assert_eq!(open(&sign(&claims(&seals), &key).unwrap(), &imposter).err(), Some(CodeError::Forged));
     let revoked = IssuerKeys::new(vec![other.verifying_key()]).with_revoked(vec![key.verifying_key()]);
-    assert_eq!(open(&sign(&claims(&seals), &key), &revoked).err(), Some(CodeError::Revoked));
-    assert!(open(&sign(&claims(&seals), &other), &revoked).is_ok() && revoked.jwks().len() == 1);
+    assert_eq!(open(&sign(&claims(&seals), &key).unwrap(), &revoked).err(), Some(CodeError::Revoked));
+    assert!(open(&sign(&claims(&seals), &other).unwrap(), &revoked).is_ok() && revoked.jwks().len() == 1);
     let set = CoseKeySet::from_slice(&revoked.cose_key_set()).unwrap();
     assert_eq!(set.0.len(), 1);
     assert_eq!(set.0[0].key_id, other.id());
@@ -71,10 +71,35 @@ fn each_kind_of_bad_code_has_its_error() {
 }
 
 #[test]
+fn a_key_elsewhere_gets_the_digest_and_its_signature_is_the_codes() {
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+    struct Elsewhere(EcdsaKeyPair);
+    impl DigestSigner for Elsewhere {
+        fn sign(&self, digest: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+            let digest = aws_lc_rs::digest::Digest::import_less_safe(digest, &aws_lc_rs::digest::SHA256);
+            Ok(self.0.sign_digest(&digest.unwrap()).unwrap().as_ref().to_vec())
+        }
+    }
+    struct Broken;
+    impl DigestSigner for Broken {
+        fn sign(&self, _: &[u8; 32]) -> Result<Vec<u8>, SignError> {
+            Err(SignError)
+        }
+    }
+    let (pkcs8, seals) = (IssuerKey::generate(), SealKeys::new(&[[1; 32]], "handle"));
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8).unwrap();
+    let public = || IssuerKey::from_pkcs8(&pkcs8).unwrap().verifying_key();
+    let key = IssuerKey::elsewhere(public(), Box::new(Elsewhere(pair)));
+    assert!(open(&sign(&claims(&seals), &key).unwrap(), &IssuerKeys::new(vec![public()])).is_ok());
+    let broken = IssuerKey::elsewhere(public(), Box::new(Broken));
+    assert_eq!(sign(&claims(&seals), &broken), Err(SignError));
+}
+
+#[test]
 fn another_text_of_a_signed_code_is_malformed() {
     let (key, seals) = (issuer(), SealKeys::new(&[[1; 32]], "handle"));
     let keys = IssuerKeys::new(vec![key.verifying_key()]);
-    let code = sign(&claims(&seals), &key);
+    let code = sign(&claims(&seals), &key).unwrap();
     let cbor = base45::decode(code.strip_prefix(PREFIX).unwrap()).unwrap();
     let Value::Array(parts) = Value::from_slice(&cbor).unwrap() else { panic!("an array") };
     let issued = parts[0].as_bytes().unwrap();
@@ -159,7 +184,7 @@ proptest! {
         const ALPHABET: &[u8; 45] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
         let (key, seals) = (issuer(), SealKeys::new(&[[1; 32]], "handle"));
         let keys = IssuerKeys::new(vec![key.verifying_key()]);
-        let mut code = sign(&claims(&seals), &key).into_bytes();
+        let mut code = sign(&claims(&seals), &key).unwrap().into_bytes();
         let at = 4 + at % (code.len() - 4);
         let position = ALPHABET.iter().position(|c| *c == code[at]).unwrap();
         code[at] = ALPHABET[(position + usize::from(by)) % 45];

@@ -25,7 +25,7 @@ use yima_store::embedded::EmbeddedOptions;
 use yima_writer::config::WriterConfig;
 
 use crate::error::CommandError;
-use crate::keys::KeyDir;
+use crate::keys::{KeyDir, Pkcs11Config};
 use cql::CqlConfig;
 
 /// What a process runs.
@@ -117,6 +117,8 @@ pub struct KeysConfig {
     /// `LoadCredential=pseudonym.key:/path` and `Environment=YIMA_KEYS__PSEUDONYM_FILE=%d/pseudonym.key`. Such a key is
     /// not created by yima, and not in its backups: to move an existing key, move its file.
     pub pseudonym_file: Option<PathBuf>,
+    /// A PKCS #11 token for issuers' keys.
+    pub pkcs11: Option<Pkcs11Config>,
 }
 
 /// The embedded store. The CQL store has [a section of its own](#storecql).
@@ -203,7 +205,8 @@ impl Config {
 
     /// The keys of a data directory.
     pub fn keys(&self, data_dir: &Path) -> KeyDir {
-        KeyDir::of(data_dir).with_pseudonym_file(self.keys.pseudonym_file.clone())
+        let directory = KeyDir::of(data_dir).with_pseudonym_file(self.keys.pseudonym_file.clone());
+        directory.with_token(self.keys.pkcs11.clone())
     }
 
     /// How the CQL store is opened, but for the pseudonym key's fingerprint.

@@ -87,8 +87,9 @@ impl KeyDir {
         drop(published);
         let entry = self.make(kind, &set, active_from, now)?;
         let line = format!(
-            "{kind} key {} is published, and active from {active_from}: copy {} and {KEYS} to every other node before",
-            entry.id, entry.file
+            "{kind} key {} is published, and active from {active_from}: copy {}{KEYS} to every other node before",
+            entry.id,
+            entry.file.as_ref().map_or_else(String::new, |file| format!("{file} and "))
         );
         set.add(kind, entry);
         self.write(set, kept, now)?;
@@ -127,14 +128,25 @@ impl KeyDir {
     }
 
     /// Makes a key and writes its secret. Until `keys.json` names it, it is not used.
-    fn make(&self, kind: KeyKind, set: &KeySet, active_from: Time, now: Time) -> Result<KeyEntry, CommandError> {
-        let (id, file, public, content) = match kind {
-            KeyKind::Issuer => {
+    pub(super) fn make(
+        &self,
+        kind: KeyKind,
+        set: &KeySet,
+        active_from: Time,
+        now: Time,
+    ) -> Result<KeyEntry, CommandError> {
+        let entry = |id, file, public| KeyEntry { id, file, public, created_at: now, active_from, revoked_at: None };
+        let (id, file, public, content) = match (kind, &self.token) {
+            (KeyKind::Issuer, Some(token)) => {
+                let key = token.generate()?;
+                return Ok(entry(key.kid(), None, Some(files::to_base64(key.point()))));
+            }
+            (KeyKind::Issuer, None) => {
                 let pkcs8 = IssuerKey::generate();
                 let key = IssuerKey::from_pkcs8(&pkcs8).expect("a key just generated").verifying_key();
                 (key.kid(), format!("issuer-{}.p8", key.kid()), Some(files::to_base64(key.point())), pkcs8)
             }
-            KeyKind::Seal | KeyKind::Session => {
+            (KeyKind::Seal | KeyKind::Session, _) => {
                 let number = set.free_number(kind).ok_or_else(|| {
                     CommandError::Usage(format!("there are 256 {kind} keys already: wait until one has ended"))
                 })?;
@@ -142,12 +154,13 @@ impl KeyDir {
             }
         };
         files::replace(&self.directory, &file, &content)?;
-        Ok(KeyEntry { id, file, public, created_at: now, active_from, revoked_at: None })
+        Ok(entry(id, Some(file), public))
     }
 
     /// Puts a set in place of `keys.json`, then removes the files of secrets that it does not need, and what was left by
     /// a command that was killed.
     fn write(&self, mut set: KeySet, kept: &KeptFor, now: Time) -> Result<(), CommandError> {
+        let unneeded_in_token = set.unneeded_in_token(kept, now);
         set.remove_ended(kept, now);
         files::replace(&self.directory, KEYS, &to_json(&set))?;
         failpoint::pass("keys_listed")?;
@@ -160,7 +173,9 @@ impl KeyDir {
                 fs::remove_file(self.directory.join(name)).map_err(|e| named(&e))?;
             }
         }
-        files::sync(&self.directory).map_err(|e| named(&e))
+        files::sync(&self.directory).map_err(|e| named(&e))?;
+        let token = self.token.as_ref();
+        unneeded_in_token.iter().try_for_each(|id| token.map_or(Ok(()), |token| token.destroy(id)))
     }
 
     /// Keeps other `yima keys` and backups out while the returned file is open.

@@ -90,8 +90,10 @@ impl KeyState {
 pub struct KeyEntry {
     /// Issuer: the `kid` of `/v1/keys`. Seal and session: the first byte of what it seals, as a number.
     pub id: String,
-    /// The file of the secret, in the same directory. A seal and a session key may share one.
-    pub file: String,
+    /// The file of the secret, in the same directory. A seal and a session key may share one. Without: the issuer's key
+    /// is in the PKCS #11 token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// Issuer: the public key, an uncompressed point in base64url.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub public: Option<String>,
@@ -148,7 +150,7 @@ impl KeptFor {
 }
 
 /// The keys of each kind, in the order in which they become active.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeySet {
     issuer: Vec<KeyEntry>,
@@ -187,7 +189,8 @@ impl KeySet {
                 if entries[..at].iter().any(|earlier| earlier.active_from > entry.active_from) {
                     return fault("active_from no earlier than that of the key before");
                 }
-                if !files::is_rotating(&entry.file) {
+                let has_file = entry.file.as_ref().map_or(kind == KeyKind::Issuer, |file| files::is_rotating(file));
+                if !has_file {
                     return fault("file with the name of a key's file");
                 }
             }
@@ -244,14 +247,16 @@ impl KeySet {
     /// Revokes a key, and every other that has the same secret. A key of the same kind that is published becomes active
     /// at once. Returns the kinds that have no active key any more.
     pub fn revoke(&mut self, kind: KeyKind, id: &str, now: Time) -> Vec<KeyKind> {
-        let Some(file) = self.of(kind).iter().find(|entry| entry.id == id).map(|entry| entry.file.clone()) else {
-            return Vec::new();
-        };
+        let Some(revoked) = self.of(kind).iter().find(|entry| entry.id == id).cloned() else { return Vec::new() };
+        let revoked_kind = kind;
         let mut without = Vec::new();
         for kind in KeyKind::ALL {
+            let is_same = |entry: &&mut KeyEntry| {
+                (kind == revoked_kind && entry.id == id) || (entry.file.is_some() && entry.file == revoked.file)
+            };
             let entries = self.of_mut(kind);
             let active = active_at(entries, now);
-            for entry in entries.iter_mut().filter(|entry| entry.file == file) {
+            for entry in entries.iter_mut().filter(is_same) {
                 entry.revoked_at.get_or_insert(now);
             }
             if active.is_none_or(|active| entries[active].revoked_at.is_none()) {
@@ -278,7 +283,14 @@ impl KeySet {
     /// The files of secrets that are still needed.
     pub fn files(&self) -> impl Iterator<Item = &str> {
         let entries = KeyKind::ALL.into_iter().flat_map(|kind| self.of(kind));
-        entries.filter(|entry| entry.revoked_at.is_none()).map(|entry| entry.file.as_str())
+        entries.filter(|entry| entry.revoked_at.is_none()).filter_map(|entry| entry.file.as_deref())
+    }
+
+    /// The ids of keys in the token that are not needed any more.
+    pub fn unneeded_in_token(&self, kept: &KeptFor, now: Time) -> Vec<String> {
+        let issuers = self.states(KeyKind::Issuer, kept, now);
+        let unneeded = issuers.filter(|(entry, state)| entry.file.is_none() && !state.is_accepted());
+        unneeded.map(|(entry, _)| entry.id.clone()).collect()
     }
 
     /// A number that no seal or session key has.
@@ -309,7 +321,14 @@ mod tests {
     fn entry(id: u8, active_from: i64) -> KeyEntry {
         let file = if id == 0 { "seal.key".into() } else { format!("seal-{id}.key") };
         let active_from = Time::from_secs(active_from);
-        KeyEntry { id: id.to_string(), file, public: None, created_at: Time::default(), active_from, revoked_at: None }
+        KeyEntry {
+            id: id.to_string(),
+            file: Some(file),
+            public: None,
+            created_at: Time::default(),
+            active_from,
+            revoked_at: None,
+        }
     }
 
     fn set() -> KeySet {

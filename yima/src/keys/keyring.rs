@@ -83,12 +83,16 @@ impl KeyDir {
     }
 
     fn issuer_of(&self, entry: &KeyEntry) -> Result<IssuerKey, CommandError> {
-        let key = self.issuer(&entry.file)?;
+        let Some(file) = &entry.file else {
+            let unset = || CommandError::setting("keys.pkcs11", format!("expected the token of the key {}", entry.id));
+            return self.token.as_ref().ok_or_else(unset)?.issuer(entry);
+        };
+        let key = self.issuer(file)?;
         if key.verifying_key().kid() == entry.id {
             return Ok(key);
         }
         let expected = format!("expected the private key of {} in keys.json", entry.id);
-        Err(CommandError::key(&self.directory.join(&entry.file), &expected))
+        Err(CommandError::key(&self.directory.join(file), &expected))
     }
 
     /// The seal keys of a kind for one purpose.
@@ -103,14 +107,14 @@ impl KeyDir {
     ) -> SealKeys {
         let (mut secrets, mut sealing, mut revoked) = (Vec::new(), None, Vec::new());
         for (entry, state) in set.states(kind, kept, now) {
-            let Some(number) = entry.number() else { continue };
+            let (Some(number), Some(file)) = (entry.number(), &entry.file) else { continue };
             if matches!(state, KeyState::Revoked(_)) {
                 revoked.push(number);
             }
             if !state.is_accepted() {
                 continue;
             }
-            match secret(&self.directory.join(&entry.file)) {
+            match secret(&self.directory.join(file)) {
                 Ok(secret) => {
                     secrets.push((number, secret));
                     if state != KeyState::Published {

@@ -5,6 +5,7 @@ mod command;
 mod files;
 mod key_set;
 mod keyring;
+mod pkcs11;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -13,6 +14,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aws_lc_rs::rand;
 use yima_schema::code::{IssuerKey, VerifyingKey};
@@ -24,10 +26,12 @@ use yima_service::jwt::Issuer;
 use crate::error::CommandError;
 use files::{IDENTITY_PROVIDER, ISSUER, KEYS, PSEUDONYM, SEAL, read, secret, sync};
 use key_set::{KeyEntry, KeySet};
+use pkcs11::Token;
 
 pub use command::run;
 pub use files::is_key;
 pub use key_set::KeyKind;
+pub use pkcs11::Pkcs11Config;
 pub use watch::KeyWatch;
 
 /// `iss` of the demo identity provider's tokens.
@@ -39,17 +43,24 @@ pub struct KeyDir {
     directory: PathBuf,
     /// The pseudonym key's file, if it is elsewhere.
     pseudonym_file: Option<PathBuf>,
+    /// Where new issuers' keys are made.
+    token: Option<Arc<Token>>,
 }
 
 impl KeyDir {
     /// The keys of `data_dir`.
     pub fn of(data_dir: &Path) -> Self {
-        Self { directory: data_dir.join("keys"), pseudonym_file: None }
+        Self { directory: data_dir.join("keys"), pseudonym_file: None, token: None }
     }
 
     /// The same, with the pseudonym key in a file of its own (`keys.pseudonym_file`), which is never created here.
     pub fn with_pseudonym_file(self, pseudonym_file: Option<PathBuf>) -> Self {
         Self { pseudonym_file, ..self }
+    }
+
+    /// The same, with issuers' keys in a PKCS #11 token.
+    pub fn with_token(self, config: Option<Pkcs11Config>) -> Self {
+        Self { token: config.map(Token::new), ..self }
     }
 
     /// Creates the missing keys, except the pseudonym key of an existing store: with a new one no document would find
@@ -76,8 +87,14 @@ impl KeyDir {
         // With that file, a key that is not there was revoked or has ended, or its file is lost.
         if !self.directory.join(KEYS).exists() {
             create(SEAL, random_secret)?;
-            create(ISSUER, IssuerKey::generate)?;
-            let set = self.first_set(now())?;
+            let now = now();
+            let set = if self.token.is_some() && !self.directory.join(ISSUER).exists() {
+                let seal = self.first_entry("0".to_owned(), SEAL, None, now)?;
+                KeySet::first(self.make(KeyKind::Issuer, &KeySet::default(), now, now)?, seal)
+            } else {
+                create(ISSUER, IssuerKey::generate)?;
+                self.first_set(now)?
+            };
             files::create(&self.directory, KEYS, || to_json(&set))?;
         }
         let parents = self.directory.ancestors().take(2);
@@ -107,18 +124,26 @@ impl KeyDir {
 
     /// The keys of a directory in which none was ever rotated. They are as old as their files.
     fn first_set(&self, now: Time) -> Result<KeySet, CommandError> {
-        let entry = |id: String, name: &str, public: Option<&VerifyingKey>| -> Result<KeyEntry, CommandError> {
-            let path = self.directory.join(name);
-            let modified = fs::metadata(&path).and_then(|file| file.modified());
-            let modified = modified.map_err(|e| CommandError::file(&path, &e))?;
-            let age = modified.elapsed().unwrap_or_default();
-            let created_at = now.minus(age);
-            let public = public.map(|key| files::to_base64(key.point()));
-            Ok(KeyEntry { id, file: name.to_owned(), public, created_at, active_from: created_at, revoked_at: None })
-        };
         let issuer = self.issuer(ISSUER)?.verifying_key();
         secret(&self.directory.join(SEAL))?;
-        Ok(KeySet::first(entry(issuer.kid(), ISSUER, Some(&issuer))?, entry("0".to_owned(), SEAL, None)?))
+        let seal = self.first_entry("0".to_owned(), SEAL, None, now)?;
+        Ok(KeySet::first(self.first_entry(issuer.kid(), ISSUER, Some(&issuer), now)?, seal))
+    }
+
+    /// A key that is active and as old as its file.
+    fn first_entry(
+        &self,
+        id: String,
+        name: &str,
+        public: Option<&VerifyingKey>,
+        now: Time,
+    ) -> Result<KeyEntry, CommandError> {
+        let path = self.directory.join(name);
+        let modified = fs::metadata(&path).and_then(|file| file.modified());
+        let modified = modified.map_err(|e| CommandError::file(&path, &e))?;
+        let created_at = now.minus(modified.elapsed().unwrap_or_default());
+        let (file, public) = (Some(name.to_owned()), public.map(|key| files::to_base64(key.point())));
+        Ok(KeyEntry { id, file, public, created_at, active_from: created_at, revoked_at: None })
     }
 
     /// A key that signs codes.

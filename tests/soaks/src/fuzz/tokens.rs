@@ -81,7 +81,7 @@ pub(super) fn codes(corpus: &Corpus) -> impl Fn(&str) -> Result<Outcome, String>
             handle: handle.seal(&seals),
             snapshot: snapshot.clone(),
         };
-        code::sign(&claims, &key)
+        code::sign(&claims, &key).expect("a key of this process signs")
     };
     let genuine = Genuine::of(corpus, "code", &[("least", &|| issue(&least)), ("most", &|| issue(&most))]);
     let keys = IssuerKeys::new(vec![key.verifying_key()]);
