@@ -62,7 +62,8 @@ async fn every_asset_but_a_png_is_sent_with_gzip_to_clients_that_accept_it() {
 
 #[tokio::test]
 async fn a_slash_after_the_checkpoints_address_leads_to_its_page() {
-    let moved = fetch("/checkpoint/").await;
+    let request = Request::get("/checkpoint/").body(Body::empty()).unwrap();
+    let moved = reading().oneshot(request).await.unwrap();
     assert_eq!(moved.status(), StatusCode::PERMANENT_REDIRECT);
     assert_eq!(moved.headers()[header::LOCATION], "/checkpoint");
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use metrics::gauge;
 use yima_schema::audit::{AuditEntry, AuditRecord};
 use yima_schema::time::Time;
 use yima_service::lifecycle::Lifecycle;
@@ -52,7 +51,7 @@ const CODES: &str = "codes";
 const AGENCIES: &str = "agencies";
 
 fn accepted(file: &'static str) -> metrics::Gauge {
-    gauge!("writer_file_accepted", "file" => file)
+    metrics::gauge!("writer_file_accepted", "file" => file)
 }
 
 async fn record(audit_log: Arc<dyn AuditLog>, file: &'static str, accepted: bool, clock: fn() -> Time) {

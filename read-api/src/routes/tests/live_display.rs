@@ -1,6 +1,7 @@
 //! Live displays: which events are sent when, who is refused, and what ends one.
 
 use yima_schema::time::Time;
+use yima_service::rate_limit::RateConfig;
 
 use super::*;
 use crate::cache::tests::store::advance;
@@ -138,8 +139,11 @@ async fn a_busy_node_refuses_and_ends_live_displays() {
 
 #[tokio::test(start_paused = true)]
 async fn the_number_of_live_displays_is_limited() {
-    let few =
-        |config: &mut ReadApiConfig| (config.live_displays.max_open, config.live_displays.max_per_person) = (3, 2);
+    let few = |config: &mut ReadApiConfig| {
+        (config.live_displays.max_open, config.live_displays.max_per_person) = (3, 2);
+        // The limit's clock is not paused: none of the quota may come back meanwhile.
+        config.limits.live_display = RateConfig::new(20, DAY);
+    };
     let mut node = Node::start_with(0.0, few).await;
     for n in 1..=4 {
         node.change(n).await;
