@@ -110,6 +110,17 @@ fn a_code_in_view_is_scanned_once_and_signing_out_ends_the_camera() {
     guard.evaluate("(() => { window.from = document.querySelector('video').currentTime; })()");
     guard.until("document.querySelector('video').currentTime > window.from + 3");
     assert_eq!(scan_requests(&guard), json!(1));
+    // On its side, the camera leaves the code's field free.
+    let turn = |width: u32, height: u32| {
+        let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": true });
+        guard.devtools("Emulation.setDeviceMetricsOverride", screen);
+    };
+    turn(568, 320);
+    guard.until(
+        "(() => { const input = document.querySelector('.code-input'), box = input.getBoundingClientRect();
+            return input === document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2); })()",
+    );
+    turn(PHONE.width, PHONE.height);
 
     // A hidden page switches the camera off. When the page is visible again, the code counts as new.
     let hide = |hidden: bool| {
