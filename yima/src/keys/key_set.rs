@@ -301,9 +301,11 @@ impl KeySet {
     }
 }
 
-/// The index of the active key.
+/// The index of the active key. By a clock that is behind, no key may be active yet: then it is the first one.
 fn active_at(entries: &[KeyEntry], now: Time) -> Option<usize> {
-    entries.iter().rposition(|entry| entry.revoked_at.is_none() && entry.active_from <= now)
+    let valid = |entry: &KeyEntry| entry.revoked_at.is_none();
+    let by_clock = entries.iter().rposition(|entry| valid(entry) && entry.active_from <= now);
+    by_clock.or_else(|| entries.iter().position(valid))
 }
 
 /// When a later key became active.
@@ -356,6 +358,11 @@ mod tests {
         set.remove_ended(&KEPT, Time::from_secs(150));
         assert_eq!(set.of(KeyKind::Seal), [entry(1, 50)]);
         assert_eq!(set.files().collect::<Vec<_>>(), ["seal-1.key", "seal.key"], "the session key has it still");
+    }
+
+    #[test]
+    fn a_node_whose_clock_is_behind_uses_the_first_key() {
+        assert_eq!(states(&set(), KeyKind::Seal, -10), ["active", "published"]);
     }
 
     #[test]
