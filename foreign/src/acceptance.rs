@@ -175,7 +175,7 @@ impl AcceptanceRules {
         if self.counts(&vaccination.disease) { doses.collect() } else { Vec::new() }
     }
 
-    /// Whether the disease counts; a code without one is told by its vaccine or test.
+    /// Whether the disease counts; without one, the vaccine or test names it.
     fn counts(&self, disease: &Option<String>) -> bool {
         disease.as_ref().is_none_or(|disease| self.diseases.contains(disease))
     }
@@ -183,7 +183,7 @@ impl AcceptanceRules {
     fn judge_vaccination(&self, vaccination: &Vaccination, now: Time) -> Acceptance {
         let doses = self.listed(vaccination);
         let Some(last) = doses.iter().max_by_key(|dose| dose.given_on) else { return Acceptance::NotListed };
-        // Two doses of one day are one dose, told twice.
+        // Two doses of one day are one dose, stated twice.
         let mut days: Vec<_> = doses.iter().map(|dose| dose.given_on).collect();
         days.sort_unstable();
         days.dedup();

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use metrics::gauge;
 use yima_foreign::trust::Fault;
 use yima_foreign::{AcceptanceRules, TrustList};
-use yima_schema::audit::{AuditEntry, AuditRecord};
 use yima_schema::time::Time;
 use yima_service::config::{ConfigError, ConfigErrors};
 use yima_service::lifecycle::Lifecycle;
 use yima_service::operator_file::{OperatorFile, OperatorFileError};
-use yima_store::AuditLog;
+use yima_store::{AuditLog, record_reload};
 
 use crate::config::ForeignConfig;
 
@@ -52,12 +51,15 @@ impl ForeignFiles {
 
     /// Follows their changes until the soft stop, and records them in the audit log.
     pub(crate) fn watch(&self, lifecycle: &Lifecycle, audit_log: &Arc<dyn AuditLog>, clock: fn() -> Time) {
-        let told = |file: &'static str| {
+        let record = |file: &'static str| {
             let audit_log = audit_log.clone();
-            move |accepted| record(audit_log.clone(), file, accepted, clock)
+            move |accepted| {
+                let audit_log = audit_log.clone();
+                async move { record_reload(&*audit_log, file, accepted, clock()).await }
+            }
         };
-        lifecycle.spawn_until_stop("trust list", self.trust_list.clone().watch(told(TRUST_LIST)));
-        lifecycle.spawn_until_stop("acceptance rules", self.acceptance.clone().watch(told(ACCEPTANCE)));
+        lifecycle.spawn_until_stop("trust list", self.trust_list.clone().watch(record(TRUST_LIST)));
+        lifecycle.spawn_until_stop("acceptance rules", self.acceptance.clone().watch(record(ACCEPTANCE)));
     }
 }
 
@@ -73,11 +75,4 @@ fn read<T>(path: &Path, parse: fn(&str) -> Result<T, Vec<Fault>>) -> Result<T, C
     let errors =
         |faults: Vec<Fault>| faults.into_iter().map(|Fault { place, expected }| error(place, expected)).collect();
     parse(&text).map_err(|faults| ConfigErrors(errors(faults)))
-}
-
-async fn record(audit_log: Arc<dyn AuditLog>, file: &'static str, accepted: bool, clock: fn() -> Time) {
-    let entry = AuditEntry::FileReloaded { file: file.to_owned(), accepted };
-    if let Err(error) = audit_log.audit(&AuditRecord { at: clock(), entry }).await {
-        tracing::warn!(file, %error, "a reload of the file is not in the audit log");
-    }
 }

@@ -23,7 +23,7 @@ mod views;
 mod watermark;
 mod writer;
 
-pub use audit::AuditLog;
+pub use audit::{AuditLog, record_reload};
 pub use dead_letters::{DeadLetterStore, SealedLetter};
 pub use deferred::Deferred;
 pub use error::{Result, StoreError};

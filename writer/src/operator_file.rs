@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use yima_schema::audit::{AuditEntry, AuditRecord};
 use yima_schema::time::Time;
 use yima_service::lifecycle::Lifecycle;
 use yima_service::operator_file::OperatorFile;
 pub use yima_service::operator_file::OperatorFileError;
-use yima_store::AuditLog;
+use yima_store::{AuditLog, record_reload};
 
 use crate::agencies::Agencies;
 use crate::config::WriterConfig;
@@ -37,12 +36,15 @@ impl OperatorFiles {
 
     /// Follows their changes until the soft stop, and records them in the audit log.
     pub(crate) fn watch(&self, lifecycle: &Lifecycle, audit_log: &Arc<dyn AuditLog>, clock: fn() -> Time) {
-        let told = |file: &'static str| {
+        let record = |file: &'static str| {
             let audit_log = audit_log.clone();
-            move |accepted| record(audit_log.clone(), file, accepted, clock)
+            move |accepted| {
+                let audit_log = audit_log.clone();
+                async move { record_reload(&*audit_log, file, accepted, clock()).await }
+            }
         };
-        lifecycle.spawn_until_stop("codes file", self.codes.clone().watch(told(CODES)));
-        lifecycle.spawn_until_stop("agencies file", self.agencies.clone().watch(told(AGENCIES)));
+        lifecycle.spawn_until_stop("codes file", self.codes.clone().watch(record(CODES)));
+        lifecycle.spawn_until_stop("agencies file", self.agencies.clone().watch(record(AGENCIES)));
     }
 }
 
@@ -52,11 +54,4 @@ const AGENCIES: &str = "agencies";
 
 fn accepted(file: &'static str) -> metrics::Gauge {
     metrics::gauge!("writer_file_accepted", "file" => file)
-}
-
-async fn record(audit_log: Arc<dyn AuditLog>, file: &'static str, accepted: bool, clock: fn() -> Time) {
-    let entry = AuditEntry::FileReloaded { file: file.to_owned(), accepted };
-    if let Err(error) = audit_log.audit(&AuditRecord { at: clock(), entry }).await {
-        tracing::warn!(file, %error, "a reload of the file is not in the audit log");
-    }
 }

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use yima_read_api::config::ReadApiConfig;
 use yima_read_api::{CurrentKeyring, Keyring};
-use yima_schema::audit::{AuditEntry, AuditRecord};
 use yima_service::clock::now;
 use yima_service::watched_file::{self, Fingerprint, WatchedFiles};
-use yima_store::AuditLog;
+use yima_store::{AuditLog, record_reload};
 
 use super::KeyDir;
 use super::files::KEYS;
@@ -69,10 +68,7 @@ impl KeyWatch {
                 file.accept();
                 let is_accepted = self.take(content.as_deref().map_err(ToString::to_string));
                 accepted(is_accepted);
-                let entry = AuditEntry::FileReloaded { file: FILE.to_owned(), accepted: is_accepted };
-                if let Err(error) = audit_log.audit(&AuditRecord { at: now, entry }).await {
-                    tracing::warn!(%error, "a reload of keys.json is not in the audit log");
-                }
+                record_reload(&*audit_log, FILE, is_accepted, now).await;
             }
             let states = self.set.all_states(&self.kept, now);
             if changed.is_none() && states == self.states && self.unreadable.is_empty() {
