@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::http::header::IF_NONE_MATCH;
+use yima_schema::code::TokenKeys;
 use yima_schema::guidance::Guidance;
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::seal::{SealError, SealKeys};
@@ -66,6 +67,7 @@ pub(crate) struct App {
     pub(crate) identity_provider: Verifier,
     pub(crate) keyring: Arc<CurrentKeyring>,
     pub(crate) freshness: SealKeys,
+    pub(crate) tokens: TokenKeys,
     pub(crate) tags: EntityTags,
     pub(crate) guidance: Public,
     pub(crate) foreign: ForeignFiles,
@@ -106,6 +108,7 @@ impl App {
             live_displays: config.live_displays.clone(),
             region: region.to_owned(),
             freshness: keys.pseudonyms.seal_keys("freshness"),
+            tokens: TokenKeys::new(&keys.pseudonyms),
             tags: EntityTags::new(&keys.pseudonyms.derived_secret("entity tags"), region, keys.store),
             pseudonyms: keys.pseudonyms,
             identity_provider: keys.identity_provider,

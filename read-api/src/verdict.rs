@@ -44,6 +44,10 @@ pub enum Reason {
     Expired,
     /// A genuine code from the future: a clock is wrong.
     NotYetValid,
+    /// A genuine code that its phone has shown too long ago: a picture of it, or a phone with a wrong clock.
+    StaleProof,
+    /// A genuine token that another phone than its own shows.
+    WrongPhone,
     /// The signature is wrong.
     Forged,
     /// Not a yima code, or misread.
@@ -87,7 +91,7 @@ impl Reason {
     pub fn verdict(self) -> Verdict {
         match self {
             Self::Green | Self::ForeignAccepted => Verdict::Pass,
-            Self::Red | Self::Forged => Verdict::Stop,
+            Self::Red | Self::Forged | Self::WrongPhone => Verdict::Stop,
             Self::Yellow
             | Self::Closed
             | Self::TestRequired
@@ -96,6 +100,7 @@ impl Reason {
             | Self::RegionSilent
             | Self::Expired
             | Self::NotYetValid
+            | Self::StaleProof
             | Self::Malformed
             | Self::UnknownIssuer
             | Self::RevokedKey
@@ -137,6 +142,11 @@ impl Reason {
             Self::NotYetValid => {
                 "The code is from the future. Ask them to refresh it; if it stays, report a clock fault."
             }
+            Self::StaleProof => {
+                "The code was shown too long ago: it is a picture, or the phone's clock is wrong. \
+                 Ask them to open their own page and scan again."
+            }
+            Self::WrongPhone => "This code was copied to another phone. Do not let through and call your supervisor.",
             Self::Forged => "This code is forged. Do not let through and call your supervisor.",
             Self::Malformed => "This is not a health code, or it was misread. Scan again.",
             Self::UnknownIssuer => "This code comes from an issuer not known here. Check the identity document.",

@@ -67,26 +67,31 @@ impl SealKeys {
     /// # Panics
     /// No key seals: see [`Self::can_seal`].
     pub fn seal(&self, plain: &[u8]) -> Vec<u8> {
+        self.seal_beside(plain, &[])
+    }
+
+    /// The same; what is beside it is authenticated too, and has to be there when it is opened.
+    ///
+    /// # Panics
+    /// As [`Self::seal`].
+    pub fn seal_beside(&self, plain: &[u8], beside: &[u8]) -> Vec<u8> {
         let mut nonce = [0; 12];
         // The system's random source cannot fail once the process runs (aws-lc aborts instead).
         rand::fill(&mut nonce).expect("system random source");
-        self.seal_with_nonce(plain, nonce)
+        self.seal_with_nonce(plain, beside, nonce)
     }
 
-    fn seal_with_nonce(&self, plain: &[u8], nonce: [u8; 12]) -> Vec<u8> {
+    fn seal_with_nonce(&self, plain: &[u8], beside: &[u8], nonce: [u8; 12]) -> Vec<u8> {
         let key = &self.keys[self.sealing.expect("callers of keys that may lack one ask can_seal")];
         let mut out = Vec::with_capacity(plain.len() + OVERHEAD_BYTES);
         out.push(key.id);
         out.extend_from_slice(&nonce);
         out.extend_from_slice(plain);
         let sealed_from = 13;
+        let aad = Aad::from([&[key.id], beside].concat());
         let tag = key
             .aead
-            .seal_in_place_separate_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from([key.id]),
-                &mut out[sealed_from..],
-            )
+            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), aad, &mut out[sealed_from..])
             .expect("plain texts are far below AES-GCM-SIV's limit of 64 GiB");
         out.extend_from_slice(tag.as_ref());
         out
@@ -97,13 +102,26 @@ impl SealKeys {
     /// # Errors
     /// The bytes were altered, sealed with another key, or never sealed; or their key was revoked.
     pub fn open<'a>(&self, sealed: &'a mut [u8]) -> Result<&'a [u8], SealError> {
+        self.open_beside(sealed, &[])
+    }
+
+    /// Decrypts the output of [`Self::seal_beside`] in place, with the same beside it.
+    ///
+    /// # Errors
+    /// As [`Self::open`], or something else was beside it.
+    pub fn open_beside<'a>(&self, sealed: &'a mut [u8], beside: &[u8]) -> Result<&'a [u8], SealError> {
         let (head, body) = sealed.split_at_mut_checked(13).ok_or(SealError::Unknown)?;
         let Some(key) = self.keys.iter().find(|key| key.id == head[0]) else {
             return Err(if self.revoked.contains(&head[0]) { SealError::Revoked } else { SealError::Unknown });
         };
         let nonce = Nonce::try_assume_unique_for_key(&head[1..]).map_err(|_| SealError::Unknown)?;
-        let plain = key.aead.open_in_place(nonce, Aad::from([key.id]), body).map_err(|_| SealError::Unknown)?;
-        Ok(plain)
+        let opened = if beside.is_empty() {
+            // Of every session: nothing is allocated.
+            key.aead.open_in_place(nonce, Aad::from([key.id]), body)
+        } else {
+            key.aead.open_in_place(nonce, Aad::from([&[key.id], beside].concat()), body)
+        };
+        opened.map(|plain| &*plain).map_err(|_| SealError::Unknown)
     }
 }
 
@@ -136,7 +154,12 @@ mod tests {
             assert_eq!(keys.open(&mut altered), Err(SealError::Unknown));
         }
         assert_eq!(SealKeys::new(&[[1; 32]], "other").open(&mut sealed.clone()), Err(SealError::Unknown));
+        assert_eq!(keys.open_beside(&mut sealed.clone(), b"x"), Err(SealError::Unknown));
         assert_eq!(keys.open(&mut sealed).unwrap(), b"who");
+        let sealed = keys.seal_beside(b"who", b"where");
+        assert_eq!(keys.open_beside(&mut sealed.clone(), b"where").unwrap(), b"who");
+        assert_eq!(keys.open_beside(&mut sealed.clone(), b"there"), Err(SealError::Unknown));
+        assert_eq!(keys.open(&mut sealed.clone()), Err(SealError::Unknown));
         assert_eq!(keys.open(&mut [0; 5]), Err(SealError::Unknown));
     }
 

@@ -1,13 +1,10 @@
 //! A checkpoint and its scans, in three steps that `/v1/scan` and `/v1/scans` share: resolve a code or document to a
 //! subject, look its view up, judge the view.
 
-use std::time::Duration;
-
 use axum::http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
-use yima_schema::code::{self, CodeError, Handle};
-use yima_schema::seal::SealError;
+use yima_schema::code::{self, CodeError, Opened, OpeningKeys};
 use yima_schema::session::Holder;
 use yima_schema::subject::{Document, SubjectId};
 use yima_schema::time::Time;
@@ -22,9 +19,6 @@ use crate::body::{ColourBody, IdentityBody, Parts, TestBody, VaccinationBody};
 use crate::cache::Answer;
 use crate::document_lookups::Outcome;
 use crate::verdict::{Proof, Reason, Verdict, hours, judge};
-
-/// How far the clocks of two read nodes may differ.
-const NODE_CLOCK_SKEW: Duration = Duration::from_secs(30);
 
 /// The session of a checkpoint.
 pub(super) struct Checkpoint {
@@ -70,24 +64,20 @@ impl Target {
     /// The reason for a verdict without a lookup: an old or forged code resolves to no subject.
     fn of_code(app: &App, code: &str, now: Time) -> Result<Self, Reason> {
         let keyring = app.keyring.load();
-        let claims = code::open(code, keyring.issuers()).map_err(|error| match error {
+        let keys = OpeningKeys { handles: keyring.handles(), tokens: &app.tokens, issuers: keyring.issuers() };
+        let opened = code::open(code, keys, now, app.code_lifetime);
+        let Opened { issuer, handle } = opened.map_err(|error| match error {
             CodeError::Malformed => Reason::Malformed,
             CodeError::UnknownIssuer => Reason::UnknownIssuer,
             CodeError::Forged => Reason::Forged,
             CodeError::Revoked => Reason::RevokedKey,
-        })?;
-        if now >= claims.expires_at {
-            return Err(Reason::Expired);
-        }
-        if claims.issued_at > now.plus(NODE_CLOCK_SKEW) {
-            return Err(Reason::NotYetValid);
-        }
-        let handle = Handle::open(&claims.handle, keyring.handles()).map_err(|error| match error {
-            SealError::Unknown => Reason::UnknownIssuer,
-            SealError::Revoked => Reason::RevokedKey,
+            CodeError::WrongPhone => Reason::WrongPhone,
+            CodeError::NotYetValid => Reason::NotYetValid,
+            CodeError::Expired => Reason::Expired,
+            CodeError::StaleProof => Reason::StaleProof,
         })?;
         // The version that the phone was shown. A version of another region's view cannot be compared with ours.
-        let floor = if handle.region == app.region { handle.version } else { Version::ABSENT };
+        let floor = if issuer == app.region { handle.version } else { Version::ABSENT };
         Ok(Self { subject: handle.subject, floor, without_view: Reason::Nobody })
     }
 

@@ -1,5 +1,5 @@
-//! `GET /v1/code`: a signed code for the caller's phone. Rarer and costlier than a display, so it has a limit of its
-//! own.
+//! `GET /v1/code`: a signed code for a phone without keys of its own. Rarer and costlier than a display, so it has a
+//! limit of its own.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
-use yima_schema::code::{Claims, Handle, SignError, Snapshot, sign};
+use yima_schema::code::{Claims, Handle, SignError, Snapshot, Validity};
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::time::Time;
 use yima_service::http::ProblemResponse;
@@ -45,23 +45,17 @@ pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let floor = app.floor(subject, request.headers());
     let answer = app.look_up(subject, floor, at_least).await?;
     citizen.check(&answer)?;
+    let validity = Validity::of_bare(now, app.code_lifetime);
+    let snapshot = Snapshot::of(&answer.entry.view(), answer.as_of, now, &validity);
+    let claims = Claims { issuer: app.region.clone(), validity, phone: None, snapshot: Some(snapshot) };
+    let handle = Handle { subject, version: answer.entry.version(), phone: None };
     let keyring = app.keyring.load();
-    let (issuer, seal_keys) = keyring.for_codes()?;
-    let handle = Handle { subject, region: app.region.clone(), version: answer.entry.version(), sealed_at: now };
-    // Whole seconds, as the code carries them.
-    let issued_at = Time::from_secs(now.as_secs());
-    let expires_at = issued_at.plus(app.code_lifetime);
-    let claims = Claims {
-        issuer: app.region.clone(),
-        issued_at,
-        expires_at,
-        handle: handle.seal(seal_keys),
-        snapshot: Snapshot::of(&answer.entry.view(), answer.as_of, now),
-    };
-    let code = sign(&claims, issuer).map_err(|SignError| {
+    let (issuer, handles) = keyring.for_codes()?;
+    let issued = claims.issue(&handle, issuer, handles, &app.tokens).map_err(|SignError| {
         Problem::new(ProblemType::Unavailable, "The code cannot be signed now; try again shortly").retry_after(5)
     })?;
-    let mut response = axum::Json(CodeBody { code, expires_at }).into_response();
+    let code = issued.bare();
+    let mut response = axum::Json(CodeBody { code, expires_at: validity.expires_at }).into_response();
     app.as_of.describe(&app.views, &answer, now, response.headers_mut());
     app.limits.code.describe(remaining, response.headers_mut());
     Ok(response)

@@ -1,89 +1,229 @@
 //! The code on the phone: `YM1:` and Base45 (RFC 9285) of a CBOR array, as one QR alphanumeric segment.
+//! `docs/code-format.md` is the specification.
 //!
-//! The array holds the issuer's part, a COSE_Sign1 (RFC 9052) around a CWT (RFC 8392) signed with ES256; two more
-//! elements are reserved for the phone's part (the time and the phone's signature over it, by the key that the CWT's
-//! `cnf` claim names, RFC 8747).
+//! The array holds a token, which a read node has issued, and the phone's proof that it shows the token now. Two ways
+//! of checking agree on every code, except on one that differs from a genuine one in its MAC alone: [`open`], of a read
+//! node, which needs no signature to be checked, and [`verify`], of a scanner without a network.
 
-mod claims;
+mod cbor;
 mod handle;
 mod keys;
+mod phone;
+mod snapshot;
+mod token;
+mod token_keys;
+mod validity;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
-use coset::{
-    CborSerializable, CoseSign1, CoseSign1Builder, Header, HeaderBuilder, RegisteredLabelWithPrivate, cbor::Value, iana,
-};
+use std::time::Duration;
 
 use crate::limits::MAX_CODE_CHARS;
+use crate::seal::{SealError, SealKeys};
+use crate::time::Time;
 
-pub use claims::{Claims, Snapshot};
+use self::cbor::Reader;
+use self::phone::ProofError;
+use self::token::{SIGNATURE_BYTES, Token};
+use self::token_keys::MAC_BYTES;
+
 pub use handle::Handle;
 pub use keys::{DigestSigner, IssuerKey, IssuerKeyError, IssuerKeys, SignError, VerifyingKey};
+pub use phone::{PhoneKey, PhoneKeyPair};
+pub use snapshot::{MAX_NAME_BYTES, Snapshot};
+pub use token::{Claims, Issued, PhoneClaims};
+pub use token_keys::{DenialTag, TokenKeys, TokenSecret};
+pub use validity::{MAX_PROOF_AGE, MAX_TOKEN_LIFETIME, SLOT, Validity};
 
 const PREFIX: &str = "YM1:";
 
-/// Why a text is not a genuine code. The caller checks whether a genuine code is still current.
+/// Why a code is refused, in the order of the checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CodeError {
     /// Not a yima code, or damaged in reading.
     #[error("not a yima code")]
     Malformed,
-    /// The key id in the code names no known key.
-    #[error("signed by an unknown key")]
+    /// The key id in the code names no known key, or the handle was sealed with an unknown one.
+    #[error("issued by an unknown key")]
     UnknownIssuer,
-    /// The signature does not verify with the key that the code names.
-    #[error("the signature is wrong")]
+    /// The issuer's signature does not verify with the key that the code names.
+    #[error("the issuer's signature is wrong")]
     Forged,
-    /// Rightly signed by a key that was revoked: anyone may have it.
-    #[error("signed by a key that was revoked")]
+    /// Rightly signed, or its handle was sealed, by a key that was revoked: anyone may have it.
+    #[error("of a key that was revoked")]
     Revoked,
+    /// The token is genuine, but another phone than its own shows it.
+    #[error("not shown by the phone that it was issued to")]
+    WrongPhone,
+    /// From the future.
+    #[error("not valid yet")]
+    NotYetValid,
+    /// Past the end of its token.
+    #[error("expired")]
+    Expired,
+    /// Shown too long ago: a picture, or a phone with a wrong clock.
+    #[error("shown too long ago")]
+    StaleProof,
 }
 
-/// Signs claims into a code.
+/// A genuine and current code, as a read node opens it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The region that issued the token: versions of two regions are not comparable.
+    pub issuer: String,
+    /// The handle.
+    pub handle: Handle,
+}
+
+/// A code as it was read, nothing of it verified.
+struct Code<'a> {
+    token: Token<'a>,
+    shown: Shown<'a>,
+}
+
+/// How a code shows its token.
+enum Shown<'a> {
+    /// By nothing: a code of an earlier program.
+    Format1,
+    /// By the MAC of the read node that issued it.
+    Bare { mac: Mac<'a> },
+    /// By a phone, at that moment.
+    ByPhone { at: Time, key: PhoneKey, before: &'a [u8], proof: &'a [u8], mac: Mac<'a> },
+}
+
+/// A MAC, and the code's bytes before it.
+struct Mac<'a> {
+    before: &'a [u8],
+    mac: &'a [u8],
+}
+
+/// The keys by which a read node opens codes.
+#[derive(Clone, Copy)]
+pub struct OpeningKeys<'a> {
+    /// Open handles.
+    pub handles: &'a SealKeys,
+    /// Make the secrets of tokens again.
+    pub tokens: &'a TokenKeys,
+    /// The issuers whose codes are known.
+    pub issuers: &'a IssuerKeys,
+}
+
+/// Opens a code as a read node does. `max_proof_age`: of a phone's code, its time since it was shown.
+///
+/// The handle is sealed beside the rest of the token, so that one that opens proves the token, and the MAC proves the
+/// moment and every other byte. Signatures are checked of codes of an earlier program, and to tell why a code is refused.
 ///
 /// # Errors
-/// The key is not in this process, and cannot sign now.
-pub fn sign(claims: &Claims, key: &IssuerKey) -> Result<String, SignError> {
-    let protected = HeaderBuilder::new().algorithm(iana::Algorithm::ES256).key_id(key.id().to_vec()).build();
-    let sign1 = CoseSign1Builder::new()
-        .protected(protected)
-        .payload(claims.to_cbor())
-        .try_create_signature(b"", |to_be_signed| key.sign(to_be_signed))?
-        .build();
-    Ok(format!("{PREFIX}{}", body(sign1)))
-}
-
-/// The one text of a signed code: without an unprotected header, in CBOR's shortest form.
-fn body(sign1: CoseSign1) -> String {
-    let issued = CoseSign1 { unprotected: Header::default(), ..sign1 }.to_vec();
-    let issued = Value::Bytes(issued.expect("a COSE_Sign1 that was built or read always encodes"));
-    base45::encode(Value::Array(vec![issued]).to_vec().expect("a CBOR value always encodes"))
-}
-
-/// Reads a code and checks its issuer's signature.
-///
-/// # Errors
-/// Not a code, an unknown issuer, a wrong signature, or a revoked key, checked in that order.
-pub fn open(text: &str, keys: &IssuerKeys) -> Result<Claims, CodeError> {
-    let malformed = |_| CodeError::Malformed;
-    let text = text.trim();
-    let sent = text.strip_prefix(PREFIX).filter(|_| text.len() <= MAX_CODE_CHARS).ok_or(CodeError::Malformed)?;
-    let cbor = base45::decode(sent).map_err(|_| CodeError::Malformed)?;
-    // One element until phones sign: a code with more belongs to a later version.
-    let Value::Array(parts) = Value::from_slice(&cbor).map_err(malformed)? else { return Err(CodeError::Malformed) };
-    let [Value::Bytes(issued)] = parts.as_slice() else { return Err(CodeError::Malformed) };
-    let sign1 = CoseSign1::from_slice(issued).map_err(malformed)?;
-    let header = &sign1.protected.header;
-    if header.alg != Some(RegisteredLabelWithPrivate::Assigned(iana::Algorithm::ES256)) {
-        return Err(CodeError::Malformed);
-    }
-    let (key, is_revoked) = keys.find(&header.key_id).ok_or(CodeError::UnknownIssuer)?;
-    sign1.verify_signature(b"", |signature, signed| key.verify(signed, signature)).map_err(|_| CodeError::Forged)?;
-    if is_revoked {
+/// The first reason in the order of [`CodeError`].
+pub fn open(text: &str, keys: OpeningKeys<'_>, now: Time, max_proof_age: Duration) -> Result<Opened, CodeError> {
+    let bytes = bytes_of(text).ok_or(CodeError::Malformed)?;
+    let Code { token, shown } = Code::read(&bytes).ok_or(CodeError::Malformed)?;
+    let is_of_revoked_key = token.is_of_revoked_key(keys.issuers)?;
+    let unopened = |error| match error {
+        SealError::Unknown => CodeError::UnknownIssuer,
+        SealError::Revoked => CodeError::Revoked,
+    };
+    let (mac, if_wrong) = match &shown {
+        Shown::Format1 => (None, CodeError::Forged),
+        Shown::Bare { mac } => (Some(mac), CodeError::Forged),
+        Shown::ByPhone { mac, .. } => (Some(mac), CodeError::WrongPhone),
+    };
+    let handle = match mac {
+        None => {
+            token.verify(keys.issuers)?;
+            Handle::open_format_1(&token, keys.handles).map_err(unopened)?
+        }
+        Some(Mac { before, mac }) => {
+            let handle = Handle::open(&token, keys.handles);
+            match handle {
+                Ok(handle) if keys.tokens.secret(token.handle).verify(before, mac) => handle,
+                Ok(_) | Err(_) => {
+                    token.verify(keys.issuers)?;
+                    return Err(handle.err().map_or(if_wrong, unopened));
+                }
+            }
+        }
+    };
+    if is_of_revoked_key {
         return Err(CodeError::Revoked);
     }
-    let claims = Claims::from_cbor(sign1.payload.as_deref().unwrap_or_default()).ok_or(CodeError::Malformed)?;
-    // The signature does not cover what is around it: another text of it was not issued.
-    if body(sign1) == sent { Ok(claims) } else { Err(CodeError::Malformed) }
+    token.claims.validity.check(shown.at(), now, max_proof_age)?;
+    Ok(Opened { issuer: token.claims.issuer, handle })
+}
+
+/// Verifies a code as a scanner without a network does, by its signatures. Whether its tag is denied, and what the
+/// snapshot means, says the caller.
+///
+/// # Errors
+/// The first reason in the order of [`CodeError`].
+pub fn verify(text: &str, issuers: &IssuerKeys, now: Time) -> Result<Claims, CodeError> {
+    let bytes = bytes_of(text).ok_or(CodeError::Malformed)?;
+    let Code { token, shown } = Code::read(&bytes).ok_or(CodeError::Malformed)?;
+    match shown {
+        Shown::Format1 => return Err(CodeError::Malformed),
+        Shown::Bare { .. } => token.verify(issuers)?,
+        Shown::ByPhone { key, before, proof, .. } => {
+            token.verify(issuers)?;
+            key.verify(before, proof).map_err(|error| match error {
+                ProofError::NoPoint => CodeError::Malformed,
+                ProofError::Wrong => CodeError::WrongPhone,
+            })?;
+        }
+    }
+    token.claims.validity.check(shown.at(), now, MAX_PROOF_AGE)?;
+    Ok(token.claims)
+}
+
+impl<'a> Code<'a> {
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let before = |reader: &Reader<'_>| &bytes[..bytes.len() - reader.rest().len()];
+        let items = reader.array()?;
+        let token = Token::read(reader.bytes()?)?;
+        let mac = |reader: &mut Reader<'a>| {
+            let before = before(reader);
+            let mac = reader.bytes().filter(|mac| mac.len() == MAC_BYTES)?;
+            Some(Mac { before, mac })
+        };
+        let shown = match (items, &token.claims.phone, &token.claims.snapshot) {
+            (1, None, None) => Shown::Format1,
+            (2, None, Some(_)) => Shown::Bare { mac: mac(&mut reader)? },
+            (4, Some(phone), Some(_)) => {
+                let at = Time::from_secs(i64::try_from(reader.uint()?).ok()?);
+                let before = before(&reader);
+                let proof = reader.bytes().filter(|proof| proof.len() == SIGNATURE_BYTES)?;
+                Shown::ByPhone { at, key: phone.key, before, proof, mac: mac(&mut reader)? }
+            }
+            _ => return None,
+        };
+        reader.end()?;
+        Some(Self { token, shown })
+    }
+}
+
+impl Shown<'_> {
+    fn at(&self) -> Option<Time> {
+        match self {
+            Self::Format1 | Self::Bare { .. } => None,
+            Self::ByPhone { at, .. } => Some(*at),
+        }
+    }
+}
+
+/// The text of a code's bytes.
+fn text_of(code: &[u8]) -> String {
+    format!("{PREFIX}{}", base45::encode(code))
+}
+
+/// The bytes of a code's text, which is the only one of them but for white space around it.
+fn bytes_of(text: &str) -> Option<Vec<u8>> {
+    let text = text.trim();
+    let body = text.strip_prefix(PREFIX).filter(|_| text.len() <= MAX_CODE_CHARS)?;
+    let bytes = base45::decode(body).ok()?;
+    // The library also reads two last characters above 255, modulo 256.
+    let last = &bytes[bytes.len() - bytes.len() % 2..];
+    body.ends_with(&base45::encode(last)).then_some(bytes)
 }

@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use jiff::tz::{Offset, TimeZone};
 use serde_json::Value;
-use yima_schema::code::Snapshot;
+use yima_schema::code::{Snapshot, Validity};
 use yima_schema::derive::derive;
 use yima_schema::event::{EventKind, StoredEvent, is_event_id};
 use yima_schema::limits::{MAX_CLOCK_SKEW, MAX_REVISION};
 use yima_schema::problem::Problem;
 use yima_schema::rules::Rules;
 use yima_schema::subject::PseudonymKey;
-use yima_schema::time::Time;
+use yima_schema::time::{HOUR, Time};
 use yima_schema::view::View;
 use yima_writer::decode::codes::Codes;
 use yima_writer::decode::upload::{MediaType, Upload};
@@ -119,7 +119,7 @@ impl Decoder {
         }
         let view = derive(std::slice::from_ref(stored), &self.rules);
         for at in [Time::MIN, Time::from_secs(NOW), Time::MAX] {
-            Snapshot::of(&view, at, at);
+            Snapshot::of(&view, at, at, &Validity::of_bare(at, HOUR));
         }
         let read = View::decode(&view.encode());
         if read.is_ok_and(|read| read == view) { Ok(()) } else { Err("the view's stored bytes".into()) }

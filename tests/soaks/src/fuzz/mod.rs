@@ -5,6 +5,7 @@
 //! The mutations are blind: they do not see which code an input has reached. Guidance by coverage (libFuzzer, AFL, and
 //! the crates around them) needs the sanitizers of a nightly compiler.
 
+mod codes;
 mod corpus;
 mod duplicates;
 mod events;

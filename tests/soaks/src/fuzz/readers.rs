@@ -1,5 +1,5 @@
 //! The readers, each with the properties that hold for whatever it is given: see [`super::events`],
-//! [`super::foreign`] and [`super::tokens`].
+//! [`super::codes`], [`super::foreign`] and [`super::tokens`].
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use yima_schema::subject::PseudonymKey;
 use yima_service::http::body;
 use yima_writer::decode::upload::MediaType;
 
+use super::codes;
 use super::corpus::Corpus;
 use super::duplicates::has_duplicate;
 use super::events::Decoder;
@@ -51,7 +52,7 @@ pub(super) fn readers(corpus: &Corpus) -> Vec<Reader> {
         rows("fhir", Encoding::Json, MediaType::FhirJson),
         rows("fhir-ndjson", Encoding::JsonLines, MediaType::FhirNdjson),
         Reader { name: "scan", encoding: Encoding::Json, read: Box::new(scan) },
-        text("code", Encoding::Base45, tokens::codes(corpus)),
+        text("code", Encoding::Base45, codes::codes(corpus)),
         text("foreign", Encoding::Base45, move |text| foreign.read(text)),
         Reader { name: "foreign-cose", encoding: Encoding::Text, read: Box::new(move |bytes| cose.read_cose(bytes)) },
         text("jwt", Encoding::Base64Url, tokens::identity_tokens(corpus)),

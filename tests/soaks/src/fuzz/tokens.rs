@@ -1,10 +1,8 @@
-//! Readers of codes and tokens: none accepts a text that was not issued.
+//! Readers of tokens: none accepts a text that was not issued.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use yima_schema::code::{self, Claims, Handle, IssuerKey, IssuerKeys, Snapshot};
-use yima_schema::event::{Colour, TestOutcome};
 use yima_schema::freshness::Freshness;
 use yima_schema::seal::SealKeys;
 use yima_schema::session::{Holder, Session};
@@ -21,11 +19,11 @@ use super::readers::Outcome;
 const FOR_GOOD: Duration = Duration::from_secs(60 * 60 * 24 * 365 * 5_000);
 
 /// The texts that were issued.
-struct Genuine(Vec<String>);
+pub(super) struct Genuine(Vec<String>);
 
 impl Genuine {
     /// Texts of the corpus below this folder; the first time they are issued.
-    fn of(corpus: &Corpus, folder: &str, issue: &[(&str, &dyn Fn() -> String)]) -> Self {
+    pub(super) fn of(corpus: &Corpus, folder: &str, issue: &[(&str, &dyn Fn() -> String)]) -> Self {
         let text = |(name, issue): &(&str, &dyn Fn() -> String)| {
             let kept = corpus.once(&format!("{folder}/{name}"), || issue().into_bytes());
             String::from_utf8(kept).expect("a text was issued")
@@ -33,8 +31,14 @@ impl Genuine {
         Self(issue.iter().map(text).collect())
     }
 
+    /// Whether a text is as one of these was issued, but for so many characters at its end.
+    pub(super) fn begins_with(&self, text: &str, end: usize) -> bool {
+        let begin = |text: &str| text.get(..text.len().saturating_sub(end)).map(str::to_owned);
+        self.0.iter().any(|genuine| genuine.len() == text.len() && begin(genuine) == begin(text))
+    }
+
     /// The outcome of a text that was opened or not.
-    fn judge(&self, text: &str, opened: bool) -> Result<Outcome, String> {
+    pub(super) fn judge(&self, text: &str, opened: bool) -> Result<Outcome, String> {
         match (opened, self.0.iter().any(|genuine| genuine == text)) {
             (true, true) => Ok(Outcome::Accepted),
             (true, false) => Err("a text that was not issued is accepted".into()),
@@ -44,56 +48,12 @@ impl Genuine {
     }
 }
 
-fn issued_at() -> Time {
+pub(super) fn issued_at() -> Time {
     Time::from_secs(1_795_910_400)
 }
 
 fn subject() -> SubjectId {
     SubjectId::from_bytes([9; 16])
-}
-
-/// Codes (`YM1:…`), with their handles.
-pub(super) fn codes(corpus: &Corpus) -> impl Fn(&str) -> Result<Outcome, String> + use<> {
-    let key = corpus.once("keys/code", IssuerKey::generate);
-    let key = IssuerKey::from_pkcs8(&key).expect("the corpus has a key");
-    let seals = SealKeys::new(&[[1; 32]], "handle");
-    let handle = Handle { subject: subject(), region: "xian".into(), version: Version(7), sealed_at: issued_at() };
-    let least = Snapshot {
-        as_of: issued_at(),
-        colour: Colour::Green,
-        next: None,
-        test: None,
-        vaccination: (0, false),
-        name: None,
-    };
-    let most = Snapshot {
-        next: Some((issued_at().plus(DAY), Colour::Red)),
-        test: Some((TestOutcome::Negative, 3)),
-        vaccination: (2, true),
-        name: Some("张*".into()),
-        ..least.clone()
-    };
-    let issue = |snapshot: &Snapshot| {
-        let claims = Claims {
-            issuer: "xian".into(),
-            issued_at: issued_at(),
-            expires_at: issued_at().plus(Duration::from_secs(60)),
-            handle: handle.seal(&seals),
-            snapshot: snapshot.clone(),
-        };
-        code::sign(&claims, &key).expect("a key of this process signs")
-    };
-    let genuine = Genuine::of(corpus, "code", &[("least", &|| issue(&least)), ("most", &|| issue(&most))]);
-    let keys = IssuerKeys::new(vec![key.verifying_key()]);
-    move |text| {
-        let opened = code::open(text, &keys);
-        let handle = opened.as_ref().ok().map(|claims| Handle::open(&claims.handle, &seals));
-        if handle.is_some_and(|handle| handle.is_err()) {
-            return Err("an accepted code whose handle does not open".into());
-        }
-        // A scanner may add white space.
-        genuine.judge(text.trim(), opened.is_ok())
-    }
 }
 
 /// Identity tokens (JWT).

@@ -108,16 +108,22 @@ function codeEnd(text: string, at: number): number {
   return [...text.slice(from, end)].every((character) => BASE45.includes(character)) ? end : NaN;
 }
 
+/** Bytes behind the token: of a code of an earlier program; of a bare one the MAC; the moment, proof and MAC. */
+const BEHIND_TOKEN: Record<number, number> = { 0x81: 0, 0x82: 9, 0x84: 5 + 66 + 9 };
+
 /**
  * The number of characters of a yima code that starts at `at`, by its first bytes; NaN if they are not a code's. A code
- * may contain the prefix by chance, so the next prefix does not tell its end. Its bytes are an array of one byte string
- * (RFC 8949) with a length of one or two bytes. Base45 writes two bytes with three characters, and a last one with two.
+ * may contain the prefix by chance, so the next prefix does not tell its end. Its bytes are an array (RFC 8949) whose
+ * first item is a byte string with a length of one or two bytes. Base45 writes two bytes with three characters, and a
+ * last one with two.
  */
 function codeLength(text: string, at: number): number {
   const [first, second] = [0, 3].map((from) => {
     const digits = [...text.slice(at + PREFIX.length + from).slice(0, 3)].map((digit) => BASE45.indexOf(digit));
     return digits.length === 3 ? digits[0]! + 45 * digits[1]! + 45 * 45 * digits[2]! : NaN;
   }) as [number, number];
-  const bytes = first === 0x8158 ? 3 + Math.floor(second / 256) : first === 0x8159 ? 4 + second : NaN;
+  const head = first & 0xff;
+  const token = head === 0x58 ? 3 + Math.floor(second / 256) : head === 0x59 ? 4 + second : NaN;
+  const bytes = token + (BEHIND_TOKEN[first >> 8] ?? NaN);
   return PREFIX.length + 3 * Math.floor(bytes / 2) + 2 * (bytes % 2);
 }

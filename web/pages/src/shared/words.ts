@@ -259,6 +259,18 @@ export const words = {
   do_region_silent: ["外地数据暂未同步。\n请按本点规定处理。", "Another region's results may be missing. Follow your rule."],
   do_expired: ["二维码已过期。\n请对方刷新后重扫。", "The code has expired. Ask for a fresh one and scan again."],
   do_not_yet_valid: ["二维码尚未生效。\n请检查对方手机时间。", "The code is not valid yet. Check the time on the phone."],
+  do_stale_proof: [
+    "二维码不是刚刚显示的，可能是截图，也可能对方手机时间有误。\n请对方打开自己的健康码重扫。",
+    "Not shown just now: a picture, or a phone with a wrong clock. Ask them to open their own code and scan again.",
+  ],
+  do_wrong_phone: [
+    "该码复制自另一部手机，禁止入内。\n请联系现场负责人。",
+    "Copied from another phone. Do not let the person in; call your supervisor.",
+  ],
+  do_phone_ended: [
+    "该手机已被持码人停用。\n请核对证件。",
+    "The code's owner has signed this phone out. Look at the document.",
+  ],
   do_forged: ["伪造的二维码，禁止入内。\n请联系现场负责人。", "Forged code. Do not let the person in; call your supervisor."],
   do_malformed: ["不是健康码，或未扫完整。\n请重扫。", "Not a health code, or not read in full. Scan again."],
   do_unknown_issuer: ["发码方未知。\n请核对证件。", "Unknown issuer. Look at the document."],
