@@ -20,7 +20,7 @@ use yima_service::utilization::Utilization;
 
 use crate::cache::{Answer, LookupError, ViewCache};
 use crate::citizen_writer::CitizenWriter;
-use crate::config::{LiveDisplaysConfig, ReadApiConfig};
+use crate::config::{LiveDisplaysConfig, PhonesConfig, ReadApiConfig};
 use crate::document_lookups::DocumentLookups;
 use crate::etag::EntityTags;
 use crate::foreign_files::ForeignFiles;
@@ -74,6 +74,8 @@ pub(crate) struct App {
     pub(crate) limits: Limiters,
     pub(crate) document_lookups: Arc<DocumentLookups>,
     pub(crate) session_ends: SessionEnds,
+    pub(crate) citizen_writer: Arc<dyn CitizenWriter>,
+    pub(crate) phones: PhonesConfig,
     pub(crate) as_of: AsOfHeader,
     pub(crate) utilization: Arc<Utilization>,
     pub(crate) clock: fn() -> Time,
@@ -117,7 +119,9 @@ impl App {
             foreign,
             limits: Limiters::new(&config.limits),
             document_lookups: Arc::default(),
-            session_ends: SessionEnds::new(writer),
+            session_ends: SessionEnds::default(),
+            citizen_writer: writer,
+            phones: config.phones.clone(),
             as_of: AsOfHeader::default(),
             utilization,
             clock,
@@ -163,6 +167,19 @@ impl App {
             )
             .into()),
         }
+    }
+}
+
+impl App {
+    /// The citizen's own view: no older than the request shows that the phone was shown or demands.
+    ///
+    /// # Errors
+    /// 400, 401 for a session that was ended, 500, 503.
+    pub(crate) async fn look_up_own(&self, citizen: &Citizen, headers: &HeaderMap) -> Result<Answer, Problem> {
+        let at_least = self.at_least_of(citizen.subject, headers)?;
+        let answer = self.look_up(citizen.subject, self.floor(citizen.subject, headers), at_least).await?;
+        citizen.check(&answer)?;
+        Ok(answer)
     }
 }
 

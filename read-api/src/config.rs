@@ -9,6 +9,8 @@ use std::time::Duration;
 use http::uri::Authority;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use yima_schema::code::MAX_TOKEN_LIFETIME;
+use yima_schema::phones::MAX_PHONES;
 use yima_schema::time::{DAY, HOUR};
 use yima_service::config::{self, Checks};
 use yima_service::http::{HttpLimits, TlsConfig};
@@ -53,6 +55,8 @@ pub struct ReadApiConfig {
     pub live_displays: LiveDisplaysConfig,
     /// Codes of other systems.
     pub foreign: ForeignConfig,
+    /// Phones with keys of their own.
+    pub phones: PhonesConfig,
     /// Rate limits.
     pub limits: Limits,
 }
@@ -73,6 +77,7 @@ impl Default for ReadApiConfig {
             cache: CacheConfig::default(),
             live_displays: LiveDisplaysConfig::default(),
             foreign: ForeignConfig::default(),
+            phones: PhonesConfig::default(),
             limits: Limits::default(),
         }
     }
@@ -85,6 +90,7 @@ impl ReadApiConfig {
         let holds = self.writers.iter().all(is_address);
         checks.expect(holds, "read_api.writers", &[], "expected addresses such as writer-1:8081");
         self.cache.check(|setting| format!("read_api.cache.{setting}"), checks);
+        self.phones.check(checks);
     }
 }
 
@@ -222,6 +228,39 @@ pub struct ForeignConfig {
     pub acceptance_file: Option<PathBuf>,
 }
 
+/// [Phones](api.md#post-v1phones) that show codes with keys of their own, and their [tokens](code-format.md).
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
+pub struct PhonesConfig {
+    /// Phones of one person at once, 1 to 8. One more is refused until another was ended.
+    pub max_per_person: usize,
+    /// Tokens in one batch, 1 to 8. Each is shown for up to 6 hours: 5 cover 24 hours.
+    pub max_batch: usize,
+    /// How long the last token of a batch lasts, from its issue: a quarter of an hour to 24 hours. So long does a phone
+    /// show codes without this service, and so long does a lost phone without a denylist.
+    #[serde(rename = "token_lifetime_s", with = "config::S")]
+    pub token_lifetime: Duration,
+}
+
+impl Default for PhonesConfig {
+    fn default() -> Self {
+        Self { max_per_person: 4, max_batch: 5, token_lifetime: DAY }
+    }
+}
+
+impl PhonesConfig {
+    fn check(&self, checks: &mut Checks<'_>) {
+        let mut expect = |holds, setting, expected| {
+            checks.expect(holds, &format!("read_api.phones.{setting}"), &[], expected);
+        };
+        expect((1..=MAX_PHONES).contains(&self.max_per_person), "max_per_person", "expected 1 to 8");
+        expect((1..=8).contains(&self.max_batch), "max_batch", "expected 1 to 8");
+        let lifetimes = Duration::from_secs(900)..=MAX_TOKEN_LIFETIME;
+        expect(lifetimes.contains(&self.token_lifetime), "token_lifetime_s", "expected 900 to 86400");
+    }
+}
+
 /// Rate limits, each a quota of its own section: [`[read_api.limits.NAME]`](#read_apilimitsname-and-writerevents). None
 /// is by address: behind a balancer all clients have the same.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -246,6 +285,10 @@ pub struct Limits {
     pub session: RateConfig,
     /// Sign-outs, and ends of too many sessions, by citizen. Each is stored as an event.
     pub session_end: RateConfig,
+    /// Phones registered and ended, by citizen. Each is stored as an event.
+    pub phone: RateConfig,
+    /// Batches of tokens, and lists of phones, by citizen, all sessions and phones together.
+    pub token: RateConfig,
     /// Sign-ins of all clients together; each costs a signature check. Also wrong signatures beyond
     /// `identity_provider.failures_per_s`; what does not look like a token of the identity provider costs nothing.
     pub sign_in: RateConfig,
@@ -265,6 +308,8 @@ impl Default for Limits {
             document: RateConfig::new(10, MINUTE),
             session: RateConfig::new(30, MINUTE),
             session_end: RateConfig::new(60, DAY),
+            phone: RateConfig::new(20, DAY),
+            token: RateConfig::new(60, HOUR),
             sign_in: RateConfig::new(5_000, SECOND),
         }
     }

@@ -6,7 +6,7 @@ use arc_swap::{ArcSwap, Guard};
 use axum::http::header::VARY;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
-use yima_schema::code::{IssuerKey, IssuerKeys};
+use yima_schema::code::{Claims, Handle, Issued, IssuerKey, IssuerKeys, SignError, TokenKeys};
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::seal::SealKeys;
 use yima_service::http::public::{Lifetime, Public, weight};
@@ -43,16 +43,18 @@ impl Keyring {
         Self { jwks: document(jwks.into(), JWK_SET), cose_key_set, issuer, issuers, handles, sessions }
     }
 
-    /// The keys that sign a code and seal its handle.
+    /// Signs a token and seals its handle.
     ///
     /// # Errors
-    /// 503: this node signs no codes, or lacks a key.
-    pub(crate) fn for_codes(&self) -> Result<(&IssuerKey, &SealKeys), Problem> {
+    /// 503: this node signs no codes, lacks a key, or cannot sign now (PKCS #11).
+    pub(crate) fn issue(&self, claims: &Claims, handle: &Handle, tokens: &TokenKeys) -> Result<Issued, Problem> {
+        let unavailable = |detail| Problem::new(ProblemType::Unavailable, detail).retry_after(5);
         let issuer = self.issuer.as_ref().filter(|_| self.handles.can_seal());
-        issuer.map(|issuer| (issuer, &self.handles)).ok_or_else(|| {
-            Problem::new(ProblemType::Unavailable, "This node has no key that signs codes; another node may have it")
-                .retry_after(5)
-        })
+        let issuer =
+            issuer.ok_or_else(|| unavailable("This node has no key that signs codes; another node may have it"))?;
+        claims
+            .issue(handle, issuer, &self.handles, tokens)
+            .map_err(|SignError| unavailable("The code cannot be signed now; try again shortly"))
     }
 
     /// The keys that seal a new session.

@@ -36,5 +36,7 @@ limiters! {
     document: "document",
     session: "session",
     session_end: "session_end",
+    phone: "phone",
+    token: "token",
     sign_in: "sign-in",
 }

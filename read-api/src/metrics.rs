@@ -89,6 +89,7 @@ pub const METRICS: &[MetricDescription] = &[
         "Ends of citizens' sessions by cause (`sign_out`, `everywhere`, `too_many`): `written`, or `failed` because no \
          writer took it; those of `too_many` are tried again.",
     ),
+    metric("tokens_issued_total", Counter, &[], "Tokens that were signed for phones with keys."),
     metric("live_displays_open", Gauge, &[], "Live displays that are open."),
     metric(
         "live_displays_refused_total",

@@ -6,17 +6,14 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use yima_schema::agency::CITIZEN;
 use yima_schema::ended_sessions::{EndedSession, EndedSessions};
-use yima_schema::event::{Event, EventData};
+use yima_schema::event::EventData;
 use yima_schema::problem::Problem;
 use yima_schema::session::Session;
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
-use yima_schema::view::Version;
 
 use crate::app::App;
-use crate::citizen_writer::CitizenWriter;
 use crate::started_sessions::StartedSessions;
 
 /// Citizens whose ends wait for a writer; the next sign-in of one more ends a session of theirs later.
@@ -24,9 +21,9 @@ const MAX_PENDING: usize = 100_000;
 /// After a writer took nothing, and when a citizen's quota of ends is used up.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// What this node knows of sessions, and its way to a writer.
+/// What this node knows of sessions.
+#[derive(Default)]
 pub(crate) struct SessionEnds {
-    writer: Arc<dyn CitizenWriter>,
     started: Mutex<StartedSessions>,
     pending: Mutex<HashMap<SubjectId, Vec<EndedSession>>>,
     added: Notify,
@@ -41,10 +38,6 @@ enum Cause {
 }
 
 impl SessionEnds {
-    pub fn new(writer: Arc<dyn CitizenWriter>) -> Self {
-        Self { writer, started: Mutex::default(), pending: Mutex::default(), added: Notify::new() }
-    }
-
     /// Counts a session that starts `now`. The oldest one of too many will be ended.
     pub fn started(&self, subject: SubjectId, session: &Session, now: Time) {
         if let Some(too_many) = self.started.lock().add(subject, entry(session), now) {
@@ -134,22 +127,10 @@ impl App {
         cause: Cause,
         now: Time,
     ) -> Result<(), Problem> {
-        let event = Event {
-            subject,
-            agency: CITIZEN.into(),
-            id: format!("session-end/{name:016x}"),
-            revision: 0,
-            document: String::new(),
-            occurred_at: now,
-            data: EventData::SessionEnd { sessions },
-        };
-        let written = self.session_ends.writer.write(event).await;
+        let data = EventData::SessionEnd { sessions };
+        let written = self.write_own(subject, format!("session-end/{name:016x}"), data, now).await;
         cause.count(written.is_ok());
-        if let Some(token) = written? {
-            // So that this node knows the end at once; others, and this one if it fails here, learn it from the feed.
-            let _ = self.look_up(subject, Version::ABSENT, Some(Box::new(token))).await;
-        }
-        Ok(())
+        written.map(|_| ())
     }
 }
 

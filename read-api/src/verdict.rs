@@ -48,6 +48,8 @@ pub enum Reason {
     StaleProof,
     /// A genuine token that another phone than its own shows.
     WrongPhone,
+    /// A code of a phone that its holder has ended, or that is not known here yet.
+    PhoneEnded,
     /// The signature is wrong.
     Forged,
     /// Not a yima code, or misread.
@@ -101,6 +103,7 @@ impl Reason {
             | Self::Expired
             | Self::NotYetValid
             | Self::StaleProof
+            | Self::PhoneEnded
             | Self::Malformed
             | Self::UnknownIssuer
             | Self::RevokedKey
@@ -147,6 +150,9 @@ impl Reason {
                  Ask them to open their own page and scan again."
             }
             Self::WrongPhone => "This code was copied to another phone. Do not let through and call your supervisor.",
+            Self::PhoneEnded => {
+                "The code's owner has signed this phone out. Compare the identity document with its holder."
+            }
             Self::Forged => "This code is forged. Do not let through and call your supervisor.",
             Self::Malformed => "This is not a health code, or it was misread. Scan again.",
             Self::UnknownIssuer => "This code comes from an issuer not known here. Check the identity document.",

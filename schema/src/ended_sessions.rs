@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::session::Session;
 use crate::time::Time;
 
-/// Most entries of a view: one moment, and this many less one single sessions.
+/// Most entries of a view, those of phones included: one moment, and this many less one single sessions.
 pub const MAX_ENTRIES: usize = 16;
 
 /// One session that was ended.
@@ -47,10 +47,20 @@ impl EndedSessions {
     /// [`MAX_ENTRIES`] the ones that started first move `through` up: a session that was ended stays ended, and one
     /// that started even earlier ends with it.
     pub fn new(through: Option<Time>, ended: impl IntoIterator<Item = EndedSession>, now: Time) -> Self {
+        Self::within(MAX_ENTRIES, through, ended, now)
+    }
+
+    /// The same, with fewer entries: at least 1.
+    pub(crate) fn within(
+        entries: usize,
+        through: Option<Time>,
+        ended: impl IntoIterator<Item = EndedSession>,
+        now: Time,
+    ) -> Self {
         let mut sessions: Vec<_> = ended.into_iter().filter(|session| session.expires_at > now).collect();
         sessions.sort_unstable_by(|a, b| b.cmp(a));
         sessions.dedup_by_key(|session| session.id);
-        let through = through.max(sessions.get(MAX_ENTRIES - 1).map(|session| session.started_at));
+        let through = through.max(sessions.get(entries - 1).map(|session| session.started_at));
         sessions.retain(|session| through.is_none_or(|through| session.started_at > through));
         Self { through, sessions }
     }

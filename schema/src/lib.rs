@@ -18,6 +18,7 @@ pub mod limits;
 pub mod mark;
 pub mod mask;
 mod named;
+pub mod phones;
 pub mod plain_text;
 pub mod problem;
 pub mod resident_id;

@@ -44,6 +44,8 @@ problem_types! {
     Forbidden = ("forbidden", 403, "The token does not allow this"),
     /// No such route.
     NotFound = ("not-found", 404, "This route does not exist"),
+    /// The person has no such phone, or it was ended.
+    UnknownPhone = ("unknown-phone", 404, "This person has no such phone"),
     /// The route exists, but not for this method; see `Allow`.
     MethodNotAllowed = ("method-not-allowed", 405, "This method is not allowed here"),
     /// The body did not arrive in time.
@@ -52,6 +54,8 @@ problem_types! {
     Conflict = ("conflict", 409, "An event with this id and revision but different content already exists"),
     /// The subject has the maximum number of events.
     SubjectFull = ("subject-full", 409, "This subject has reached the limit of events"),
+    /// The person has as many phones as are allowed.
+    TooManyPhones = ("too-many-phones", 409, "This person has as many phones as are allowed"),
     /// The body exceeds the limit.
     TooLarge = ("too-large", 413, "The request body is too large"),
     /// The route does not support the content type.

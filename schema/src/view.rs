@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, DecodeError};
 use crate::ended_sessions::EndedSessions;
 use crate::event::{Colour, ContentHash, DerivedReason, TestKind, TestOutcome};
+use crate::phones::Phones;
 use crate::subject::SubjectId;
 use crate::time::Time;
 
@@ -114,6 +115,9 @@ pub struct View {
     /// any.
     #[serde(skip)]
     pub ended_sessions: EndedSessions,
+    /// The subject's phones. Encoded behind the ended sessions, likewise.
+    #[serde(skip)]
+    pub phones: Phones,
 }
 
 /// A test as a checkpoint's policy looks at it.
@@ -157,8 +161,10 @@ const FORMAT: u8 = 2;
 const FORMAT_1: u8 = 1;
 /// A view of format 2, then the ended sessions.
 const WITH_ENDED_SESSIONS: u8 = 3;
+/// The same, then the phones.
+const WITH_PHONES: u8 = 4;
 /// Formats of programs to come: any other first byte is damage.
-const NEWER_FORMATS: Range<u8> = WITH_ENDED_SESSIONS + 1..32;
+const NEWER_FORMATS: Range<u8> = WITH_PHONES + 1..32;
 
 impl View {
     /// The newest conclusive test of a kind. Of a view of format 1 the newest one that it shows.
@@ -194,6 +200,9 @@ impl View {
 
     /// The stored and published bytes.
     pub fn encode(&self) -> Bytes {
+        if !self.phones.is_empty() {
+            return codec::encode(WITH_PHONES, &(self, &self.ended_sessions, &self.phones)).into();
+        }
         if self.ended_sessions.is_empty() {
             return codec::encode(FORMAT, self).into();
         }
@@ -218,6 +227,10 @@ impl View {
             Some((&WITH_ENDED_SESSIONS, _)) => {
                 let (view, ended_sessions): (Self, _) = codec::decode("view", WITH_ENDED_SESSIONS, bytes)?;
                 Ok(Self { ended_sessions, ..view })
+            }
+            Some((&WITH_PHONES, _)) => {
+                let (view, ended_sessions, phones): (Self, _, _) = codec::decode("view", WITH_PHONES, bytes)?;
+                Ok(Self { ended_sessions, phones, ..view })
             }
             Some(_) | None => codec::decode("view", FORMAT, bytes),
         }
@@ -259,7 +272,7 @@ mod tests {
         assert_eq!(View::decode(&format_1[..format_1.len() - 1]).unwrap_err().format, Some(FORMAT_1));
         assert!(View::decode(&[&format_1[..], &[0]].concat()).is_err());
         assert_eq!(
-            [0, 1, 3, 4, 31, 32, b'{'].map(|format| View::is_newer(&[format])),
+            [0, 1, 4, 5, 31, 32, b'{'].map(|format| View::is_newer(&[format])),
             [false, false, false, true, true, false, false]
         );
     }

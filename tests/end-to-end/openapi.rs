@@ -76,6 +76,10 @@ fn examples_are_accepted_and_answers_match_the_schemas() {
             if operation["responses"]["200"]["content"]["text/event-stream"].is_object() {
                 continue; // a live display has no end; `live_displays.rs` reads it
             }
+            let mut parameters = operation["parameters"].as_array().into_iter().flatten();
+            if parameters.any(|parameter| parameter["in"] == "header" && parameter["required"] == true) {
+                continue; // keys of a phone; `phones.rs` sends some
+            }
             if method == "DELETE" {
                 let bearer = [("authorization", &*format!("Bearer {token}"))];
                 let reply = yima.http().send("DELETE", &url, &bearer, None).expect("a whole answer");
@@ -105,7 +109,7 @@ fn examples_are_accepted_and_answers_match_the_schemas() {
             }
         }
     }
-    assert_eq!(examples, 7, "a body has no example");
+    assert_eq!(examples, 8, "a body has no example");
 }
 
 /// Whether the description allows this body of an operation.

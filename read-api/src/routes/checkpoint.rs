@@ -33,6 +33,8 @@ pub(super) struct Target {
     pub subject: SubjectId,
     /// The lowest version that may be judged.
     pub floor: Version,
+    /// The phone that showed the code, if it has a key.
+    phone: Option<u64>,
     /// The reason for the verdict on a subject without a view.
     without_view: Reason,
 }
@@ -78,13 +80,13 @@ impl Target {
         })?;
         // The version that the phone was shown. A version of another region's view cannot be compared with ours.
         let floor = if issuer == app.region { handle.version } else { Version::ABSENT };
-        Ok(Self { subject: handle.subject, floor, without_view: Reason::Nobody })
+        Ok(Self { subject: handle.subject, floor, phone: handle.phone, without_view: Reason::Nobody })
     }
 
     /// Resolves an identity document. No phone has shown a version, so there is no floor.
     fn of_document(app: &App, document: &Document) -> Self {
         let subject = app.pseudonyms.subject(document);
-        Self { subject, floor: Version::ABSENT, without_view: Reason::NotRegistered }
+        Self { subject, floor: Version::ABSENT, phone: None, without_view: Reason::NotRegistered }
     }
 }
 
@@ -136,6 +138,9 @@ impl Checkpoint {
         let at = view.colour_at(now);
         let as_of = Some(answer.as_of);
         let silent_regions = app.views.silent_regions(now);
+        if target.phone.is_some_and(|phone| view.phones.find(phone).is_none()) {
+            return ScanBody { as_of, silent_regions, ..ScanBody::refused(Reason::PhoneEnded) };
+        }
         let proof = Proof { fresh: answer.fresh, region_silent: !silent_regions.is_empty() };
         let reason = judge(view, &at, proof, self.require_test_within_h.map(hours), now);
         if reason == Reason::Nobody && target.without_view == Reason::NotRegistered {

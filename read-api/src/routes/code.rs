@@ -7,8 +7,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
-use yima_schema::code::{Claims, Handle, SignError, Snapshot, Validity};
-use yima_schema::problem::{Problem, ProblemType};
+use yima_schema::code::{Claims, Handle, Snapshot, Validity};
 use yima_schema::time::Time;
 use yima_service::http::ProblemResponse;
 
@@ -41,20 +40,12 @@ pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let citizen = app.citizen(request.headers(), now)?;
     let subject = citizen.subject;
     let remaining = app.limits.code.take(subject.fingerprint(), 1)?;
-    let at_least = app.at_least_of(subject, request.headers())?;
-    let floor = app.floor(subject, request.headers());
-    let answer = app.look_up(subject, floor, at_least).await?;
-    citizen.check(&answer)?;
+    let answer = app.look_up_own(&citizen, request.headers()).await?;
     let validity = Validity::of_bare(now, app.code_lifetime);
     let snapshot = Snapshot::of(&answer.entry.view(), answer.as_of, now, &validity);
     let claims = Claims { issuer: app.region.clone(), validity, phone: None, snapshot: Some(snapshot) };
     let handle = Handle { subject, version: answer.entry.version(), phone: None };
-    let keyring = app.keyring.load();
-    let (issuer, handles) = keyring.for_codes()?;
-    let issued = claims.issue(&handle, issuer, handles, &app.tokens).map_err(|SignError| {
-        Problem::new(ProblemType::Unavailable, "The code cannot be signed now; try again shortly").retry_after(5)
-    })?;
-    let code = issued.bare();
+    let code = app.keyring.load().issue(&claims, &handle, &app.tokens)?.bare();
     let mut response = axum::Json(CodeBody { code, expires_at: validity.expires_at }).into_response();
     app.as_of.describe(&app.views, &answer, now, response.headers_mut());
     app.limits.code.describe(remaining, response.headers_mut());

@@ -7,12 +7,14 @@ mod foreign;
 mod guidance;
 mod history;
 mod live_display;
+mod phones;
 mod scan;
 mod scan_request;
 mod scans;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -50,6 +52,9 @@ pub(crate) fn router(app: Arc<App>, is_described: bool) -> Router {
         .routes(routes!(scans::scans))
         .routes(routes!(sessions::create, sessions::end_all))
         .routes(routes!(sessions::end_current))
+        .routes(routes!(phones::start, phones::list))
+        .routes(routes!(phones::end))
+        .routes(routes!(tokens::tokens))
         .routes(routes!(keys))
         .routes(routes!(guidance::guidance))
         .with_state(app)

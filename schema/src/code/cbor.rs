@@ -262,8 +262,9 @@ mod tests {
         ) {
             let writer = Writer::default().array(6).int(n).uint(m).bytes(&bytes).text(&text).bool(yes).null();
             let written = writer.finish();
-            let items = [n.into(), m.into(), Value::Bytes(bytes.clone()), Value::Text(text.clone()), yes.into(), Value::Null];
-            prop_assert_eq!(&Value::Array(items.into()).to_vec().unwrap(), &written);
+            let strings = [Value::Bytes(bytes.clone()), Value::Text(text.clone())];
+            let items: Vec<_> = [n.into(), m.into()].into_iter().chain(strings).chain([yes.into(), Value::Null]).collect();
+            prop_assert_eq!(&Value::Array(items).to_vec().unwrap(), &written);
             let mut reader = Reader::new(&written);
             prop_assert_eq!(reader.array(), Some(6));
             prop_assert_eq!((reader.int(), reader.uint()), (Some(n), Some(m)));

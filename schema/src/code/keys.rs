@@ -61,7 +61,7 @@ pub struct VerifyingKey {
 }
 
 /// The issuers whose codes are known.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct IssuerKeys {
     accepted: Vec<VerifyingKey>,
     revoked: Vec<VerifyingKey>,

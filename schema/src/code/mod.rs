@@ -114,7 +114,8 @@ pub struct OpeningKeys<'a> {
 /// Opens a code as a read node does. `max_proof_age`: of a phone's code, its time since it was shown.
 ///
 /// The handle is sealed beside the rest of the token, so that one that opens proves the token, and the MAC proves the
-/// moment and every other byte. Signatures are checked of codes of an earlier program, and to tell why a code is refused.
+/// moment and every other byte. Signatures are checked of codes of an earlier program, and to tell why a code is
+/// refused.
 ///
 /// # Errors
 /// The first reason in the order of [`CodeError`].

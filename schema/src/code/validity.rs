@@ -37,10 +37,6 @@ impl Validity {
     /// Of a batch of tokens for one phone, issued `now`: one behind the other from now on, each within one slot, none
     /// after `lifetime` (at most [`MAX_TOKEN_LIFETIME`]).
     pub fn of_batch(now: Time, lifetime: Duration, count: usize) -> Vec<Self> {
-        let floor = |time: Time, grain: Duration| {
-            let grain = grain.as_secs() as i64;
-            Time::from_secs(time.as_secs().div_euclid(grain) * grain)
-        };
         let issued_at = floor(now, QUARTER);
         let end = floor(issued_at.plus(lifetime.min(MAX_TOKEN_LIFETIME)), QUARTER);
         let first = floor(now, SLOT);
@@ -48,6 +44,11 @@ impl Validity {
         let windows = slots.map(|start| (start.max(issued_at), start.plus(SLOT).min(end)));
         let windows = windows.take_while(|(from, until)| from < until).take(count);
         windows.map(|(valid_from, expires_at)| Self { issued_at, valid_from, expires_at }).collect()
+    }
+
+    /// The quarter of an hour of a moment: its first second.
+    pub fn quarter(time: Time) -> Time {
+        floor(time, QUARTER)
     }
 
     /// The slot of the token's denial tag: whole slots since 1970.
@@ -76,4 +77,9 @@ impl Validity {
         }
         Ok(())
     }
+}
+
+fn floor(time: Time, grain: Duration) -> Time {
+    let grain = grain.as_secs() as i64;
+    Time::from_secs(time.as_secs().div_euclid(grain) * grain)
 }

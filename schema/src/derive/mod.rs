@@ -1,12 +1,14 @@
 //! `derive(events, rules)`: the one place where events become a view. It has no clock, and its result does not depend
 //! on the order, repetition or batching of events.
 
+mod phones;
 mod sessions;
 mod timeline;
 
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,11 +25,13 @@ pub const DERIVE_VERSION: u32 = 1;
 pub fn derive(events: &[StoredEvent], rules: &Rules) -> View {
     let distinct: BTreeMap<_, &StoredEvent> = events.iter().map(|e| (e.key(), e)).collect();
     let set = distinct.values().fold(EventSet::default(), |set, e| set.with(e.hash));
-    let ended_sessions = sessions::ended(distinct.values().map(|e| &e.event));
+    let distinct: Vec<_> = distinct.into_values().collect();
+    let phones = phones::phones(&distinct);
+    let ended_sessions = sessions::ended(&distinct, phones.room_for_sessions());
     let subject = events.first().map(|e| e.event.subject);
     // From here on only events about health.
-    let events = &*sessions::without_ends(events);
-    let about_health = distinct.into_values().filter(|e| !sessions::is_end(&e.event)).collect::<Vec<_>>();
+    let events = &*about_health(events);
+    let about_health = distinct.into_iter().filter(|e| e.event.data.is_about_health()).collect::<Vec<_>>();
     let (effective, conflict) = effective(&about_health, rules);
     View {
         subject,
@@ -42,6 +46,16 @@ pub fn derive(events: &[StoredEvent], rules: &Rules) -> View {
         derive_version: DERIVE_VERSION,
         conclusive: conclusive(&effective),
         ended_sessions,
+        phones,
+    }
+}
+
+/// The events about health. Copied only if there are others.
+fn about_health(events: &[StoredEvent]) -> Cow<'_, [StoredEvent]> {
+    if events.iter().all(|stored| stored.event.data.is_about_health()) {
+        Cow::Borrowed(events)
+    } else {
+        Cow::Owned(events.iter().filter(|stored| stored.event.data.is_about_health()).cloned().collect())
     }
 }
 
@@ -72,7 +86,8 @@ fn effective<'a>(distinct: &[&'a StoredEvent], rules: &Rules) -> (Vec<&'a Event>
             | EventData::TestResult { .. }
             | EventData::Vaccination { .. }
             | EventData::ColourAssignment { .. }
-            | EventData::SessionEnd { .. } => None,
+            | EventData::SessionEnd { .. }
+            | EventData::Phone { .. } => None,
         })
         .collect();
     let stands = |e: &&Event| {
@@ -85,7 +100,7 @@ fn effective<'a>(distinct: &[&'a StoredEvent], rules: &Rules) -> (Vec<&'a Event>
 /// since it may lift a restriction.
 fn restriction(event: &Event, rules: &Rules) -> (u8, Colour, Time, TestOutcome) {
     match &event.data {
-        EventData::Retraction { .. } | EventData::SessionEnd { .. } => {
+        EventData::Retraction { .. } | EventData::SessionEnd { .. } | EventData::Phone { .. } => {
             (0, Colour::Green, Time::MIN, TestOutcome::Negative)
         }
         EventData::Vaccination { .. } => (1, Colour::Green, Time::MIN, TestOutcome::Negative),
@@ -111,7 +126,8 @@ fn identity(effective: &[&Event]) -> Option<String> {
         | EventData::Vaccination { .. }
         | EventData::ColourAssignment { .. }
         | EventData::Retraction { .. }
-        | EventData::SessionEnd { .. } => None,
+        | EventData::SessionEnd { .. }
+        | EventData::Phone { .. } => None,
     });
     identities.max().map(|(.., name)| name.clone())
 }
@@ -126,7 +142,8 @@ fn tests_shown(effective: &[&Event], rules: &Rules) -> Vec<TestShown> {
             | EventData::Vaccination { .. }
             | EventData::ColourAssignment { .. }
             | EventData::Retraction { .. }
-            | EventData::SessionEnd { .. } => None,
+            | EventData::SessionEnd { .. }
+            | EventData::Phone { .. } => None,
         })
         .collect();
     tests.sort_unstable_by_key(|t| Reverse(*t));
@@ -177,7 +194,8 @@ fn vaccination(effective: &[&Event], rules: &Rules) -> Vaccination {
             | EventData::TestResult { .. }
             | EventData::ColourAssignment { .. }
             | EventData::Retraction { .. }
-            | EventData::SessionEnd { .. } => None,
+            | EventData::SessionEnd { .. }
+            | EventData::Phone { .. } => None,
         })
         .collect();
     given.sort_unstable();

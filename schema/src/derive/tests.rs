@@ -8,7 +8,8 @@ use proptest::strategy::Union;
 
 use super::derive;
 use crate::ended_sessions::{EndedSession, EndedSessions};
-use crate::event::{Colour, Event, EventData, EventKind, Rank, StoredEvent, TestKind, TestOutcome};
+use crate::event::{Colour, Event, EventData, EventKind, PhoneChange, Rank, StoredEvent, TestKind, TestOutcome};
+use crate::phones::Phones;
 use crate::rules::Rules;
 use crate::subject::SubjectId;
 use crate::time::{DAY, HOUR, Time};
@@ -85,7 +86,19 @@ fn weighted_data(kind: EventKind) -> (u32, BoxedStrategy<EventData>) {
             let end = |(id, started): (Option<u64>, u32)| EventData::SessionEnd { sessions: one_end(id, started) };
             (1, (option::weighted(0.9, 0..30u64), 0..400u32).prop_map(end).boxed())
         }
+        EventKind::Phone => {
+            let change = |(id, starts): (u64, bool)| {
+                let name = id.to_string();
+                EventData::Phone { id, change: if starts { PhoneChange::Started { name } } else { PhoneChange::Ended } }
+            };
+            (1, (0..20u64, any::<bool>()).prop_map(change).boxed())
+        }
     }
+}
+
+/// What citizens write about themselves.
+fn any_own_data() -> impl Strategy<Value = EventData> {
+    Union::new([EventKind::SessionEnd, EventKind::Phone].map(|kind| weighted_data(kind).1))
 }
 
 /// Few ids and revisions, so that corrections, conflicts and retractions collide.
@@ -125,7 +138,8 @@ fn oracle(events: &[StoredEvent], rules: &Rules, now: Time) -> Colour {
         | EventData::TestResult { .. }
         | EventData::Vaccination { .. }
         | EventData::Retraction { .. }
-        | EventData::SessionEnd { .. } => Colour::Green,
+        | EventData::SessionEnd { .. }
+        | EventData::Phone { .. } => Colour::Green,
     });
     colours.max().unwrap_or(Colour::Green)
 }
@@ -136,9 +150,9 @@ fn colour(view: &View, hours: u32) -> Colour {
 
 proptest! {
     #[test]
-    fn ends_of_sessions_change_nothing_else(
+    fn ends_of_sessions_and_phones_change_nothing_else(
         events in any_events(),
-        ends in vec((0..8u32, weighted_data(EventKind::SessionEnd).1), 0..40),
+        ends in vec((0..8u32, any_own_data()), 0..40),
     ) {
         let rules = Rules::built_in();
         let alone = derive(&events, &rules);
@@ -146,14 +160,51 @@ proptest! {
         let all: Vec<_> = events.into_iter().chain(ends).collect();
         let together = derive(&all, &rules);
         prop_assert!(View::decode(&together.encode()).unwrap() == together);
-        let entries = together.ended_sessions.sessions.len() + usize::from(together.ended_sessions.through.is_some());
+        let entries = together.ended_sessions.sessions.len()
+            + usize::from(together.ended_sessions.through.is_some())
+            + together.phones.open.len();
         prop_assert!(entries <= crate::ended_sessions::MAX_ENTRIES);
         let reversed = derive(&all.iter().rev().cloned().collect::<Vec<_>>(), &rules);
         prop_assert!(reversed == together);
         let subject = together.subject;
-        let without_ends = View { ended_sessions: EndedSessions::default(), ..together.clone() };
+        let (ended_sessions, phones) = (EndedSessions::default(), Phones::default());
+        let without_ends = View { ended_sessions, phones, ..together.clone() };
         let alone = View { subject, events: together.events, ..alone };
-        prop_assert!(alone == without_ends, "ends of sessions changed more than the ended sessions");
+        prop_assert!(alone == without_ends, "they changed more than the ended sessions and the phones");
+    }
+
+    #[test]
+    fn nothing_that_is_over_comes_back_and_whatever_restricts_more_counts(
+        events in any_events(),
+        ends in vec((0..8u32, any_own_data()), 0..60),
+        more in any_events(),
+    ) {
+        let rules = Rules::built_in();
+        // So that there is a phone.
+        let start = PhoneChange::Started { name: "x".into() };
+        let mut all = vec![event("phone", 0, 0, EventData::Phone { id: 99, change: start })];
+        all.extend(events);
+        let mut before = derive(&all, &rules);
+        for (hour, data) in ends {
+            all.push(event("end", 0, hour, data));
+            let after = derive(&all, &rules);
+            prop_assert!(after.ended_sessions.through >= before.ended_sessions.through);
+            let known: Vec<_> = before.phones.open.iter().map(|phone| phone.id).collect();
+            let last = &all[all.len() - 1].event.data;
+            let started = matches!(last, EventData::Phone { change: PhoneChange::Started { .. }, .. });
+            let back = after.phones.open.iter().filter(|phone| !known.contains(&phone.id)).count();
+            prop_assert!(back <= usize::from(started));
+            prop_assert_eq!(after.phones.worsenings, before.phones.worsenings);
+            before = after;
+        }
+        for one in more {
+            all.push(one);
+            let after = derive(&all, &rules);
+            prop_assert!(after.phones.worsenings >= before.phones.worsenings);
+            let is_worse = (0..1_300).step_by(7).any(|hours| colour(&after, hours) > colour(&before, hours));
+            prop_assert!(!is_worse || before.timeline.is_empty() || after.phones.worsenings > before.phones.worsenings);
+            before = after;
+        }
     }
 
     #[test]

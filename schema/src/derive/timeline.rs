@@ -104,7 +104,8 @@ fn spans<'a>(effective: &[&'a Event], rules: &Rules) -> Vec<Span<'a>> {
             | EventData::TestResult { .. }
             | EventData::Vaccination { .. }
             | EventData::Retraction { .. }
-            | EventData::SessionEnd { .. } => None,
+            | EventData::SessionEnd { .. }
+            | EventData::Phone { .. } => None,
         }
     });
     spans.filter(|s| s.from.0 < s.until).collect()

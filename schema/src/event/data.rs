@@ -26,6 +26,8 @@ named_enum! {
         Retraction => "retraction",
         /// [`EventData::SessionEnd`].
         SessionEnd => "session_end",
+        /// [`EventData::Phone`].
+        Phone => "phone",
     }
 }
 
@@ -88,6 +90,27 @@ pub enum EventData {
         /// The sessions that were ended.
         sessions: EndedSessions,
     },
+    /// A phone of the subject was registered, or ended, at `occurred_at`. Its sender is [`crate::agency::CITIZEN`]; it
+    /// says nothing about health.
+    Phone {
+        /// Random.
+        id: u64,
+        /// What happened.
+        change: PhoneChange,
+    },
+}
+
+/// What happened to a phone. The order of variants and fields is stored and hashed: append variants only, change none.
+#[cfg_attr(test, derive(Debug))] // for counterexamples
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PhoneChange {
+    /// It was registered.
+    Started {
+        /// As its holder calls it.
+        name: String,
+    },
+    /// It was ended, for good.
+    Ended,
 }
 
 /// How the reason of a notice begins: the retraction of a result of which a later version names another subject.
@@ -108,6 +131,19 @@ impl EventData {
             Self::ColourAssignment { .. } => EventKind::ColourAssignment,
             Self::Retraction { .. } => EventKind::Retraction,
             Self::SessionEnd { .. } => EventKind::SessionEnd,
+            Self::Phone { .. } => EventKind::Phone,
+        }
+    }
+
+    /// Whether it is about the subject's health, as everything is that agencies send.
+    pub fn is_about_health(&self) -> bool {
+        match self {
+            Self::SessionEnd { .. } | Self::Phone { .. } => false,
+            Self::Identity { .. }
+            | Self::TestResult { .. }
+            | Self::Vaccination { .. }
+            | Self::ColourAssignment { .. }
+            | Self::Retraction { .. } => true,
         }
     }
 
@@ -119,13 +155,15 @@ impl EventData {
         self
     }
 
-    /// Whether a subject with many events still takes it: it restricts, or takes an event back, of its own agency.
+    /// Whether a subject with many events still takes it: it restricts, takes an event of its own agency back, or ends
+    /// a session or phone.
     pub fn may_use_reserve(&self) -> bool {
         match self {
             Self::TestResult { result, .. } => *result == TestOutcome::Positive,
             Self::ColourAssignment { colour, .. } => *colour != Colour::Green,
             Self::Identity { deceased_at, .. } => deceased_at.is_some(),
             Self::Retraction { .. } | Self::SessionEnd { .. } => true,
+            Self::Phone { change, .. } => *change == PhoneChange::Ended,
             Self::Vaccination { .. } => false,
         }
     }

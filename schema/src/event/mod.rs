@@ -8,7 +8,7 @@ mod same_fact;
 mod test_result;
 
 pub use colour::{Colour, DerivedReason};
-pub use data::{EventData, EventKind, MOVED};
+pub use data::{EventData, EventKind, MOVED, PhoneChange};
 pub use room::EventCounts;
 pub use test_result::{TestKind, TestOutcome};
 

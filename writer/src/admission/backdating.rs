@@ -67,6 +67,7 @@ fn as_test_of_others(stored: &StoredEvent, agency: &str) -> Option<StoredEvent> 
         EventData::Identity { .. }
         | EventData::Vaccination { .. }
         | EventData::ColourAssignment { .. }
-        | EventData::SessionEnd { .. } => None,
+        | EventData::SessionEnd { .. }
+        | EventData::Phone { .. } => None,
     }
 }

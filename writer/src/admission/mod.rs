@@ -171,6 +171,9 @@ pub(crate) fn restricts(data: &EventData) -> bool {
         EventData::TestResult { result, .. } => *result == TestOutcome::Positive,
         EventData::ColourAssignment { colour, .. } => colour.is_restriction(),
         EventData::Identity { deceased_at, .. } => deceased_at.is_some(),
-        EventData::Vaccination { .. } | EventData::Retraction { .. } | EventData::SessionEnd { .. } => false,
+        EventData::Vaccination { .. }
+        | EventData::Retraction { .. }
+        | EventData::SessionEnd { .. }
+        | EventData::Phone { .. } => false,
     }
 }

@@ -37,7 +37,8 @@ pub(super) fn refusal(rights: &Rights, candidate: &Candidate) -> Option<Refusal>
         | EventData::TestResult { .. }
         | EventData::Vaccination { .. }
         | EventData::Retraction { .. }
-        | EventData::SessionEnd { .. } => None,
+        | EventData::SessionEnd { .. }
+        | EventData::Phone { .. } => None,
     }
 }
 

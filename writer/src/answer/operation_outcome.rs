@@ -108,7 +108,7 @@ fn code(kind: ProblemType) -> &'static str {
         ProblemType::Invalid => "value",
         ProblemType::Unauthenticated => "login",
         ProblemType::Forbidden => "forbidden",
-        ProblemType::NotFound => "not-found",
+        ProblemType::NotFound | ProblemType::UnknownPhone | ProblemType::TooManyPhones => "not-found",
         ProblemType::MethodNotAllowed | ProblemType::Misdirected | ProblemType::UnsupportedMediaType => "not-supported",
         ProblemType::Timeout => "timeout",
         ProblemType::Conflict => "conflict",

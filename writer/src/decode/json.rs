@@ -80,7 +80,8 @@ pub(super) fn decode(value: &Value, context: Context<'_>) -> DecodedRow {
             | EventData::TestResult { .. }
             | EventData::ColourAssignment { .. }
             | EventData::Retraction { .. }
-            | EventData::SessionEnd { .. } => Ok(()),
+            | EventData::SessionEnd { .. }
+            | EventData::Phone { .. } => Ok(()),
         };
         match counts {
             Ok(()) => Ok((StoredEvent::new(event, context.now), document_type)),
@@ -173,7 +174,7 @@ fn decode_data(
             EventData::Retraction { event_id: event_id?, why: why? }
         }
         // Not one of the kinds that `decode` takes from an agency.
-        EventKind::SessionEnd => return None,
+        EventKind::SessionEnd | EventKind::Phone => return None,
     })
 }
 

@@ -68,7 +68,7 @@ impl Pipeline {
 /// Whether citizens may write such an event about themselves.
 fn may_be_written(data: &EventData) -> bool {
     match data {
-        EventData::SessionEnd { .. } => true,
+        EventData::SessionEnd { .. } | EventData::Phone { .. } => true,
         EventData::Identity { .. }
         | EventData::TestResult { .. }
         | EventData::Vaccination { .. }

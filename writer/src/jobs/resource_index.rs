@@ -122,7 +122,10 @@ fn is_resource(stored: &StoredEvent) -> bool {
         EventData::Retraction { event_id, .. } => {
             *event_id == stored.event.id && !stored.event.data.is_notice_of_a_move()
         }
-        EventData::Identity { .. } | EventData::ColourAssignment { .. } | EventData::SessionEnd { .. } => false,
+        EventData::Identity { .. }
+        | EventData::ColourAssignment { .. }
+        | EventData::SessionEnd { .. }
+        | EventData::Phone { .. } => false,
     };
     is_fact && (names("Observation/") || names("Immunization/"))
 }

@@ -77,7 +77,7 @@ async fn a_node_without_the_keys_scans_and_neither_signs_nor_signs_in() {
     node.store.set(subject(1));
     node.follower.poll().await.unwrap();
     let (citizen, guard, code) = (node.citizen(1), node.guard(), node.code(&node.citizen(1)).await);
-    let issuers = IssuerKeys::new(vec![node.app.keyring.load().for_codes().unwrap().0.verifying_key()]);
+    let issuers = node.app.keyring.load().issuers().clone();
     let of = |purpose| SealKeys::with_ids(&[(0, [2; 32])], None, Vec::new(), purpose);
     node.app.keyring.replace(Keyring::new(None, issuers, of("handle"), of("session")));
     assert_eq!(reason(&node, &guard, &code).await, GENUINE);

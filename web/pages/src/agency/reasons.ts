@@ -182,6 +182,8 @@ export const PROBLEM_TYPES: Record<string, string> = {
   timeout: "提交超时",
   conflict: "此编号已提交过不同的内容",
   "subject-full": "此人的记录已达上限",
+  "unknown-phone": "此人没有这部手机",
+  "too-many-phones": "此人的手机数已达上限",
   "too-large": "内容过大",
   "unsupported-media-type": "不支持此格式",
   misdirected: "此地址不属于该服务",

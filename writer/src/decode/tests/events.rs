@@ -27,6 +27,7 @@ pub(super) fn complete(kind: EventKind) -> Value {
         }
         EventKind::Retraction => json!({"event_id": "t-1", "why": "mixed up"}),
         EventKind::SessionEnd => json!({"sessions": {"through": "2026-09-21T07:30:00Z", "sessions": []}}),
+        EventKind::Phone => json!({"id": 1, "change": {"Started": {"name": "Phone"}}}),
     };
     event
 }
@@ -239,8 +240,10 @@ fn every_result_test_and_assignable_colour_is_decoded_by_its_name() {
 }
 
 #[test]
-fn an_agency_cannot_end_a_session() {
-    let Err(RowError::Rejected(problem)) = decode_event(&complete(EventKind::SessionEnd)).event else { panic!() };
-    assert_eq!(problem.errors[0].pointer, "/kind");
-    assert!(!problem.errors[0].detail.contains("session_end"), "{}", problem.errors[0].detail);
+fn an_agency_cannot_end_a_session_or_register_a_phone() {
+    for kind in [EventKind::SessionEnd, EventKind::Phone] {
+        let Err(RowError::Rejected(problem)) = decode_event(&complete(kind)).event else { panic!() };
+        assert_eq!(problem.errors[0].pointer, "/kind");
+        assert!(!problem.errors[0].detail.contains(kind.as_str()), "{}", problem.errors[0].detail);
+    }
 }

@@ -1,0 +1,84 @@
+//! Phones with keys of their own, in one process: their codes need no service to be made, until the phone is ended.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use yima_harness::{Options, Yima, new_person};
+use yima_schema::code::{PhoneKeyPair, TokenSecret};
+use yima_schema::time::{HOUR, Time};
+
+/// A token of a phone, with its key.
+struct Token {
+    pair: PhoneKeyPair,
+    token: Vec<u8>,
+    secret: TokenSecret,
+}
+
+fn send(yima: &Yima, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> (u16, Value) {
+    let url = format!("{}{path}", yima.read_url());
+    let reply = yima.http().send(method, &url, headers, body).expect("a whole answer");
+    (reply.status, if reply.text().is_empty() { Value::Null } else { reply.json(reply.status) })
+}
+
+impl Token {
+    /// The first token of a new batch.
+    fn fetch(yima: &Yima, session: &str, phone: &str) -> Self {
+        let pairs = [(); 5].map(|()| PhoneKeyPair::generate());
+        let keys = pairs.each_ref().map(|pair| URL_SAFE_NO_PAD.encode(pair.public().compressed())).join(",");
+        let bearer = format!("Bearer {session}");
+        let headers = [("authorization", bearer.as_str()), ("yima-phone", phone), ("yima-token-keys", &keys)];
+        let (status, answer) = send(yima, "GET", "/v1/tokens", &headers, None);
+        assert_eq!((status, answer["tokens"].as_array().map(Vec::len)), (200, Some(5)), "{answer}");
+        let bytes = |field: &str| {
+            URL_SAFE_NO_PAD.decode(answer["tokens"][0][field].as_str().expect("a text")).expect("base64url")
+        };
+        let secret = TokenSecret::from_bytes(bytes("secret").try_into().expect("32 bytes"));
+        let [pair, ..] = pairs;
+        Self { pair, token: bytes("token"), secret }
+    }
+
+    fn show(&self, ago: Duration) -> String {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock after 1970");
+        self.pair.show(&self.token, &self.secret, Time::from_secs(now.as_secs() as i64).minus(ago))
+    }
+}
+
+#[test]
+fn a_phones_codes_pass_until_it_is_ended_and_no_altered_byte_does() {
+    let mut yima = Yima::start(Options::default().unlimited());
+    let (person, guard) = (new_person(), yima.checkpoint_session());
+    assert_eq!(yima.event(&yima.agency_token("lab-7"), &person.test("t-1", "negative", HOUR)), "accepted");
+    let session = yima.session_of(&person);
+    let bearer = format!("Bearer {session}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let body = json!({ "name": "Phone" }).to_string();
+    let (status, phone) = send(&yima, "POST", "/v1/phones", &headers, Some(body.as_bytes()));
+    assert_eq!(status, 201, "{phone}");
+    let id = phone["id"].as_str().expect("an id");
+    let token = Token::fetch(&yima, &session, id);
+    let reason = |yima: &Yima, code: &str| yima.scan(&guard, code)["reason"].as_str().expect("a reason").to_owned();
+
+    let code = token.show(Duration::ZERO);
+    assert!(code.len() <= 535, "a QR code of version 12: {}", code.len());
+    assert_eq!(reason(&yima, &code), "green");
+    assert_eq!(reason(&yima, &token.show(Duration::from_secs(90))), "stale_proof", "a screenshot");
+    let cbor = base45::decode(&code[4..]).expect("Base45");
+    for at in 0..cbor.len() {
+        let mut altered = cbor.clone();
+        altered[at] ^= 1;
+        let reason = reason(&yima, &format!("YM1:{}", base45::encode(altered)));
+        assert!(["malformed", "unknown_issuer", "forged", "wrong_phone"].contains(&reason.as_str()), "{at}: {reason}");
+    }
+
+    yima.restart();
+    assert_eq!(reason(&yima, &token.show(Duration::ZERO)), "green");
+    let (status, phones) = send(&yima, "GET", "/v1/phones", &headers[..1], None);
+    assert_eq!((status, &phones["phones"][0]["id"]), (200, &phone["id"]));
+    assert_eq!(send(&yima, "DELETE", &format!("/v1/phones/{id}"), &headers[..1], None).0, 204);
+    assert_eq!(reason(&yima, &token.show(Duration::ZERO)), "phone_ended", "at once");
+    yima.restart();
+    assert_eq!(reason(&yima, &token.show(Duration::ZERO)), "phone_ended");
+    assert_eq!(send(&yima, "DELETE", &format!("/v1/phones/{id}"), &headers[..1], None).0, 404);
+}
