@@ -10,8 +10,8 @@ const CHINESE = /\p{Script=Han}|[，。；：！？、（）]/u;
 const LATIN = /\p{Script=Latin}+/u;
 /** The words of a page that i18n.ts fills in. */
 const KEYS = /data-t(?:-label)?="(\w+)"/g;
-// Literals that look like texts: keys of the keyboard, names of errors and interfaces, a header, classes.
-const NO_TEXTS = /^(Enter|Tab|Escape|Backspace|\w+Error|AudioContext|Bearer .*|shape shape-.*)$/;
+// Literals that look like texts: keys of the keyboard, names of errors, interfaces and COSE, a header, classes.
+const NO_TEXTS = /^(Enter|Tab|Escape|Backspace|\w+Error|AudioContext|Signature1|Bearer .*|shape shape-.*)$/;
 // What stands before a literal that is not shown: an error's message, or the classes of an element.
 const NOT_SHOWN = /Error\(\s*$|super\(\s*`?$|make\(\s*"\w+",\s*$|className = $/;
 

@@ -13,3 +13,6 @@ declare module "node:assert/strict" {
 declare module "node:fs" {
   export function readFileSync(path: string, encoding: "utf8"): string;
 }
+declare module "node:crypto" {
+  export const webcrypto: Crypto;
+}

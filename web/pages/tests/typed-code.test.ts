@@ -5,10 +5,14 @@ import { isHealthCode, readTyped, saysItsLength, startsCode } from "../src/check
 
 const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
 
-/** A text of the form of a code, of `length` bytes in its byte string; all characters of Base45 appear. */
-function codeOf(length: number, seed: number): string {
-  const head = length < 256 ? [0x81, 0x58, length] : [0x81, 0x59, length >> 8, length & 255];
-  const bytes = [...head, ...Array.from({ length }, (_, i) => (i * (2 * seed + 1) + seed) & 255)];
+/** Bytes behind the token, by the number of items: of an earlier program, without a phone's key, with one. */
+const BEHIND: Record<number, number> = { 1: 0, 2: 9, 4: 80 };
+
+/** A text of the form of a code, of `length` bytes in its token; all characters of Base45 appear. */
+function codeOf(length: number, seed: number, items: 1 | 2 | 4 = 4): string {
+  const head = length < 256 ? [0x80 | items, 0x58, length] : [0x80 | items, 0x59, length >> 8, length & 255];
+  const rest = Array.from({ length: length + BEHIND[items]! }, (_, i) => (i * (2 * seed + 1) + seed) & 255);
+  const bytes = [...head, ...rest];
   let code = "YM1:";
   for (let i = 0; i < bytes.length; i += 2) {
     const whole = i + 1 < bytes.length;
@@ -23,7 +27,11 @@ const [ONE, TWO] = [codeOf(230, 17), codeOf(231, 40)];
 const code = (text: string) => ({ kind: "code", code: text });
 
 test("a code is read with a scanner's framing, prefixes and suffixes", () => {
-  for (const bytes of [200, 255, 256, 301]) assert.deepEqual(readTyped(codeOf(bytes, 3)), code(codeOf(bytes, 3)));
+  for (const bytes of [200, 255, 256, 301]) {
+    for (const items of [1, 2, 4] as const) {
+      assert.deepEqual(readTyped(codeOf(bytes, 3, items)), code(codeOf(bytes, 3, items)));
+    }
+  }
   for (const [before, after] of [
     ["]Q1", ""],
     ["]Q0", "\r"],
