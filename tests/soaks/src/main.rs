@@ -28,11 +28,15 @@ fn main() {
             let faults = fuzz::run(number(&arguments, 1, 10_000_000), number(&arguments, 2, rand::random()), &corpus);
             assert_eq!(faults, 0, "faults were found");
         }
+        Some("codes") => {
+            let (codes, seed) = (number(&arguments, 1, 1_000_000), number(&arguments, 2, rand::random()));
+            assert_eq!(fuzz::agree(codes, seed, &Corpus::kept()), 0, "codes are judged differently");
+        }
         Some("updates") => updates::run(number(&arguments, 1, 100_000)),
         Some(_) | None => {
             panic!(
-                "expected kills [COUNT [SEED]], hints [SECONDS], restarts [PEOPLE [KILLS]], updates [PEOPLE] or \
-                 fuzz [INPUTS [SEED]]"
+                "expected kills [COUNT [SEED]], hints [SECONDS], restarts [PEOPLE [KILLS]], updates [PEOPLE], \
+                 fuzz [INPUTS [SEED]] or codes [CODES [SEED]]"
             )
         }
     }

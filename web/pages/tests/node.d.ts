@@ -16,3 +16,7 @@ declare module "node:fs" {
 declare module "node:crypto" {
   export const webcrypto: Crypto;
 }
+declare module "node:readline" {
+  export function createInterface(options: { input: unknown }): AsyncIterable<string>;
+}
+declare const process: { stdin: unknown };

@@ -18,16 +18,38 @@ use super::tokens::{Genuine, issued_at};
 
 /// Characters of the MAC, which is checked by read nodes alone, at the end of a code: 8 bytes, in Base45 three
 /// characters each two, or 9 of which one is alone.
-const MAC_CHARS: usize = 14;
+pub(super) const MAC_CHARS: usize = 14;
 
-struct Issuing {
-    issuer: IssuerKey,
+/// Keys of the corpus, and what they issue.
+pub(super) struct Issuing {
+    pub(super) issuer: IssuerKey,
     handles: SealKeys,
     keys: TokenKeys,
     phone: PhoneKeyPair,
 }
 
 impl Issuing {
+    pub(super) fn new(corpus: &Corpus) -> Self {
+        let issuer = corpus.once("keys/code", IssuerKey::generate);
+        Self {
+            issuer: IssuerKey::from_pkcs8(&issuer).expect("the corpus has a key"),
+            handles: SealKeys::new(&[[1; 32]], "handle"),
+            keys: TokenKeys::new(&PseudonymKey::from_bytes(&[7; 32])),
+            phone: PhoneKeyPair::generate(),
+        }
+    }
+
+    /// Tokens with much in them, without a phone and for this one (PKCS#8).
+    pub(super) fn tokens(&self, phone: &[u8]) -> [Vec<u8>; 2] {
+        let phone = PhoneKeyPair::from_pkcs8(phone).expect("the corpus has a key").public();
+        [None, Some(phone)].map(|phone| {
+            let mut claims = self.claims(phone.is_some(), true);
+            claims.phone = claims.phone.zip(phone).map(|(claimed, key)| PhoneClaims { key, ..claimed });
+            let issued = claims.issue(&handle(phone.map(|_| 1)), &self.issuer, &self.handles, &self.keys);
+            issued.expect("a key of this process signs").token
+        })
+    }
+
     fn claims(&self, has_phone: bool, is_long: bool) -> Claims {
         let least = Snapshot {
             lag: Duration::ZERO,
@@ -72,13 +94,7 @@ fn handle(phone: Option<u64>) -> Handle {
 
 /// Codes of phones with and without keys, and those of the program before.
 pub(super) fn codes(corpus: &Corpus) -> impl Fn(&str) -> Result<Outcome, String> + use<> {
-    let issuer = corpus.once("keys/code", IssuerKey::generate);
-    let issuing = Issuing {
-        issuer: IssuerKey::from_pkcs8(&issuer).expect("the corpus has a key"),
-        handles: SealKeys::new(&[[1; 32]], "handle"),
-        keys: TokenKeys::new(&PseudonymKey::from_bytes(&[7; 32])),
-        phone: PhoneKeyPair::generate(),
-    };
+    let issuing = Issuing::new(corpus);
     let kept: &dyn Fn() -> String = &|| panic!("the corpus has codes of format 1, which is not issued any more");
     let format_1 = Genuine::of(corpus, "code", &[("least", kept), ("most", kept)]);
     let genuine = Genuine::of(

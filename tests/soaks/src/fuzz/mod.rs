@@ -5,6 +5,7 @@
 //! The mutations are blind: they do not see which code an input has reached. Guidance by coverage (libFuzzer, AFL, and
 //! the crates around them) needs the sanitizers of a nightly compiler.
 
+mod agreement;
 mod codes;
 mod corpus;
 mod duplicates;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+pub(crate) use self::agreement::agree;
 pub(crate) use self::corpus::Corpus;
 use self::mutation::Mutator;
 use self::readers::{Outcome, Reader, readers};

@@ -6,6 +6,11 @@ fn a_small_run_finds_no_fault() {
 }
 
 #[test]
+fn the_checkpoints_page_judges_mutated_codes_as_the_program_does() {
+    assert_eq!(agree(4_000, 14, &Corpus::kept()), 0);
+}
+
+#[test]
 fn a_seed_repeats_its_inputs_and_another_does_not() {
     let corpus = Corpus::kept();
     for reader in readers(&corpus) {
