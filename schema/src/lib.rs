@@ -2,6 +2,7 @@
 
 pub mod agency;
 pub mod audit;
+pub mod bundle;
 pub mod change;
 pub mod code;
 mod codec;

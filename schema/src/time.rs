@@ -23,6 +23,8 @@ pub const HOUR: Duration = Duration::from_secs(3600);
 pub const DAY: Duration = Duration::from_secs(86_400);
 
 impl Time {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(0);
     /// The earliest moment that RFC 3339 can write: year 0001.
     pub const MIN: Self = Self(-62_135_596_800_000);
     /// The latest moment that RFC 3339 can write: the end of year 9999.

@@ -18,7 +18,7 @@ const NULL: u64 = 22;
 
 /// Writes items one behind the other.
 #[derive(Default)]
-pub(super) struct Writer(Vec<u8>);
+pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
     fn head(mut self, major: u8, n: u64) -> Self {
@@ -87,7 +87,7 @@ impl Writer {
 
 /// Reads items one after the other; `None`: there is no such item, or not in this form.
 #[derive(Clone, Copy)]
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {

@@ -208,6 +208,11 @@ impl IssuerKeys {
         Self { revoked, ..self }
     }
 
+    /// The accepted keys.
+    pub fn accepted(&self) -> &[VerifyingKey] {
+        &self.accepted
+    }
+
     /// The key with that id, and whether it was revoked.
     pub(super) fn find(&self, id: &[u8]) -> Option<(&VerifyingKey, bool)> {
         let accepted = self.accepted.iter().map(|key| (key, false));

@@ -5,10 +5,11 @@
 //! of checking agree on every code, except on one that differs from a genuine one in its MAC alone: [`open`], of a read
 //! node, which needs no signature to be checked, and [`verify`], of a scanner without a network.
 
-mod cbor;
+pub(crate) mod cbor;
 mod handle;
 mod keys;
 mod phone;
+pub(crate) mod sign1;
 mod snapshot;
 mod token;
 mod token_keys;
@@ -17,7 +18,7 @@ mod validity;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod vectors;
+pub(crate) mod vectors;
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use crate::time::Time;
 
 use self::cbor::Reader;
 use self::phone::ProofError;
-use self::token::{SIGNATURE_BYTES, Token};
+use self::token::Token;
 use self::token_keys::MAC_BYTES;
 
 pub use handle::Handle;
@@ -39,6 +40,8 @@ pub use token_keys::{DenialTag, TokenKeys, TokenSecret};
 pub use validity::{MAX_PROOF_AGE, MAX_TOKEN_LIFETIME, SLOT, Validity};
 
 const PREFIX: &str = "YM1:";
+/// Length of a phone's proof: r and s.
+const PROOF_BYTES: usize = 64;
 
 /// Why a code is refused, in the order of the checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -195,7 +198,7 @@ impl<'a> Code<'a> {
             (4, Some(phone), Some(_)) => {
                 let at = Time::from_secs(i64::try_from(reader.uint()?).ok()?);
                 let before = before(&reader);
-                let proof = reader.bytes().filter(|proof| proof.len() == SIGNATURE_BYTES)?;
+                let proof = reader.bytes().filter(|proof| proof.len() == PROOF_BYTES)?;
                 Shown::ByPhone { at, key: phone.key, before, proof, mac: mac(&mut reader)? }
             }
             _ => return None,

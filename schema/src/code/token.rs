@@ -4,6 +4,7 @@ use super::cbor::{Reader, Writer};
 use super::handle::Handle;
 use super::keys::{IssuerKey, IssuerKeys, SignError};
 use super::phone::PhoneKey;
+use super::sign1::{self, Sign1};
 use super::snapshot::Snapshot;
 use super::token_keys::{DenialTag, TokenKeys, TokenSecret};
 use super::validity::Validity;
@@ -11,11 +12,6 @@ use super::{CodeError, MAC_BYTES, text_of};
 use crate::seal::{OVERHEAD_BYTES, SealKeys};
 use crate::time::Time;
 
-pub(super) const SIGNATURE_BYTES: usize = 64;
-/// COSE header parameters (RFC 9052 section 3.1) and the algorithm (RFC 9053 section 2.1).
-const ALGORITHM: i64 = 1;
-const KEY_ID: i64 = 4;
-const ES256: i64 = -7;
 /// CWT claims (RFC 8392 section 4, RFC 8747 section 3.1). Private use is below -65536 (RFC 8392 section 9.1).
 const ISS: i64 = 1;
 const EXP: i64 = 4;
@@ -59,10 +55,7 @@ pub struct Issued {
 
 /// A token as it was read, nothing of it verified.
 pub(super) struct Token<'a> {
-    protected: &'a [u8],
-    key_id: &'a [u8],
-    payload: &'a [u8],
-    signature: &'a [u8],
+    sign1: Sign1<'a>,
     /// The sealed handle.
     pub handle: &'a [u8],
     /// The payload before the handle.
@@ -87,14 +80,13 @@ impl Claims {
         handles: &SealKeys,
         keys: &TokenKeys,
     ) -> Result<Issued, SignError> {
-        let protected = Writer::default().map(2).int(ALGORITHM).int(ES256).int(KEY_ID).bytes(key.id()).finish();
+        let protected = sign1::protected(key);
         let plain = handle.encode();
         let before = self.before_handle(plain.len() + OVERHEAD_BYTES);
         let after = self.after_handle();
         let sealed = handles.seal_beside(&plain, &[&protected[..], &before, &after].concat());
         let payload = [&before[..], &sealed, &after].concat();
-        let signature = key.sign(&to_be_signed(&protected, &payload))?;
-        let token = Writer::default().array(4).bytes(&protected).map(0).bytes(&payload).bytes(&signature).finish();
+        let token = sign1::sign(key, &protected, &[], &payload)?;
         Ok(Issued { token, secret: keys.secret(&sealed) })
     }
 
@@ -154,15 +146,8 @@ impl PhoneKey {
 
 impl<'a> Token<'a> {
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
-        (reader.array()? == 4).then_some(())?;
-        let protected = reader.bytes()?;
-        let key_id = read_header(protected)?;
-        (reader.map()? == 0).then_some(())?;
-        let payload = reader.bytes()?;
-        let signature = reader.bytes().filter(|signature| signature.len() == SIGNATURE_BYTES)?;
-        reader.end()?;
-
+        let sign1 = Sign1::read(bytes)?;
+        let payload = sign1.payload;
         let mut reader = Reader::new(payload);
         let entries = reader.map()?;
         let issuer = reader.is_next(ISS).then(|| reader.text())??.to_owned();
@@ -198,50 +183,23 @@ impl<'a> Token<'a> {
         skip_further_claims(&mut reader, entries.checked_sub(known)?)?;
         reader.end()?;
         let claims = Claims { issuer, validity, phone, snapshot };
-        validity.is_in_order().then_some(Self {
-            protected,
-            key_id,
-            payload,
-            signature,
-            handle,
-            before_handle,
-            after_handle,
-            claims,
-        })
+        validity.is_in_order().then_some(Self { sign1, handle, before_handle, after_handle, claims })
     }
 
     /// All of the token but its handle and its signature: what the handle is sealed beside.
     pub fn around_handle(&self) -> Vec<u8> {
-        [self.protected, self.before_handle, self.after_handle].concat()
+        [self.sign1.protected, self.before_handle, self.after_handle].concat()
     }
 
-    /// Whether the issuer's key was revoked.
-    ///
-    /// # Errors
-    /// An unknown key.
+    /// [`Sign1::is_of_revoked_key`].
     pub fn is_of_revoked_key(&self, keys: &IssuerKeys) -> Result<bool, CodeError> {
-        keys.find(self.key_id).map(|(_, is_revoked)| is_revoked).ok_or(CodeError::UnknownIssuer)
+        self.sign1.is_of_revoked_key(keys)
     }
 
-    /// Checks the issuer's signature.
-    ///
-    /// # Errors
-    /// An unknown key, a wrong signature, or a revoked key, in that order.
+    /// [`Sign1::verify`].
     pub fn verify(&self, keys: &IssuerKeys) -> Result<(), CodeError> {
-        let (key, is_revoked) = keys.find(self.key_id).ok_or(CodeError::UnknownIssuer)?;
-        let signed = to_be_signed(self.protected, self.payload);
-        key.verify(&signed, self.signature).map_err(|_| CodeError::Forged)?;
-        if is_revoked { Err(CodeError::Revoked) } else { Ok(()) }
+        self.sign1.verify(keys, &[])
     }
-}
-
-/// The key id of a protected header that names ES256.
-fn read_header(protected: &[u8]) -> Option<&[u8]> {
-    let mut reader = Reader::new(protected);
-    (reader.map()? == 2 && reader.is_next(ALGORITHM) && reader.is_next(ES256)).then_some(())?;
-    let key_id = reader.is_next(KEY_ID).then(|| reader.bytes())??;
-    reader.end()?;
-    Some(key_id)
 }
 
 /// Claims of later programs: their numbers descend below those of today, as the order of encodings asks for.
@@ -253,9 +211,4 @@ fn skip_further_claims(reader: &mut Reader<'_>, count: u64) -> Option<()> {
         reader.skip()?;
     }
     Some(())
-}
-
-/// `Sig_structure` (RFC 9052 section 4.4).
-pub(super) fn to_be_signed(protected: &[u8], payload: &[u8]) -> Vec<u8> {
-    Writer::default().array(4).text("Signature1").bytes(protected).bytes(&[]).bytes(payload).finish()
 }

@@ -6,7 +6,6 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::cbor::{Reader, Writer};
-use super::token::to_be_signed;
 use super::*;
 use crate::event::{Colour, TestOutcome};
 use crate::subject::{PseudonymKey, SubjectId};
@@ -14,9 +13,9 @@ use crate::time::DAY;
 use crate::view::Version;
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/vectors/code.json");
-const ISSUER: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg2ycMDPuWcaCESU4qc6tmVOfZrgxsS9s3BW8RSReq1pmhRAN\
+pub(crate) const ISSUER: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg2ycMDPuWcaCESU4qc6tmVOfZrgxsS9s3BW8RSReq1pmhRAN\
     CAATEsEfLxFE35zu215UF5XDkggTxtyG4sz+bkfVWrfwhV6ihT0tqFcuFCHDajGD3PU7+vM7IL1COP36a5sed3dhA";
-const OTHER_ISSUER: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg/e2sy9/c6ATOP2IfYM5gU/PoRt+q6wC+laAF3njCbbKhRA\
+pub(crate) const OTHER_ISSUER: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg/e2sy9/c6ATOP2IfYM5gU/PoRt+q6wC+laAF3njCbbKhRA\
     NCAAQ0ZDYKw7gNrG000TtYTL8IVMHmPRraB2KKB7JkbmK30XcOvUr0l2zxe3eG3pja+TQkKJWizRSOzVRaAQo0XENx";
 const PHONE: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgV5BhwPYGOIc1gm6hCbfDiLHuAX5SVKXXfjw9UepbvhahRANC\
     AASAWWo1AkefpUcaHZQngUzY6LctRngcLd0KIlIPTjnu9dEfCtHo4pVRbU8gk5hoKHS6CW1DI/fLmHtCYWol6Bjc";
@@ -74,7 +73,7 @@ struct Maker {
     codes: Vec<Vector>,
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -82,7 +81,7 @@ fn der(key: &str) -> Vec<u8> {
     STANDARD.decode(key).unwrap()
 }
 
-fn issuer(key: &str) -> IssuerKey {
+pub(crate) fn issuer(key: &str) -> IssuerKey {
     IssuerKey::from_pkcs8(&der(key)).unwrap()
 }
 
@@ -194,7 +193,8 @@ impl Maker {
         reader.map().unwrap();
         let mut payload = reader.bytes().unwrap().to_vec();
         change(&mut protected, &mut payload);
-        let signature = self.issuer.sign(&to_be_signed(&protected, &payload)).unwrap();
+        let signed = sign1::sign(&self.issuer, &protected, &[], &payload).unwrap();
+        let signature = signed[signed.len() - 64..].to_vec();
         self.phone.show(&whole(&protected, &payload, &signature), &issued.secret, at(100))
     }
 
@@ -416,8 +416,14 @@ fn sign1(protected: &[u8], payload: &[u8], signature: &[u8]) -> Vec<u8> {
     Writer::default().array(4).bytes(protected).map(0).bytes(payload).bytes(signature).finish()
 }
 
+/// The bytes of the first vector.
+pub(crate) fn first_code() -> Vec<u8> {
+    let kept: Vectors = serde_json::from_slice(&std::fs::read(PATH).unwrap()).unwrap();
+    bytes_of(&kept.codes[0].text).unwrap()
+}
+
 /// Replaces the one place of these bytes.
-fn replace(bytes: &mut Vec<u8>, from: &[u8], to: &[u8]) {
+pub(crate) fn replace(bytes: &mut Vec<u8>, from: &[u8], to: &[u8]) {
     let places: Vec<_> = bytes.windows(from.len()).enumerate().filter(|(_, found)| *found == from).collect();
     let [(at, _)] = places[..] else { panic!("{from:x?} is there {} times", places.len()) };
     bytes.splice(at..at + from.len(), to.iter().copied());
