@@ -51,3 +51,7 @@ function power(base: bigint, exponent: bigint): bigint {
   }
   return result;
 }
+
+export async function sha256(bytes: Bytes): Promise<Bytes> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+}

@@ -52,7 +52,7 @@ export interface RequestOptions {
   timeoutMs?: number;
 }
 
-export interface JsonResponse<T> {
+export interface ConditionalResponse<T> {
   /** null for a 304: the copy with the request's ETag is still current. */
   body: T | null;
   headers: Headers;
@@ -85,7 +85,8 @@ export async function request(
     init.body = options.content.text;
   }
   const response = await fetch(path, init);
-  observeServerClock(response.headers.get("date"));
+  // A cache may answer the same to everybody, with the time at which it was told.
+  if (options.bearer || method === "POST") observeServerClock(response.headers.get("date"));
   if (!response.ok && response.status !== 304) {
     throw new RefusedError(response.status, retryAfterMs(response.headers), await readProblem(response));
   }
@@ -97,7 +98,7 @@ export async function requestConditional<T>(
   method: Method,
   path: string,
   options: RequestOptions = {},
-): Promise<JsonResponse<T>> {
+): Promise<ConditionalResponse<T>> {
   return requestWhole(method, path, options, async (response) => {
     const body = response.status === 304 ? null : ((await response.json()) as T);
     return { body, headers: response.headers };
@@ -107,6 +108,17 @@ export async function requestConditional<T>(
 /** Sends one request and reads the whole response as text. */
 export async function requestText(method: Method, path: string, options: RequestOptions = {}): Promise<string> {
   return requestWhole(method, path, options, (response) => response.text());
+}
+
+/** Sends one request, conditional if `etag` is given, and reads the whole response as bytes. */
+export async function requestBytes(
+  path: string,
+  options: RequestOptions = {},
+): Promise<ConditionalResponse<Uint8Array<ArrayBuffer>>> {
+  return requestWhole("GET", path, { ...options, accept: "*/*" }, async (response) => {
+    const body = response.status === 304 ? null : new Uint8Array(await response.arrayBuffer());
+    return { body, headers: response.headers };
+  });
 }
 
 /** Sends one request and reads the JSON body, which must exist. */

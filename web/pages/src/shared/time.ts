@@ -15,6 +15,16 @@ export function observeServerClock(date: string | null): void {
   offsetMs = Math.abs(offset) > 2_000 ? offset : 0;
 }
 
+/** By how much the server's clock is ahead of this device's, in ms. */
+export function serverClockOffset(): number {
+  return offsetMs;
+}
+
+/** An offset that was observed earlier, until the server is heard again. */
+export function assumeServerClockOffset(offset: number): void {
+  offsetMs = offset;
+}
+
 /** The server's time as well as it is known, in ms since 1970. */
 export function now(): number {
   return Date.now() + offsetMs;
@@ -32,6 +42,12 @@ export function ago(sinceMs: number): string {
 /** HH:MM:SS in the device's time zone. */
 export function clockTime(ms: number): string {
   return format(ms, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+}
+
+/** HH:MM; with the date if it is not today's. */
+export function minuteTime(ms: number): string {
+  const time = format(ms, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  return longDate(ms) === longDate(now()) ? time : `${longDate(ms)} ${time}`;
 }
 
 /** The date and time; the time alone if the date is today's. */
