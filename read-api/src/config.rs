@@ -208,7 +208,7 @@ impl Default for LiveDisplaysConfig {
             max_per_person: 4,
             max_busy: 0.6,
             report_every: Duration::from_secs(5),
-            max_age: Duration::from_secs(600),
+            max_age: Duration::from_secs(1_800),
         }
     }
 }

@@ -120,18 +120,22 @@ export class DisplayUpdater {
 
   async #subscribe(): Promise<number> {
     const liveDisplay = (this.#liveDisplay = new AbortController());
+    let endedInOrder = false;
     try {
-      return await receiveEvents("/v1/display/events", {
+      const { retryMs, inOrder } = await receiveEvents("/v1/display/events", {
         bearer: this.#session,
         lastEventId: this.#etag,
         signal: liveDisplay.signal,
         silenceMs: SILENCE_MS,
         onEvent: (event) => this.#receive(event),
       });
+      endedInOrder = inOrder;
+      return retryMs;
     } finally {
       this.#isLive = false;
       this.#liveAsOf = NaN;
-      this.#poller.defer(this.#pollDelay());
+      // One that has reached its age is opened again before the page would poll.
+      if (!endedInOrder) this.#poller.defer(this.#pollDelay());
     }
   }
 
