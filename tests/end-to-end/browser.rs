@@ -13,6 +13,7 @@ mod language;
 mod layout;
 mod live_display;
 mod page_performance;
+mod phone_codes;
 mod reasons;
 mod shell;
 mod sign_in;

@@ -12,7 +12,7 @@ fn open_and_keep(window: &Window, url: &str) {
     wait_until_kept(window);
 }
 
-fn wait_until_kept(window: &Window) {
+pub(super) fn wait_until_kept(window: &Window) {
     window.until("navigator.serviceWorker.ready.then(({ active }) => active.state === 'activated')");
 }
 

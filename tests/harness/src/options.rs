@@ -95,6 +95,7 @@ impl Options {
             "READ_API__LIMITS__SCAN",
             "READ_API__LIMITS__SESSION",
             "READ_API__LIMITS__SESSION_END",
+            "READ_API__LIMITS__TOKEN",
         ] {
             self = self.env(&format!("YIMA_{limit}__REQUESTS"), 1_000_000).env(&format!("YIMA_{limit}__WINDOW_S"), 1);
         }

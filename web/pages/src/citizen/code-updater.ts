@@ -1,12 +1,32 @@
-/** Keeps the citizen's signed code current. */
+/** Keeps the bare code current, of a phone without keys. */
 import { RefusedError, requestJson } from "../shared/api.ts";
 import { Poller } from "../shared/poller.ts";
 import { now } from "../shared/time.ts";
 import type { Code } from "../shared/types.ts";
 import type { UpdateListener } from "./display-updater.ts";
 
-/** Why there is no code: none has come yet, the last one has expired, or why the last request failed. */
-export type NoCode = "loading" | "expired" | "offline" | "busy" | { retryAt: number };
+/**
+ * Why there is no code: none has come yet, the last one has expired, the status has changed, the phone's clock is before
+ * all tokens, all tokens have ended, or why the last request failed.
+ */
+export type NoCode =
+  | "loading"
+  | "expired"
+  | "updating"
+  | "clock"
+  | "offline"
+  | "busy"
+  | { endedAt: number }
+  | { retryAt: number };
+
+/** Where the codes on the screen come from. */
+export interface Codes {
+  /** The code, or why there is none. */
+  current(): { text: string } | NoCode;
+  /** The display has a new version. */
+  newVersion(colourChanged: boolean): void;
+  stop(): void;
+}
 
 const RENEW_BEFORE_MS = 15_000;
 // The server allows 6 codes a minute.
@@ -17,7 +37,7 @@ const MIN_INTERVAL_MS = 10_000;
  * its floor, so the code is never of an older version. No code is requested before the first display (`etag` returns
  * undefined).
  */
-export class CodeUpdater {
+export class CodeUpdater implements Codes {
   readonly #session: string;
   readonly #etag: () => string | null | undefined;
   readonly #listener: UpdateListener;
@@ -43,7 +63,6 @@ export class CodeUpdater {
     });
   }
 
-  /** The code, or why there is none. */
   current(): { text: string } | NoCode {
     if (this.#code && this.#code.expiresAt > now()) return this.#code;
     return this.#failure ?? (this.#code ? "expired" : "loading");
@@ -92,7 +111,7 @@ export class CodeUpdater {
   }
 }
 
-function failureOf(error: unknown): NoCode {
+export function failureOf(error: unknown): NoCode {
   if (!(error instanceof RefusedError)) return "offline";
   const { status, retryAfterMs } = error;
   return status === 429 && retryAfterMs !== null ? { retryAt: now() + retryAfterMs } : "busy";

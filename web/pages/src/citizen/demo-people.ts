@@ -5,7 +5,7 @@ import { lang, lookup, t, type Word } from "../shared/i18n.ts";
 import { Poller } from "../shared/poller.ts";
 import { lookupDemoPeople, signInDemo } from "../shared/session.ts";
 import { shape } from "../shared/shapes.ts";
-import { COLOURS, isOneOf, type DemoPerson } from "../shared/types.ts";
+import { COLOURS, isOneOf, type DemoPerson, type NewSession } from "../shared/types.ts";
 
 /** How often the list is renewed while it is on the screen: tests may change a person's colour. */
 const RENEW_MS = 5_000;
@@ -18,7 +18,7 @@ let drawn = "";
 let redraw = (): void => undefined;
 
 interface SignInListener {
-  signedIn(session: string): void;
+  signedIn(session: NewSession): void;
   failed(reason: Word): void;
 }
 
@@ -93,7 +93,7 @@ function button(person: DemoPerson, list: HTMLElement, listener: SignInListener)
     const buttons = list.querySelectorAll("button");
     for (const other of buttons) other.disabled = true;
     try {
-      listener.signedIn((await signInDemo({ role: "citizen", person: person.person })).session);
+      listener.signedIn(await signInDemo({ role: "citizen", person: person.person }));
     } catch {
       listener.failed("sign_in_failed");
     } finally {

@@ -2,30 +2,47 @@
 import { byId, make, setText } from "../shared/dom.ts";
 import { testLines, vaccinationLines } from "../shared/facts.ts";
 import { agencyName, guidanceRevision, reasonName, stepsOf, telephoneOf } from "../shared/guidance.ts";
-import { lookup, t } from "../shared/i18n.ts";
+import { lookup } from "../shared/i18n.ts";
 import { shape } from "../shared/shapes.ts";
-import { ago, clockTime, dateTime, longDate, moment, now } from "../shared/time.ts";
+import { ago, clockTime, dateTime, longDate, minuteTime, moment, now } from "../shared/time.ts";
 import { COLOURS, isOneOf, type Colour, type ColourCode, type Display } from "../shared/types.ts";
-import type { CodeUpdater, NoCode } from "./code-updater.ts";
+import type { NoCode } from "./code-updater.ts";
 import type { DisplayUpdater } from "./display-updater.ts";
+import type { OwnStatus } from "./own-status.ts";
 import { qrCode } from "./qr.ts";
+import { t } from "./text.ts";
 
 /** An older display is marked as not live. */
 const LIVE_MS = 10_000;
 /** Whether a decision for this colour without an end is shown as open-ended. */
 const OPEN_ENDED: Record<ColourCode, boolean> = { green: false, yellow: true, red: true, none: false };
 
+/** What a phone with keys knows and makes by itself. */
+export interface Own {
+  /** null without a token in force. */
+  status: OwnStatus | null;
+  /** Seconds until the next code; null without one. */
+  nextInS: number | null;
+}
+
 /** Draws the whole page. Cheap enough for each second: only differences change the document. */
-export function draw(display: DisplayUpdater, code: CodeUpdater): void {
+export function draw(display: DisplayUpdater, code: { text: string } | NoCode, own: Own | null): void {
   const superseded = display.superseded();
   const live = display.failure === null && now() - display.asOf <= LIVE_MS;
+  // The newer of the two, if the display is not live.
+  const isOwnNewer = own?.status && !live && (superseded || !display.display || display.asOf < own.status.asOf);
+  const status = isOwnNewer ? own.status : null;
   drawClock(live);
-  drawBanner(display);
-  drawColour(display, superseded);
-  drawCode(codeOf(display, code, superseded));
-  drawAsOf(display, live);
-  byId("newest").hidden = byId("wrong").hidden = display.display === null;
-  if (display.display) drawFacts(display.display, superseded);
+  drawBanner(display, own, status);
+  if (status) drawColour(status.colour, null);
+  else drawDisplayColour(display, superseded);
+  drawCode(own ? code : codeOf(display, code, superseded));
+  drawNext(own?.nextInS ?? null);
+  drawAsOf(status?.asOf ?? (display.display ? display.asOf : NaN), live);
+  byId("newest").hidden = display.display === null && status === null;
+  byId("wrong").hidden = display.display === null || status !== null;
+  if (status) drawOwnFacts(status);
+  else if (display.display) drawFacts(display.display, superseded);
 }
 
 /** Removes everything drawn before, for another citizen. */
@@ -33,7 +50,7 @@ export function clear(): void {
   for (const id of ["name", "document", "tests", "vaccination", "as-of", "code-note"]) setText(byId(id), "");
   for (const id of ["colour-shape", "qr", "decision", "steps", "earlier-tests", "help"]) byId(id).replaceChildren();
   byId("to-do").hidden = byId("earlier").hidden = true;
-  byId("banner").hidden = true;
+  byId("banner").hidden = byId("next-code").hidden = true;
   delete byId("colour").dataset["colour"];
   delete byId("code").dataset["code"];
   for (const name of ["colour", "live", "holds"]) delete document.body.dataset[name];
@@ -57,22 +74,39 @@ function drawClock(live: boolean): void {
   byId("code").dataset["live"] = document.body.dataset["live"] = String(live);
 }
 
-function drawBanner(display: DisplayUpdater): void {
-  const age = now() - display.asOf;
+function drawBanner(display: DisplayUpdater, own: Own | null, status: OwnStatus | null): void {
+  const asOf = status?.asOf ?? display.asOf;
+  const age = now() - asOf;
   // Before the first answer there is no age, but a failure is shown at once.
   const isOld = display.failure !== null || (display.display !== null && age > LIVE_MS);
   const shown = isOld || display.regionSilent;
   byId("banner").hidden = !shown;
   if (!shown) return;
   const why = !isOld ? "region" : (display.failure ?? "unproved");
-  setText(byId("banner-why"), t(`stale_${why}`));
+  const isOwn = own?.status && (why === "offline" || why === "busy");
+  setText(byId("banner-why"), t(isOwn ? `own_${why}` : `stale_${why}`));
   // Outside the live region, because it changes each second.
-  setText(byId("banner-age"), display.display ? t("stale_age", ago(display.asOf)) : t("retrying"));
+  const text = isOwn ? t("own_age", minuteTime(asOf)) : display.display ? t("stale_age", ago(asOf)) : t("retrying");
+  setText(byId("banner-age"), text);
 }
 
-function drawColour({ display, failure }: DisplayUpdater, superseded: boolean): void {
-  if (!display) return setText(byId("colour-word"), t(failure === null ? "waiting" : "no_status"));
-  const colour = superseded || !isOneOf(COLOURS, display.colour.code) ? "unknown" : display.colour.code;
+function drawDisplayColour({ display, failure }: DisplayUpdater, superseded: boolean): void {
+  if (!display) return drawNoColour(t(failure === null ? "waiting" : "no_status"));
+  const isKnown = !superseded && isOneOf(COLOURS, display.colour.code);
+  drawColour(isKnown ? display.colour.code : "unknown", isKnown ? display.colour.reason : null);
+}
+
+/** A colour that was shown before is true no more, or not of this person. */
+function drawNoColour(text: string): void {
+  setText(byId("colour-word"), text);
+  if (drawnColour === "") return;
+  drawnColour = "";
+  byId("colour-shape").replaceChildren();
+  delete byId("colour").dataset["colour"];
+  delete document.body.dataset["colour"];
+}
+
+function drawColour(colour: ColourCode | "unknown", reason: string | null): void {
   setText(byId("colour-word"), lookup("colour", colour) ?? colour);
   if (drawnColour === colour) return;
   drawnColour = colour;
@@ -80,18 +114,18 @@ function drawColour({ display, failure }: DisplayUpdater, superseded: boolean): 
   document.body.dataset["colour"] = colour;
   byId("colour-shape").replaceChildren(shape(colour));
   const words = [byId("colour-word").textContent];
-  if (colour !== "unknown") words.push(reasonName(display.colour.reason));
+  if (reason !== null) words.push(reasonName(reason));
   setText(byId("announce"), t("announce", words.join(" · ")));
 }
 
-/** The code to show, or why there is none. */
-function codeOf(display: DisplayUpdater, code: CodeUpdater, superseded: boolean): { text: string } | NoCode | "updating" {
+/** The bare code to show, or why there is none. */
+function codeOf(display: DisplayUpdater, code: { text: string } | NoCode, superseded: boolean): typeof code {
   if (superseded) return "updating";
   // Without a display no code is requested.
-  return display.display === null && display.failure !== null ? display.failure : code.current();
+  return display.display === null && display.failure !== null ? display.failure : code;
 }
 
-function drawCode(code: { text: string } | NoCode | "updating"): void {
+function drawCode(code: { text: string } | NoCode): void {
   const frame = byId("code");
   if (typeof code === "object" && "text" in code) {
     if (frame.dataset["code"] === code.text) return;
@@ -106,17 +140,46 @@ function drawCode(code: { text: string } | NoCode | "updating"): void {
   document.body.dataset["holds"] = "none";
   byId("qr").replaceChildren();
   byId("code-note").hidden = false;
-  const isOften = typeof code === "object";
-  const wait = isOften ? Math.max(1, Math.ceil((code.retryAt - now()) / 1_000)) : undefined;
-  setText(byId("code-note"), t(isOften ? "code_often" : `code_${code}`, wait));
+  setText(byId("code-note"), noteOf(code));
 }
 
-function drawAsOf(display: DisplayUpdater, live: boolean): void {
+function noteOf(code: NoCode): string {
+  if (typeof code === "string") return t(`code_${code}`);
+  if ("endedAt" in code) return t("code_ended", minuteTime(code.endedAt));
+  return t("code_often", Math.max(1, Math.ceil((code.retryAt - now()) / 1_000)));
+}
+
+function drawNext(seconds: number | null): void {
+  byId("next-code").hidden = seconds === null;
+  setText(byId("next-code"), seconds === null ? "" : t("next_code", seconds));
+}
+
+function drawAsOf(asOf: number, live: boolean): void {
   const element = byId<HTMLTimeElement>("as-of");
-  if (!display.display || Number.isNaN(display.asOf)) return setText(element, "");
-  const text = t("as_of", moment(display.asOf));
-  setText(element, live ? text : `${text} · ${ago(display.asOf)}`);
-  element.dateTime = new Date(display.asOf).toISOString();
+  if (Number.isNaN(asOf)) return setText(element, "");
+  const text = t("as_of", moment(asOf));
+  setText(element, live ? text : `${text} · ${ago(asOf)}`);
+  element.dateTime = new Date(asOf).toISOString();
+}
+
+/** A token has neither reason nor agency, and of the tests the newest conclusive one. */
+function drawOwnFacts(status: OwnStatus): void {
+  const key = [document.documentElement.lang, JSON.stringify(status)].join();
+  if (key === drawnFacts) return;
+  drawnFacts = key;
+  const { identity, test, doses, complete } = status;
+  setText(byId("name"), identity?.name ?? t("no_name"));
+  setText(byId("document"), identity?.document ?? "");
+  for (const id of ["decision", "steps", "earlier-tests"]) byId(id).replaceChildren();
+  byId("to-do").hidden = byId("earlier").hidden = true;
+  byId("tests").replaceChildren(test ? ownTestLine(test) : make("p", "quiet", t("no_tests")));
+  byId("vaccination").replaceChildren(...vaccinationLines({ doses, complete, last_at: null }));
+}
+
+function ownTestLine({ result, hours }: NonNullable<OwnStatus["test"]>): Node {
+  const word = make("strong", "result", lookup("result", result) ?? result);
+  word.dataset["result"] = result;
+  return make("p", "test", t("test_nucleic_acid"), " · ", word, " · ", t("within_hours", hours));
 }
 
 function drawFacts(display: Display, superseded: boolean): void {

@@ -46,6 +46,8 @@ export interface RequestOptions {
   /** The id of the last server-sent event that the page received. */
   lastEventId?: string | null | undefined;
   accept?: string;
+  /** Further headers. */
+  headers?: Record<string, string>;
   /** The browser's cache; the default is given at `request`. */
   cache?: RequestCache;
   signal?: AbortSignal | undefined;
@@ -69,7 +71,7 @@ export async function request(
   options: RequestOptions,
   signal: AbortSignal,
 ): Promise<Response> {
-  const headers = new Headers({ accept: options.accept ?? "application/json" });
+  const headers = new Headers({ ...options.headers, accept: options.accept ?? "application/json" });
   if (options.bearer) headers.set("authorization", `Bearer ${options.bearer}`);
   if (options.etag) headers.set("if-none-match", options.etag);
   if (options.lastEventId) headers.set("last-event-id", options.lastEventId);

@@ -41,6 +41,11 @@ export class SessionStore {
     sessionStorage.setItem(`${this.#key}.of`, JSON.stringify(checkpoint));
   }
 
+  /** Removes the session, which is kept elsewhere. */
+  remove(): void {
+    for (const name of ["", ".end", ".of"]) sessionStorage.removeItem(this.#key + name);
+  }
+
   /** Removes all that the tab stores, display preferences included: a sign-out leaves no trace. */
   clear(): void {
     sessionStorage.clear();

@@ -4,14 +4,14 @@ import { lang, t } from "./i18n.ts";
 let offsetMs = 0;
 
 /**
- * Corrects this device's clock by a `Date` header: phones' clocks are often wrong, and ages and expiries are relative
- * to the server's. `Date` has whole seconds, so a difference of up to 2 s is noise and leaves the device's clock
- * uncorrected.
+ * Corrects this device's clock by the server's time, as a `Date` header has it: phones' clocks are often wrong, and ages
+ * and expiries are relative to the server's. A difference of up to 2 s is noise and leaves the device's clock
+ * uncorrected. `meanErrorMs`: how far behind the server's time is on average; `Date` has whole seconds.
  */
-export function observeServerClock(date: string | null): void {
+export function observeServerClock(date: string | null, meanErrorMs = 500): void {
   const server = date === null ? NaN : Date.parse(date);
   if (Number.isNaN(server)) return;
-  const offset = server + 500 - Date.now();
+  const offset = server + meanErrorMs - Date.now();
   offsetMs = Math.abs(offset) > 2_000 ? offset : 0;
 }
 

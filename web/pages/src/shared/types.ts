@@ -67,6 +67,32 @@ export interface Code {
   expires_at: string;
 }
 
+/** A citizen's phone, as its holder named it. */
+export interface Phone {
+  id: string;
+  name: string;
+  started_at: string;
+}
+
+/** `POST /v1/phones`. */
+export interface NewPhone extends Phone {
+  freshness: string;
+}
+
+/** `GET /v1/phones`, the newest first. */
+export interface Phones {
+  phones: Phone[];
+  /** How many there may be. */
+  most: number;
+}
+
+/** `GET /v1/tokens`, in the order of their times; bytes in base64url. */
+export interface Tokens {
+  now: string;
+  tokens: { token: string; secret: string; valid_from: string; expires_at: string }[];
+  refresh_at: string;
+}
+
 /** `GET /v1/history`, newest first. */
 export interface History {
   decisions: Decision[];

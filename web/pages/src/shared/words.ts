@@ -92,7 +92,7 @@ export const words = {
   as_of: ["数据截至 {}", "As of {}"],
   announce: ["健康码：{}", "Your health code: {}"],
   waiting: ["正在获取…", "Loading…"],
-  scan_me: ["请向查验人员出示此码", "Show this code to the checkpoint staff"],
+  scan_me: ["请出示此码；扫不上请调高屏幕亮度", "Show this code. Not read? Turn up the brightness"],
   print: ["打印当前状态", "Print this status"],
   everywhere_title: ["手机遗失？", "Lost a phone?"],
   everywhere_note: [
