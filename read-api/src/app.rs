@@ -58,6 +58,7 @@ pub(crate) struct Deployment<'a> {
 pub(crate) struct App {
     pub(crate) views: Arc<ViewCache>,
     pub(crate) code_lifetime: Duration,
+    pub(crate) paper_lifetime: Duration,
     pub(crate) citizen_session: Duration,
     pub(crate) checkpoint_session: Duration,
     pub(crate) refresh_after_s: u32,
@@ -104,6 +105,7 @@ impl App {
         Arc::new(Self {
             views,
             code_lifetime: config.code_lifetime,
+            paper_lifetime: config.paper_lifetime,
             citizen_session: config.citizen_session,
             checkpoint_session: config.checkpoint_session,
             refresh_after_s: config.refresh_after_s,

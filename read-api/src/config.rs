@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::uri::Authority;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use yima_schema::code::MAX_TOKEN_LIFETIME;
+use yima_schema::code::{MAX_PAPER_LIFETIME, MAX_TOKEN_LIFETIME};
 use yima_schema::phones::MAX_PHONES;
 use yima_schema::time::{DAY, HOUR};
 use yima_service::config::{self, Checks};
@@ -30,6 +30,9 @@ pub struct ReadApiConfig {
     /// How long a code can be shown. A screenshot lives as long.
     #[serde(rename = "code_lifetime_s", with = "config::S")]
     pub code_lifetime: Duration,
+    /// How long a [printed code](api.md#get-v1paper) can be shown: an hour to 30 days.
+    #[serde(rename = "paper_lifetime_s", with = "config::S")]
+    pub paper_lifetime: Duration,
     /// Whether this node answers `GET /v1/code`. Without, it needs no issuer's private key and answers 503; it scans all
     /// the same ([keys](operations/keys.md#nodes-that-sign-no-codes)).
     pub signs_codes: bool,
@@ -67,6 +70,7 @@ impl Default for ReadApiConfig {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             writers: Vec::new(),
             code_lifetime: Duration::from_secs(60),
+            paper_lifetime: MAX_PAPER_LIFETIME,
             signs_codes: true,
             citizen_session: DAY * 30,
             checkpoint_session: HOUR * 12,
@@ -89,6 +93,8 @@ impl ReadApiConfig {
         let is_address = |text: &String| text.parse::<Authority>().is_ok_and(|address| address.port().is_some());
         let holds = self.writers.iter().all(is_address);
         checks.expect(holds, "read_api.writers", &[], "expected addresses such as writer-1:8081");
+        let holds = (HOUR..=MAX_PAPER_LIFETIME).contains(&self.paper_lifetime);
+        checks.expect(holds, "read_api.paper_lifetime_s", &[], "expected 3600 to 2592000");
         self.cache.check(|setting| format!("read_api.cache.{setting}"), checks);
         self.phones.check(checks);
     }
@@ -289,6 +295,8 @@ pub struct Limits {
     pub phone: RateConfig,
     /// Batches of tokens, and lists of phones, by citizen, all sessions and phones together.
     pub token: RateConfig,
+    /// Printed codes, by citizen, all sessions together.
+    pub paper: RateConfig,
     /// Sign-ins of all clients together; each costs a signature check. Also wrong signatures beyond
     /// `identity_provider.failures_per_s`; what does not look like a token of the identity provider costs nothing.
     pub sign_in: RateConfig,
@@ -310,6 +318,7 @@ impl Default for Limits {
             session_end: RateConfig::new(60, DAY),
             phone: RateConfig::new(20, DAY),
             token: RateConfig::new(60, HOUR),
+            paper: RateConfig::new(10, DAY),
             sign_in: RateConfig::new(5_000, SECOND),
         }
     }

@@ -38,5 +38,6 @@ limiters! {
     session_end: "session_end",
     phone: "phone",
     token: "token",
+    paper: "paper",
     sign_in: "sign-in",
 }

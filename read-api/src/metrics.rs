@@ -86,7 +86,7 @@ pub const METRICS: &[MetricDescription] = &[
         "session_ends_total",
         Counter,
         &["cause", "outcome"],
-        "Ends of citizens' sessions by cause (`sign_out`, `everywhere`, `too_many`): `written`, or `failed` because no \
+        "Ends of citizens' sessions and printed codes by cause (`sign_out`, `everywhere`, `too_many`, `paper`): `written`, or `failed` because no \
          writer took it; those of `too_many` are tried again.",
     ),
     metric("tokens_issued_total", Counter, &[], "Tokens that were signed for phones with keys."),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use yima_schema::code::MAX_PAPER_LIFETIME;
 use yima_schema::ended_sessions::{EndedSession, EndedSessions};
 use yima_schema::event::EventData;
 use yima_schema::problem::Problem;
@@ -35,6 +36,7 @@ enum Cause {
     SignOut,
     Everywhere,
     TooMany,
+    Paper,
 }
 
 impl SessionEnds {
@@ -76,6 +78,16 @@ impl App {
         self.write_end(subject, rand::random(), sessions, Cause::Everywhere, now).await?;
         self.session_ends.started.lock().remove(subject, None);
         Ok(())
+    }
+
+    /// Ends a printed code of a citizen. When it was printed is not known here: now is the latest moment.
+    ///
+    /// # Errors
+    /// As [`Self::end_session`].
+    pub(crate) async fn end_paper(&self, subject: SubjectId, number: u64, now: Time) -> Result<(), Problem> {
+        let ended = EndedSession { started_at: now, id: number, expires_at: now.plus(MAX_PAPER_LIFETIME) };
+        let sessions = EndedSessions { through: None, sessions: vec![ended] };
+        self.write_end(subject, number, sessions, Cause::Paper, now).await
     }
 
     /// Ends sessions of which a citizen has too many, for ever. While no writer takes an end, it waits here.
@@ -140,6 +152,7 @@ impl Cause {
             Self::SignOut => "sign_out",
             Self::Everywhere => "everywhere",
             Self::TooMany => "too_many",
+            Self::Paper => "paper",
         };
         let outcome = if is_written { "written" } else { "failed" };
         metrics::counter!("session_ends_total", "cause" => cause, "outcome" => outcome).increment(1);

@@ -26,6 +26,8 @@ pub enum Verdict {
 pub enum Reason {
     /// Green, and the policy is met.
     Green,
+    /// The same of a printed code, which anyone may have copied.
+    PaperGreen,
     /// Red.
     Red,
     /// Yellow.
@@ -50,6 +52,8 @@ pub enum Reason {
     WrongPhone,
     /// A code of a phone that its holder has ended, or that is not known here yet.
     PhoneEnded,
+    /// A printed code that its holder has revoked.
+    PaperEnded,
     /// The signature is wrong.
     Forged,
     /// Not a yima code, or misread.
@@ -92,7 +96,7 @@ impl Reason {
     /// The verdict that follows.
     pub fn verdict(self) -> Verdict {
         match self {
-            Self::Green | Self::ForeignAccepted => Verdict::Pass,
+            Self::Green | Self::PaperGreen | Self::ForeignAccepted => Verdict::Pass,
             Self::Red | Self::Forged | Self::WrongPhone => Verdict::Stop,
             Self::Yellow
             | Self::Closed
@@ -104,6 +108,7 @@ impl Reason {
             | Self::NotYetValid
             | Self::StaleProof
             | Self::PhoneEnded
+            | Self::PaperEnded
             | Self::Malformed
             | Self::UnknownIssuer
             | Self::RevokedKey
@@ -127,6 +132,9 @@ impl Reason {
     pub fn instruction(self) -> &'static str {
         match self {
             Self::Green => "Let through.",
+            Self::PaperGreen => {
+                "Printed code: compare name and number with the identity document. If they are the same, let through."
+            }
             Self::Red => "Do not let through. Keep your distance and call your supervisor.",
             Self::Yellow => "Restricted. Ask where they are going and follow your checkpoint's rule for yellow.",
             Self::Closed => "This code is closed. Check the identity document and call your supervisor.",
@@ -153,6 +161,7 @@ impl Reason {
             Self::PhoneEnded => {
                 "The code's owner has signed this phone out. Compare the identity document with its holder."
             }
+            Self::PaperEnded => "This printed code was revoked by its owner. Check the identity document.",
             Self::Forged => "This code is forged. Do not let through and call your supervisor.",
             Self::Malformed => "This is not a health code, or it was misread. Scan again.",
             Self::UnknownIssuer => "This code comes from an issuer not known here. Check the identity document.",

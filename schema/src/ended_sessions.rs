@@ -39,8 +39,12 @@ impl EndedSessions {
 
     /// Whether this session has ended.
     pub fn contains(&self, session: &Session) -> bool {
-        self.through.is_some_and(|through| session.started_at <= through)
-            || self.sessions.iter().any(|ended| ended.id == session.id)
+        self.contains_id(session.id, session.started_at)
+    }
+
+    /// Whether a session with this id has ended, or a printed code with this number.
+    pub fn contains_id(&self, id: u64, started_at: Time) -> bool {
+        self.through.is_some_and(|through| started_at <= through) || self.sessions.iter().any(|ended| ended.id == id)
     }
 
     /// The sessions that started up to `through`, and these. Those that had expired at `now` are left out. Of more than

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
 MAX_CHARS, MAX_NAME_BYTES, MAX_CHANGES = 1_500, 40, 8
 QUARTER_S, CLOCK_SKEW_S, MAX_PROOF_AGE_S = 900, 30, 60
-ISS, EXP, NBF, IAT, CNF, HANDLE, SNAPSHOT, DENIAL_TAG = 1, 4, 5, 6, 8, -65537, -65539, -65540
+ISS, EXP, NBF, IAT, CNF, HANDLE, SNAPSHOT, DENIAL_TAG, PAPER = 1, 4, 5, 6, 8, -65537, -65539, -65540, -65541
 COLOURS = ["green", "yellow", "red", "none"]
 RESULTS = ["negative", "positive", "inconclusive", "invalid"]
 
@@ -78,18 +78,33 @@ def read_token(token):
     times = [claims.get(IAT), claims.get(NBF, claims.get(IAT)), claims.get(EXP)]
     expect(all(map(is_uint, times)) and times[0] <= times[1] < times[2])
     expect(type(claims.get(HANDLE)) is bytes)
-    read_snapshot(claims.get(SNAPSHOT))
-    known = {ISS, EXP, NBF, IAT, HANDLE, SNAPSHOT}
+    known = {ISS, EXP, NBF, IAT, HANDLE}
     point = None
+    if PAPER in claims:
+        known |= {PAPER}
+        read_paper(claims[PAPER])
+    else:
+        known |= {SNAPSHOT}
+        read_snapshot(claims.get(SNAPSHOT))
     if CNF in claims:
+        expect(PAPER not in claims)
         known |= {CNF, DENIAL_TAG}
         expect(type(claims[CNF]) is dict and list(claims[CNF]) == [1])
         key = claims[CNF][1]
         expect(type(key) is dict and list(key) == [1, -1, -2, -3] and key[1] == 2 and key[-1] == 1)
         expect(is_bytes(key[-2], 32) and type(key[-3]) is bool and is_bytes(claims.get(DENIAL_TAG), 8))
         point = bytes([3 if key[-3] else 2]) + key[-2]
-    expect(all(type(claim) is int and (claim in known or claim < DENIAL_TAG) for claim in claims))
+    expect(all(type(claim) is int and (claim in known or claim < PAPER) for claim in claims))
     return header[4], claims, point
+
+
+def read_paper(paper):
+    expect(type(paper) is list and len(paper) == 2)
+    expect(all(map(is_name, paper)))
+
+
+def is_name(text):
+    return text is None or (type(text) is str and len(text.encode()) <= MAX_NAME_BYTES)
 
 
 def read_snapshot(snapshot):
@@ -103,7 +118,7 @@ def read_snapshot(snapshot):
     if test is not None:
         expect(type(test) is list and len(test) == 2 and is_uint(test[0]) and test[0] < len(RESULTS))
         expect(is_uint(test[1]) and test[1] < 2**32)
-    expect(name is None or (type(name) is str and len(name.encode()) <= MAX_NAME_BYTES))
+    expect(is_name(name))
 
 
 def judge(text, issuers, now):
@@ -149,6 +164,10 @@ def judge(text, issuers, now):
 
 
 def says(claims, now):
+    if PAPER in claims:
+        name, document = claims[PAPER]
+        nothing = {"colour": None, "test": None, "doses": 0, "complete": False, "denial_tag": None}
+        return {"issuer": claims[ISS], "name": name, **nothing} | ({"document": document} if document else {})
     _, timeline, test, doses, complete, name = claims[SNAPSHOT]
     passed = now // QUARTER_S - claims.get(NBF, claims[IAT]) // QUARTER_S
     colour = timeline[0]

@@ -33,10 +33,20 @@ pub(super) struct Target {
     pub subject: SubjectId,
     /// The lowest version that may be judged.
     pub floor: Version,
-    /// The phone that showed the code, if it has a key.
-    phone: Option<u64>,
+    shown_by: ShownBy,
     /// The reason for the verdict on a subject without a view.
     without_view: Reason,
+}
+
+/// Who or what shows a code, as far as it can be ended.
+#[derive(Clone, Copy)]
+enum ShownBy {
+    /// A phone without a key, for a minute; or nothing: an identity document was looked up.
+    Nothing,
+    /// A phone with a key.
+    Phone(u64),
+    /// A print, by its number.
+    Paper { number: u64, issued_at: Time },
 }
 
 /// The verdict; fields that are not known are null.
@@ -68,7 +78,7 @@ impl Target {
         let keyring = app.keyring.load();
         let keys = OpeningKeys { handles: keyring.handles(), tokens: &app.tokens, issuers: keyring.issuers() };
         let opened = code::open(code, keys, now, app.code_lifetime);
-        let Opened { issuer, handle } = opened.map_err(|error| match error {
+        let Opened { issuer, handle, issued_at, is_paper } = opened.map_err(|error| match error {
             CodeError::Malformed => Reason::Malformed,
             CodeError::UnknownIssuer => Reason::UnknownIssuer,
             CodeError::Forged => Reason::Forged,
@@ -80,13 +90,31 @@ impl Target {
         })?;
         // The version that the phone was shown. A version of another region's view cannot be compared with ours.
         let floor = if issuer == app.region { handle.version } else { Version::ABSENT };
-        Ok(Self { subject: handle.subject, floor, phone: handle.phone, without_view: Reason::Nobody })
+        let shown_by = match handle.phone {
+            Some(number) if is_paper => ShownBy::Paper { number, issued_at },
+            Some(phone) => ShownBy::Phone(phone),
+            None => ShownBy::Nothing,
+        };
+        Ok(Self { subject: handle.subject, floor, shown_by, without_view: Reason::Nobody })
     }
 
     /// Resolves an identity document. No phone has shown a version, so there is no floor.
     fn of_document(app: &App, document: &Document) -> Self {
         let subject = app.pseudonyms.subject(document);
-        Self { subject, floor: Version::ABSENT, phone: None, without_view: Reason::NotRegistered }
+        Self { subject, floor: Version::ABSENT, shown_by: ShownBy::Nothing, without_view: Reason::NotRegistered }
+    }
+}
+
+impl ShownBy {
+    /// Why it is not good any more, by the view.
+    fn ended(self, view: &View) -> Option<Reason> {
+        match self {
+            Self::Nothing => None,
+            Self::Phone(phone) => view.phones.find(phone).is_none().then_some(Reason::PhoneEnded),
+            Self::Paper { number, issued_at } => {
+                view.ended_sessions.contains_id(number, issued_at).then_some(Reason::PaperEnded)
+            }
+        }
     }
 }
 
@@ -138,11 +166,14 @@ impl Checkpoint {
         let at = view.colour_at(now);
         let as_of = Some(answer.as_of);
         let silent_regions = app.views.silent_regions(now);
-        if target.phone.is_some_and(|phone| view.phones.find(phone).is_none()) {
-            return ScanBody { as_of, silent_regions, ..ScanBody::refused(Reason::PhoneEnded) };
+        if let Some(ended) = target.shown_by.ended(view) {
+            return ScanBody { as_of, silent_regions, ..ScanBody::refused(ended) };
         }
         let proof = Proof { fresh: answer.fresh, region_silent: !silent_regions.is_empty() };
-        let reason = judge(view, &at, proof, self.require_test_within_h.map(hours), now);
+        let mut reason = judge(view, &at, proof, self.require_test_within_h.map(hours), now);
+        if reason == Reason::Green && matches!(target.shown_by, ShownBy::Paper { .. }) {
+            reason = Reason::PaperGreen;
+        }
         if reason == Reason::Nobody && target.without_view == Reason::NotRegistered {
             // Without a view there is nothing to compare the document with.
             return ScanBody { as_of, silent_regions, ..ScanBody::refused(Reason::NotRegistered) };

@@ -43,7 +43,7 @@ pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let answer = app.look_up_own(&citizen, request.headers()).await?;
     let validity = Validity::of_bare(now, app.code_lifetime);
     let snapshot = Snapshot::of(&answer.entry.view(), answer.as_of, now, &validity);
-    let claims = Claims { issuer: app.region.clone(), validity, phone: None, snapshot: Some(snapshot) };
+    let claims = Claims { issuer: app.region.clone(), validity, phone: None, snapshot: Some(snapshot), paper: None };
     let handle = Handle { subject, version: answer.entry.version(), phone: None };
     let code = app.keyring.load().issue(&claims, &handle, &app.tokens)?.bare();
     let mut response = axum::Json(CodeBody { code, expires_at: validity.expires_at }).into_response();

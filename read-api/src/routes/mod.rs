@@ -7,6 +7,7 @@ mod foreign;
 mod guidance;
 mod history;
 mod live_display;
+mod papers;
 mod phones;
 mod scan;
 mod scan_request;
@@ -55,6 +56,8 @@ pub(crate) fn router(app: Arc<App>, is_described: bool) -> Router {
         .routes(routes!(phones::start, phones::list))
         .routes(routes!(phones::end))
         .routes(routes!(tokens::tokens))
+        .routes(routes!(papers::paper))
+        .routes(routes!(papers::end))
         .routes(routes!(keys))
         .routes(routes!(guidance::guidance))
         .with_state(app)

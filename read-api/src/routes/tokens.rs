@@ -105,6 +105,7 @@ fn issue(app: &App, answer: &Answer, handle: Handle, keys: &[PhoneKey], now: Tim
             validity,
             phone: Some(PhoneClaims { key: *key, denial_tag }),
             snapshot: Some(Snapshot::of(&view, Validity::quarter(answer.as_of), now, &validity)),
+            paper: None,
         };
         let Issued { token, secret } = keyring.issue(&claims, &handle, &app.tokens)?;
         Ok(TokenBody {

@@ -8,6 +8,7 @@
 pub(crate) mod cbor;
 mod handle;
 mod keys;
+mod paper;
 mod phone;
 pub(crate) mod sign1;
 mod snapshot;
@@ -33,11 +34,12 @@ use self::token_keys::MAC_BYTES;
 
 pub use handle::Handle;
 pub use keys::{DigestSigner, IssuerKey, IssuerKeyError, IssuerKeys, SignError, VerifyingKey};
+pub use paper::Paper;
 pub use phone::{PhoneKey, PhoneKeyPair};
 pub use snapshot::{MAX_NAME_BYTES, Snapshot};
 pub use token::{Claims, Issued, PhoneClaims};
 pub use token_keys::{DenialTag, TokenKeys, TokenSecret};
-pub use validity::{MAX_PROOF_AGE, MAX_TOKEN_LIFETIME, SLOT, Validity};
+pub use validity::{MAX_PAPER_LIFETIME, MAX_PROOF_AGE, MAX_TOKEN_LIFETIME, SLOT, Validity};
 
 const PREFIX: &str = "YM1:";
 /// Length of a phone's proof: r and s.
@@ -79,6 +81,10 @@ pub struct Opened {
     pub issuer: String,
     /// The handle.
     pub handle: Handle,
+    /// When the token was issued.
+    pub issued_at: Time,
+    /// Whether it is printed: the handle's phone is the number of the print.
+    pub is_paper: bool,
 }
 
 /// A code as it was read, nothing of it verified.
@@ -91,7 +97,7 @@ struct Code<'a> {
 enum Shown<'a> {
     /// By nothing: a code of an earlier program.
     Format1,
-    /// By the MAC of the read node that issued it.
+    /// By the MAC of the read node that issued it: on a phone without a key, or on paper.
     Bare { mac: Mac<'a> },
     /// By a phone, at that moment.
     ByPhone { at: Time, key: PhoneKey, before: &'a [u8], proof: &'a [u8], mac: Mac<'a> },
@@ -155,7 +161,8 @@ pub fn open(text: &str, keys: OpeningKeys<'_>, now: Time, max_proof_age: Duratio
         return Err(CodeError::Revoked);
     }
     token.claims.validity.check(shown.at(), now, max_proof_age)?;
-    Ok(Opened { issuer: token.claims.issuer, handle })
+    let Claims { issuer, validity, paper, .. } = token.claims;
+    Ok(Opened { issuer, handle, issued_at: validity.issued_at, is_paper: paper.is_some() })
 }
 
 /// Verifies a code as a scanner without a network does, by its signatures. Whether its tag is denied, and what the
@@ -192,10 +199,11 @@ impl<'a> Code<'a> {
             let mac = reader.bytes().filter(|mac| mac.len() == MAC_BYTES)?;
             Some(Mac { before, mac })
         };
-        let shown = match (items, &token.claims.phone, &token.claims.snapshot) {
-            (1, None, None) => Shown::Format1,
-            (2, None, Some(_)) => Shown::Bare { mac: mac(&mut reader)? },
-            (4, Some(phone), Some(_)) => {
+        let Claims { phone, snapshot, paper, .. } = &token.claims;
+        let shown = match (items, phone, snapshot.is_some() || paper.is_some()) {
+            (1, None, false) => Shown::Format1,
+            (2, None, true) => Shown::Bare { mac: mac(&mut reader)? },
+            (4, Some(phone), true) => {
                 let at = Time::from_secs(i64::try_from(reader.uint()?).ok()?);
                 let before = before(&reader);
                 let proof = reader.bytes().filter(|proof| proof.len() == PROOF_BYTES)?;

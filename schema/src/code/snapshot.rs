@@ -147,7 +147,7 @@ fn hours_up(age: Duration) -> u32 {
 }
 
 /// A name that fits.
-fn shortened(name: &str) -> String {
+pub(super) fn shortened(name: &str) -> String {
     const CUT: &str = "…";
     if name.len() <= MAX_NAME_BYTES {
         return name.to_owned();

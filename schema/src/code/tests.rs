@@ -51,7 +51,7 @@ fn claims(snapshot: Snapshot, key: Option<PhoneKey>) -> Claims {
     };
     let denial_tag = keys().denial_tag(handle(None).subject, u64::MAX, validity.slot(), 0);
     let phone = key.map(|key| PhoneClaims { key, denial_tag });
-    Claims { issuer: "xian".into(), validity, phone, snapshot: Some(snapshot) }
+    Claims { issuer: "xian".into(), validity, phone, snapshot: Some(snapshot), paper: None }
 }
 
 /// A code of each kind, and a moment at which it is current.
@@ -388,7 +388,7 @@ fn claims_of_later_programs_are_passed_over() {
         let token = Writer::default().array(4).bytes(protected).map(0).bytes(&more).bytes(&[0; 64]).finish();
         Token::read(&token).is_some()
     };
-    assert_eq!([-65541, -70000, -65540, -65539, 9].map(read), [true, true, false, false, false]);
+    assert_eq!([-65542, -70000, -65541, -65540, -65539, 9].map(read), [true, true, false, false, false, false]);
 }
 
 proptest! {

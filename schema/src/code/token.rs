@@ -3,6 +3,7 @@
 use super::cbor::{Reader, Writer};
 use super::handle::Handle;
 use super::keys::{IssuerKey, IssuerKeys, SignError};
+use super::paper::Paper;
 use super::phone::PhoneKey;
 use super::sign1::{self, Sign1};
 use super::snapshot::Snapshot;
@@ -22,6 +23,7 @@ const HANDLE: i64 = -65537;
 const SNAPSHOT_1: i64 = -65538;
 const SNAPSHOT: i64 = -65539;
 const DENIAL_TAG: i64 = -65540;
+const PAPER: i64 = -65541;
 
 /// What a token claims, its handle aside.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,8 +34,11 @@ pub struct Claims {
     pub validity: Validity,
     /// The phone that shows it; `None`: a code without a phone's key.
     pub phone: Option<PhoneClaims>,
-    /// What a scanner without a network shows; `None` in a token of an earlier program, which no such scanner reads.
+    /// What a scanner without a network judges by; `None` on paper, and in a token of an earlier program, which no such
+    /// scanner reads.
     pub snapshot: Option<Snapshot>,
+    /// The holder of a printed code; in its place there is no snapshot.
+    pub paper: Option<Paper>,
 }
 
 /// What a token claims of its phone.
@@ -107,9 +112,10 @@ impl Claims {
     }
 
     fn after_handle(&self) -> Vec<u8> {
-        let writer = match &self.snapshot {
-            Some(snapshot) => snapshot.write(Writer::default().int(SNAPSHOT)),
-            None => Writer::default(),
+        let writer = match (&self.snapshot, &self.paper) {
+            (Some(snapshot), _) => snapshot.write(Writer::default().int(SNAPSHOT)),
+            (None, Some(paper)) => paper.write(Writer::default().int(PAPER)),
+            (None, None) => Writer::default(),
         };
         match self.phone {
             Some(phone) => writer.int(DENIAL_TAG).bytes(&phone.denial_tag.0),
@@ -166,12 +172,14 @@ impl<'a> Token<'a> {
         let handle = reader.is_next(HANDLE).then(|| reader.bytes())??;
         let after_handle = reader.rest();
         let before_handle = &payload[..payload.len() - after_handle.len() - handle.len()];
-        let snapshot = if reader.is_next(SNAPSHOT) {
-            Some(Snapshot::read(&mut reader)?)
+        let (mut snapshot, mut paper) = (None, None);
+        if reader.is_next(SNAPSHOT) {
+            snapshot = Some(Snapshot::read(&mut reader)?);
+        } else if key.is_none() && reader.is_next(PAPER) {
+            paper = Some(Paper::read(&mut reader)?);
         } else {
-            (reader.is_next(SNAPSHOT_1) && key.is_none()).then(|| reader.skip())??;
-            None
-        };
+            (key.is_none() && reader.is_next(SNAPSHOT_1)).then(|| reader.skip())??;
+        }
         let phone = match key {
             Some(key) => {
                 let tag = reader.is_next(DENIAL_TAG).then(|| reader.bytes())??;
@@ -182,7 +190,7 @@ impl<'a> Token<'a> {
         let known = 5 + u64::from(waits) + 2 * u64::from(phone.is_some());
         skip_further_claims(&mut reader, entries.checked_sub(known)?)?;
         reader.end()?;
-        let claims = Claims { issuer, validity, phone, snapshot };
+        let claims = Claims { issuer, validity, phone, snapshot, paper };
         validity.is_in_order().then_some(Self { sign1, handle, before_handle, after_handle, claims })
     }
 
@@ -204,7 +212,7 @@ impl<'a> Token<'a> {
 
 /// Claims of later programs: their numbers descend below those of today, as the order of encodings asks for.
 fn skip_further_claims(reader: &mut Reader<'_>, count: u64) -> Option<()> {
-    let mut before = DENIAL_TAG;
+    let mut before = PAPER;
     for _ in 0..count {
         let claim = reader.int().filter(|claim| *claim < before)?;
         before = claim;

@@ -11,6 +11,8 @@ pub(super) const QUARTER: Duration = Duration::from_secs(900);
 pub const SLOT: Duration = Duration::from_secs(6 * 3_600);
 /// The longest life of a token, from its issue.
 pub const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
+/// The longest life of a printed token.
+pub const MAX_PAPER_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// How long a code of a phone is current after the moment that it was shown, for a scanner without a network.
 pub const MAX_PROOF_AGE: Duration = Duration::from_secs(60);
 /// How far a phone's clock, or the clock of another node, may be ahead.
@@ -28,7 +30,7 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// Of a code without a phone's key, which is shown at once.
+    /// Of a code without a phone's key, which is shown or printed at once.
     pub fn of_bare(now: Time, lifetime: Duration) -> Self {
         let issued_at = Time::from_secs(now.as_secs());
         Self { issued_at, valid_from: issued_at, expires_at: issued_at.plus(lifetime) }

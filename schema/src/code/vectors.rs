@@ -56,12 +56,16 @@ struct Vector {
 #[derive(Serialize, Deserialize, PartialEq, Debug)]
 struct Says {
     issuer: String,
-    colour: Colour,
+    /// None on paper.
+    colour: Option<Colour>,
     /// The result, and the greatest age in seconds.
     test: Option<(TestOutcome, u64)>,
     doses: u8,
     complete: bool,
     name: Option<String>,
+    /// On paper.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<String>,
     /// In hexadecimal.
     denial_tag: Option<String>,
 }
@@ -117,16 +121,20 @@ fn judge(text: &str, now: Time, issuers: &IssuerKeys) -> (String, String, Option
     let online = open(text, OpeningKeys { handles, tokens, issuers }, now, MAX_PROOF_AGE);
     let offline = verify(text, issuers, now);
     let says = offline.as_ref().ok().map(|claims| {
-        let snapshot = claims.snapshot.as_ref().expect("an accepted token has one");
-        let test = snapshot.test_at(&claims.validity, now);
+        let Claims { issuer, validity, phone, snapshot, paper } = claims;
+        let snapshot = snapshot.as_ref();
+        let test = snapshot.and_then(|snapshot| snapshot.test_at(validity, now));
+        let (doses, complete) = snapshot.map_or((0, false), |snapshot| snapshot.vaccination);
+        let Paper { name, document } = paper.clone().unwrap_or_default();
         Says {
-            issuer: claims.issuer.clone(),
-            colour: snapshot.colour_at(&claims.validity, now),
+            issuer: issuer.clone(),
+            colour: snapshot.map(|snapshot| snapshot.colour_at(validity, now)),
             test: test.map(|(result, age)| (result, age.as_secs())),
-            doses: snapshot.vaccination.0,
-            complete: snapshot.vaccination.1,
-            name: snapshot.name.clone(),
-            denial_tag: claims.phone.map(|phone| hex(&phone.denial_tag.0)),
+            doses,
+            complete,
+            name: snapshot.map_or(name, |snapshot| snapshot.name.clone()),
+            document,
+            denial_tag: phone.map(|phone| hex(&phone.denial_tag.0)),
         }
     });
     let word = |error: Option<CodeError>| error.map_or(ACCEPTED, reason).to_owned();
@@ -146,7 +154,7 @@ impl Maker {
             name: Some("张*".into()),
         };
         let phone = Some(PhoneClaims { key: self.phone.public(), denial_tag });
-        Claims { issuer: REGION.into(), validity, phone, snapshot: Some(snapshot) }
+        Claims { issuer: REGION.into(), validity, phone, snapshot: Some(snapshot), paper: None }
     }
 
     fn handle(&self) -> Handle {
@@ -154,13 +162,20 @@ impl Maker {
     }
 
     fn issue(&self, claims: &Claims) -> Issued {
-        let handle = Handle { phone: claims.phone.map(|_| 1), ..self.handle() };
+        let phone = claims.phone.map(|_| 1).or(claims.paper.as_ref().map(|_| 2));
+        let handle = Handle { phone, ..self.handle() };
         claims.issue(&handle, &self.issuer, &handles(8), &self.keys).unwrap()
     }
 
     fn bare(&self) -> Claims {
         let validity = Validity::of_bare(at(100), Duration::from_secs(60));
         Claims { validity, phone: None, ..self.claims() }
+    }
+
+    fn paper(&self) -> Claims {
+        let validity = Validity::of_bare(at(100), MAX_PAPER_LIFETIME);
+        let paper = Some(Paper::new(Some("张*"), Some("610************017")));
+        Claims { validity, snapshot: None, paper, ..self.bare() }
     }
 
     fn show(&self, issued: &Issued, second: i64) -> String {
@@ -235,6 +250,24 @@ impl Maker {
             Snapshot { changes: vec![], test: None, vaccination: (0, false), name: None, ..snapshot(&self.claims()) };
         let least = self.issue(&Claims { snapshot: Some(least), ..self.claims() });
         self.add("of somebody without tests and doses", self.show(&least, 100), 100, ACCEPTED);
+    }
+
+    fn printed(&mut self) {
+        let paper = self.issue(&self.paper()).bare();
+        self.add("printed just now", paper.clone(), 100, ACCEPTED);
+        self.add("printed 29 days ago", paper.clone(), 100 + 29 * 86_400, ACCEPTED);
+        self.add("printed 30 days ago", paper.clone(), 100 + 30 * 86_400, "expired");
+        self.add("printed tomorrow", paper.clone(), 100 - 86_400, "not_yet_valid");
+        let nobody = Claims { paper: Some(Paper::default()), ..self.paper() };
+        self.add("printed for somebody without a name", self.issue(&nobody).bare(), 100, ACCEPTED);
+        let issued = self.issue(&self.paper());
+        self.add("printed, shown by a phone", self.show(&issued, 100), 100, "malformed");
+        let both = Claims { phone: self.claims().phone, ..self.paper() };
+        self.add("printed, with a phone's key", self.show(&self.issue(&both), 100), 100, "malformed");
+        let mut altered = bytes_of(&paper).unwrap();
+        let name = altered.windows(4).position(|bytes| bytes == "张*".as_bytes()).unwrap();
+        altered[name + 3] = b'x';
+        self.add("printed, with another name", text_of(&altered), 100, "forged");
     }
 
     fn not_genuine(&mut self) {
@@ -433,6 +466,7 @@ fn made() -> Vectors {
     let phone = PhoneKeyPair::from_pkcs8(&der(PHONE)).unwrap();
     let mut maker = Maker { issuer: issuer(ISSUER), keys: token_keys(), phone, codes: Vec::new() };
     maker.current();
+    maker.printed();
     maker.not_genuine();
     maker.malformed_around_the_token();
     maker.malformed_tokens();

@@ -22,7 +22,12 @@ const keys = await issuerKeys(issuers);
 async function judge(text: string, now: number): Promise<[string, unknown]> {
   const claims = await verifyCode(text, keys, now);
   if (typeof claims === "string") return [claims, undefined];
-  const { issuer, issuedAt, validFrom, snapshot, phone } = claims;
+  const { issuer, issuedAt, validFrom, snapshot, paper, phone } = claims;
+  if (!snapshot) {
+    const { name, document } = paper!;
+    const nothing = { colour: null, test: null, doses: 0, complete: false, denial_tag: null };
+    return ["accepted", { issuer, name, ...nothing, ...(document && { document }) }];
+  }
   const { doses, complete, name } = snapshot;
   const colour = colourAt(snapshot, validFrom, now);
   const denial_tag = phone && hex(phone.denialTag);

@@ -7,13 +7,13 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use yima_read_api::config::ReadApiConfig;
-use yima_schema::code::VerifyingKey;
-use yima_schema::time::{DAY, Time};
+use yima_schema::code::{MAX_PAPER_LIFETIME, VerifyingKey};
+use yima_schema::time::Time;
 
 use super::files::{self, from_base64};
 
 /// The least time for which a key of codes is kept once it is retired: no code lives longer.
-const LONGEST_CODE: Duration = DAY;
+const LONGEST_CODE: Duration = MAX_PAPER_LIFETIME;
 /// How far the clocks of two nodes may differ, both ways.
 const CLOCK_SKEW: Duration = Duration::from_secs(600);
 

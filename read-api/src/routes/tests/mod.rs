@@ -6,6 +6,7 @@ mod document;
 mod keys;
 mod live_display;
 mod outcomes;
+mod papers;
 mod phones;
 mod scans;
 mod session_ends;

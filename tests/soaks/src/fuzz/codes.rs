@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use yima_schema::code::{
-    Claims, Handle, IssuerKey, IssuerKeys, MAX_PROOF_AGE, OpeningKeys, PhoneClaims, PhoneKeyPair, Snapshot, TokenKeys,
-    Validity, open, verify,
+    Claims, Handle, IssuerKey, IssuerKeys, MAX_PROOF_AGE, OpeningKeys, Paper, PhoneClaims, PhoneKeyPair, Snapshot,
+    TokenKeys, Validity, open, verify,
 };
 use yima_schema::event::{Colour, TestOutcome};
 use yima_schema::seal::SealKeys;
@@ -73,11 +73,24 @@ impl Issuing {
         };
         let denial_tag = self.keys.denial_tag(handle(None).subject, 1, validity.slot(), 0);
         let phone = has_phone.then(|| PhoneClaims { key: self.phone.public(), denial_tag });
-        Claims { issuer: "xian".into(), validity, phone, snapshot: Some(if is_long { most } else { least }) }
+        Claims {
+            issuer: "xian".into(),
+            validity,
+            phone,
+            snapshot: Some(if is_long { most } else { least }),
+            paper: None,
+        }
     }
 
     fn bare(&self, is_long: bool) -> String {
         let issued = self.claims(false, is_long).issue(&handle(None), &self.issuer, &self.handles, &self.keys);
+        issued.expect("a key of this process signs").bare()
+    }
+
+    fn paper(&self) -> String {
+        let paper = Some(Paper::new(Some("张*"), Some("610************017")));
+        let claims = Claims { snapshot: None, paper, ..self.claims(false, false) };
+        let issued = claims.issue(&handle(Some(2)), &self.issuer, &self.handles, &self.keys);
         issued.expect("a key of this process signs").bare()
     }
 
@@ -105,6 +118,7 @@ pub(super) fn codes(corpus: &Corpus) -> impl Fn(&str) -> Result<Outcome, String>
             ("most", kept),
             ("bare-least", &|| issuing.bare(false)),
             ("bare-most", &|| issuing.bare(true)),
+            ("paper", &|| issuing.paper()),
             ("phone-least", &|| issuing.shown(false)),
             ("phone-most", &|| issuing.shown(true)),
         ],

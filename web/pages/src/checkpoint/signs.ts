@@ -14,6 +14,8 @@ const SIGNS: Record<string, Sign> = {
   not_registered: "unregistered",
   closed: "identity",
   phone_ended: "identity",
+  paper: "identity",
+  paper_ended: "identity",
   unknown_issuer: "identity",
   revoked_key: "expired",
   unproved: "unproved",

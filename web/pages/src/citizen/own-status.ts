@@ -16,6 +16,7 @@ export interface OwnStatus {
 
 /** By the token's claims at `now`, in ms since 1970. */
 export function ownStatus({ issuedAt, validFrom, snapshot }: Claims, identity: Identity | null, now: number): OwnStatus {
+  if (!snapshot) throw new Error("a phone's token has a snapshot");
   const seconds = Math.floor(now / 1_000);
   const test = testAt(snapshot, issuedAt, seconds);
   return {

@@ -22,7 +22,7 @@ export interface Snapshot {
 const COLOURS = ["green", "yellow", "red", "none"] as const;
 const RESULTS = ["negative", "positive", "inconclusive", "invalid"] as const;
 const MAX_CHANGES = 8;
-const MAX_NAME_BYTES = 40;
+export const MAX_NAME_BYTES = 40;
 const QUARTER_S = 900;
 
 export function readSnapshot(reader: Reader): Snapshot {

@@ -1,5 +1,6 @@
 /** A token: COSE_Sign1 around a CWT (RFC 8392). */
 import { expect, Reader, type Bytes } from "./cbor.ts";
+import { readPaper, type Paper } from "./paper.ts";
 import { readSign1, type Sign1 } from "./sign1.ts";
 import { readSnapshot, type Snapshot } from "./snapshot.ts";
 
@@ -12,6 +13,7 @@ const CNF = 8;
 const HANDLE = -65_537;
 const SNAPSHOT = -65_539;
 const DENIAL_TAG = -65_540;
+const PAPER = -65_541;
 /** Claims that every token has. */
 const LEAST_CLAIMS = 5;
 
@@ -29,7 +31,10 @@ export interface Claims {
   validFrom: number;
   /** The first moment at which it can be shown no more. */
   expiresAt: number;
-  snapshot: Snapshot;
+  /** null in a printed code. */
+  snapshot: Snapshot | null;
+  /** The holder of a printed code. */
+  paper: Paper | null;
   /** The phone's key, and the name of its tokens on denylists; null in a token without a phone's key. */
   phone: { point: PhonePoint; denialTag: Bytes } | null;
 }
@@ -60,8 +65,12 @@ function readClaims(reader: Reader): Claims {
   const point = reader.isNext(CNF) ? readPoint(reader) : null;
   reader.key(HANDLE);
   reader.bytes();
-  reader.key(SNAPSHOT);
-  const snapshot = readSnapshot(reader);
+  const paper = !point && reader.isNext(PAPER) ? readPaper(reader) : null;
+  let snapshot: Snapshot | null = null;
+  if (!paper) {
+    reader.key(SNAPSHOT);
+    snapshot = readSnapshot(reader);
+  }
   let phone: Claims["phone"] = null;
   if (point) {
     reader.key(DENIAL_TAG);
@@ -71,7 +80,7 @@ function readClaims(reader: Reader): Claims {
   expect(further >= 0);
   skipFurtherClaims(reader, further);
   reader.end();
-  return { issuer, issuedAt, validFrom, expiresAt, snapshot, phone };
+  return { issuer, issuedAt, validFrom, expiresAt, snapshot, paper, phone };
 }
 
 /** A map with a COSE_Key (RFC 9053 section 7.1.1): kty EC2, crv P-256, x, and y as its sign bit. */
@@ -87,7 +96,7 @@ function readPoint(reader: Reader): PhonePoint {
 
 /** Claims of later versions: their numbers descend, as the order of encodings asks for. */
 function skipFurtherClaims(reader: Reader, count: number): void {
-  let before = BigInt(DENIAL_TAG);
+  let before = BigInt(PAPER);
   for (let left = count; left > 0; left--) {
     const claim = reader.int();
     expect(claim < before);

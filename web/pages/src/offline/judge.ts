@@ -1,6 +1,7 @@
 /** The verdict on a code without a network: a function of code, bundle, policy and time. */
 import { verifyCode, type Refusal } from "../code/code.ts";
-import { colourAt, testAt, type TestResultCode } from "../code/snapshot.ts";
+import { colourAt, testAt, type Snapshot, type TestResultCode } from "../code/snapshot.ts";
+import type { Paper } from "../code/paper.ts";
 import type { Claims } from "../code/token.ts";
 import type { ColourCode, Verdict } from "../shared/types.ts";
 import type { Bundle } from "./bundle.ts";
@@ -13,6 +14,7 @@ type Judged =
   | "red"
   | "yellow"
   | "nobody"
+  | "paper"
   | "changed_since"
   | "bundle_old"
   | "unproved"
@@ -33,6 +35,8 @@ export interface OfflineVerdict {
     /** Of when its data is, in seconds since 1970. */
     asOf: number;
   } | null;
+  /** The holder whom a printed code names; null of others. */
+  paper: Paper | null;
 }
 
 /**
@@ -49,20 +53,23 @@ export async function judgeOffline(
   const times = { proofAge: rules.proofAge, ahead: rules.ahead, expired: bundle.emergency(now)?.expired ?? 0 };
   const claims = await verifyCode(text, issuers, now, times);
   if (typeof claims === "string") {
-    return { verdict: claims === "forged" || claims === "wrong_phone" ? "stop" : "check", reason: claims, says: null };
+    const verdict = claims === "forged" || claims === "wrong_phone" ? "stop" : "check";
+    return { verdict, reason: claims, says: null, paper: null };
   }
-  const { snapshot, issuedAt, validFrom } = claims;
+  const { snapshot, paper, issuedAt, validFrom } = claims;
+  if (!snapshot) return { verdict: "check", reason: "paper", says: null, paper };
   const colour = colourAt(snapshot, validFrom, now);
   const test = testAt(snapshot, issuedAt, now);
-  const reason = judge(claims, colour, test, bundle, requireTestWithinH, now);
+  const reason = judge(claims, snapshot, colour, test, bundle, requireTestWithinH, now);
   const { doses, complete, name, lag } = snapshot;
   const says = { colour, test, doses, complete, name, asOf: issuedAt - lag };
-  return { verdict: reason === "green" ? "pass" : reason === "red" ? "stop" : "check", reason, says };
+  return { verdict: reason === "green" ? "pass" : reason === "red" ? "stop" : "check", reason, says, paper };
 }
 
 /** A restriction stands whatever else is known. */
 function judge(
-  { snapshot, issuedAt, validFrom, phone }: Claims,
+  { issuedAt, validFrom, phone }: Claims,
+  snapshot: Snapshot,
   colour: ColourCode,
   test: [TestResultCode, number] | null,
   bundle: Bundle,

@@ -267,6 +267,15 @@ export const words = {
     "该码复制自另一部手机，禁止入内。\n请联系现场负责人。",
     "Copied from another phone. Do not let the person in; call your supervisor.",
   ],
+  do_paper_green: [
+    "纸质码：\n姓名和号码与证件一致方可放行。",
+    "Printed code: let through only if name and number are those of the identity document.",
+  ],
+  do_paper: [
+    "纸质码，无网络时不显示颜色。\n请核对姓名、号码和证件。",
+    "Printed code, without a colour while offline. Compare name and number with the document.",
+  ],
+  do_paper_ended: ["该纸质码已被持码人作废。\n请核对证件。", "This printed code was revoked by its owner. Look at the document."],
   do_phone_ended: [
     "该手机已被持码人停用。\n请核对证件。",
     "The code's owner has signed this phone out. Look at the document.",

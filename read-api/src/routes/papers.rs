@@ -1,0 +1,101 @@
+//! `/v1/paper`: a code to be printed, for who has no phone at hand. It names its holder and no colour, lasts for weeks,
+//! and can be copied: a scan finds the live view, and asks for the identity document.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+use yima_schema::code::{Claims, Handle, Paper, Validity};
+use yima_schema::problem::{Problem, ProblemType};
+use yima_schema::time::Time;
+use yima_service::http::ProblemResponse;
+
+use super::phones::phone_id as number_of;
+use crate::app::App;
+
+/// A printed code. The holder's name and document number are masked, as on the print.
+#[derive(Serialize, ToSchema)]
+struct PaperBody {
+    /// To be printed as one QR code in alphanumeric mode.
+    code: String,
+    /// By which it is revoked, 16 hexadecimal digits: to be printed beside it.
+    number: String,
+    name: Option<String>,
+    document: Option<String>,
+    issued_at: Time,
+    expires_at: Time,
+}
+
+/// A code to be printed, valid for `paper_lifetime_s`. Each call makes another one with a number of its own; nothing is
+/// stored.
+///
+/// # Errors
+/// 400, 401, 403, 429, 503.
+#[utoipa::path(
+    get,
+    path = "/v1/paper",
+    operation_id = "paper",
+    tag = "citizen",
+    security(("session" = [])),
+    responses((status = 200, body = PaperBody))
+)]
+pub async fn paper(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ProblemResponse> {
+    let now = (app.clock)();
+    let citizen = app.citizen(&request, now)?;
+    let remaining = app.limits.paper.take(citizen.subject.fingerprint(), 1)?;
+    let answer = app.look_up_own(&citizen, &request).await?;
+    let validity = Validity::of_bare(now, app.paper_lifetime);
+    let paper = Paper::of(&answer.entry.view());
+    let claims =
+        Claims { issuer: app.region.clone(), validity, phone: None, snapshot: None, paper: Some(paper.clone()) };
+    let number = rand::random();
+    let handle = Handle { subject: citizen.subject, version: answer.entry.version(), phone: Some(number) };
+    let code = app.keyring.load().issue(&claims, &handle, &app.tokens)?.bare();
+    let Validity { issued_at, expires_at, .. } = validity;
+    let Paper { name, document } = paper;
+    let body = PaperBody { code, number: format!("{number:016x}"), name, document, issued_at, expires_at };
+    let mut response = axum::Json(body).into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    app.limits.paper.describe(remaining, response.headers_mut());
+    Ok(response)
+}
+
+/// Revokes a printed code by its number: on this node at once and elsewhere as soon as it is known there.
+/// `DELETE /v1/sessions` revokes all that were printed until then.
+///
+/// # Errors
+/// 401, 403, 404, 409, 429, 503.
+#[utoipa::path(
+    delete,
+    path = "/v1/papers/{number}",
+    operation_id = "end_paper",
+    tag = "citizen",
+    security(("session" = [])),
+    params(("number" = String, Path, description = "16 hexadecimal digits, as printed beside the code")),
+    responses(
+        (status = 204, description = "The printed code has ended"),
+        (status = 404, description = "No such number")
+    )
+)]
+pub async fn end(
+    State(app): State<Arc<App>>,
+    Path(number): Path<String>,
+    request: HeaderMap,
+) -> Result<Response, ProblemResponse> {
+    let now = (app.clock)();
+    let citizen = app.citizen(&request, now)?;
+    let remaining = app.limits.session_end.take(citizen.subject.fingerprint(), 1)?;
+    let number = number_of(&number).ok_or_else(|| {
+        Problem::new(ProblemType::NotFound, "The number of a printed code has 16 hexadecimal digits, in lower case")
+    })?;
+    app.look_up_own(&citizen, &request).await?;
+    app.end_paper(citizen.subject, number, now).await?;
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    app.limits.session_end.describe(remaining, response.headers_mut());
+    Ok(response)
+}
