@@ -95,6 +95,8 @@ fn assert_clean(window: &Window, yima: &Yima) {
 /// files of the page that its service worker keeps: no other request is in a cache, and none with a token.
 #[track_caller]
 fn assert_storage_empty(window: &Window) {
+    // The keys of a phone are removed after the page says so.
+    window.until("indexedDB.databases().then((all) => all.length === 0)");
     let storage = "(async () => {
         const kept = await Promise.all((await caches.keys()).map(async (name) => (await caches.open(name)).keys()));
         const isStatic = ({ url, headers }) => [...headers].length === 0 &&

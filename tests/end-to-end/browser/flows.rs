@@ -119,6 +119,15 @@ fn a_guard_scans_a_citizens_code(engine: Engine) {
     phone.reload();
     phone.see("#colour[data-colour='red']");
     code(&phone);
+    // A phone that keeps keys makes its codes itself, from then on also when the page is opened again.
+    phone.click("#keep");
+    phone.see("#next-code:not([hidden])");
+    phone.reload();
+    phone.see("#next-code:not([hidden])");
+    scan(&desk, "no health code");
+    desk.see("#verdict[data-reason='malformed']");
+    scan(&desk, &code(&phone));
+    desk.see("#verdict[data-verdict='stop'][data-reason='red']");
     for window in [&phone, &desk] {
         assert_clean(window, &yima);
         sign_out(window);

@@ -77,6 +77,18 @@ pub(super) fn replace_fetch(phone: &Window, body: &str) {
 }
 
 #[test]
+fn a_live_display_that_has_reached_its_age_is_opened_again_without_a_poll() {
+    let options = Options::default().env("YIMA_READ_API__LIVE_DISPLAYS__MAX_BUSY", 2);
+    let yima = Yima::start(options.env("YIMA_READ_API__LIVE_DISPLAYS__MAX_AGE_S", 1));
+    let (phone, _) = green(&yima);
+    phone.until(
+        "performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('/v1/display/events')).length > 1",
+    );
+    phone.see("#code[data-live='true']");
+    assert_eq!(phone.evaluate(DISPLAY_REQUESTS), json!(1), "a request other than the first one at sign-in");
+}
+
+#[test]
 fn a_history_follows_the_displayed_version_and_never_shows_another_persons() {
     let yima = Yima::start(Options::default());
     let (phone, person) = green(&yima);

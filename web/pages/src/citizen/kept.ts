@@ -134,19 +134,12 @@ async function transact<T>(
   }
 }
 
+/** Nothing is made by looking: who is not kept leaves no trace. */
 async function openDatabase(create: boolean): Promise<IDBDatabase | null> {
+  if (!create && !(await indexedDB.databases()).some(({ name }) => name === DATABASE)) return null;
   const request = indexedDB.open(DATABASE, 1);
-  let isMissing = false;
-  request.onupgradeneeded = () => {
-    isMissing = !create;
-    // A database that is not made leaves no trace.
-    if (create) request.result.createObjectStore(STORE, { keyPath: "id" });
-    else request.transaction!.abort();
-  };
-  return settled(request).catch((error: unknown) => {
-    if (isMissing) return null;
-    throw error;
-  });
+  request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" });
+  return settled(request);
 }
 
 function settled<T>(request: IDBRequest<T>): Promise<T> {

@@ -55,6 +55,7 @@ function withKeys(codes: PhoneCodes, sessionEndsAt: number): string {
   else texts.push(t(endsAt - now() < SOON_MS ? "phone_soon" : "phone_until", minuteTime(endsAt)));
   if (codes.unsaved) texts.push(t("phone_unsaved"));
   if (Math.abs(serverClockOffset()) >= CLOCK_MS) texts.push(t("phone_clock", Math.round(Math.abs(serverClockOffset()) / 60_000)));
-  if (sessionEndsAt - now() < DAY_MS) texts.push(t("phone_signed_in", minuteTime(sessionEndsAt)));
+  // Unknown for a session of an earlier page.
+  if (sessionEndsAt > 0 && sessionEndsAt - now() < DAY_MS) texts.push(t("phone_signed_in", minuteTime(sessionEndsAt)));
   return texts.join("\n");
 }

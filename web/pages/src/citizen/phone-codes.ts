@@ -43,6 +43,8 @@ export class PhoneCodes implements Codes {
   readonly #listener: PhoneListener;
   readonly #poller: Poller;
   #batch: Batch | null = null;
+  /** When the last batch was fetched that this page has used or dropped: it takes no earlier one from the storage. */
+  #fetchedAt = 0;
   #tokens: Token[] = [];
   #code: { text: string; of: Token; at: number } | null = null;
   #isMaking = false;
@@ -54,7 +56,11 @@ export class PhoneCodes implements Codes {
     this.#session = session;
     this.#display = display;
     this.#listener = listener;
-    this.#take(kept.batch);
+    try {
+      this.#take(kept.batch);
+    } catch {
+      // Of another version of the page: a new batch is requested.
+    }
     this.#poller = new Poller(() => this.#renew(), {
       failed: (error) => {
         if (isUnknownPhone(error)) {
@@ -96,19 +102,8 @@ export class PhoneCodes implements Codes {
     return last ? last.claims.expiresAt * 1_000 : null;
   }
 
-  /**
-   * Asks for tokens of the new version. Those that permit more are dropped at once, here and in the storage: without a
-   * network they would show the colour of before.
-   */
   newVersion(): void {
-    const [batch, token] = [this.#batch, this.#inForce()];
-    if (batch && token && this.#isLaxerThanDisplay(token)) {
-      this.#take(null);
-      const isOlder = (stored: Batch | null): boolean => stored !== null && stored.fetchedAt <= batch.fetchedAt;
-      changeKept(this.#kept.id, (kept) => (isOlder(kept.batch) ? { ...kept, batch: null } : kept)).catch(() => {
-        this.unsaved = true;
-      });
-    }
+    this.#dropLaxerTokens();
     this.#poller.poke();
   }
 
@@ -117,13 +112,30 @@ export class PhoneCodes implements Codes {
     this.#poller.stop();
   }
 
-  /** The keys of the batch before are dropped. */
+  /**
+   * Tokens that permit more than the newer display are dropped, here and in the storage: without a network they would
+   * show the colour of before.
+   */
+  #dropLaxerTokens(): void {
+    const [batch, token] = [this.#batch, this.#inForce()];
+    if (batch && token && this.#isLaxerThanDisplay(token)) {
+      this.#take(null);
+      const isOlder = (stored: Batch | null): boolean => stored !== null && stored.fetchedAt <= batch.fetchedAt;
+      changeKept(this.#kept.id, (kept) => (isOlder(kept.batch) ? { ...kept, batch: null } : kept)).catch(() => {
+        this.unsaved = true;
+      });
+    }
+  }
+
+  /** The keys of the batch before are dropped. Throws if a token cannot be read. */
   #take(batch: Batch | null): void {
-    this.#batch = batch;
+    this.#batch = null;
+    this.#fetchedAt = batch?.fetchedAt ?? this.#fetchedAt;
     this.#tokens = (batch?.tokens ?? []).map(({ text, key, secret }) => {
       const token = decodeBase64Url(text);
       return { token, key, secret, claims: readToken(token).claims };
     });
+    this.#batch = batch;
   }
 
   #inForce(): Token | null {
@@ -185,6 +197,7 @@ export class PhoneCodes implements Codes {
     }
     this.#failure = null;
     this.#take(batch);
+    this.#dropLaxerTokens();
     this.#listener.changed();
     return Math.min(Math.max(0, this.#dueAt() - now()), MAX_WAIT_MS);
   }
@@ -193,7 +206,7 @@ export class PhoneCodes implements Codes {
   async #newerBatch(): Promise<Batch | null> {
     const stored = await findKept(this.#kept.id).catch(() => undefined);
     if (stored === null) return null;
-    if (stored?.batch && stored.batch.fetchedAt > (this.#batch?.fetchedAt ?? 0)) return stored.batch;
+    if (stored?.batch && stored.batch.fetchedAt > this.#fetchedAt) return stored.batch;
     const { display, etag } = this.#display();
     const version = display!.version;
     const batch = await fetchBatch(stored ?? this.#kept, this.#session, { etag, version });
