@@ -47,7 +47,7 @@ impl Keyring {
     ///
     /// # Errors
     /// 503: this node signs no codes, lacks a key, or cannot sign now (PKCS #11).
-    pub(crate) fn issue(&self, claims: &Claims, handle: &Handle, tokens: &TokenKeys) -> Result<Issued, Problem> {
+    pub fn issue(&self, claims: &Claims, handle: &Handle, tokens: &TokenKeys) -> Result<Issued, Problem> {
         let unavailable = |detail| Problem::new(ProblemType::Unavailable, detail).retry_after(5);
         let issuer = self.issuer.as_ref().filter(|_| self.handles.can_seal());
         let issuer =
@@ -106,7 +106,7 @@ impl CurrentKeyring {
     }
 
     /// The keys in force.
-    pub(crate) fn load(&self) -> Guard<Arc<Keyring>> {
+    pub fn load(&self) -> Guard<Arc<Keyring>> {
         self.0.load()
     }
 }

@@ -29,6 +29,7 @@ mod live_displays;
 mod openapi;
 mod package;
 mod page_words;
+mod papers;
 mod phones;
 mod read_after_write;
 mod refusals;

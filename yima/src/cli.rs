@@ -47,6 +47,15 @@ pub enum Engine {
     Cql,
 }
 
+/// How codes stand on paper.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum PaperLayout {
+    /// One on each page.
+    A4,
+    /// Ten on each page, as large as a bank card.
+    Card,
+}
+
 #[derive(Subcommand)]
 pub enum Command {
     /// Run the read service apart, on the CQL store.
@@ -89,6 +98,19 @@ pub enum Command {
     Keys {
         #[command(subcommand)]
         action: KeyAction,
+    },
+    /// Write a page with codes to be printed, from the keys alone: no service has to run. For people without phones, and
+    /// for the day on which everything else is down.
+    Paper {
+        /// The people: CSV in UTF-8 with the columns document_type, document_number and, if known, name.
+        #[arg(long)]
+        from: PathBuf,
+        /// The page, an HTML file that does not exist yet; print it from a browser.
+        #[arg(long)]
+        out: PathBuf,
+        /// One person a page, or cards for a wallet.
+        #[arg(long, value_enum, default_value = "a4")]
+        layout: PaperLayout,
     },
     /// Print an identity token (JWT) of the demo identity provider.
     Token {

@@ -14,6 +14,7 @@ mod local_socket;
 mod maintenance;
 mod metrics;
 mod migrate;
+mod papers;
 mod serve;
 mod store;
 mod tokens;
@@ -65,6 +66,7 @@ fn run(Cli { command, options }: Cli) -> Result<u8, CommandError> {
         Some(Command::Backup { file, secret }) => return backup::backup(&options, &file, &secret).map(|()| 0),
         Some(Command::Restore { file, secret }) => return backup::restore(&options, &file, &secret).map(|()| 0),
         Some(Command::Keys { action }) => return keys::run(&options, &action).map(|()| 0),
+        Some(Command::Paper { from, out, layout }) => return papers::print(&options, &from, &out, layout).map(|()| 0),
         Some(Command::Token { holder }) => return tokens::token(&options, &holder).map(|()| 0),
         Some(Command::Sessions { count }) => return tokens::sessions(&options, count).map(|()| 0),
     };
