@@ -27,6 +27,7 @@ use crate::foreign_files::ForeignFiles;
 use crate::headers::AsOfHeader;
 use crate::keyring::{CurrentKeyring, DOCUMENT_LIFETIME};
 use crate::limiters::Limiters;
+use crate::offline_bundle::OfflineBundle;
 use crate::session_ends::SessionEnds;
 
 /// Secrets and public keys of a read node; all read nodes of a region have the same ones.
@@ -52,6 +53,8 @@ pub(crate) struct Deployment<'a> {
     pub guidance: &'a Guidance,
     /// By which codes of other systems are judged.
     pub foreign: ForeignFiles,
+    /// What checkpoints without a network judge by.
+    pub offline_bundle: Arc<OfflineBundle>,
 }
 
 /// Cache, keys, limits and settings, shared by all handlers of a read service.
@@ -72,6 +75,7 @@ pub(crate) struct App {
     pub(crate) tags: EntityTags,
     pub(crate) guidance: Public,
     pub(crate) foreign: ForeignFiles,
+    pub(crate) offline_bundle: Arc<OfflineBundle>,
     pub(crate) limits: Limiters,
     pub(crate) document_lookups: Arc<DocumentLookups>,
     pub(crate) session_ends: SessionEnds,
@@ -100,7 +104,7 @@ impl App {
         utilization: Arc<Utilization>,
         clock: fn() -> Time,
     ) -> Arc<Self> {
-        let Deployment { region, keys, guidance, foreign } = deployment;
+        let Deployment { region, keys, guidance, foreign, offline_bundle } = deployment;
         let guidance = serde_json::to_vec(guidance).expect("texts by name always serialise");
         Arc::new(Self {
             views,
@@ -119,6 +123,7 @@ impl App {
             keyring: keys.keyring,
             guidance: Public::new(guidance.into(), "application/json", DOCUMENT_LIFETIME),
             foreign,
+            offline_bundle,
             limits: Limiters::new(&config.limits),
             document_lookups: Arc::default(),
             session_ends: SessionEnds::default(),

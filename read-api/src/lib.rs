@@ -16,6 +16,7 @@ mod headers;
 mod keyring;
 mod limiters;
 mod metrics;
+mod offline_bundle;
 mod read_api;
 mod remote_writers;
 mod routes;

@@ -28,6 +28,12 @@ pub const METRICS: &[MetricDescription] = &[
         "Time since the last complete poll of the feed began; beyond max_lag_ms answers are stale.",
     ),
     metric(
+        "offline_bundle_age_seconds",
+        Gauge,
+        &[],
+        "Time since the release of the offline bundle that this node serves; infinite without one.",
+    ),
+    metric(
         "cache_region_lag_seconds",
         Gauge,
         &["region"],

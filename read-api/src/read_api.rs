@@ -1,6 +1,7 @@
 //! The read service of a process: wires cache, follower, audit and routes, and starts them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -10,7 +11,7 @@ use yima_service::http::{EdgeLayer, Tls, serve};
 use yima_service::lifecycle::Lifecycle;
 use yima_service::telemetry::{Telemetry, describe};
 use yima_service::utilization::Utilization;
-use yima_store::{AuditLog, Feed, StoreError, ViewReader};
+use yima_store::{AuditLog, BundleReader, Feed, StoreError, ViewReader};
 
 use crate::app::{App, Deployment, Keys};
 use crate::cache::follower::Follower;
@@ -21,6 +22,7 @@ use crate::disk_tier::DiskTier;
 use crate::fast_path;
 use crate::foreign_files::ForeignFiles;
 use crate::metrics::METRICS;
+use crate::offline_bundle::OfflineBundle;
 use crate::routes::router;
 
 /// A running read service.
@@ -42,6 +44,8 @@ pub struct Resources<'a> {
     pub views: Arc<dyn ViewReader>,
     /// The region's feed.
     pub feed: Arc<dyn Feed>,
+    /// The region's offline bundle, and the time between two releases of it.
+    pub bundle: (Arc<dyn BundleReader>, Duration),
     /// Where it reports look-ups of people by document.
     pub audit_log: Arc<dyn AuditLog>,
     /// Secrets and public keys.
@@ -76,8 +80,9 @@ impl ReadApi {
     /// The store's, when the feed has to be followed first.
     pub async fn start(resources: Resources<'_>) -> Result<Self, StoreError> {
         let Resources { config, cache, disk, region, views, feed, audit_log, keys, writer, foreign, .. } = resources;
-        let Resources { guidance, listener, tls, is_described, more, utilization, telemetry, lifecycle, .. } =
-            resources;
+        let Resources {
+            guidance, bundle, listener, tls, is_described, more, utilization, telemetry, lifecycle, ..
+        } = resources;
         describe(METRICS);
         let (disk, state) = disk.map_or((None, None), |DiskTier { disk, state }| (Some(disk), state));
         let (has_disk, has_state) = (disk.is_some(), state.is_some());
@@ -97,7 +102,12 @@ impl ReadApi {
         }
 
         foreign.watch(lifecycle, &audit_log, now);
-        let deployment = Deployment { region, keys, guidance, foreign };
+        let (bundles, release_period) = bundle;
+        let offline_bundle = OfflineBundle::new(bundles, keys.keyring.clone(), release_period, now);
+        let aged = offline_bundle.clone();
+        telemetry.metrics().before_scrape(move || aged.report());
+        lifecycle.spawn_until_stop("offline bundle", offline_bundle.clone().follow());
+        let deployment = Deployment { region, keys, guidance, foreign, offline_bundle };
         let app = App::new(views, config, deployment, writer, utilization, now);
         let report = app.document_lookups.clone().report(audit_log, now, lifecycle.clone());
         lifecycle.spawn("look-ups by document", report);

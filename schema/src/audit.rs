@@ -36,6 +36,17 @@ pub enum AuditEntry {
         /// Whether it is in force now; else the previous content stays.
         accepted: bool,
     },
+    /// An operator has checkpoints without a network accept expired codes; recorded before it is in force.
+    EmergencyStarted {
+        /// When it ends, unless it is ended before.
+        until: Time,
+        /// How long ago a code may have expired.
+        expired_s: u64,
+        /// Why, as the operator gave it.
+        why: String,
+    },
+    /// An operator has ended it.
+    EmergencyEnded {},
     /// An operator did something to the store as a whole.
     OperatorAction {
         /// The command.

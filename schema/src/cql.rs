@@ -24,11 +24,14 @@ pub const SHARED: &[Migration] = &[
 ];
 
 /// Migrations of a region's own keyspace.
-pub const REGION: &[Migration] = &[Migration {
-    number: 1,
-    name: "views_and_changes",
-    text: include_str!("../cql/region/0001_views_and_changes.cql"),
-}];
+pub const REGION: &[Migration] = &[
+    Migration { number: 1, name: "views_and_changes", text: include_str!("../cql/region/0001_views_and_changes.cql") },
+    Migration {
+        number: 2,
+        name: "denials_and_bundle",
+        text: include_str!("../cql/region/0002_denials_and_bundle.cql"),
+    },
+];
 
 impl Migration {
     /// The single statements, with the keyspaces' names filled in.

@@ -3,12 +3,15 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use yima_schema::audit::AuditRecord;
 use yima_schema::change::Change;
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 
-use crate::{AuditLog, Feed, Registry, Result, StoreError, StreamId, VersionedView, ViewReader};
+use crate::{
+    AuditLog, BundleReader, Feed, Registry, Result, StoreError, StoredIndex, StreamId, VersionedView, ViewReader,
+};
 
 /// A store for reading that is unavailable until it is [set](Self::set): until then a read node serves from its disk
 /// tier.
@@ -69,5 +72,16 @@ impl<S: AuditLog> AuditLog for Deferred<S> {
 
     async fn audited(&self, since: Time, limit: usize) -> Result<Vec<String>> {
         self.get()?.audited(since, limit).await
+    }
+}
+
+#[async_trait]
+impl<S: BundleReader> BundleReader for Deferred<S> {
+    async fn bundle_index(&self) -> Result<Option<StoredIndex>> {
+        self.get()?.bundle_index().await
+    }
+
+    async fn bundle_part(&self, sha256: [u8; 32]) -> Result<Option<Bytes>> {
+        self.get()?.bundle_part(sha256).await
     }
 }

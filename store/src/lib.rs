@@ -6,6 +6,7 @@
 
 mod append_outcome;
 mod audit;
+mod bundle;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod cql;
@@ -24,6 +25,7 @@ mod watermark;
 mod writer;
 
 pub use audit::{AuditLog, record_reload};
+pub use bundle::{BundleReader, BundleStore, Denial, StoredIndex};
 pub use dead_letters::{DeadLetterStore, SealedLetter};
 pub use deferred::Deferred;
 pub use error::{Result, StoreError};

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use yima_schema::subject::SubjectId;
 use yima_schema::view::Version;
 
-use crate::{Result, StoreError};
+use crate::{Denial, Result, StoreError};
 
 /// A stored view with its version.
 #[derive(Clone, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct ViewWrite {
     pub next: Version,
     /// The view to write.
     pub view: Bytes,
+    /// The tokens that the view makes out of date: denied before anybody can see the view.
+    pub denials: Vec<Denial>,
 }
 
 impl ViewWrite {

@@ -49,7 +49,7 @@ async fn work(store: Arc<EmbeddedStore>, stream: StreamId, run: u64, task: u64) 
         assert_eq!(marks.len(), 5);
         let found = store.lookup(s).await.unwrap().map_or(Version::ABSENT, |found| found.version);
         let next = found.next(store.epoch());
-        let write = ViewWrite { subject: s, expected: found, next, view: view(next) };
+        let write = ViewWrite { subject: s, expected: found, next, view: view(next), denials: Vec::new() };
         if store.compare_and_set(vec![write]).await.unwrap() == [CompareAndSet::Set] {
             print(&format!("view {number} {}", next.0));
             let published = store.publish(stream, vec![change(s, next)], Vec::new()).await.unwrap();

@@ -33,7 +33,7 @@ async fn a_restart_keeps_events_views_changes_and_marks() {
     let stream = store.open_stream().await.unwrap();
     let outcomes = store.append(vec![event(s, "a"), event(s, "b")]).await.unwrap();
     let [Appended::New(a), Appended::New(b)] = outcomes[..] else { panic!("{outcomes:?}") };
-    let write = ViewWrite { subject: s, expected: Version::ABSENT, next: v1, view: view(v1) };
+    let write = ViewWrite { subject: s, expected: Version::ABSENT, next: v1, view: view(v1), denials: Vec::new() };
     assert_eq!(store.compare_and_set(vec![write]).await.unwrap(), [CompareAndSet::Set]);
     assert_eq!(store.publish(stream, vec![change(s, v1)], vec![a]).await.unwrap(), Published::Open);
     drop(store);

@@ -4,8 +4,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use yima_schema::audit::AuditRecord;
 use yima_schema::change::Change;
+use yima_schema::code::DenialTag;
 use yima_schema::dead_letter::DeadLetterId;
 use yima_schema::event::StoredEvent;
 use yima_schema::subject::SubjectId;
@@ -13,8 +15,9 @@ use yima_schema::time::Time;
 use yima_schema::view::Version;
 use yima_store::embedded::EmbeddedStore;
 use yima_store::{
-    Appended, AuditLog, CompareAndSet, DeadLetterStore, EventReader, Feed, Mark, Published, Registry, ResourceIndex,
-    ResourceVersion, Result, SealedLetter, StreamId, VersionedView, ViewReader, ViewWrite, WriterStore,
+    Appended, AuditLog, BundleReader, BundleStore, CompareAndSet, DeadLetterStore, EventReader, Feed, Mark, Published,
+    Registry, ResourceIndex, ResourceVersion, Result, SealedLetter, StoredIndex, StreamId, VersionedView, ViewReader,
+    ViewWrite, WriterStore,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +42,9 @@ pub enum Defect {
     ForgetsRecords,
     LosesLetters,
     ForgetsVersions,
+    ForgetsDenials,
+    ReplacesAnyIndex,
+    ForgetsParts,
 }
 
 impl Defect {
@@ -71,6 +77,9 @@ impl Defect {
         (Self::ForgetsRecords, "audit_records_read_back_in_order_and_stay"),
         (Self::LosesLetters, "a_dead_letter_is_kept_until_it_is_removed"),
         (Self::ForgetsVersions, "all_versions_of_a_resource_are_found"),
+        (Self::ForgetsDenials, "denials_are_there_once_their_view_is_set"),
+        (Self::ReplacesAnyIndex, "one_of_two_releases_replaces_the_index"),
+        (Self::ForgetsParts, "parts_and_an_emergency_are_kept"),
     ];
 }
 
@@ -187,7 +196,10 @@ impl WriterStore for Wrong {
         self.store.append_all(events).await
     }
 
-    async fn compare_and_set(&self, writes: Vec<ViewWrite>) -> Result<Vec<CompareAndSet>> {
+    async fn compare_and_set(&self, mut writes: Vec<ViewWrite>) -> Result<Vec<CompareAndSet>> {
+        if self.is(Defect::ForgetsDenials) {
+            writes.iter_mut().for_each(|write| write.denials.clear());
+        }
         if self.is(Defect::LosesEveryWrite) {
             return Ok(vec![CompareAndSet::Lost; writes.len()]);
         }
@@ -249,7 +261,10 @@ impl WriterStore for Wrong {
             | Defect::ForgetsStreams
             | Defect::ForgetsRecords
             | Defect::LosesLetters
-            | Defect::ForgetsVersions => self.store.unsettled().await,
+            | Defect::ForgetsVersions
+            | Defect::ForgetsDenials
+            | Defect::ReplacesAnyIndex
+            | Defect::ForgetsParts => self.store.unsettled().await,
         }
     }
 }
@@ -295,5 +310,45 @@ impl ResourceIndex for Wrong {
             found.drain(..found.len().saturating_sub(1));
         }
         Ok(found)
+    }
+}
+
+#[async_trait]
+impl BundleReader for Wrong {
+    async fn bundle_index(&self) -> Result<Option<StoredIndex>> {
+        self.store.bundle_index().await
+    }
+
+    async fn bundle_part(&self, sha256: [u8; 32]) -> Result<Option<Bytes>> {
+        if self.is(Defect::ForgetsParts) { Ok(None) } else { self.store.bundle_part(sha256).await }
+    }
+}
+
+#[async_trait]
+impl BundleStore for Wrong {
+    async fn lease_bundle(&self) -> Result<bool> {
+        self.store.lease_bundle().await
+    }
+
+    async fn denials(&self, slot: i64, since: Time, limit: usize) -> Result<Vec<DenialTag>> {
+        self.store.denials(slot, since, limit).await
+    }
+
+    async fn keep_bundle_part(&self, sha256: [u8; 32], part: Bytes) -> Result<()> {
+        self.store.keep_bundle_part(sha256, part).await
+    }
+
+    async fn replace_bundle_index(&self, expected: Option<Time>, index: StoredIndex) -> Result<bool> {
+        let found = self.store.bundle_index().await?.map(|index| index.released_at);
+        let expected = if self.is(Defect::ReplacesAnyIndex) { found } else { expected };
+        self.store.replace_bundle_index(expected, index).await
+    }
+
+    async fn emergency(&self) -> Result<Option<Vec<u8>>> {
+        self.store.emergency().await
+    }
+
+    async fn set_emergency(&self, emergency: Option<Vec<u8>>) -> Result<()> {
+        self.store.set_emergency(emergency).await
     }
 }

@@ -26,6 +26,7 @@ mod guides;
 mod keys;
 mod laboratory_codes;
 mod live_displays;
+mod offline_bundle;
 mod openapi;
 mod package;
 mod page_words;

@@ -57,6 +57,9 @@ fn assert_described(api: &Value, operation: &Value, reply: &Reply) {
     let schema = json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "allOf": [schema],
         "components": api["components"]});
     let validator = jsonschema::validator_for(&schema).expect("a schema");
+    if content_type == "application/cose" {
+        return; // `offline_bundle.rs` reads it
+    }
     let lines = content_type == "application/x-ndjson";
     let answers = if lines { reply.rows() } else { vec![reply.json(reply.status)] };
     for answer in answers {
@@ -85,6 +88,9 @@ fn examples_are_accepted_and_answers_match_the_schemas() {
                 let reply = yima.http().send("DELETE", &url, &bearer, None).expect("a whole answer");
                 assert!(operation["responses"][reply.status.to_string()].is_object(), "{}: {}", reply.status, path);
                 continue;
+            }
+            if path.contains("{sha256}") {
+                continue; // an index names it; `offline_bundle.rs` reads some
             }
             if method == "GET" {
                 assert_described(&api, &operation, &yima.http().get(&url, &token));

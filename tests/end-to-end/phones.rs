@@ -10,7 +10,7 @@ use yima_schema::code::{PhoneKeyPair, TokenSecret};
 use yima_schema::time::{HOUR, Time};
 
 /// A token of a phone, with its key.
-struct Token {
+pub struct Token {
     pair: PhoneKeyPair,
     token: Vec<u8>,
     secret: TokenSecret,
@@ -22,9 +22,19 @@ fn send(yima: &Yima, method: &str, path: &str, headers: &[(&str, &str)], body: O
     (reply.status, if reply.text().is_empty() { Value::Null } else { reply.json(reply.status) })
 }
 
+/// Registers a phone; returns its id.
+pub fn register(yima: &Yima, session: &str) -> String {
+    let bearer = format!("Bearer {session}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let body = json!({ "name": "Phone" }).to_string();
+    let (status, phone) = send(yima, "POST", "/v1/phones", &headers, Some(body.as_bytes()));
+    assert_eq!(status, 201, "{phone}");
+    phone["id"].as_str().expect("an id").to_owned()
+}
+
 impl Token {
     /// The first token of a new batch.
-    fn fetch(yima: &Yima, session: &str, phone: &str) -> Self {
+    pub fn fetch(yima: &Yima, session: &str, phone: &str) -> Self {
         let pairs = [(); 5].map(|()| PhoneKeyPair::generate());
         let keys = pairs.each_ref().map(|pair| URL_SAFE_NO_PAD.encode(pair.public().compressed())).join(",");
         let bearer = format!("Bearer {session}");
@@ -39,7 +49,7 @@ impl Token {
         Self { pair, token: bytes("token"), secret }
     }
 
-    fn show(&self, ago: Duration) -> String {
+    pub fn show(&self, ago: Duration) -> String {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock after 1970");
         self.pair.show(&self.token, &self.secret, Time::from_secs(now.as_secs() as i64).minus(ago))
     }
@@ -52,11 +62,8 @@ fn a_phones_codes_pass_until_it_is_ended_and_no_altered_byte_does() {
     assert_eq!(yima.event(&yima.agency_token("lab-7"), &person.test("t-1", "negative", HOUR)), "accepted");
     let session = yima.session_of(&person);
     let bearer = format!("Bearer {session}");
-    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
-    let body = json!({ "name": "Phone" }).to_string();
-    let (status, phone) = send(&yima, "POST", "/v1/phones", &headers, Some(body.as_bytes()));
-    assert_eq!(status, 201, "{phone}");
-    let id = phone["id"].as_str().expect("an id");
+    let headers = [("authorization", bearer.as_str())];
+    let id = &register(&yima, &session);
     let token = Token::fetch(&yima, &session, id);
     let reason = |yima: &Yima, code: &str| yima.scan(&guard, code)["reason"].as_str().expect("a reason").to_owned();
 
@@ -74,11 +81,11 @@ fn a_phones_codes_pass_until_it_is_ended_and_no_altered_byte_does() {
 
     yima.restart();
     assert_eq!(reason(&yima, &token.show(Duration::ZERO)), "green");
-    let (status, phones) = send(&yima, "GET", "/v1/phones", &headers[..1], None);
-    assert_eq!((status, &phones["phones"][0]["id"]), (200, &phone["id"]));
-    assert_eq!(send(&yima, "DELETE", &format!("/v1/phones/{id}"), &headers[..1], None).0, 204);
+    let (status, phones) = send(&yima, "GET", "/v1/phones", &headers, None);
+    assert_eq!((status, phones["phones"][0]["id"].as_str()), (200, Some(id.as_str())));
+    assert_eq!(send(&yima, "DELETE", &format!("/v1/phones/{id}"), &headers, None).0, 204);
     assert_eq!(reason(&yima, &token.show(Duration::ZERO)), "phone_ended", "at once");
     yima.restart();
     assert_eq!(reason(&yima, &token.show(Duration::ZERO)), "phone_ended");
-    assert_eq!(send(&yima, "DELETE", &format!("/v1/phones/{id}"), &headers[..1], None).0, 404);
+    assert_eq!(send(&yima, "DELETE", &format!("/v1/phones/{id}"), &headers, None).0, 404);
 }

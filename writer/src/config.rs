@@ -9,7 +9,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
-use yima_service::config;
+use yima_schema::time::Time;
+use yima_service::config::{self, Checks};
 use yima_service::http::{HttpLimits, TlsConfig};
 use yima_service::rate_limit::RateConfig;
 
@@ -114,6 +115,62 @@ pub struct RefoldConfig {
 impl Default for RefoldConfig {
     fn default() -> Self {
         Self { subjects_per_s: NonZeroU32::MIN.saturating_add(1_999) }
+    }
+}
+
+/// [Offline bundles](offline-bundle.md): what checkpoints judge by without a network. The same on every node.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(transform = config::in_order::<Self>)]
+pub struct OfflineConfig {
+    /// Time between two releases, 1 to 900. Releases are at multiples of it, so that caches and clients agree when to
+    /// ask again. An event counts offline by the next release.
+    #[serde(rename = "release_period_s", with = "config::S")]
+    pub release_period: Duration,
+    /// Age from which on checkpoints warn.
+    #[serde(rename = "warn_s", with = "config::S")]
+    pub warn: Duration,
+    /// Age from which on no code passes. At least `warn_s`.
+    #[serde(rename = "grace_s", with = "config::S")]
+    pub grace: Duration,
+    /// Age from which on checkpoints judge nothing. At least `grace_s`, at most 259,200 (72 h). A bundle has the denylist of
+    /// all codes that may be shown until then.
+    #[serde(rename = "stop_s", with = "config::S")]
+    pub stop: Duration,
+    /// How old the data of a token may have been when it was issued: codes of older data do not pass. At most 3,600,
+    /// for which tokens of a view are still denied after it was replaced.
+    #[serde(rename = "max_lag_s", with = "config::S")]
+    pub max_lag: Duration,
+    /// Tokens issued before this moment (RFC 3339) are to be asked online, as after the loss of a pseudonym key or the
+    /// restore of a backup. Default: none.
+    #[schemars(with = "Option<String>")]
+    pub issued_not_before: Option<Time>,
+}
+
+impl Default for OfflineConfig {
+    fn default() -> Self {
+        Self {
+            release_period: Duration::from_secs(300),
+            warn: Duration::from_secs(3_600),
+            grace: Duration::from_secs(12 * 3_600),
+            stop: Duration::from_secs(24 * 3_600),
+            max_lag: Duration::from_secs(900),
+            issued_not_before: None,
+        }
+    }
+}
+
+impl OfflineConfig {
+    /// Checks the settings against each other.
+    pub fn check(&self, checks: &mut Checks<'_>) {
+        let period = Duration::from_secs(1)..=Duration::from_secs(900);
+        checks.expect(period.contains(&self.release_period), "offline.release_period_s", &[], "expected 1 to 900");
+        let (warn, grace) = ("offline.warn_s", "offline.grace_s");
+        checks.expect(self.warn <= self.grace, grace, &[warn], format!("expected at least {warn}"));
+        let stop = self.grace <= self.stop && self.stop <= Duration::from_secs(72 * 3_600);
+        checks.expect(stop, "offline.stop_s", &[grace], format!("expected at least {grace}, at most 259200"));
+        let lag = self.max_lag <= Duration::from_secs(3_600);
+        checks.expect(lag, "offline.max_lag_s", &[], "expected at most 3600");
     }
 }
 

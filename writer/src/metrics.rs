@@ -53,6 +53,13 @@ pub const METRICS: &[MetricDescription] = &[
         help: "CQL: marks that were read and are not folded yet",
     },
     MetricDescription {
+        name: "offline_bundle_releases_total",
+        kind: MetricKind::Counter,
+        labels: &["outcome"],
+        help: "Releases of the offline bundle that this writer tried: `released`; `superseded` by another writer's; \
+               `failed`, tried again after a second",
+    },
+    MetricDescription {
         name: "refold_done_ratio",
         kind: MetricKind::Gauge,
         labels: &[],

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use yima_schema::bundle::duration;
 use yima_schema::dead_letter::DeadLetterId;
 use yima_writer::Rate;
 
@@ -78,6 +80,12 @@ pub enum Command {
     DeadLetters {
         #[command(subcommand)]
         action: DeadLetterAction,
+    },
+    /// Let checkpoints without a network accept codes that have expired, for a limited time. The writer of the data
+    /// directory has to run.
+    Emergency {
+        #[command(subcommand)]
+        action: EmergencyAction,
     },
     /// Write everything in the data directory, including the keys, to one encrypted file; yima may keep running.
     /// Embedded store.
@@ -169,6 +177,27 @@ pub enum DeadLetterAction {
         /// The letter's id [default: all of them].
         id: Option<DeadLetterId>,
     },
+}
+
+/// What to do about the acceptance of expired codes.
+#[derive(Subcommand)]
+pub enum EmergencyAction {
+    /// Start it, or replace the one in force. The next release of the offline bundle, within a second, has it.
+    Start {
+        /// How long it lasts, at most 72h: `6h`, `90m`.
+        #[arg(long = "for", value_parser = duration)]
+        length: Duration,
+        /// How long ago a code may have expired, at most 24h.
+        #[arg(long, value_parser = duration)]
+        expired: Duration,
+        /// Why, for the audit log and the staff of checkpoints; up to 200 characters.
+        #[arg(long)]
+        why: String,
+    },
+    /// End it.
+    End,
+    /// Print whether one is in force, and of when the newest bundle is.
+    Status,
 }
 
 /// What to do with the keys of the data directory.

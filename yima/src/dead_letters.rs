@@ -8,7 +8,6 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use yima_schema::dead_letter::DeadLetterId;
@@ -19,13 +18,9 @@ use yima_writer::app::App;
 
 use crate::cli::{DeadLetterAction, Options};
 use crate::error::CommandError;
-use crate::local_socket::{LocalSocket, connect};
+use crate::local_socket::{DONE, LocalSocket, STALLED_AFTER, ask};
 
 const SOCKET: &str = "dead-letters.sock";
-/// The last line of a complete answer.
-const DONE: &str = "done";
-/// A client that sends or reads nothing for this long is dropped.
-const STALLED_AFTER: Duration = Duration::from_secs(60);
 /// Longest request: an action and an id.
 const MAX_REQUEST_BYTES: u64 = 100;
 
@@ -34,38 +29,12 @@ const MAX_REQUEST_BYTES: u64 = 100;
 /// # Errors
 /// No writer runs on the data directory, or it failed.
 pub fn run(options: &Options, action: &DeadLetterAction) -> Result<(), CommandError> {
-    let path = options.data_dir.join(SOCKET);
-    let stream = connect(&options.data_dir, SOCKET).map_err(|e| CommandError::file(&path, &e))?;
-    let stream = stream.ok_or_else(|| {
-        let directory = options.data_dir.display();
-        CommandError::Usage(format!("{directory}: no writer runs on this data directory: start it, then ask again"))
-    })?;
     let request = match action {
         DeadLetterAction::List => "list".to_owned(),
         DeadLetterAction::Replay { id: None } => "replay".to_owned(),
         DeadLetterAction::Replay { id: Some(id) } => format!("replay {id}"),
     };
-    let mut last = String::new();
-    let mut ask = || -> io::Result<()> {
-        writeln!(&stream, "{request}")?;
-        for line in BufReader::new(&stream).lines() {
-            let printed = std::mem::replace(&mut last, line?);
-            if !printed.is_empty() {
-                writeln!(io::stdout(), "{printed}")?;
-            }
-        }
-        Ok(())
-    };
-    match ask() {
-        // The reader of a pipe has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-        asked => asked.map_err(|e| CommandError::file(&path, &e))?,
-    }
-    match last.as_str() {
-        DONE => Ok(()),
-        "" => Err(CommandError::Interrupted("the writer's answer")),
-        error => Err(CommandError::Usage(error.to_owned())),
-    }
+    ask(&options.data_dir, SOCKET, &request)
 }
 
 /// Answers such commands until the soft stop.

@@ -1,12 +1,20 @@
 //! Sockets in the data directory by which commands reach the running process: only its own user and root may.
 
 use std::fs;
-use std::io;
 use std::io::ErrorKind::{ConnectionRefused, InvalidInput, NotFound};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::net::UnixListener;
+
+use crate::error::CommandError;
+
+/// The last line of a complete answer.
+pub const DONE: &str = "done";
+/// A client that sends or reads nothing for this long is dropped.
+pub const STALLED_AFTER: Duration = Duration::from_secs(60);
 
 /// A socket that takes clients.
 pub struct LocalSocket {
@@ -47,6 +55,41 @@ impl LocalSocket {
 impl Drop for LocalSocket {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Sends a request of one line to the writer of that data directory, and prints its answer. The last line says how it
+/// ended: [`DONE`], or an error.
+///
+/// # Errors
+/// No writer runs on the data directory, or it failed.
+pub fn ask(data_dir: &Path, name: &str, request: &str) -> Result<(), CommandError> {
+    let path = data_dir.join(name);
+    let stream = connect(data_dir, name).map_err(|e| CommandError::file(&path, &e))?;
+    let stream = stream.ok_or_else(|| {
+        let directory = data_dir.display();
+        CommandError::Usage(format!("{directory}: no writer runs on this data directory: start it, then ask again"))
+    })?;
+    let mut last = String::new();
+    let mut ask = || -> io::Result<()> {
+        writeln!(&stream, "{request}")?;
+        for line in BufReader::new(&stream).lines() {
+            let printed = std::mem::replace(&mut last, line?);
+            if !printed.is_empty() {
+                writeln!(io::stdout(), "{printed}")?;
+            }
+        }
+        Ok(())
+    };
+    match ask() {
+        // The reader of a pipe has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+        asked => asked.map_err(|e| CommandError::file(&path, &e))?,
+    }
+    match last.as_str() {
+        DONE => Ok(()),
+        "" => Err(CommandError::Interrupted("the writer's answer")),
+        error => Err(CommandError::Usage(error.to_owned())),
     }
 }
 

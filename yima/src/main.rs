@@ -8,6 +8,7 @@ mod dead_letters;
 mod demo;
 #[cfg(test)]
 mod documents;
+mod emergency;
 mod error;
 mod keys;
 mod local_socket;
@@ -63,6 +64,7 @@ fn run(Cli { command, options }: Cli) -> Result<u8, CommandError> {
         Some(Command::Reconcile(arguments)) => return maintenance::reconcile_all(&options, &arguments).map(|()| 0),
         Some(Command::Rebuild(arguments)) => return maintenance::rebuild_region(&options, &arguments).map(|()| 0),
         Some(Command::DeadLetters { action }) => return dead_letters::run(&options, &action).map(|()| 0),
+        Some(Command::Emergency { action }) => return emergency::run(&options, &action).map(|()| 0),
         Some(Command::Backup { file, secret }) => return backup::backup(&options, &file, &secret).map(|()| 0),
         Some(Command::Restore { file, secret }) => return backup::restore(&options, &file, &secret).map(|()| 0),
         Some(Command::Keys { action }) => return keys::run(&options, &action).map(|()| 0),

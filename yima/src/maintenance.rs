@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use yima_schema::audit::OperatorAction;
+use yima_schema::code::TokenKeys;
 use yima_schema::rules::Rules;
 use yima_service::clock::now;
 use yima_store::AuditLog;
@@ -29,7 +30,7 @@ const LOG_EVERY: Duration = Duration::from_secs(30);
 /// # Errors
 /// Settings, keys or the store.
 pub fn reconcile_all(options: &Options, arguments: &Reconcile) -> Result<(), CommandError> {
-    let (settings, rules) = settings(options)?;
+    let (settings, rules, tokens) = settings(options)?;
     let how = reconcile::Options {
         report: arguments.report,
         rate: arguments.rate,
@@ -44,7 +45,7 @@ pub fn reconcile_all(options: &Options, arguments: &Reconcile) -> Result<(), Com
             store.audit(&record(OperatorAction::Reconcile)).await?;
         }
         let progress = |report: &reconcile::Report| printer.print(|| reconcile_line(report));
-        Ok(reconcile(&store, rules, how, progress).await?)
+        Ok(reconcile(&store, rules, tokens, how, progress).await?)
     })?;
     print_result(&reconcile_line(&report));
     Ok(())
@@ -55,11 +56,11 @@ pub fn reconcile_all(options: &Options, arguments: &Reconcile) -> Result<(), Com
 /// # Errors
 /// Settings, keys or the store.
 pub fn rebuild_region(options: &Options, arguments: &Rebuild) -> Result<(), CommandError> {
-    let (settings, rules) = settings(options)?;
+    let (settings, rules, tokens) = settings(options)?;
     let printer = ProgressPrinter::default();
     let progress = |report: &rebuild::Report| printer.print(|| rebuild_line(report));
     let report = block_on(async {
-        let report = rebuild(&settings, rules, arguments.rate, progress).await?;
+        let report = rebuild(&settings, rules, tokens, arguments.rate, progress).await?;
         CqlStore::open(settings).await?.audit(&record(OperatorAction::Rebuild)).await?;
         Ok(report)
     })?;
@@ -67,14 +68,15 @@ pub fn rebuild_region(options: &Options, arguments: &Rebuild) -> Result<(), Comm
     Ok(())
 }
 
-fn settings(options: &Options) -> Result<(CqlOptions, Arc<Rules>), CommandError> {
+fn settings(options: &Options) -> Result<(CqlOptions, Arc<Rules>, Arc<TokenKeys>), CommandError> {
     if matches!(options.store, Some(Engine::Embedded)) {
         return Err(CommandError::Usage("--store embedded: this command is for the CQL store".into()));
     }
     let config = Config::load(options.config.as_deref(), Role::Writer)?;
     let rules = Arc::new(config.rules()?);
-    let pseudonym_fingerprint = config.keys(&options.data_dir).pseudonyms()?.fingerprint();
-    Ok((CqlOptions { pseudonym_fingerprint, ..config.cql()? }, rules))
+    let pseudonyms = config.keys(&options.data_dir).pseudonyms()?;
+    let tokens = Arc::new(TokenKeys::new(&pseudonyms));
+    Ok((CqlOptions { pseudonym_fingerprint: pseudonyms.fingerprint(), ..config.cql()? }, rules, tokens))
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {

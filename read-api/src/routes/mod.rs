@@ -7,6 +7,7 @@ mod foreign;
 mod guidance;
 mod history;
 mod live_display;
+mod offline_bundle;
 mod papers;
 mod phones;
 mod scan;
@@ -60,6 +61,8 @@ pub(crate) fn router(app: Arc<App>, is_described: bool) -> Router {
         .routes(routes!(papers::end))
         .routes(routes!(keys))
         .routes(routes!(guidance::guidance))
+        .routes(routes!(offline_bundle::index))
+        .routes(routes!(offline_bundle::part))
         .with_state(app)
         .split_for_parts();
     let router = router.merge(yima_web::reading());

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{BundleError, PartName};
+use super::{BundleError, Emergency, PartName};
 use crate::code::cbor::{Reader, Writer};
 use crate::code::sign1::{self, Sign1};
 use crate::code::{IssuerKey, IssuerKeys, SLOT, SignError, VerifyingKey};
@@ -74,17 +74,6 @@ pub struct SlotParts {
     pub slot: i64,
     /// Its parts.
     pub parts: Vec<PartName>,
-}
-
-/// The acceptance of expired codes.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Emergency {
-    /// When it ends; the bundle counts until then.
-    pub until: Time,
-    /// How long ago a token may have expired.
-    pub expired: Duration,
-    /// Why, for people.
-    pub why: String,
 }
 
 /// Bytes beside the index, by their length and SHA-256.

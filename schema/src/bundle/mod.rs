@@ -5,6 +5,7 @@
 //! the denylist, cut by slots and by the time at which denials became known ([`ranges`]), and the guidance document.
 
 mod cover;
+mod emergency;
 mod index;
 mod part;
 pub mod ranges;
@@ -17,7 +18,8 @@ mod vectors;
 use crate::code::CodeError;
 
 pub use cover::{Ways, cover};
-pub use index::{AcceptanceRules, Ages, Blob, Emergency, Index, SlotParts, VERSION};
+pub use emergency::{Emergency, EmergencyError, duration};
+pub use index::{AcceptanceRules, Ages, Blob, Index, SlotParts, VERSION};
 pub use part::{MAX_PART_BYTES, MAX_TAGS, Precision, TagSet};
 
 use crate::time::Time;

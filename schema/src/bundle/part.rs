@@ -43,12 +43,17 @@ impl Precision {
 }
 
 impl TagSet {
-    /// The part that has these tags, as bytes. More than [`MAX_TAGS`] give the part that matches every tag.
+    /// The part that matches every tag.
+    pub fn encode_all() -> Vec<u8> {
+        encode(&[0], 1, 0)
+    }
+
+    /// The part that has these tags. Of more than [`MAX_TAGS`] it is [`Self::encode_all`].
     pub fn encode(mut tags: Vec<DenialTag>, precision: Precision) -> Vec<u8> {
         tags.sort_unstable();
         tags.dedup();
         if tags.len() > MAX_TAGS {
-            return encode(&[0], 1, 0);
+            return Self::encode_all();
         }
         if tags.is_empty() {
             return encode(&[], 1, 0);

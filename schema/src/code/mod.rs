@@ -39,7 +39,7 @@ pub use phone::{PhoneKey, PhoneKeyPair};
 pub use snapshot::{MAX_NAME_BYTES, Snapshot};
 pub use token::{Claims, Issued, PhoneClaims};
 pub use token_keys::{DenialTag, TokenKeys, TokenSecret};
-pub use validity::{MAX_PAPER_LIFETIME, MAX_PROOF_AGE, MAX_TOKEN_LIFETIME, SLOT, Validity};
+pub use validity::{MAX_AHEAD, MAX_PAPER_LIFETIME, MAX_PROOF_AGE, MAX_TOKEN_LIFETIME, SLOT, Validity};
 
 const PREFIX: &str = "YM1:";
 /// Length of a phone's proof: r and s.

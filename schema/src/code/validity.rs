@@ -16,7 +16,7 @@ pub const MAX_PAPER_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// How long a code of a phone is current after the moment that it was shown, for a scanner without a network.
 pub const MAX_PROOF_AGE: Duration = Duration::from_secs(60);
 /// How far a phone's clock, or the clock of another node, may be ahead.
-const CLOCK_SKEW: Duration = Duration::from_secs(30);
+pub const MAX_AHEAD: Duration = Duration::from_secs(30);
 
 /// The times of a token: whole seconds; with a phone's key whole quarters of an hour.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,7 +68,7 @@ impl Validity {
     /// From the future, expired, or shown too long ago, in that order.
     pub fn check(&self, shown_at: Option<Time>, now: Time, max_proof_age: Duration) -> Result<(), CodeError> {
         let at = shown_at.unwrap_or(now);
-        if at > now.plus(CLOCK_SKEW) || at.plus(CLOCK_SKEW) < self.valid_from {
+        if at > now.plus(MAX_AHEAD) || at.plus(MAX_AHEAD) < self.valid_from {
             return Err(CodeError::NotYetValid);
         }
         if at >= self.expires_at {

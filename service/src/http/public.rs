@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 /// `Cache-Control` for a site's own caches (RFC 9213).
-const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
+pub const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
 /// Whether an `If-None-Match` names a tag. The comparison is weak, as RFC 9110 section 13.1.2 demands: a proxy that
 /// compressed the answer has put `W/` before the tag.

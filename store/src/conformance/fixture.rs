@@ -45,7 +45,7 @@ pub(super) fn change(subject: SubjectId, version: u64) -> Change {
 
 /// A write of a view.
 pub(super) fn write(subject: SubjectId, expected: Version, next: Version, number: u32) -> ViewWrite {
-    ViewWrite { subject, expected, next, view: view(number) }
+    ViewWrite { subject, expected, next, view: view(number), denials: Vec::new() }
 }
 
 /// Appends one event.

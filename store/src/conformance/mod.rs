@@ -2,6 +2,7 @@
 //! own also run single cases against engines that are wrong on purpose, each of which has to fail its case.
 
 mod audit;
+mod bundle;
 mod dead_letters;
 mod events;
 mod fixture;
@@ -16,12 +17,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{AuditLog, DeadLetterStore, Feed, ResourceIndex, StoreError, WriterStore};
+use crate::{AuditLog, BundleStore, DeadLetterStore, Feed, ResourceIndex, StoreError, WriterStore};
 
 /// All traits of an engine at once.
-pub trait Store: WriterStore + Feed + AuditLog + DeadLetterStore + ResourceIndex {}
+pub trait Store: WriterStore + Feed + AuditLog + DeadLetterStore + ResourceIndex + BundleStore {}
 
-impl<T: WriterStore + Feed + AuditLog + DeadLetterStore + ResourceIndex> Store for T {}
+impl<T: WriterStore + Feed + AuditLog + DeadLetterStore + ResourceIndex + BundleStore> Store for T {}
 
 /// Starts an engine for a case.
 #[async_trait]
@@ -132,6 +133,9 @@ cases! {
     audit: audit_records_read_back_in_order_and_stay;
     dead_letters: a_dead_letter_is_kept_until_it_is_removed;
     resources: all_versions_of_a_resource_are_found;
+    bundle: denials_are_there_once_their_view_is_set
+        one_of_two_releases_replaces_the_index
+        parts_and_an_emergency_are_kept;
 }
 
 /// Fails the case unless a condition holds.

@@ -11,6 +11,7 @@
 //!   streams, the watch on other writers' heartbeats, and the cached state of other regions.
 //! - `marks/` follows marks. Owns leases, and the unsettled marks of sealed streams.
 //! - `audit.rs` appends to the audit log and reads it.
+//! - `bundle.rs` has denials and the offline bundle.
 //! - `dead_letters.rs` keeps rows that were not understood.
 //! - `resources.rs` has the index of FHIR resources.
 //! - `jobs/` has full scans with their progress, and rebuild.
@@ -22,6 +23,7 @@
 mod audit;
 #[cfg(feature = "conformance")]
 mod bench_driver;
+mod bundle;
 mod ddl;
 mod dead_letters;
 mod error;

@@ -58,6 +58,8 @@ pub(super) struct Group<'a> {
     large: &'a LargeSubjects,
     /// Versions of the views that the group sets.
     versions: HashMap<SubjectId, Version>,
+    /// The moment of the bundle's index that the group sets.
+    pub(super) released_at: Option<Time>,
 }
 
 /// What a durable group has changed.
@@ -92,6 +94,7 @@ impl<'a> Group<'a> {
             events: HashMap::new(),
             large,
             versions: HashMap::new(),
+            released_at: None,
         }
     }
 
@@ -195,6 +198,7 @@ impl<'a> Group<'a> {
             return Ok(CompareAndSet::Lost);
         }
         self.versions.insert(write.subject, write.next);
+        self.deny(&write.denials);
         let row = keys::encode_view(write.next, &write.view);
         self.rows.insert(self.tables.views.keyspace(), write.subject.as_bytes(), row);
         Ok(CompareAndSet::Set)

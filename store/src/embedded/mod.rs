@@ -7,6 +7,7 @@
 mod audit;
 mod backup;
 mod birth_dates;
+mod bundle;
 mod committer;
 mod dead_letters;
 mod error;

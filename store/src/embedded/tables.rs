@@ -42,6 +42,10 @@ pub(super) struct Tables {
     pub(super) audit: Table,
     /// Day and digest → sealed dead letter.
     pub(super) dead_letters: Table,
+    /// Slot, bucket and denial tag → nothing.
+    pub(super) denials: Table,
+    /// The offline bundle: see `bundle.rs`.
+    pub(super) bundle: Table,
     /// Agency, resource, version and subject → masked document number.
     pub(super) resources: Table,
     /// Named values: see `identity.rs` and `import.rs`.
@@ -66,6 +70,8 @@ impl Tables {
             streams: Table::open(&db, "streams", || tuned(1))?,
             audit: Table::open(&db, "audit", || tuned(1))?,
             dead_letters: Table::open(&db, "dead_letters", || tuned(1))?,
+            denials: Table::open(&db, "denials", || tuned(8))?,
+            bundle: Table::open(&db, "bundle", || tuned(8))?,
             resources: Table::open(&db, "resources", || tuned(8))?,
             meta: Table::open(&db, "meta", || tuned(1))?,
             db,

@@ -62,7 +62,7 @@ impl WriterStore for EmbeddedStore {
 
     async fn compare_and_set(&self, writes: Vec<ViewWrite>) -> Result<Vec<CompareAndSet>> {
         ViewWrite::check_all(&writes, self.identity.epoch)?;
-        let bytes = writes.iter().map(|w| w.view.len() + ROW_BYTES).sum();
+        let bytes = writes.iter().map(|w| w.view.len() + ROW_BYTES * (1 + w.denials.len())).sum();
         let span = call_span!("fjall", "compare_and_set", "views", writes.len());
         call(span, self.queue()?.submit(bytes, move |group| group.compare_and_set(&writes))).await
     }
@@ -106,12 +106,14 @@ impl WriterStore for EmbeddedStore {
 
 impl EmbeddedStore {
     /// Removes the changes older than the retention at `now`, in bounded pieces, and returns their number; also dead
-    /// letters that are no longer kept. To be called every few minutes. A sealed stream without rows disappears.
+    /// letters, denials and parts of bundles that are no longer kept. To be called every few minutes. A sealed stream without rows disappears.
     ///
     /// # Errors
     /// As for any write. Rows removed before an error stay removed.
     pub async fn trim(&self, now: Time) -> Result<usize> {
         let until = now.minus(self.options.changes_retention);
+        let trim_bundle = move |group: &mut Group<'_>| group.trim_bundle(now, TRIM_ROWS);
+        while self.queue()?.submit(TRIM_ROWS * ROW_BYTES, trim_bundle).await? == TRIM_ROWS {}
         let trim_letters = move |group: &mut Group<'_>| group.trim_dead_letters(now, TRIM_ROWS);
         while self.queue()?.submit(TRIM_ROWS * ROW_BYTES, trim_letters).await? == TRIM_ROWS {}
         let mut removed = 0;

@@ -45,7 +45,8 @@ pub async fn commit(folder: &Folder, subjects: impl Iterator<Item = u32>, id: &s
 
 /// A writer's folder with rules of this version.
 pub async fn folder(store: &Arc<CqlStore>, version: u32) -> Result<Folder, StoreError> {
-    Folder::start(store.clone(), Arc::new(Rules { version, ..Rules::built_in() })).await
+    let rules = Arc::new(Rules { version, ..Rules::built_in() });
+    Folder::start(store.clone(), rules, yima_harness::samples::token_keys()).await
 }
 
 /// Version, events and rules version of the view of each subject that has one.

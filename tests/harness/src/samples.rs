@@ -1,10 +1,13 @@
 //! Numbered subjects, each with one event and its view: for benchmarks and soaks.
 
+use std::sync::Arc;
+
 use yima_schema::change::Change;
+use yima_schema::code::TokenKeys;
 use yima_schema::derive::derive;
 use yima_schema::event::{Event, EventData, StoredEvent, TestKind, TestOutcome};
 use yima_schema::rules::Rules;
-use yima_schema::subject::SubjectId;
+use yima_schema::subject::{PseudonymKey, SubjectId};
 use yima_schema::view::Version;
 
 use crate::now;
@@ -13,6 +16,11 @@ use crate::now;
 pub fn subject(n: u64) -> SubjectId {
     let number = u128::from(n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
     SubjectId::from_bytes(number.to_be_bytes())
+}
+
+/// The keys of denial tags.
+pub fn token_keys() -> Arc<TokenKeys> {
+    Arc::new(TokenKeys::new(&PseudonymKey::from_bytes(&[7; 32])))
 }
 
 /// A negative test with the present time.

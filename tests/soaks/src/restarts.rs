@@ -151,7 +151,8 @@ fn write(shared: &Shared, stored: &RegionStore) {
             let expected = found.map_or(Version::ABSENT, |found| found.version);
             let change = change(n, expected.next(stored.store.epoch()), &rules);
             let next = change.version;
-            let write = ViewWrite { subject: change.subject, expected, next, view: change.view.clone() };
+            let view = change.view.clone();
+            let write = ViewWrite { subject: change.subject, expected, next, view, denials: Vec::new() };
             let set = stored.store.compare_and_set(vec![write]).await.expect("the database answers");
             assert_eq!(set, [CompareAndSet::Set]);
             let published = stored.store.publish(stream, vec![change], Vec::new()).await.expect("the database answers");

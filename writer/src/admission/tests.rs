@@ -27,7 +27,7 @@ reasons = ["quarantine", "released"]
 async fn folder(stored: &[StoredEvent]) -> (tempfile::TempDir, Folder) {
     let directory = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(directory.path(), EmbeddedOptions::new("test", [0; 16])).unwrap();
-    let folder = Folder::start(store, Arc::new(Rules::built_in())).await.unwrap();
+    let folder = Folder::start(store, Arc::new(Rules::built_in()), crate::fold::tests::token_keys()).await.unwrap();
     assert!(folder.commit(stored.to_vec()).await.unwrap().iter().all(|outcome| outcome.is_accepted()));
     (directory, folder)
 }
@@ -175,7 +175,8 @@ async fn a_stored_event_is_recognized_without_reading_the_others_of_its_subject(
     store.append(vec![old.clone(), forbidden.clone()]).await.unwrap();
     // A folder that reads no events of this subject.
     let damaged = Damaged { store, subject: old.event.subject };
-    let folder = Folder::start(Arc::new(damaged), Arc::new(Rules::built_in())).await.unwrap();
+    let folder =
+        Folder::start(Arc::new(damaged), Arc::new(Rules::built_in()), crate::fold::tests::token_keys()).await.unwrap();
     for stored in [old, forbidden] {
         let agency = stored.event.agency.clone();
         let review = admission.review(&agency, &[candidate(stored)], &folder, now()).await.unwrap();

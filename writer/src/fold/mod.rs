@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 pub(crate) mod damaged;
+mod denials;
 mod memory;
 mod outcome;
 mod pieces;
@@ -14,7 +15,7 @@ mod plan;
 mod rules;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU64;
@@ -23,16 +24,19 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
 use yima_schema::change::Change;
+use yima_schema::code::TokenKeys;
 use yima_schema::event::StoredEvent;
 use yima_schema::rules::Rules;
 use yima_schema::subject::SubjectId;
 use yima_schema::view::Version;
-use yima_store::{Appended, CompareAndSet, Mark, StoreError, ViewWrite, WriterStore, failpoint, span};
+use yima_service::clock::now;
+use yima_store::{Appended, CompareAndSet, Mark, StoreError, WriterStore, failpoint, span};
 
+use denials::Denying;
 use memory::FoldMemory;
 pub use outcome::CommitOutcome;
 use pieces::{Piece, Pieces};
-use plan::{Plan, plan};
+use plan::{Changed, Plan, plan};
 use rules::RulesGuard;
 use stream::OwnStream;
 
@@ -60,6 +64,8 @@ struct Sent {
 pub struct Folder {
     store: Arc<dyn WriterStore>,
     rules: RulesGuard,
+    /// Name the tokens that a new view makes out of date.
+    tokens: Arc<TokenKeys>,
     stream: OwnStream,
     memory: FoldMemory,
     /// Events of each agency that are being appended, if the store decides about them in turn.
@@ -75,8 +81,12 @@ impl Folder {
     ///
     /// # Errors
     /// The store's; `Rejected` if the region's rules are newer.
-    pub async fn start(store: Arc<dyn WriterStore>, rules: Arc<Rules>) -> Result<Self, StoreError> {
-        Self::start_within(store, rules, FoldConfig::default().memory_bytes).await
+    pub async fn start(
+        store: Arc<dyn WriterStore>,
+        rules: Arc<Rules>,
+        tokens: Arc<TokenKeys>,
+    ) -> Result<Self, StoreError> {
+        Self::start_within(store, rules, tokens, FoldConfig::default().memory_bytes).await
     }
 
     /// The same with another budget of memory for all folds together.
@@ -86,12 +96,13 @@ impl Folder {
     pub async fn start_within(
         store: Arc<dyn WriterStore>,
         rules: Arc<Rules>,
+        tokens: Arc<TokenKeys>,
         memory_bytes: NonZeroU64,
     ) -> Result<Self, StoreError> {
         let rules = RulesGuard::raise(&*store, rules).await?;
         let stream = OwnStream::open(&*store).await?;
         let turns = store.turn_events().map(|events| AgencyShares::new(events.get()));
-        let folder = Self { store, rules, stream, memory: FoldMemory::new(memory_bytes), turns };
+        let folder = Self { store, rules, tokens, stream, memory: FoldMemory::new(memory_bytes), turns };
         // A second check: a process that raises the rules looks for open streams afterwards, so either it sees this
         // stream or this check sees its rules.
         if let Err(refused) = folder.check_rules().await {
@@ -343,25 +354,23 @@ impl Folder {
             failpoint::pass("version_read")?;
             let events = self.store.events(&subjects).instrument(span!("read_events", subjects = count)).await?;
             failpoint::pass("events_read")?;
-            let (rules, epoch) = (self.rules.rules().clone(), self.store.epoch());
+            let (rules, epoch, tokens) = (self.rules.rules().clone(), self.store.epoch(), self.tokens.clone());
             // A thousand subjects take some ten milliseconds: too long for a thread that serves other requests.
-            let derived = tokio::task::spawn_blocking(move || plan(&subjects, current, &events, &rules, epoch));
+            let derived = tokio::task::spawn_blocking(move || {
+                let denying = Denying { keys: &tokens, now: now() };
+                plan(&subjects, current, &events, &rules, epoch, denying)
+            });
             let planned =
                 derived.instrument(span!("derive", subjects = count)).await.map_err(|_| StoreError::TimedOut)?;
             let Plan { unchanged, changed } = planned.inspect_err(|_| self.rules.note_outdated())?;
             newest.extend(unchanged);
-            let writes = changed.iter().map(|(expected, change)| ViewWrite {
-                subject: change.subject,
-                expected: *expected,
-                next: change.version,
-                view: change.view.clone(),
-            });
+            let writes = changed.iter().map(Changed::write);
             failpoint::pass("derived")?;
             let span = span!("compare_and_set", views = changed.len());
             let outcomes = self.store.compare_and_set(writes.collect()).instrument(span).await?;
             failpoint::pass("views_set")?;
             subjects = Vec::new();
-            for ((_, change), outcome) in changed.into_iter().zip(outcomes) {
+            for (Changed { change, .. }, outcome) in changed.into_iter().zip(outcomes) {
                 match outcome {
                     CompareAndSet::Set => newest.push(change),
                     CompareAndSet::Lost => subjects.push(change.subject),

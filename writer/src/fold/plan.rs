@@ -6,14 +6,40 @@ use yima_schema::event::StoredEvent;
 use yima_schema::rules::Rules;
 use yima_schema::subject::SubjectId;
 use yima_schema::view::{Version, View};
-use yima_store::{StoreError, VersionedView};
+use yima_store::{Denial, StoreError, VersionedView, ViewWrite};
+
+use super::denials::Denying;
 
 /// The writes of one fold.
 pub(super) struct Plan {
     /// Views that already contain all of their events.
     pub unchanged: Vec<Change>,
-    /// Views to set, each with the version that the compare-and-set expects.
-    pub changed: Vec<(Version, Change)>,
+    /// Views to set.
+    pub changed: Vec<Changed>,
+}
+
+/// A view to set.
+pub(super) struct Changed {
+    /// The version that the compare-and-set expects.
+    pub expected: Version,
+    /// The change to publish once it is set.
+    pub change: Change,
+    /// The tokens that it makes out of date.
+    pub denials: Vec<Denial>,
+}
+
+impl Changed {
+    /// The write that sets it.
+    pub(super) fn write(&self) -> ViewWrite {
+        let Self { expected, change, denials } = self;
+        ViewWrite {
+            subject: change.subject,
+            expected: *expected,
+            next: change.version,
+            view: change.view.clone(),
+            denials: denials.clone(),
+        }
+    }
 }
 
 /// Derives each subject's view from its events and compares it with the stored one.
@@ -26,6 +52,7 @@ pub(super) fn plan(
     events: &[Vec<StoredEvent>],
     rules: &Rules,
     epoch: u16,
+    denying: Denying<'_>,
 ) -> Result<Plan, StoreError> {
     let mut plan = Plan { unchanged: Vec::new(), changed: Vec::new() };
     for ((subject, current), events) in subjects.iter().zip(current).zip(events) {
@@ -42,7 +69,7 @@ pub(super) fn plan(
                 "a newer program has derived views of this region: replace this program by it".into(),
             ));
         }
-        let same = stored.is_some_and(|stored| {
+        let same = stored.as_ref().is_some_and(|stored| {
             stored.events == derived.events
                 && stored.rules_version == derived.rules_version
                 && stored.derive_version == derived.derive_version
@@ -56,7 +83,8 @@ pub(super) fn plan(
                 let expected = current.map_or(Version::ABSENT, |v| v.version);
                 let change =
                     Change { subject: *subject, version: expected.next(epoch), view: derived.encode(), traced: None };
-                plan.changed.push((expected, change));
+                let denials = denying.denials(*subject, stored.as_ref(), &derived, events);
+                plan.changed.push(Changed { expected, change, denials });
             }
         }
     }

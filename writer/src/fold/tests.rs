@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
+use yima_schema::code::{DenialTag, SLOT};
 use yima_schema::derive::{DERIVE_VERSION, derive};
-use yima_schema::event::{Event, EventData, StoredEvent, TestKind, TestOutcome};
+use yima_schema::event::{Event, EventData, PhoneChange, StoredEvent, TestKind, TestOutcome};
+use yima_schema::subject::PseudonymKey;
 use yima_schema::time::Time;
 use yima_schema::view::{Version, View};
 use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
-use yima_store::{EventReader, Feed, VersionedView, ViewReader};
+use yima_store::{BundleStore, EventReader, Feed, VersionedView, ViewReader, ViewWrite};
 
 use super::damaged::Damaged;
 use super::*;
@@ -30,12 +32,17 @@ fn event(subject_n: u8, id: &str, positive: bool) -> StoredEvent {
     StoredEvent::new(event, Time::from_secs(1_790_000_100))
 }
 
+/// The keys of denial tags in tests.
+pub(crate) fn token_keys() -> Arc<TokenKeys> {
+    Arc::new(TokenKeys::new(&PseudonymKey::from_bytes(&[7; 32])))
+}
+
 fn open(dir: &tempfile::TempDir) -> Arc<EmbeddedStore> {
     EmbeddedStore::open(dir.path(), EmbeddedOptions::new("test", [0; 16])).unwrap()
 }
 
 async fn folder(store: &Arc<EmbeddedStore>) -> Arc<Folder> {
-    Arc::new(Folder::start(store.clone(), Arc::new(Rules::built_in())).await.unwrap())
+    Arc::new(Folder::start(store.clone(), Arc::new(Rules::built_in()), token_keys()).await.unwrap())
 }
 
 async fn stored_view(store: &EmbeddedStore, n: u8) -> (Version, View) {
@@ -105,7 +112,7 @@ async fn a_published_duplicate_reads_no_events_and_publishes_nothing() {
     let changes = store.registry().await.unwrap().streams[0].last;
     // A folder that reads no events of this subject.
     let damaged = Arc::new(Damaged { store: store.clone(), subject: subject(1) });
-    let folder = Folder::start(damaged, Arc::new(Rules::built_in())).await.unwrap();
+    let folder = Folder::start(damaged, Arc::new(Rules::built_in()), token_keys()).await.unwrap();
     assert_eq!(folder.commit(vec![event(1, "a", false)]).await.unwrap(), [CommitOutcome::Duplicate]);
     assert_eq!(store.registry().await.unwrap().streams[0].last, changes);
     assert_eq!(store.registry().await.unwrap().streams[1].last, 0);
@@ -122,12 +129,44 @@ async fn a_duplicate_whose_fold_is_owed_is_folded_before_it_is_answered() {
     assert_eq!(published(&store).await[&subject(1)], stored_view(&store, 1).await.0);
 }
 
+/// The denial tags of this slot.
+async fn denied(store: &EmbeddedStore) -> Vec<DenialTag> {
+    store.denials(now().as_secs() / SLOT.as_secs() as i64, now(), 1_000).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_that_a_view_makes_out_of_date_are_denied_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let folder = folder(&store).await;
+    let phone = |id: &str, change| {
+        let mut stored = event(1, id, false);
+        stored.event.occurred_at = now();
+        stored.event.data = EventData::Phone { id: 5, change };
+        StoredEvent::new(stored.event, now())
+    };
+    let tag = |number| token_keys().denial_tag(subject(1), 5, now().as_secs() / SLOT.as_secs() as i64, number);
+    folder.commit(vec![phone("start", PhoneChange::Started { name: "p".into() })]).await.unwrap();
+    folder.commit(vec![event(1, "negative", false)]).await.unwrap();
+    assert!(denied(&store).await.is_empty());
+    folder.commit(vec![event(1, "positive", true)]).await.unwrap();
+    assert_eq!(denied(&store).await, [tag(0)]);
+    // Nothing new, and folds of it again, deny nothing more.
+    folder.commit(vec![event(1, "positive", true)]).await.unwrap();
+    folder.refold(&[subject(1)]).await.unwrap();
+    assert_eq!(denied(&store).await, [tag(0)]);
+    folder.commit(vec![phone("end", PhoneChange::Ended)]).await.unwrap();
+    let denied = denied(&store).await;
+    assert!(denied.len() == 2 && denied.contains(&tag(0)) && denied.contains(&tag(1)));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fold_in_pieces_loses_no_subject() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir);
     let smallest = NonZeroU64::new(32 << 20).unwrap();
-    let folder = Folder::start_within(store.clone(), Arc::new(Rules::built_in()), smallest).await.unwrap();
+    let folder =
+        Folder::start_within(store.clone(), Arc::new(Rules::built_in()), token_keys(), smallest).await.unwrap();
     // Ten subjects of 900 events do not fit into one piece.
     let all = |n| (0..900).map(move |id| event(n, &format!("e{id}"), false));
     for n in 0..10 {
@@ -186,7 +225,7 @@ async fn an_unreadable_subject_does_not_block_other_subjects() {
     drop(store);
     let store = open(&dir);
     let damaged = Arc::new(Damaged { store: store.clone(), subject: subject(2) });
-    let folder = Folder::start(damaged, Arc::new(Rules::built_in())).await.unwrap();
+    let folder = Folder::start(damaged, Arc::new(Rules::built_in()), token_keys()).await.unwrap();
     let folded = async |n| store.lookup(subject(n)).await.unwrap().is_some();
     assert_eq!((folded(1).await, folded(2).await, folded(3).await), (true, false, true));
     assert_eq!(store.unsettled().await.unwrap().iter().map(|(_, subject)| *subject).collect::<Vec<_>>(), [subject(2)]);
@@ -219,7 +258,7 @@ async fn a_view_derived_by_newer_rules_is_never_replaced() {
     let store = open(&dir);
     let old = folder(&store).await;
     let newer_rules = Arc::new(Rules { version: 2, ..Rules::built_in() });
-    let new = Folder::start(store.clone(), newer_rules).await.unwrap();
+    let new = Folder::start(store.clone(), newer_rules, token_keys()).await.unwrap();
     new.commit(vec![event(1, "a", false)]).await.unwrap();
     let before = stored_view(&store, 1).await;
     let refused = old.commit(vec![event(1, "b", true)]).await;
@@ -241,7 +280,8 @@ async fn a_view_of_an_older_program_is_derived_again_and_one_of_a_newer_program_
     assert_eq!(derived.derive_version, DERIVE_VERSION);
     let set = async |view: Vec<u8>| {
         let expected = store.lookup(subject(1)).await.unwrap().unwrap().version;
-        let write = ViewWrite { subject: subject(1), expected, next: expected.next(store.epoch()), view: view.into() };
+        let (next, view) = (expected.next(store.epoch()), view.into());
+        let write = ViewWrite { subject: subject(1), expected, next, view, denials: Vec::new() };
         assert_eq!(store.compare_and_set(vec![write]).await.unwrap(), [CompareAndSet::Set]);
     };
     set(derived.encode_format_1()).await;
@@ -268,9 +308,10 @@ fn a_view_from_before_a_restore_is_written_again_above_the_epoch() {
     let view = derive(&events, &rules).encode();
     let plan_at = |version| {
         let current = vec![Some(VersionedView { version, view: view.clone() })];
-        plan(&[subject(1)], current, std::slice::from_ref(&events), &rules, 2).unwrap()
+        let denying = Denying { keys: &token_keys(), now: Time::default() };
+        plan(&[subject(1)], current, std::slice::from_ref(&events), &rules, 2, denying).unwrap()
     };
-    let (expected, change) = plan_at(Version(1 << 48)).changed.remove(0);
+    let Changed { expected, change, .. } = plan_at(Version(1 << 48)).changed.remove(0);
     assert_eq!((expected, change.version), (Version(1 << 48), Version::floor(2)));
     assert_eq!(plan_at(Version::floor(2)).unchanged.len(), 1);
 }

@@ -130,7 +130,8 @@ impl Test {
             leased: Mutex::new(true),
         });
         let damaged = Arc::new(Damaged { store, subject: SubjectId::from_bytes([UNREADABLE; 16]) });
-        let folder = Folder::start(damaged, Arc::new(Rules::built_in())).await.unwrap();
+        let folder =
+            Folder::start(damaged, Arc::new(Rules::built_in()), crate::fold::tests::token_keys()).await.unwrap();
         let follower = MarkFollower::new(feed.clone(), Arc::new(folder));
         Self { _dir: dir, feed, follower }
     }

@@ -44,7 +44,9 @@ async fn intake(config: WriterConfig, lifecycle: Lifecycle) -> (tempfile::TempDi
     IS_RUNTIME.set(true);
     let dir = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(dir.path(), EmbeddedOptions::new("xian", [0; 16])).unwrap();
-    let folder = Arc::new(Folder::start(store.clone(), Arc::new(Rules::built_in())).await.unwrap());
+    let folder = Arc::new(
+        Folder::start(store.clone(), Arc::new(Rules::built_in()), crate::fold::tests::token_keys()).await.unwrap(),
+    );
     let disk_space = Arc::new(DiskSpace::new(dir.path().to_owned(), 0));
     let files = OperatorFiles::load(&config).unwrap();
     let pseudonyms = PseudonymKey::from_bytes(&[1; 32]);

@@ -1,7 +1,8 @@
-//! Jobs over all subjects: the full scan with persisted progress, and the jobs that use it (refold, filling the index
-//! of resources, reconcile, rebuild).
+//! Jobs: the full scan over all subjects with persisted progress, and the jobs that use it (refold, filling the index
+//! of resources, reconcile, rebuild); beside them the release of offline bundles.
 
 mod full_scan;
+pub mod offline_bundle;
 pub mod rebuild;
 pub mod reconcile;
 pub mod refold;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use yima_schema::code::TokenKeys;
 use yima_schema::rules::Rules;
 use yima_store::cql::{CqlOptions, begin_rebuild};
 use yima_store::{Progress, StoreError, SubjectScan};
@@ -39,11 +40,12 @@ impl Report {
 pub async fn rebuild(
     options: &CqlOptions,
     rules: Arc<Rules>,
+    tokens: Arc<TokenKeys>,
     rate: Option<Rate>,
     on_progress: impl Fn(&Report) + Send + Sync,
 ) -> Result<Report, StoreError> {
     let store = begin_rebuild(options, (options.clock)()).await?;
-    let folder = Folder::start(store.clone(), rules.clone()).await?;
+    let folder = Folder::start(store.clone(), rules.clone(), tokens).await?;
     let task = Task { name: store.rebuild_task(), of_all_regions: false, rate, clock: options.clock };
     let folded = fold_all(store.clone(), &folder, task, &on_progress).await;
     let report = match folded {

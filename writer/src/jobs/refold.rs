@@ -176,10 +176,9 @@ mod tests {
         let found = store.lookup(subject(n)).await.unwrap().unwrap();
         let view = View::decode(&found.view).unwrap().encode_format_1().into();
         let next = found.version.next(store.epoch());
-        store
-            .compare_and_set(vec![ViewWrite { subject: subject(n), expected: found.version, next, view }])
-            .await
-            .unwrap();
+        let expected = found.version;
+        let write = ViewWrite { subject: subject(n), expected, next, view, denials: Vec::new() };
+        store.compare_and_set(vec![write]).await.unwrap();
     }
 
     async fn older(store: &EmbeddedStore) -> usize {
@@ -193,7 +192,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let open = || EmbeddedStore::open(dir.path(), EmbeddedOptions::new("test", [0; 16])).unwrap();
         let refold = async |store: &Arc<EmbeddedStore>| {
-            let folder = Arc::new(Folder::start(store.clone(), Arc::new(Rules::built_in())).await.unwrap());
+            let folder = Arc::new(
+                Folder::start(store.clone(), Arc::new(Rules::built_in()), crate::fold::tests::token_keys())
+                    .await
+                    .unwrap(),
+            );
             let config = RefoldConfig { subjects_per_s: NonZeroU32::new(1_000_000).unwrap() };
             (folder.clone(), Refold::new(store.clone(), folder, config, Time::default))
         };

@@ -166,7 +166,9 @@ mod tests {
     async fn a_resource_stored_before_there_was_an_index_is_found_once_it_is_filled() {
         let dir = tempfile::tempdir().unwrap();
         let store = EmbeddedStore::open(dir.path(), EmbeddedOptions::new("test", [0; 16])).unwrap();
-        let folder = Arc::new(Folder::start(store.clone(), Arc::new(Rules::built_in())).await.unwrap());
+        let folder = Arc::new(
+            Folder::start(store.clone(), Arc::new(Rules::built_in()), crate::fold::tests::token_keys()).await.unwrap(),
+        );
         // As an earlier program committed them.
         folder.commit(vec![positive(1, "Observation/1", 1), positive(2, "t-1", 1)]).await.unwrap();
         let colour = async |subject| {

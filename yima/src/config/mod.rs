@@ -22,7 +22,7 @@ use yima_service::lifecycle::LifecycleConfig;
 use yima_service::telemetry::TelemetryConfig;
 use yima_store::cql::CqlOptions;
 use yima_store::embedded::EmbeddedOptions;
-use yima_writer::config::WriterConfig;
+use yima_writer::config::{OfflineConfig, WriterConfig};
 
 use crate::error::CommandError;
 use crate::keys::{KeyDir, Pkcs11Config};
@@ -83,6 +83,8 @@ pub struct Config {
     pub read_api: ReadApiConfig,
     /// The writer.
     pub writer: WriterConfig,
+    /// Offline bundles.
+    pub offline: OfflineConfig,
     /// The admin port.
     pub admin: AdminConfig,
     /// Stopping.
@@ -176,6 +178,7 @@ impl Config {
         let defaults = toml::to_string(&role.defaults()).expect("settings are tables, texts, numbers and lists");
         let check = |config: &Self, checks: &mut Checks<'_>| {
             config.store.cql.check(checks);
+            config.offline.check(checks);
             if role.reads() {
                 config.read_api.check(checks);
                 config.read_api.http.check(|setting| format!("read_api.http.{setting}"), checks);
@@ -333,6 +336,23 @@ mod tests {
         assert!(load(Role::Writer, &[small]).is_ok(), "a writer has no cache");
         let tuned = [small, ("YIMA_READ_API__CACHE__TUNING_FILE", "tuning.toml")];
         assert!(load(Role::ReadApi, &tuned).is_err(), "a key that leaves the tuning file has this value");
+    }
+
+    #[test]
+    fn settings_of_offline_bundles_that_contradict_each_other_are_named() {
+        for (variable, value, key) in [
+            ("YIMA_OFFLINE__RELEASE_PERIOD_S", "0", "release_period_s"),
+            ("YIMA_OFFLINE__RELEASE_PERIOD_S", "901", "release_period_s"),
+            ("YIMA_OFFLINE__WARN_S", "43201", "grace_s"),
+            ("YIMA_OFFLINE__GRACE_S", "86401", "stop_s"),
+            ("YIMA_OFFLINE__STOP_S", "259201", "stop_s"),
+            ("YIMA_OFFLINE__MAX_LAG_S", "3601", "max_lag_s"),
+            ("YIMA_OFFLINE__ISSUED_NOT_BEFORE", "yesterday", "issued_not_before"),
+        ] {
+            let errors = load(Role::Writer, &[(variable, value)]).unwrap_err().to_string();
+            assert!(errors.contains(&format!("offline.{key}: ")), "{variable}: {errors}");
+        }
+        assert!(load(Role::Writer, &[("YIMA_OFFLINE__ISSUED_NOT_BEFORE", "2026-11-30T00:00:00Z")]).is_ok());
     }
 
     #[test]

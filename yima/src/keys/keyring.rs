@@ -5,6 +5,7 @@ use yima_read_api::config::ReadApiConfig;
 use yima_schema::code::{IssuerKey, IssuerKeys};
 use yima_schema::seal::SealKeys;
 use yima_schema::time::Time;
+use yima_writer::offline_bundle::ReleaseKeys;
 
 use super::KeyDir;
 use super::files::{KEYS, secret};
@@ -27,16 +28,7 @@ impl KeyDir {
     pub(super) fn keyring(&self, set: &KeySet, kept: &KeptFor, signs_codes: bool, now: Time) -> Loaded {
         let mut unreadable = Vec::new();
         let issuer = if signs_codes { self.signing_key(set, kept, now, &mut unreadable) } else { None };
-        let (mut accepted, mut revoked) = (Vec::new(), Vec::new());
-        for (entry, state) in set.states(KeyKind::Issuer, kept, now) {
-            let keys = match state {
-                KeyState::Published | KeyState::Active | KeyState::Retired(_) => &mut accepted,
-                KeyState::Revoked(_) => &mut revoked,
-                KeyState::Ended => continue,
-            };
-            keys.extend(entry.verifying_key());
-        }
-        let issuers = IssuerKeys::new(accepted).with_revoked(revoked);
+        let issuers = issuers(set, kept, now);
         let handles = self.seal_keys(set, KeyKind::Seal, "handle", kept, now, &mut unreadable);
         let sessions = self.seal_keys(set, KeyKind::Session, "session", kept, now, &mut unreadable);
         let is_complete = (issuer.is_some() || !signs_codes) && handles.can_seal() && sessions.can_seal();
@@ -65,6 +57,17 @@ impl KeyDir {
             }
         }
         signing
+    }
+
+    /// The keys of offline bundles at `now`: the one that signs, and all that are published.
+    ///
+    /// # Errors
+    /// `keys.json` is invalid, or no key that signs can be read.
+    pub fn for_releases(&self, config: &ReadApiConfig, now: Time) -> Result<ReleaseKeys, CommandError> {
+        let (set, kept, mut unreadable) = (self.key_set(now)?, KeptFor::new(config), Vec::new());
+        let signs = self.signing_key(&set, &kept, now, &mut unreadable);
+        let signs = signs.ok_or_else(|| unreadable.pop().unwrap_or_else(|| self.no_active_key()))?;
+        Ok(ReleaseKeys { signs, issuers: issuers(&set, &kept, now).accepted().to_vec() })
     }
 
     /// The keys that seal sessions at `now`.
@@ -126,4 +129,18 @@ impl KeyDir {
         }
         SealKeys::with_ids(&secrets, sealing, revoked, purpose)
     }
+}
+
+/// The public keys of issuers: those accepted, and those revoked.
+fn issuers(set: &KeySet, kept: &KeptFor, now: Time) -> IssuerKeys {
+    let (mut accepted, mut revoked) = (Vec::new(), Vec::new());
+    for (entry, state) in set.states(KeyKind::Issuer, kept, now) {
+        let keys = match state {
+            KeyState::Published | KeyState::Active | KeyState::Retired(_) => &mut accepted,
+            KeyState::Revoked(_) => &mut revoked,
+            KeyState::Ended => continue,
+        };
+        keys.extend(entry.verifying_key());
+    }
+    IssuerKeys::new(accepted).with_revoked(revoked)
 }

@@ -62,6 +62,7 @@ pub(super) async fn start(
         region: &config.region.name,
         views: store.views(),
         feed: store.feed(),
+        bundle: (store.bundle(), config.offline.release_period),
         audit_log: store.audit_log(),
         keys: Keys {
             pseudonyms: pseudonyms.clone(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use yima_read_api::CitizenWriter;
+use yima_schema::code::TokenKeys;
 use yima_schema::event::Event;
 use yima_schema::freshness::Freshness;
 use yima_schema::problem::Problem;
@@ -16,6 +17,7 @@ use yima_writer::OperatorFiles;
 use yima_writer::app::{App, Resources};
 use yima_writer::fold::Folder;
 use yima_writer::follow::MarkFollower;
+use yima_writer::offline_bundle::Releases;
 use yima_writer::refold::Refold;
 use yima_writer::resource_index::FillResourceIndex;
 
@@ -23,6 +25,7 @@ use super::{Port, Process};
 use crate::dead_letters;
 use crate::demo::identity_provider;
 use crate::demo::seed::Seeding;
+use crate::emergency;
 use crate::error::CommandError;
 use crate::store::WriteStore;
 
@@ -52,8 +55,8 @@ impl Writing {
         let Process { population, options, config, telemetry, lifecycle, pseudonyms, rules, .. } = process;
         let verifier = process.verifier()?;
         process.warn_of_demo(config.writer.bind);
-        let folder =
-            Arc::new(Folder::start_within(store.writer(), rules.clone(), config.writer.fold.memory_bytes).await?);
+        let (tokens, memory) = (Arc::new(TokenKeys::new(pseudonyms)), config.writer.fold.memory_bytes);
+        let folder = Arc::new(Folder::start_within(store.writer(), rules.clone(), tokens, memory).await?);
         let seeding = Seeding { data_dir: &options.data_dir, population: *population, pseudonyms, now: now() };
         seeding.run(&store, &folder).await?;
         spawn_writer_tasks(process, &store, &folder);
@@ -75,6 +78,7 @@ impl Writing {
         let router = finish(yima_writer::router(app.clone(), is_described).merge(demo), &layer);
         lifecycle.spawn_critical("writer", serve(port, tls, router, &config.writer.http, lifecycle));
         dead_letters::serve(&app, &options.data_dir, lifecycle);
+        emergency::serve(store.bundle(), process.store.audit_log(), &options.data_dir, lifecycle);
         Ok(Self { app, folder, store })
     }
 
@@ -100,10 +104,11 @@ impl Writing {
     }
 }
 
-/// Background tasks of a writer: the refold after a change of rules or program, indexing and removing what earlier
+/// Background tasks of a writer: releases of offline bundles, the refold after a change of rules or program, indexing and removing what earlier
 /// programs kept, and following the marks of others that share its store.
 fn spawn_writer_tasks(process: &Process<'_>, store: &WriteStore, folder: &Arc<Folder>) {
     let lifecycle = &process.lifecycle;
+    lifecycle.spawn_until_stop("offline bundles", releases(process, store).run());
     match store {
         WriteStore::Embedded(store) => {
             lifecycle.spawn_until_stop("birth_dates", forget_birth_dates(store.clone()));
@@ -115,6 +120,22 @@ fn spawn_writer_tasks(process: &Process<'_>, store: &WriteStore, folder: &Arc<Fo
             spawn_jobs(process, store.clone(), folder.clone());
         }
     }
+}
+
+/// The releases of the region's offline bundles.
+fn releases(process: &Process<'_>, store: &WriteStore) -> Releases {
+    let Process { config, keys, guidance, .. } = process;
+    let (keys, read_api) = (keys.clone(), config.read_api.clone());
+    let keys = move || match keys.for_releases(&read_api, now()) {
+        Ok(keys) => Some(keys),
+        Err(error) => {
+            tracing::warn!(%error, "this writer cannot sign offline bundles; another one has to");
+            None
+        }
+    };
+    let guidance = serde_json::to_vec(guidance).expect("texts by name always serialise");
+    let (region, offline) = (config.region.name.clone(), config.offline.clone());
+    Releases::new(store.bundle(), region, offline, guidance.into(), Arc::new(keys), now)
 }
 
 async fn forget_birth_dates(store: Arc<EmbeddedStore>) {

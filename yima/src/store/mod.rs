@@ -8,7 +8,9 @@ use std::sync::Arc;
 use yima_service::clock::now;
 use yima_store::cql::CqlStore;
 use yima_store::embedded::EmbeddedStore;
-use yima_store::{AuditLog, DeadLetterStore, Deferred, Feed, ResourceIndex, ViewReader, WriterStore};
+use yima_store::{
+    AuditLog, BundleReader, BundleStore, DeadLetterStore, Deferred, Feed, ResourceIndex, ViewReader, WriterStore,
+};
 
 pub use open::{Opening, Plan};
 
@@ -44,6 +46,15 @@ impl ReadStore {
 
     /// The feed that the read service follows.
     pub fn feed(&self) -> Arc<dyn Feed> {
+        match self {
+            Self::Embedded(store) => store.clone(),
+            Self::Cql(store) => store.clone(),
+            Self::Deferred(store) => store.clone(),
+        }
+    }
+
+    /// The region's offline bundle.
+    pub fn bundle(&self) -> Arc<dyn BundleReader> {
         match self {
             Self::Embedded(store) => store.clone(),
             Self::Cql(store) => store.clone(),
@@ -96,6 +107,14 @@ impl WriteStore {
 
     /// The store as the writer keeps dead letters in it.
     pub fn dead_letters(&self) -> Arc<dyn DeadLetterStore> {
+        match self {
+            Self::Embedded(store) => store.clone(),
+            Self::Cql(store) => store.clone(),
+        }
+    }
+
+    /// The store as the writer releases offline bundles in it.
+    pub fn bundle(&self) -> Arc<dyn BundleStore> {
         match self {
             Self::Embedded(store) => store.clone(),
             Self::Cql(store) => store.clone(),

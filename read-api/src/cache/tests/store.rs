@@ -14,7 +14,9 @@ use yima_schema::change::Change;
 use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::{Version, View};
-use yima_store::{Feed, Registry, Result, StoreError, StreamId, StreamState, VersionedView, ViewReader};
+use yima_store::{
+    BundleReader, Feed, Registry, Result, StoreError, StoredIndex, StreamId, StreamState, VersionedView, ViewReader,
+};
 
 thread_local!(static NOW: Cell<i64> = const { Cell::new(1_000_000) });
 
@@ -225,5 +227,17 @@ impl Feed for TestStore {
 
     async fn woken(&self) {
         std::future::pending().await
+    }
+}
+
+/// No bundle is ever released.
+#[async_trait]
+impl BundleReader for TestStore {
+    async fn bundle_index(&self) -> Result<Option<StoredIndex>> {
+        Ok(None)
+    }
+
+    async fn bundle_part(&self, _sha256: [u8; 32]) -> Result<Option<Bytes>> {
+        Ok(None)
     }
 }

@@ -47,6 +47,7 @@ use crate::citizen_writer::{CitizenWriter, no_writer};
 use crate::config::ReadApiConfig;
 use crate::foreign_files::ForeignFiles;
 use crate::keyring::{CurrentKeyring, Keyring};
+use crate::offline_bundle::OfflineBundle;
 
 /// Keeps the events that citizens write, unless it fails.
 #[derive(Default)]
@@ -102,6 +103,7 @@ impl Node {
             store: None,
         };
         let deployment = Deployment {
+            offline_bundle: OfflineBundle::new(store.clone(), keys.keyring.clone(), Duration::from_secs(300), now),
             region: "xian",
             keys,
             guidance: &Guidance::built_in(),

@@ -14,6 +14,7 @@
 //! Every idempotent statement is also sent to another replica after half of the request timeout.
 
 mod audit;
+mod bundle;
 mod dead_letters;
 mod events;
 mod jobs;
@@ -37,6 +38,7 @@ use super::error::from_prepare;
 use super::options::CqlOptions;
 use crate::Result;
 use audit::Audit;
+use bundle::Bundle;
 use dead_letters::DeadLetters;
 use events::Events;
 use jobs::Jobs;
@@ -57,6 +59,7 @@ pub(super) struct Statements {
     pub(super) audit: Audit,
     pub(super) dead_letters: DeadLetters,
     pub(super) resources: Resources,
+    pub(super) bundle: Bundle,
 }
 
 impl Statements {
@@ -77,6 +80,7 @@ impl Statements {
             audit: Audit::prepare(&p).await?,
             dead_letters: DeadLetters::prepare(&p).await?,
             resources: Resources::prepare(&p).await?,
+            bundle: Bundle::prepare(&p).await?,
         })
     }
 }

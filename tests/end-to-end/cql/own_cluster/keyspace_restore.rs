@@ -119,7 +119,9 @@ async fn a_restored_keyspace_is_rebuilt_under_its_readers() {
     }
     let generation = reader.cache.generation();
 
-    let report = rebuild(&options, Arc::new(Rules::built_in()), None, |_| ()).await.unwrap();
+    let report = rebuild(&options, Arc::new(Rules::built_in()), yima_harness::samples::token_keys(), None, |_| ())
+        .await
+        .unwrap();
     assert_eq!(report.subjects, u64::from(ALL));
     reader.poll_until_reached().await;
     assert_ne!(reader.cache.generation(), generation, "the reader kept its generation");

@@ -19,7 +19,7 @@ use crate::until_async;
 async fn reconciled(store: &Arc<CqlStore>, report: bool) -> Report {
     let settle = Duration::from_millis(100);
     let options = reconcile::Options { report, rate: None, restart: false, settle, clock: now };
-    reconcile(store, Arc::new(Rules::built_in()), options, |_| ()).await.unwrap()
+    reconcile(store, Arc::new(Rules::built_in()), yima_harness::samples::token_keys(), options, |_| ()).await.unwrap()
 }
 
 /// Without hints, events and marks that one region accepts while the other is down never reach that one by themselves.
@@ -43,7 +43,7 @@ async fn reconciling_brings_missed_events_and_then_finds_none() {
     // One view is older than its events, and one is corrupt.
     for (n, view) in [(20, View::default().encode()), (21, bytes::Bytes::from_static(b"?"))] {
         let expected = there.lookup(subject(n)).await.unwrap().unwrap().version;
-        let write = ViewWrite { subject: subject(n), expected, next: expected.next(1), view };
+        let write = ViewWrite { subject: subject(n), expected, next: expected.next(1), view, denials: Vec::new() };
         assert_eq!(there.compare_and_set(vec![write]).await.unwrap(), [CompareAndSet::Set]);
     }
 

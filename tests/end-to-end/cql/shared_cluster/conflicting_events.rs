@@ -33,7 +33,9 @@ fn event(subject: SubjectId, result: TestOutcome) -> StoredEvent {
 
 /// A writer's folder, and the task that follows marks.
 async fn writer(store: &Arc<CqlStore>) -> (Arc<Folder>, tokio::task::JoinHandle<()>) {
-    let folder = Arc::new(Folder::start(store.clone(), Arc::new(Rules::built_in())).await.unwrap());
+    let folder = Arc::new(
+        Folder::start(store.clone(), Arc::new(Rules::built_in()), yima_harness::samples::token_keys()).await.unwrap(),
+    );
     let follower = MarkFollower::new(store.clone(), folder.clone());
     (folder, tokio::spawn(follower.run()))
 }

@@ -102,7 +102,8 @@ async fn rows_with_a_date_of_birth_are_replaced_by_the_refold_in_every_region() 
         assert!(read.await.unwrap() == [earlier(subjects[2]).without_birth_date()]);
     }
     let rules = Arc::new(Rules::built_in());
-    let folder = Arc::new(Folder::start(store.clone(), rules.clone()).await.unwrap());
+    let folder =
+        Arc::new(Folder::start(store.clone(), rules.clone(), yima_harness::samples::token_keys()).await.unwrap());
     let config = RefoldConfig { subjects_per_s: NonZeroU32::new(10_000).unwrap() };
     let refold = Refold::new(store.clone(), folder.clone(), config, now).run();
     tokio::time::timeout(Duration::from_secs(30), refold).await.expect("the refold ends");

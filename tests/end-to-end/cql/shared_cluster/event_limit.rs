@@ -62,7 +62,9 @@ async fn eight_writers_in_two_regions_leave_a_subject_readable_and_open_to_restr
     eprintln!("eight writers brought a subject to {taken} events");
     assert!((2_000..READ_EVENTS).contains(&taken), "{taken} events of one subject were taken");
     for (region, store) in stores.iter().take(2).enumerate() {
-        let folder = Folder::start(store.clone(), Arc::new(Rules::built_in())).await.unwrap();
+        let folder = Folder::start(store.clone(), Arc::new(Rules::built_in()), yima_harness::samples::token_keys())
+            .await
+            .unwrap();
         let agency = format!("other-{region}");
         let refused = folder.commit(vec![event(subject, &agency, "n", TestOutcome::Negative)]).await.unwrap();
         assert_eq!(refused, [CommitOutcome::Full]);

@@ -100,6 +100,7 @@ async fn a_change_that_expired_between_polls_begins_a_new_generation() {
         expected: Version::ABSENT,
         next: change.version,
         view: change.view.clone(),
+        denials: Vec::new(),
     };
     assert_eq!(writer.compare_and_set(vec![write]).await.unwrap(), [CompareAndSet::Set]);
     assert_eq!(writer.publish(stream, vec![change.clone()], Vec::new()).await.unwrap(), Published::Open);

@@ -12,6 +12,7 @@ mod freshness_tokens;
 mod late_and_expired_changes;
 mod leases;
 mod moves;
+mod offline_bundle;
 mod rebuild;
 mod refold;
 mod regions;

@@ -42,7 +42,7 @@ async fn a_dropped_keyspace_is_rebuilt_from_events_alone() {
     let generation = cache.generation();
 
     let rules = Arc::new(Rules::built_in());
-    let refused = rebuild(&options, rules.clone(), None, |_| ()).await;
+    let refused = rebuild(&options, rules.clone(), yima_harness::samples::token_keys(), None, |_| ()).await;
     assert!(matches!(&refused, Err(StoreError::Rejected(why)) if why.contains("stop the writers")), "{refused:?}");
     assert_eq!(views(&store, SUBJECTS).await, before, "a refused rebuild changed a view");
     writer.close().await.unwrap();
@@ -62,7 +62,7 @@ async fn a_dropped_keyspace_is_rebuilt_from_events_alone() {
                 notify.notify_one()
             }
         };
-        rebuild(&region, its_rules, Some(rate(400)), on_progress).await
+        rebuild(&region, its_rules, yima_harness::samples::token_keys(), Some(rate(400)), on_progress).await
     });
     first_page_saved.notified().await;
     killed.abort();
@@ -73,7 +73,7 @@ async fn a_dropped_keyspace_is_rebuilt_from_events_alone() {
     assert!(is_unavailable(&folder(&CqlStore::open(options.clone()).await.unwrap(), 1).await.map(drop)));
 
     let first = std::sync::Mutex::new(None);
-    let report = rebuild(&options, rules, None, |report| {
+    let report = rebuild(&options, rules, yima_harness::samples::token_keys(), None, |report| {
         first.lock().unwrap().get_or_insert(*report);
     });
     let report = report.await.unwrap();

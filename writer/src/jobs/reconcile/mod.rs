@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use yima_schema::code::TokenKeys;
 use yima_schema::event::StoredEvent;
 use yima_schema::mark::EventName;
 use yima_schema::rules::Rules;
@@ -83,6 +84,7 @@ impl Report {
 pub async fn reconcile<S: SubjectScan + WriterStore + 'static>(
     store: &Arc<S>,
     rules: Arc<Rules>,
+    tokens: Arc<TokenKeys>,
     options: Options,
     on_progress: impl Fn(&Report) + Send + Sync,
 ) -> Result<Report, StoreError> {
@@ -99,7 +101,7 @@ pub async fn reconcile<S: SubjectScan + WriterStore + 'static>(
     let subjects: Arc<dyn SubjectScan> = store.clone();
     let scan = FullScan::begin(subjects, task, options.restart).await?;
     let writer: Arc<dyn WriterStore> = store.clone();
-    let folder = if options.report { None } else { Some(Folder::start(writer, rules.clone()).await?) };
+    let folder = if options.report { None } else { Some(Folder::start(writer, rules.clone(), tokens).await?) };
     let mut run = Run { store: &**store, folder: folder.as_ref(), rules: &rules, settle: options.settle, scan };
     let result = run.all(&on_progress).await;
     if result.is_err() {

@@ -28,7 +28,8 @@ pub(crate) const BATCH: usize = 2_000;
 pub(crate) async fn compare(options: &CqlOptions, rounds: usize, count: usize) -> Vec<SubjectId> {
     let driver = Arc::new(DriverAlone::open(options).await);
     let store = CqlStore::open(options.clone()).await.expect("the schema exists");
-    let folder = Folder::start(store, Arc::new(Rules::built_in())).await.expect("a stream");
+    let folder =
+        Folder::start(store, Arc::new(Rules::built_in()), yima_harness::samples::token_keys()).await.expect("a stream");
     let folder = Arc::new(folder);
     let (mut alone, mut batches, mut singles) = <(Rounds, Rounds, Rounds)>::default();
     let mut subjects = Vec::new();

@@ -82,7 +82,9 @@ impl Regions {
         }
         let writer = async |region| {
             let store = CqlStore::open(options(cluster, region)).await.expect("the schema exists");
-            let folder = Folder::start(store.clone(), Arc::new(Rules::built_in())).await.expect("a stream");
+            let folder = Folder::start(store.clone(), Arc::new(Rules::built_in()), yima_harness::samples::token_keys())
+                .await
+                .expect("a stream");
             Writer { store, folder: Arc::new(folder) }
         };
         let readers = [Reader::start(cluster, "xian").await, Reader::start(cluster, "chengdu").await];
