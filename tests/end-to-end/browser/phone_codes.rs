@@ -11,9 +11,10 @@ use yima_schema::code::{Claims, CodeError, IssuerKeys, VerifyingKey, verify};
 use yima_schema::event::Colour;
 use yima_schema::time::DAY;
 
+use super::layout::{on_screen, resize};
 use super::shell::wait_until_kept;
 use super::window::Window;
-use super::{PHONE, assert_clean, assert_storage_empty, code, demo_people, phone};
+use super::{PHONE, assert_clean, assert_fits, assert_storage_empty, code, demo_people, phone};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -139,6 +140,11 @@ fn a_code_rotates_without_the_service_and_is_accepted_by_scanners_with_and_witho
     assert!([&offline, &rotated].iter().all(|code| refusal(code, &issuers, Duration::ZERO).is_none()));
     assert_eq!(refusal(&rotated, &issuers, MINUTE * 2), Some(CodeError::StaleProof), "a picture");
     phone.assert_accessible();
+    for (width, height) in [(320, 568), (568, 320), (390, 844)] {
+        resize(&phone, width, height);
+        assert_eq!(on_screen(&phone, "#qr, #colour, #banner"), json!(true), "at {width}x{height}");
+        assert_fits(&phone);
+    }
     phone.picture("citizen-own-code-offline");
     phone.go_to(&format!("{}/elsewhere", yima.read_url()));
     phone.evaluate("history.back()");
