@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use yima_harness::{Options, Yima, new_person};
+use yima_harness::{Options, Yima, new_person, now};
 use yima_schema::code::{PhoneKeyPair, TokenSecret};
 use yima_schema::time::{HOUR, Time};
 
@@ -14,6 +14,8 @@ pub struct Token {
     pair: PhoneKeyPair,
     token: Vec<u8>,
     secret: TokenSecret,
+    /// The first moment at which it cannot be shown.
+    pub expires_at: Time,
 }
 
 fn send(yima: &Yima, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> (u16, Value) {
@@ -33,25 +35,37 @@ pub fn register(yima: &Yima, session: &str) -> String {
 }
 
 impl Token {
-    /// The first token of a new batch.
-    pub fn fetch(yima: &Yima, session: &str, phone: &str) -> Self {
-        let pairs = [(); 5].map(|()| PhoneKeyPair::generate());
-        let keys = pairs.each_ref().map(|pair| URL_SAFE_NO_PAD.encode(pair.public().compressed())).join(",");
+    /// A new batch, one token behind the other for a day.
+    pub fn batch(yima: &Yima, session: &str, phone: &str) -> Vec<Self> {
+        let pairs: Vec<_> = (0..5).map(|_| PhoneKeyPair::generate()).collect();
+        let keys: Vec<_> = pairs.iter().map(|pair| URL_SAFE_NO_PAD.encode(pair.public().compressed())).collect();
+        let keys = keys.join(",");
         let bearer = format!("Bearer {session}");
         let headers = [("authorization", bearer.as_str()), ("yima-phone", phone), ("yima-token-keys", &keys)];
         let (status, answer) = send(yima, "GET", "/v1/tokens", &headers, None);
         assert_eq!((status, answer["tokens"].as_array().map(Vec::len)), (200, Some(5)), "{answer}");
-        let bytes = |field: &str| {
-            URL_SAFE_NO_PAD.decode(answer["tokens"][0][field].as_str().expect("a text")).expect("base64url")
+        let token = |(n, pair): (usize, PhoneKeyPair)| {
+            let text = |field: &str| answer["tokens"][n][field].as_str().expect("a text");
+            let bytes = |field: &str| URL_SAFE_NO_PAD.decode(text(field)).expect("base64url");
+            let secret = TokenSecret::from_bytes(bytes("secret").try_into().expect("32 bytes"));
+            Self { pair, token: bytes("token"), secret, expires_at: text("expires_at").parse().expect("RFC 3339") }
         };
-        let secret = TokenSecret::from_bytes(bytes("secret").try_into().expect("32 bytes"));
-        let [pair, ..] = pairs;
-        Self { pair, token: bytes("token"), secret }
+        pairs.into_iter().enumerate().map(token).collect()
     }
 
+    /// The first token of a new batch.
+    pub fn fetch(yima: &Yima, session: &str, phone: &str) -> Self {
+        Self::batch(yima, session, phone).swap_remove(0)
+    }
+
+    /// The code at a moment that is so long ago.
     pub fn show(&self, ago: Duration) -> String {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock after 1970");
-        self.pair.show(&self.token, &self.secret, Time::from_secs(now.as_secs() as i64).minus(ago))
+        self.show_at(now().minus(ago))
+    }
+
+    /// The code at that moment.
+    pub fn show_at(&self, at: Time) -> String {
+        self.pair.show(&self.token, &self.secret, at)
     }
 }
 
@@ -70,7 +84,9 @@ fn a_phones_codes_pass_until_it_is_ended_and_no_altered_byte_does() {
     let code = token.show(Duration::ZERO);
     assert!(code.len() <= 535, "a QR code of version 12: {}", code.len());
     assert_eq!(reason(&yima, &code), "green");
-    assert_eq!(reason(&yima, &token.show(Duration::from_secs(90))), "stale_proof", "a screenshot");
+    // In the first minute of a quarter of an hour the token is younger.
+    let screenshot = reason(&yima, &token.show(Duration::from_secs(90)));
+    assert!(["stale_proof", "not_yet_valid"].contains(&screenshot.as_str()), "{screenshot}");
     let cbor = base45::decode(&code[4..]).expect("Base45");
     for at in 0..cbor.len() {
         let mut altered = cbor.clone();

@@ -1,10 +1,12 @@
-//! Weight of the pages, and time to first paint and to a code on a slow phone: `tests/bench pages`.
+//! Weight of the pages, time to first paint and to a code on a slow phone, and from a scan to its verdict: `tests/bench
+//! pages`.
 
 use serde_json::{Value, json};
-use yima_harness::{Options, Yima, report};
+use yima_harness::{Options, Yima, now, report};
 
-use super::PHONE;
+use super::offline_checkpoint::phone;
 use super::window::Window;
+use super::{PHONE, checkpoint};
 
 /// Page loads, each by a browser with an empty cache.
 const ROUNDS: usize = 7;
@@ -51,6 +53,56 @@ fn measure_pages() {
         report!("{page}: first paint {:.0} ms at {SLOWDOWN}x slowdown, median of {ROUNDS}", median(&mut paints));
         if page == "citizen" {
             report!("{page}: a code on the screen {:.0} ms after it was opened, likewise", median(&mut codes));
+        }
+    }
+}
+
+/// Scans of one code, each after the verdict on the one before has been cleared: milliseconds from the end of the typing
+/// to the verdict on the screen.
+const SCANS: &str = "(async () => {
+    const input = document.getElementById('code-input'), verdict = document.getElementById('verdict');
+    const took = [];
+    for (let n = 0; n < 300; n++) {
+        document.getElementById('next').click();
+        input.value = CODE;
+        const begun = performance.now();
+        const seen = new Promise((resolve) => {
+            const observer = new MutationObserver(() => {
+                if (verdict.dataset.reason === '') return;
+                observer.disconnect();
+                resolve(verdict.dataset.verdict);
+            });
+            observer.observe(verdict, { attributeFilter: ['data-reason'] });
+        });
+        input.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true }));
+        if ((await seen) !== 'pass') throw new Error('no pass');
+        took.push(performance.now() - begun);
+    }
+    return took;
+})()";
+
+#[test]
+#[ignore = "a measurement: tests/bench pages"]
+fn measure_verdicts() {
+    let mut yima = Yima::start(Options::default().unlimited());
+    let (_, phone) = phone(&yima, "verdicts");
+    let desk = checkpoint(&yima);
+    desk.see("#offline[data-state='current'][hidden]");
+    for slowdown in [1, SLOWDOWN] {
+        for network in ["with", "without"] {
+            desk.devtools("Emulation.setCPUThrottlingRate", json!({ "rate": slowdown }));
+            let script = SCANS.replace("CODE", &json!(phone.show(now())).to_string());
+            let mut took: Vec<f64> = serde_json::from_value(desk.evaluate(&script)).expect("numbers");
+            let p50 = median(&mut took);
+            let p95 = took[took.len() * 95 / 100];
+            report!("verdict {network} a network, {slowdown}x slowdown: p50 {p50:.1} ms, p95 {p95:.1} ms");
+            if network == "with" {
+                yima.kill9();
+            } else {
+                yima.start_again();
+                desk.click("#next");
+                desk.see("#offline[hidden]");
+            }
         }
     }
 }

@@ -2,6 +2,8 @@
 import { CameraPanel } from "./checkpoint/camera-panel.ts";
 import { drawGuide, openGuide } from "./checkpoint/guide.ts";
 import { listenForCodes } from "./checkpoint/input.ts";
+import { drawOffline } from "./checkpoint/offline-banner.ts";
+import { OfflineJudge } from "./checkpoint/offline.ts";
 import { drawPost } from "./checkpoint/post.ts";
 import { Scanner, type Outcome } from "./checkpoint/scanner.ts";
 import { Signal } from "./checkpoint/signal.ts";
@@ -24,23 +26,26 @@ const documentForm = byId<HTMLFormElement>("document");
 const documentNumber = byId<HTMLInputElement>("document-number");
 const signal = new Signal();
 const cameraPanel = new CameraPanel(scanCode);
+const offline = new OfflineJudge(() => drawOffline(offline, outcome));
 let scanner: Scanner | null = null;
 let checkpoint: Checkpoint | null = null;
 let endsAt = NaN;
 let outcome: Outcome = { kind: "idle" };
 let notice: Word | null = null;
 
-function start(session: string): void {
+/** `session`: empty without a network, when this tab has none: the first request of a network asks to sign in. */
+function start(session: string, post = store.lookupCheckpoint()): void {
   cancelExchange();
   scanner?.stop();
   notice = null;
-  checkpoint = store.lookupCheckpoint();
+  checkpoint = post;
   endsAt = store.lookupEnd();
   byId("sign-in").hidden = true;
   byId("scan").hidden = byId("sign-out").hidden = false;
   byId("hint").hidden = false;
   byId("no-code").hidden = checkpoint?.looks_up_documents === false;
-  scanner = new Scanner(session, show, () => signOut("session_over"));
+  offline.start(checkpoint);
+  scanner = new Scanner(session, offline, show, () => signOut("session_over"));
   redraw();
   input.focus();
 }
@@ -49,6 +54,7 @@ function show(next: Outcome): void {
   outcome = next;
   if (outcome.kind !== "idle") byId("hint").hidden = true;
   draw(outcome);
+  drawOffline(offline, outcome);
   cameraPanel.outcomeChanged(outcome);
   signal.play(outcome);
 }
@@ -61,6 +67,11 @@ function signOut(reason: Word | null): void {
   endsAt = NaN;
   cameraPanel.close();
   store.clear();
+  offline.stop();
+  showSignIn(reason);
+}
+
+function showSignIn(reason: Word | null): void {
   notice = reason;
   show({ kind: "idle" });
   input.value = "";
@@ -76,13 +87,19 @@ function signOut(reason: Word | null): void {
 /** Shows the demo's button, or the form for a token of the city's identity provider. */
 async function offerDemo(): Promise<void> {
   const people = await lookupDemoPeople().catch(() => undefined);
+  const post = people === undefined && !scanner ? await offline.lookupPost() : null;
   if (scanner) return;
+  if (post) {
+    // Nobody can sign in now, and judging without the service asks for no right.
+    offline.unreachable();
+    return start("", post);
+  }
   byId("demo-sign-in").hidden = !people;
   byId("no-demo").hidden = people !== null;
-  const offline = people === undefined;
+  const unanswered = people === undefined;
   // The reason of a sign-out is not overwritten.
-  if (notice === null || notice === "sign_in_offline") failed(offline ? "sign_in_offline" : null);
-  if (offline) setTimeout(() => !scanner && void offerDemo(), 3_000);
+  if (notice === null || notice === "sign_in_offline") failed(unanswered ? "sign_in_offline" : null);
+  if (unanswered) setTimeout(() => !scanner && void offerDemo(), 3_000);
 }
 
 function signedIn({ session, expires_at, checkpoint: of }: NewSession): void {
@@ -143,6 +160,7 @@ function redraw(): void {
   setText(byId("notice"), notice === null ? "" : t(notice));
   input.placeholder = t("code_input");
   draw(outcome);
+  drawOffline(offline, outcome);
   cameraPanel.draw();
   drawEnding();
 }
@@ -157,7 +175,9 @@ function tick(): void {
   scanner?.expire();
   drawCountdown(outcome);
   drawEnding();
-  if (Date.now() >= endsAt) signOut("session_over");
+  drawOffline(offline, outcome);
+  // Without a network nobody could sign in again.
+  if (Date.now() >= endsAt && !offline.isOffline) signOut("session_over");
   setTimeout(tick, 1_000 - (now() % 1_000));
 }
 
@@ -198,7 +218,7 @@ onSession("checkpoint", signedIn, failed);
 const guard = byId<HTMLButtonElement>("demo-guard");
 guard.addEventListener("click", () => void signInAsGuard(guard));
 const stored = store.lookup();
-if (stored === null) signOut(null);
+if (stored === null) showSignIn(null);
 else start(stored);
 tick();
 keepShell("/checkpoint-worker.js", "/checkpoint");

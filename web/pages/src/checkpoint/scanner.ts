@@ -1,6 +1,7 @@
-/** Checks codes and documents at the read API. */
+/** Checks codes and documents at the read API, and codes by itself while that does not answer. */
 import { RefusedError, requestJson } from "../shared/api.ts";
 import { isOneOf, VERDICTS, type Scan } from "../shared/types.ts";
+import type { OfflineJudge, OfflineOutcome } from "./offline.ts";
 
 /** The state of the verdict panel. Only `scan` has a verdict; no other outcome may look like one. */
 export type Outcome =
@@ -8,8 +9,9 @@ export type Outcome =
   /** A code is being typed. */
   | { kind: "reading" }
   | { kind: "waiting" }
-  | { kind: "scan"; scan: Scan }
-  | { kind: "unchecked"; why: "offline" | "refused" | "invalid" | "forbidden" | Unreadable }
+  | { kind: "scan"; scan: Scan; offline?: undefined }
+  | OfflineOutcome
+  | { kind: "unchecked"; why: "offline" | "bundle_none" | "refused" | "invalid" | "forbidden" | Unreadable }
   | RateLimited;
 
 /** Why nothing was sent: the input is not one code. */
@@ -23,13 +25,14 @@ export type ScanRequest = { code: string } | { document_type: string; document_n
 
 // Enough time to deal with one person, and little enough that the next one does not see the outcome.
 const CLEAR_AFTER_MS = 45_000;
-// A person is waiting: an early "not checked" is better than a late answer.
-const TIMEOUT_MS = 5_000;
+// A person is waiting: an early verdict without the service is better than a late answer.
+const TIMEOUT_MS = 3_000;
 const BUSY_MS = 1_000;
 
 /** One scan at a time: a newer scan cancels the older one. Stores no outcome. */
 export class Scanner {
   readonly #session: string;
+  readonly #offline: OfflineJudge;
   readonly #show: (outcome: Outcome) => void;
   readonly #sessionOver: () => void;
   #running: AbortController | undefined;
@@ -37,8 +40,14 @@ export class Scanner {
   /** The last transient refusal, per rate limit: no request is sent before it ends. */
   readonly #refusals: Record<"code" | "document", RateLimited | null> = { code: null, document: null };
 
-  constructor(session: string, show: (outcome: Outcome) => void, sessionOver: () => void) {
+  constructor(
+    session: string,
+    offline: OfflineJudge,
+    show: (outcome: Outcome) => void,
+    sessionOver: () => void,
+  ) {
     this.#session = session;
+    this.#offline = offline;
     this.#show = show;
     this.#sessionOver = sessionOver;
     show({ kind: "idle" });
@@ -85,6 +94,8 @@ export class Scanner {
   /** null if the scan was cancelled or the session is over. */
   async #request(request: ScanRequest, signal: AbortSignal): Promise<Outcome | null> {
     const kind = "code" in request ? "code" : "document";
+    const judged = "code" in request && this.#offline.isOffline ? await this.#offline.judge(request.code) : null;
+    if (judged) return judged;
     const refusal = this.#refusals[kind];
     if (refusal && Date.now() < refusal.until) return refusal;
     try {
@@ -94,10 +105,17 @@ export class Scanner {
         signal,
         timeoutMs: TIMEOUT_MS,
       });
+      this.#offline.reachable();
       return isOneOf(VERDICTS, scan.verdict) ? { kind: "scan", scan } : { kind: "unchecked", why: "refused" };
     } catch (error) {
       if (signal.aborted) return null;
-      if (!(error instanceof RefusedError)) return { kind: "unchecked", why: "offline" };
+      const isCode = "code" in request;
+      if (!(error instanceof RefusedError) || (error.transient && error.status !== 429)) {
+        this.#offline.unreachable();
+        const judged = isCode ? await this.#offline.judge(request.code) : null;
+        if (judged) return judged;
+      }
+      if (!(error instanceof RefusedError)) return { kind: "unchecked", why: isCode ? "bundle_none" : "offline" };
       if (error.sessionOver) {
         this.#sessionOver();
         return null;

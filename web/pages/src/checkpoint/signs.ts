@@ -20,6 +20,8 @@ const SIGNS: Record<string, Sign> = {
   revoked_key: "expired",
   unproved: "unproved",
   region_silent: "unproved",
+  changed_since: "unproved",
+  bundle_old: "unproved",
   foreign_positive: "foreign",
   foreign_incomplete: "foreign",
   foreign_too_recent: "foreign",

@@ -56,6 +56,9 @@ export function isHealthCode(text: string): boolean {
   return text.startsWith(PREFIX) || text.startsWith(EU) || text.toUpperCase().startsWith(SMART);
 }
 
+/** Whether a code is of another system. */
+export const isForeignCode = (code: string): boolean => isHealthCode(code) && !code.startsWith(PREFIX);
+
 /** Whether a code says how long it is. The end of any other one is known only when nothing more is typed. */
 export const saysItsLength = (code: string): boolean => code.startsWith(PREFIX);
 

@@ -3,9 +3,10 @@ import { byId, make, setText } from "../shared/dom.ts";
 import { testLines, vaccinationLines } from "../shared/facts.ts";
 import { lang, lookup, t } from "../shared/i18n.ts";
 import { shape } from "../shared/shapes.ts";
-import { moment } from "../shared/time.ts";
+import { clockTime, moment, now } from "../shared/time.ts";
 import type { Colour, Scan } from "../shared/types.ts";
 import { foreignFacts } from "./foreign.ts";
+import { offlineFacts } from "./offline-facts.ts";
 import type { Outcome } from "./scanner.ts";
 import { signFor } from "./signs.ts";
 
@@ -23,7 +24,7 @@ export function draw(outcome: Outcome): void {
   setText(byId("verdict-word"), sign === null ? t(`verdict_${verdict}`) : t(`sign_${sign}`));
   setText(byId("instruction"), instruction(outcome));
   drawCountdown(outcome);
-  byId("person").replaceChildren(...(outcome.kind === "scan" ? person(outcome.scan) : []));
+  byId("person").replaceChildren(...(outcome.kind === "scan" ? facts(outcome) : []));
 }
 
 /** Draws the seconds until a retry. Separate, so that a screen reader does not announce each of them. */
@@ -45,11 +46,21 @@ function instruction(outcome: Outcome): string {
     case "waiting":
       return "";
     case "scan":
+      if (outcome.offline && isOfTime(outcome.scan.reason)) {
+        return `${lookup("do", outcome.scan.reason)}\n${t("offline_clock", clockTime(now()))}`;
+      }
       // The server's instruction is English.
       return lookup("do", outcome.scan.reason) ?? (lang() === "en" ? outcome.scan.instruction : t("do_other"));
     case "unchecked":
       return t(`unchecked_${outcome.why}`);
   }
+}
+
+/** Whether a wrong clock may be the reason. Online it is not this device's. */
+const isOfTime = (reason: string): boolean => reason === "not_yet_valid" || reason === "stale_proof";
+
+function facts({ scan, offline }: Extract<Outcome, { kind: "scan" }>): Node[] {
+  return offline ? offlineFacts(offline) : person(scan);
 }
 
 function person(scan: Scan): Node[] {

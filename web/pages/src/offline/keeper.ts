@@ -6,13 +6,13 @@ import { RefusedError, requestBytes, requestJson, UnreachableError } from "../sh
 import { Poller } from "../shared/poller.ts";
 import { assumeServerClockOffset, serverClockOffset } from "../shared/time.ts";
 import { Bundle } from "./bundle.ts";
-import { openIndex, readIndex, type Index, type IndexRefusal, type PartName } from "./index.ts";
+import { openIndex, readIndex, type IndexRefusal, type PartName } from "./index.ts";
 import type { OfflineStore } from "./store.ts";
 
 const PATH = "/v1/offline-bundle";
-/** A reader is at most so late, so that not all ask in the same second; never by more than a tenth of `warn`. */
-const MAX_JITTER_MS = 60_000;
-/** When the service has no bundle, or one that is refused. */
+/** Readers are late by up to this share of a release's time, so that not all ask in the same second. */
+const JITTER = 0.2;
+/** When the service has no bundles, or one that is refused. */
 const LATER_MS = 300_000;
 
 export interface KeeperListener {
@@ -58,8 +58,12 @@ export class BundleKeeper {
   start(): void {
     this.#poller ??= new Poller(() => this.#update(), {
       failed: (error) => {
-        const isDown = error instanceof RefusedError ? error.transient : error instanceof UnreachableError;
-        if (isDown) this.#listener.unreachable();
+        if (error instanceof UnreachableError || (error instanceof RefusedError && error.noBackend)) {
+          this.#listener.unreachable();
+        } else {
+          // A node without a bundle may check codes all the same.
+          this.#listener.reachable();
+        }
       },
       sessionOver: () => undefined,
     });
@@ -90,7 +94,7 @@ export class BundleKeeper {
     this.#listener.reachable();
     void this.#store.put("clockOffset", serverClockOffset());
     if (answer.body !== null) await this.#take(answer.body, answer.headers.get("etag"));
-    return this.refusal === null ? untilNext(answer.headers, this.bundle?.index) : LATER_MS;
+    return this.refusal === null ? untilNext(answer.headers) : LATER_MS;
   }
 
   async #take(bytes: Bytes, etag: string | null): Promise<void> {
@@ -137,9 +141,8 @@ async function missing(): Promise<Bytes> {
 }
 
 /** The rest of the release's time by the answer, and some jitter. */
-function untilNext(headers: Headers, index: Index | undefined): number {
+function untilNext(headers: Headers): number {
   const maxAge = /max-age=(\d+)/.exec(headers.get("cache-control") ?? "");
-  const rest = maxAge ? Number(maxAge[1]) * 1_000 - Number(headers.get("age") ?? 0) * 1_000 : LATER_MS;
-  const jitter = Math.min(MAX_JITTER_MS, (index?.warn ?? 0) * 100);
-  return Math.max(1_000, rest) + Math.random() * jitter;
+  const rest = maxAge ? (Number(maxAge[1]) - Number(headers.get("age") ?? 0)) * 1_000 : LATER_MS;
+  return Math.max(1_000, rest) * (1 + Math.random() * JITTER);
 }

@@ -27,9 +27,14 @@ export class RefusedError extends Error {
     return this.status === 429 || this.status === 503;
   }
 
-  /** The same request may succeed later: the service is busy, or a load balancer has no healthy backend. */
+  /** A load balancer has no healthy backend. */
+  get noBackend(): boolean {
+    return this.status === 502 || this.status === 504;
+  }
+
+  /** The same request may succeed later. */
   get transient(): boolean {
-    return this.busy || this.status === 502 || this.status === 504;
+    return this.busy || this.noBackend;
   }
 }
 

@@ -191,6 +191,11 @@ export const words = {
     "Hand scanner: the same keyboard layout as this computer, best US English. It may end a code with Enter, with " +
       "Tab or with nothing.",
   ],
+  guide_offline: [
+    "无网络时本页自行查验，并显示数据时间。截图、伪造的码照样识别；证件和境外码须联网。",
+    "Without a connection this page judges by itself and shows of when its data is. It still tells pictures and " +
+      "forgeries. Documents and foreign codes need a connection.",
+  ],
   guide_keys: [
     "键盘：Esc 清屏，换下一位；Tab 移到按钮和证件查验；回车确认。",
     "Keyboard: Esc clears the screen for the next person, Tab moves to the buttons and the document form, Enter " +
@@ -227,6 +232,33 @@ export const words = {
     "查验证件过于频繁，请稍后再试。\n扫码不受影响。",
     "Too many documents looked up. Try again in a moment; codes can be scanned all the same.",
   ],
+  unchecked_bundle_none: [
+    "无网络连接，本机没有离线数据。\n请重新扫码，或按断网预案处理。",
+    "No connection, and this device has no data to judge by. Scan again, or follow your rule for outages.",
+  ],
+  unchecked_foreign: ["境外码须联网查验。", "A foreign code needs a connection. Scan again, or follow your rule for outages."],
+  unchecked_bundle_over: [
+    "无网络连接，本机的离线数据已停用。\n请按断网预案处理。",
+    "No connection, and this device's data is too old to judge by. Follow your rule for outages.",
+  ],
+  unchecked_clock: [
+    "本机时间有误，离线时无法查验。\n请校准时间，或联网。",
+    "This device's clock is wrong, so it cannot judge without a connection. Set the clock, or connect.",
+  ],
+  offline_as_of: ["脱网查验 · 数据截至 {}", "Offline, as of {}"],
+  offline_none: ["脱网 · 无法查验", "Offline, cannot judge"],
+  offline_aging: ["离线数据较旧，请尽快联网。", "The data is getting old. Connect soon."],
+  offline_old: ["离线数据过旧，不再放行。请联网。", "The data is too old for anyone to pass. Connect."],
+  offline_emergency: ["应急模式，至 {}：过期的健康码仍有效。", "Emergency until {}: expired codes still count."],
+  offline_refused: [
+    "收到的离线数据无效，仍用原有数据。请重新打开本页，并报告负责人。",
+    "The data that arrived for offline use is not valid, so the one before stays. Open this page again, and report it.",
+  ],
+  offline_clock: [
+    "若每部手机都如此，请核对本机时间：{}。",
+    "If every phone's code is refused like this, check this device's clock: {}.",
+  ],
+  offline_age: ["不超过 {} 小时", "at most {}\u00a0h\u00a0old"],
   seconds: ["{} 秒", "{} s"],
   unchecked_invalid: ["证件号码不正确，请核对后重试。", "This number is not valid for that type of document. Check it and try again."],
   unchecked_forbidden: ["此岗位无权查验证件。", "This checkpoint may not look documents up."],
@@ -256,6 +288,15 @@ export const words = {
   do_test_required: ["没有检测记录。\n请引导至检测点。", "No test on record. Send the person to a test point."],
   do_test_too_old: ["检测已超时。\n请引导至检测点。", "The last test is too old. Send the person to a test point."],
   do_unproved: ["无法确认是否最新。\n请再扫一次，或核对证件。", "This may not be current. Scan once more, or look at the document."],
+  do_changed_since: [
+    "发码后状态可能有变，或该手机已停用。\n请联网重扫，或核对证件。",
+    "What is known of this person may have changed since the code was issued, or the phone was signed out. Scan with " +
+      "a connection, or look at the document.",
+  ],
+  do_bundle_old: [
+    "离线数据过旧，不能放行。\n请联网重扫，或按断网预案处理。",
+    "Green, but this device's data is too old for a pass. Scan with a connection, or follow your rule for outages.",
+  ],
   do_region_silent: ["外地数据暂未同步。\n请按本点规定处理。", "Another region's results may be missing. Follow your rule."],
   do_expired: ["二维码已过期。\n请对方刷新后重扫。", "The code has expired. Ask for a fresh one and scan again."],
   do_not_yet_valid: ["二维码尚未生效。\n请检查对方手机时间。", "The code is not valid yet. Check the time on the phone."],
