@@ -11,8 +11,8 @@ use yima_schema::view::View;
 use yima_store::Denial;
 
 /// A read node may issue tokens of the old view for a while yet, by a view that is stale. Scanners without a network
-/// refuse tokens of data that is older than a setting, which is less than this.
-const STILL_ISSUED: Duration = Duration::from_secs(3_600);
+/// refuse tokens of data that is older than a setting of at most an hour, rounded to quarters of an hour.
+pub(crate) const STILL_ISSUED: Duration = Duration::from_secs(2 * 3_600);
 
 /// The denials of one fold.
 #[derive(Clone, Copy)]

@@ -7,7 +7,7 @@
 
 #[cfg(test)]
 pub(crate) mod damaged;
-mod denials;
+pub(crate) mod denials;
 mod memory;
 mod outcome;
 mod pieces;

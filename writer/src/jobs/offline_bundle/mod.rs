@@ -140,11 +140,13 @@ impl Releases {
         Ok(Some(Outcome::Released))
     }
 
-    /// The acceptance of expired codes in force.
+    /// The acceptance of expired codes in force. One that cannot be read is none: denials must not wait for it.
     async fn emergency(&self, now: Time) -> Result<Option<Emergency>, StoreError> {
         let Some(json) = self.store.emergency().await? else { return Ok(None) };
-        Emergency::in_force(&json, now)
-            .map_err(|_| StoreError::Corrupt { table: "bundle", what: "the acceptance of expired codes".into() })
+        Ok(Emergency::in_force(&json, now).unwrap_or_else(|_| {
+            tracing::error!("the stored emergency cannot be read and is not in force: end it, and start it again");
+            None
+        }))
     }
 
     /// Whether a release is missing: the one of this period, or one that says of an emergency what holds.

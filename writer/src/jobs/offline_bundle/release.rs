@@ -12,11 +12,12 @@ use yima_schema::time::{HOUR, Time};
 use yima_store::StoreError;
 
 use super::{ReleaseKeys, Releases};
+use crate::fold::denials::STILL_ISSUED;
 
 /// Denials of so long before a range are read again: one may have become visible after a release had read its time.
 const LATE: Duration = HOUR;
 /// Denials of a slot are written for so long before it begins, and some time more.
-const BEFORE_SLOT: Duration = MAX_TOKEN_LIFETIME.saturating_add(HOUR).saturating_add(LATE);
+const BEFORE_SLOT: Duration = MAX_TOKEN_LIFETIME.saturating_add(STILL_ISSUED).saturating_add(LATE);
 /// Version of the acceptance rules.
 const RULES_VERSION: u64 = 1;
 

@@ -135,6 +135,8 @@ async fn an_emergency_is_in_the_next_release_at_once_and_is_over_at_its_end() {
     assert_eq!(tick(started.plus(Duration::from_secs(1))).await, None);
     assert_eq!(tick(emergency.until).await, Some(Outcome::Released));
     assert!(index(&store, 0).await.emergency.is_none());
+    store.set_emergency(Some(b"{".to_vec())).await.unwrap();
+    assert_eq!(tick(emergency.until.plus(Duration::from_secs(1))).await, None, "damage is no emergency");
     store.set_emergency(None).await.unwrap();
     assert_eq!(tick(emergency.until.plus(Duration::from_secs(1))).await, None);
 }
