@@ -310,4 +310,35 @@ fn people_share_a_phone_and_two_tabs_make_one_phone_of_each() {
     phone.see("#next-code:not([hidden])");
     phone.until("document.querySelectorAll('#people-list li').length === 1");
     assert_clean(&phone, &yima);
+
+    // What a backup may bring to another phone: keys that cannot sign, then an entry that cannot be opened.
+    change_entry(&phone, "for (const one of entry.keys) one.key = one.secret");
+    phone.reload();
+    phone.see("#next-code:not([hidden])");
+    change_entry(
+        &phone,
+        "entry.sealed.key = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['decrypt'])",
+    );
+    phone.reload();
+    phone.see("#sign-in:not([hidden]) #kept-people[hidden]");
+    phone.click("button[data-person='1']");
+    phone.see("#colour[data-colour='yellow']");
+    keep(&phone);
+    phone.reload();
+    phone.see("#next-code:not([hidden])");
+}
+
+/// Changes the only entry of the page's storage by a script.
+fn change_entry(phone: &Window, script: &str) {
+    phone.evaluate(&format!(
+        "(async () => {{
+            const done = (request) => new Promise((resolve) => request.onsuccess = () => resolve(request.result));
+            const database = await done(indexedDB.open('yima.citizen'));
+            const people = () => database.transaction('people', 'readwrite').objectStore('people');
+            const [entry] = await done(people().getAll());
+            {script};
+            await done(people().put(entry));
+            database.close();
+        }})()"
+    ));
 }
