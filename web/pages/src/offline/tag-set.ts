@@ -19,23 +19,27 @@ export class TagSet {
     expect(bytes.length >= HEAD_BYTES && bytes.length <= MAX_BYTES);
     const head = new DataView(bytes.buffer, bytes.byteOffset, HEAD_BYTES);
     const [n, m, k] = [head.getUint32(0), head.getUint32(4), head.getUint8(8)];
-    const bits = new Bits(bytes.subarray(HEAD_BYTES));
+    const body = bytes.subarray(HEAD_BYTES);
+    const bits = body.length * 8;
     // Each value takes a bit at least, which bounds the memory.
-    expect(m > 0 && k <= MAX_K && n * m < 2 ** 53 && n <= bits.left());
+    expect(m > 0 && k <= MAX_K && n * m < 2 ** 53 && n <= bits);
     this.#range = BigInt(n * m);
     this.#values = new Float64Array(n);
-    let last = 0;
+    let [at, last] = [0, 0];
+    // Past the end there are zeros.
+    const bit = (): number => (body[at >> 3]! >> (7 - (at++ & 7))) & 1;
     for (let i = 0; i < n; i++) {
       let quotient = 0;
-      while (bits.next() === 1) quotient += 1;
+      while (bit() === 1) quotient += 1;
       let rest = 0;
-      for (let bit = 0; bit < k; bit++) rest = rest * 2 + bits.next();
+      for (let left = k; left > 0; left--) rest = rest * 2 + bit();
       last += quotient * 2 ** k + rest;
-      expect(last < n * m);
+      expect(at <= bits && last < n * m);
       this.#values[i] = last;
     }
-    expect(bits.left() < 8);
-    while (bits.left() > 0) expect(bits.next() === 0);
+    // Less than a byte is left, all zeros.
+    const left = bits - at;
+    expect(left < 8 && (body.at(-1) ?? 0) % 2 ** left === 0);
   }
 
   /** Whether the set has the tag (8 bytes), or one that it cannot tell apart. */
@@ -49,26 +53,5 @@ export class TagSet {
       else to = middle;
     }
     return this.#values[from] === value;
-  }
-}
-
-/** The bits of bytes, the most significant one first. */
-class Bits {
-  readonly #bytes: Bytes;
-  #at = 0;
-
-  constructor(bytes: Bytes) {
-    this.#bytes = bytes;
-  }
-
-  left(): number {
-    return this.#bytes.length * 8 - this.#at;
-  }
-
-  next(): number {
-    expect(this.#at < this.#bytes.length * 8);
-    const bit = (this.#bytes[this.#at >> 3]! >> (7 - (this.#at & 7))) & 1;
-    this.#at += 1;
-    return bit;
   }
 }
