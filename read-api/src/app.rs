@@ -21,6 +21,7 @@ use yima_service::utilization::Utilization;
 use crate::cache::{Answer, LookupError, ViewCache};
 use crate::citizen_writer::CitizenWriter;
 use crate::config::{LiveDisplaysConfig, PhonesConfig, ReadApiConfig};
+use crate::copies::Copies;
 use crate::document_lookups::DocumentLookups;
 use crate::etag::EntityTags;
 use crate::foreign_files::ForeignFiles;
@@ -81,6 +82,7 @@ pub(crate) struct App {
     pub(crate) session_ends: SessionEnds,
     pub(crate) citizen_writer: Arc<dyn CitizenWriter>,
     pub(crate) phones: PhonesConfig,
+    pub(crate) copies: Copies,
     pub(crate) as_of: AsOfHeader,
     pub(crate) utilization: Arc<Utilization>,
     pub(crate) clock: fn() -> Time,
@@ -129,6 +131,7 @@ impl App {
             session_ends: SessionEnds::default(),
             citizen_writer: writer,
             phones: config.phones.clone(),
+            copies: Copies::default(),
             as_of: AsOfHeader::default(),
             utilization,
             clock,

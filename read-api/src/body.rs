@@ -44,8 +44,10 @@ pub struct ColourBody<'a> {
 pub struct TestBody<'a> {
     test: TestKind,
     result: TestOutcome,
-    sampled_at: Time,
-    agency: &'a str,
+    /// Null in the answer to a scan by a guard.
+    sampled_at: Option<Time>,
+    /// Likewise.
+    agency: Option<&'a str>,
 }
 
 /// Summary of the doses.
@@ -75,6 +77,13 @@ impl IdentityBody<'static> {
     }
 }
 
+impl TestBody<'_> {
+    /// Without its time, and without who tested.
+    pub fn without_time(self) -> Self {
+        Self { sampled_at: None, agency: None, ..self }
+    }
+}
+
 impl<'a> Parts<'a> {
     /// The parts of a view; `at` is its timeline at one moment.
     pub fn new(view: &'a View, at: &ColourAt<'a>) -> Self {
@@ -93,7 +102,12 @@ impl<'a> Parts<'a> {
             tests: view
                 .tests
                 .iter()
-                .map(|t| TestBody { test: t.test, result: t.result, sampled_at: t.sampled_at, agency: &t.agency })
+                .map(|t| TestBody {
+                    test: t.test,
+                    result: t.result,
+                    sampled_at: Some(t.sampled_at),
+                    agency: Some(&t.agency),
+                })
                 .collect(),
             vaccination: VaccinationBody {
                 doses: view.vaccination.doses,

@@ -7,6 +7,7 @@ mod body;
 pub mod cache;
 mod citizen_writer;
 pub mod config;
+mod copies;
 mod disk_tier;
 mod document_lookups;
 mod etag;

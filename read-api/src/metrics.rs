@@ -11,6 +11,13 @@ pub const METRICS: &[MetricDescription] = &[
         &["module", "outcome"],
         "Lookups by outcome; the outcomes add up to all lookups.",
     ),
+    metric(
+        "codes_copied_total",
+        Counter,
+        &["kind"],
+        "Genuine codes that more than one holder showed: `phone`, one token with two proofs for one moment; `paper`, a \
+         print that one node scanned ten times in a minute.",
+    ),
     metric("cache_loads_total", Counter, &["module", "outcome"], "Loads in the background of a stale answer."),
     metric("cache_loads", Gauge, &[], "Loads under way."),
     metric("cache_memory_entries", Gauge, &["module"], "Entries in memory: views, or negative entries."),

@@ -128,6 +128,11 @@ impl Reason {
         }
     }
 
+    /// Whether who passes has to be compared with an identity document.
+    pub fn asks_for_the_document(self) -> bool {
+        matches!(self, Self::PaperGreen | Self::ForeignAccepted)
+    }
+
     /// The instruction for the guard, in English; pages have texts of their own.
     pub fn instruction(self) -> &'static str {
         match self {

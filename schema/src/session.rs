@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::seal::{SealError, SealKeys};
 use crate::subject::SubjectId;
@@ -27,7 +28,36 @@ pub enum Holder {
         require_test_within_h: Option<u16>,
         /// Whether the checkpoint may also look subjects up by identity document, without a code.
         looks_up_documents: bool,
+        /// What it is shown of the people.
+        role: ScanRole,
     },
+}
+
+/// What a checkpoint is shown of the people whose codes it scans. The order of variants is sealed: append only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ScanRole {
+    /// Staff at a gate: whom the code is of, the colour, results of tests without their times.
+    #[default]
+    Guard,
+    /// A machine: the verdict and its reason. It cannot compare an identity document.
+    Turnstile,
+    /// Staff who treat people: the times of tests and who tested, too.
+    Hospital,
+}
+
+/// A session as formats 1 and 2 have it: a checkpoint has no role, which means a guard.
+#[derive(Serialize, Deserialize)]
+struct Session2 {
+    id: u64,
+    expires_at: Time,
+    holder: Holder2,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Holder2 {
+    Citizen { subject: SubjectId },
+    Checkpoint { checkpoint: String, require_test_within_h: Option<u16>, looks_up_documents: bool },
 }
 
 /// An opened session.
@@ -52,12 +82,19 @@ impl Session {
     pub fn seal(&self, keys: &SealKeys) -> String {
         // A citizen's session has not changed since format 1 but for its start at the end, so a program that only reads
         // format 1 (after a rollback) still opens it: that skips what follows a session.
-        let format = match self.holder {
-            Holder::Citizen { .. } => 1,
-            Holder::Checkpoint { .. } => 2,
+        let plain = match &self.holder {
+            Holder::Citizen { .. } => postcard::to_extend(&(self, self.started_at), vec![1]),
+            // So does a program before there were roles.
+            Holder::Checkpoint { checkpoint, require_test_within_h, looks_up_documents, role: ScanRole::Guard } => {
+                let (checkpoint, looks_up_documents) = (checkpoint.clone(), *looks_up_documents);
+                let require_test_within_h = *require_test_within_h;
+                let holder = Holder2::Checkpoint { checkpoint, require_test_within_h, looks_up_documents };
+                let session = Session2 { id: self.id, expires_at: self.expires_at, holder };
+                postcard::to_extend(&(session, self.started_at), vec![2])
+            }
+            Holder::Checkpoint { .. } => postcard::to_extend(&(self, self.started_at), vec![3]),
         };
-        let plain = postcard::to_extend(&(self, self.started_at), vec![format]).expect("a session always encodes");
-        URL_SAFE_NO_PAD.encode(keys.seal(&plain))
+        URL_SAFE_NO_PAD.encode(keys.seal(&plain.expect("a session always encodes")))
     }
 
     /// Opens a token. The caller checks whether it has expired.
@@ -73,20 +110,36 @@ impl Session {
         let len = URL_SAFE_NO_PAD.decode_slice(token, &mut buffer).map_err(|_| SealError::Unknown)?;
         match keys.open(&mut buffer[..len])? {
             // A checkpoint's session of format 1 ends before `looks_up_documents`, which is then false.
-            [1, body @ ..] => Self::decode(body).or_else(|_| Self::decode(&[body, &[0]].concat())),
-            [2, body @ ..] => Self::decode(body),
+            [1, body @ ..] => {
+                Self::decode::<Session2>(body).or_else(|_| Self::decode::<Session2>(&[body, &[0]].concat()))
+            }
+            [2, body @ ..] => Self::decode::<Session2>(body),
+            [3, body @ ..] => Self::decode::<Self>(body),
             _ => Err(SealError::Unknown),
         }
     }
 
-    fn decode(body: &[u8]) -> Result<Self, SealError> {
-        let (session, rest) = postcard::take_from_bytes::<Self>(body).map_err(|_| SealError::Unknown)?;
+    fn decode<'a, S: Deserialize<'a> + Into<Self>>(body: &'a [u8]) -> Result<Self, SealError> {
+        let (session, rest) = postcard::take_from_bytes::<S>(body).map_err(|_| SealError::Unknown)?;
         let started_at = if rest.is_empty() {
             Time::default()
         } else {
             postcard::from_bytes(rest).map_err(|_| SealError::Unknown)?
         };
-        Ok(Self { started_at, ..session })
+        Ok(Self { started_at, ..session.into() })
+    }
+}
+
+impl From<Session2> for Session {
+    fn from(Session2 { id, expires_at, holder }: Session2) -> Self {
+        let holder = match holder {
+            Holder2::Citizen { subject } => Holder::Citizen { subject },
+            Holder2::Checkpoint { checkpoint, require_test_within_h, looks_up_documents } => {
+                let role = ScanRole::Guard;
+                Holder::Checkpoint { checkpoint, require_test_within_h, looks_up_documents, role }
+            }
+        };
+        Self { id, started_at: Time::default(), expires_at, holder }
     }
 }
 
@@ -121,12 +174,20 @@ mod tests {
             checkpoint: "gate-1".into(),
             require_test_within_h: Some(48),
             looks_up_documents: false,
+            role: ScanRole::Guard,
         });
         assert!(open(&citizen).unwrap() == of_citizen);
         assert!(open(&checkpoint).unwrap() == of_checkpoint);
         assert!(Session::open(&of_checkpoint.seal(&keys), &keys).unwrap() == of_checkpoint);
         assert!(open(&[&[2], &checkpoint[1..]].concat()).is_err(), "format 2 has looks_up_documents");
         assert!(open(&checkpoint[..9]).is_err());
+        let of_turnstile = session(Holder::Checkpoint {
+            checkpoint: "gate-1".into(),
+            require_test_within_h: None,
+            looks_up_documents: false,
+            role: ScanRole::Turnstile,
+        });
+        assert!(Session::open(&of_turnstile.seal(&keys), &keys).unwrap() == of_turnstile);
 
         // A program of format 1 skips the start, which follows.
         let mut sealed = URL_SAFE_NO_PAD.decode(of_citizen.seal(&keys)).unwrap();

@@ -4,8 +4,8 @@
 use axum::http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
-use yima_schema::code::{self, CodeError, Opened, OpeningKeys};
-use yima_schema::session::Holder;
+use yima_schema::code::{self, CodeError, Opened, OpeningKeys, ShownBy};
+use yima_schema::session::{Holder, ScanRole};
 use yima_schema::subject::{Document, SubjectId};
 use yima_schema::time::Time;
 use yima_schema::view::{Version, View};
@@ -26,6 +26,7 @@ pub(super) struct Checkpoint {
     pub name: String,
     require_test_within_h: Option<u16>,
     may_scan_documents: bool,
+    role: ScanRole,
 }
 
 /// A resolved code or document.
@@ -33,20 +34,10 @@ pub(super) struct Target {
     pub subject: SubjectId,
     /// The lowest version that may be judged.
     pub floor: Version,
+    /// Nothing if an identity document was looked up.
     shown_by: ShownBy,
     /// The reason for the verdict on a subject without a view.
     without_view: Reason,
-}
-
-/// Who or what shows a code, as far as it can be ended.
-#[derive(Clone, Copy)]
-enum ShownBy {
-    /// A phone without a key, for a minute; or nothing: an identity document was looked up.
-    Nothing,
-    /// A phone with a key.
-    Phone(u64),
-    /// A print, by its number.
-    Paper { number: u64, issued_at: Time },
 }
 
 /// The verdict; fields that are not known are null.
@@ -78,7 +69,7 @@ impl Target {
         let keyring = app.keyring.load();
         let keys = OpeningKeys { handles: keyring.handles(), tokens: &app.tokens, issuers: keyring.issuers() };
         let opened = code::open(code, keys, now, app.code_lifetime);
-        let Opened { issuer, handle, issued_at, is_paper } = opened.map_err(|error| match error {
+        let Opened { issuer, handle, shown_by } = opened.map_err(|error| match error {
             CodeError::Malformed => Reason::Malformed,
             CodeError::UnknownIssuer => Reason::UnknownIssuer,
             CodeError::Forged => Reason::Forged,
@@ -90,11 +81,7 @@ impl Target {
         })?;
         // The version that the phone was shown. A version of another region's view cannot be compared with ours.
         let floor = if issuer == app.region { handle.version } else { Version::ABSENT };
-        let shown_by = match handle.phone {
-            Some(number) if is_paper => ShownBy::Paper { number, issued_at },
-            Some(phone) => ShownBy::Phone(phone),
-            None => ShownBy::Nothing,
-        };
+        app.copies.note(shown_by, now);
         Ok(Self { subject: handle.subject, floor, shown_by, without_view: Reason::Nobody })
     }
 
@@ -105,15 +92,13 @@ impl Target {
     }
 }
 
-impl ShownBy {
-    /// Why it is not good any more, by the view.
-    fn ended(self, view: &View) -> Option<Reason> {
-        match self {
-            Self::Nothing => None,
-            Self::Phone(phone) => view.phones.find(phone).is_none().then_some(Reason::PhoneEnded),
-            Self::Paper { number, issued_at } => {
-                view.ended_sessions.contains_id(number, issued_at).then_some(Reason::PaperEnded)
-            }
+/// Why what shows a code is not good any more, by the view.
+fn ended(shown_by: ShownBy, view: &View) -> Option<Reason> {
+    match shown_by {
+        ShownBy::Nothing => None,
+        ShownBy::Phone { phone, .. } => view.phones.find(phone).is_none().then_some(Reason::PhoneEnded),
+        ShownBy::Paper { number, issued_at } => {
+            view.ended_sessions.contains_id(number, issued_at).then_some(Reason::PaperEnded)
         }
     }
 }
@@ -125,8 +110,8 @@ impl Checkpoint {
     /// 401, 403.
     pub fn of(app: &App, headers: &HeaderMap, now: Time) -> Result<Self, ProblemResponse> {
         match app.session(headers, now)?.holder {
-            Holder::Checkpoint { checkpoint: name, require_test_within_h, looks_up_documents } => {
-                Ok(Self { name, require_test_within_h, may_scan_documents: looks_up_documents })
+            Holder::Checkpoint { checkpoint: name, require_test_within_h, looks_up_documents, role } => {
+                Ok(Self { name, require_test_within_h, may_scan_documents: looks_up_documents, role })
             }
             Holder::Citizen { .. } => Err(insufficient_scope(Scope::Scan, "Only a checkpoint's session can scan")),
         }
@@ -138,7 +123,7 @@ impl Checkpoint {
     /// The answer to a code that leads to no lookup: one that is not genuine and current, or of another system.
     pub fn resolve_code(&self, app: &App, code: &str, now: Time) -> Result<Target, Box<ScanBody<'static>>> {
         if let Some(judged) = foreign::scan(app, code, self.require_test_within_h.map(hours), now) {
-            return Err(Box::new(judged));
+            return Err(Box::new(judged.for_role(self.role)));
         }
         Target::of_code(app, code, now).map_err(|reason| Box::new(ScanBody::refused(reason)))
     }
@@ -166,7 +151,7 @@ impl Checkpoint {
         let at = view.colour_at(now);
         let as_of = Some(answer.as_of);
         let silent_regions = app.views.silent_regions(now);
-        if let Some(ended) = target.shown_by.ended(view) {
+        if let Some(ended) = ended(target.shown_by, view) {
             return ScanBody { as_of, silent_regions, ..ScanBody::refused(ended) };
         }
         let proof = Proof { fresh: answer.fresh, region_silent: !silent_regions.is_empty() };
@@ -180,7 +165,9 @@ impl Checkpoint {
         }
         let Parts { identity, colour, tests, vaccination } = Parts::new(view, &at);
         let (identity, colour, vaccination) = (Some(identity), Some(colour), Some(vaccination));
-        ScanBody { identity, colour, tests, vaccination, as_of, silent_regions, ..ScanBody::refused(reason) }
+        let body =
+            ScanBody { identity, colour, tests, vaccination, as_of, silent_regions, ..ScanBody::refused(reason) };
+        body.for_role(self.role)
     }
 }
 
@@ -198,6 +185,19 @@ impl ScanBody<'_> {
             as_of: None,
             silent_regions: Vec::new(),
             foreign: None,
+        }
+    }
+
+    /// What a checkpoint of this role is shown of it. A machine lets nobody through whose document has to be compared.
+    fn for_role(self, role: ScanRole) -> Self {
+        match role {
+            ScanRole::Hospital => self,
+            ScanRole::Guard => Self { tests: self.tests.into_iter().map(TestBody::without_time).collect(), ..self },
+            ScanRole::Turnstile => {
+                let Self { as_of, silent_regions, reason, .. } = self;
+                let body = ScanBody { as_of, silent_regions, ..ScanBody::refused(reason) };
+                if reason.asks_for_the_document() { ScanBody { verdict: Verdict::Check, ..body } } else { body }
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 use yima_schema::problem::{Problem, ProblemType};
-use yima_schema::session::{Holder, Session};
+use yima_schema::session::{Holder, ScanRole, Session};
 use yima_schema::subject::Document;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
@@ -37,6 +37,8 @@ struct CheckpointBody<'a> {
     /// The policy: a negative nucleic-acid test no older than this many hours; null if no test is required.
     require_test_within_h: Option<u16>,
     looks_up_documents: bool,
+    /// What it is shown of the people.
+    role: ScanRole,
 }
 
 /// A session for the holder of the identity token in `Authorization`.
@@ -71,10 +73,11 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Res
     }
     let checkpoint = match &session.holder {
         Holder::Citizen { .. } => None,
-        Holder::Checkpoint { checkpoint, require_test_within_h, looks_up_documents } => Some(CheckpointBody {
+        Holder::Checkpoint { checkpoint, require_test_within_h, looks_up_documents, role } => Some(CheckpointBody {
             name: checkpoint,
             require_test_within_h: *require_test_within_h,
             looks_up_documents: *looks_up_documents,
+            role: *role,
         }),
     };
     let body = SessionBody { session: session.seal(seal_keys), expires_at: session.expires_at, checkpoint };
@@ -150,13 +153,15 @@ fn ended(app: &App, remaining: Remaining) -> Response {
 }
 
 fn holder(app: &App, claims: &Claims) -> Result<Holder, ProblemResponse> {
-    if claims.allows(Scope::Scan) {
+    if let Some(role) = scan_role(claims) {
         let checkpoint = claims.checkpoint.clone().filter(|name| (1..=64).contains(&name.len()));
         let checkpoint = checkpoint.ok_or_else(|| lacks("checkpoint"))?;
         return Ok(Holder::Checkpoint {
             checkpoint,
             require_test_within_h: claims.require_test_within_h,
-            looks_up_documents: claims.allows(Scope::ScanDocument),
+            // A turnstile can compare no document with its holder.
+            looks_up_documents: claims.allows(Scope::ScanDocument) && role != ScanRole::Turnstile,
+            role,
         });
     }
     if claims.allows(Scope::Display) {
@@ -166,6 +171,16 @@ fn holder(app: &App, claims: &Claims) -> Result<Holder, ProblemResponse> {
         return Ok(Holder::Citizen { subject: app.pseudonyms.subject(&document) });
     }
     Err(jwt::insufficient_scope(Scope::Display, "The token's scope must have `display` or `scan`"))
+}
+
+/// The role with the most rights that the token has.
+fn scan_role(claims: &Claims) -> Option<ScanRole> {
+    let roles = [
+        (Scope::ScanHospital, ScanRole::Hospital),
+        (Scope::Scan, ScanRole::Guard),
+        (Scope::ScanTurnstile, ScanRole::Turnstile),
+    ];
+    roles.into_iter().find(|(scope, _)| claims.allows(*scope)).map(|(_, role)| role)
 }
 
 fn lacks(claim: &str) -> ProblemResponse {

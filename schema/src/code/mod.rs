@@ -81,10 +81,33 @@ pub struct Opened {
     pub issuer: String,
     /// The handle.
     pub handle: Handle,
-    /// When the token was issued.
-    pub issued_at: Time,
-    /// Whether it is printed: the handle's phone is the number of the print.
-    pub is_paper: bool,
+    /// What shows the code.
+    pub shown_by: ShownBy,
+}
+
+/// Who or what shows a genuine code.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum ShownBy {
+    /// A phone without a key, for a minute.
+    Nothing,
+    /// A phone with a key. `token` and `proof` tell tokens, and proofs of one token and moment, apart.
+    Phone {
+        /// The phone's id.
+        phone: u64,
+        /// Of the token.
+        token: u64,
+        /// The moment at which the phone says that it shows the token.
+        at: Time,
+        /// Of the whole code.
+        proof: u64,
+    },
+    /// A print.
+    Paper {
+        /// By which it is ended.
+        number: u64,
+        /// When it was issued.
+        issued_at: Time,
+    },
 }
 
 /// A code as it was read, nothing of it verified.
@@ -161,8 +184,8 @@ pub fn open(text: &str, keys: OpeningKeys<'_>, now: Time, max_proof_age: Duratio
         return Err(CodeError::Revoked);
     }
     token.claims.validity.check(shown.at(), now, max_proof_age)?;
-    let Claims { issuer, validity, paper, .. } = token.claims;
-    Ok(Opened { issuer, handle, issued_at: validity.issued_at, is_paper: paper.is_some() })
+    let shown_by = shown.by(&token, &handle);
+    Ok(Opened { issuer: token.claims.issuer, handle, shown_by })
 }
 
 /// Verifies a code as a scanner without a network does, by its signatures. Whether its tag is denied, and what the
@@ -217,6 +240,19 @@ impl<'a> Code<'a> {
 }
 
 impl Shown<'_> {
+    /// Who shows a token with this handle.
+    fn by(&self, token: &Token<'_>, handle: &Handle) -> ShownBy {
+        // Seals and MACs are as random as their keys are secret.
+        let last_8 = |bytes: &[u8]| bytes.last_chunk().map_or(0, |last| u64::from_be_bytes(*last));
+        match (self, handle.phone, &token.claims.paper) {
+            (Self::ByPhone { at, mac, .. }, Some(phone), _) => {
+                ShownBy::Phone { phone, token: last_8(token.handle), at: *at, proof: last_8(mac.mac) }
+            }
+            (_, Some(number), Some(_)) => ShownBy::Paper { number, issued_at: token.claims.validity.issued_at },
+            _ => ShownBy::Nothing,
+        }
+    }
+
     fn at(&self) -> Option<Time> {
         match self {
             Self::Format1 | Self::Bare { .. } => None,

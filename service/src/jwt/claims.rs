@@ -17,6 +17,10 @@ pub enum Scope {
     Scan,
     /// Look subjects up by their identity document, besides [`Self::Scan`].
     ScanDocument,
+    /// Scan as a machine that is shown the verdict alone; enough without [`Self::Scan`].
+    ScanTurnstile,
+    /// Scan as staff who are shown the times of tests too; enough without [`Self::Scan`].
+    ScanHospital,
     /// Push events.
     EventsWrite,
 }
@@ -28,6 +32,8 @@ impl Scope {
             Self::Display => "display",
             Self::Scan => "scan",
             Self::ScanDocument => "scan:document",
+            Self::ScanTurnstile => "scan:turnstile",
+            Self::ScanHospital => "scan:hospital",
             Self::EventsWrite => "events:write",
         }
     }

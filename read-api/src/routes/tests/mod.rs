@@ -8,6 +8,7 @@ mod live_display;
 mod outcomes;
 mod papers;
 mod phones;
+mod roles;
 mod scans;
 mod session_ends;
 
@@ -31,7 +32,7 @@ use yima_schema::freshness::Freshness;
 use yima_schema::guidance::Guidance;
 use yima_schema::problem::Problem;
 use yima_schema::seal::SealKeys;
-use yima_schema::session::{Holder, Session};
+use yima_schema::session::{Holder, ScanRole, Session};
 use yima_schema::subject::PseudonymKey;
 use yima_schema::time::DAY;
 use yima_schema::view::Version;
@@ -147,9 +148,20 @@ impl Node {
         self.checkpoint_named("gate-1", looks_up_documents)
     }
 
+    /// A checkpoint that is shown of people what its role allows.
+    fn checkpoint_of_role(&self, role: ScanRole) -> String {
+        let (checkpoint, looks_up_documents) = ("gate-1".to_owned(), false);
+        self.bearer(Holder::Checkpoint { checkpoint, require_test_within_h: None, looks_up_documents, role })
+    }
+
     fn checkpoint_named(&self, name: &str, looks_up_documents: bool) -> String {
         let checkpoint = name.into();
-        self.bearer(Holder::Checkpoint { checkpoint, require_test_within_h: None, looks_up_documents })
+        self.bearer(Holder::Checkpoint {
+            checkpoint,
+            require_test_within_h: None,
+            looks_up_documents,
+            role: ScanRole::Guard,
+        })
     }
 
     async fn scan(&self, bearer: &str, code: &str, cache_control: Option<&str>) -> Response {

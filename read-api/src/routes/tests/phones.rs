@@ -66,7 +66,7 @@ impl Node {
         (status, if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() })
     }
 
-    async fn start_phone(&self, bearer: &str, name: &str) -> String {
+    pub(super) async fn start_phone(&self, bearer: &str, name: &str) -> String {
         let (status, body) = self.json("POST", "/v1/phones", bearer, &[], json!({ "name": name })).await;
         assert_eq!(status, StatusCode::CREATED, "{body}");
         self.show_written_by(bearer, &[]);

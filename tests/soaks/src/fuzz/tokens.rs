@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use yima_schema::freshness::Freshness;
 use yima_schema::seal::SealKeys;
-use yima_schema::session::{Holder, Session};
+use yima_schema::session::{Holder, ScanRole, Session};
 use yima_schema::subject::{DocumentType, SubjectId};
 use yima_schema::time::{DAY, Time};
 use yima_schema::view::Version;
@@ -95,8 +95,12 @@ pub(super) fn identity_tokens(corpus: &Corpus) -> impl Fn(&str) -> Result<Outcom
 pub(super) fn sessions(corpus: &Corpus) -> impl Fn(&str) -> Result<Outcome, String> + use<> {
     let keys = SealKeys::new(&[[3; 32], [4; 32]], "session");
     let session = |holder| Session { id: 9, started_at: issued_at(), expires_at: issued_at().plus(DAY), holder };
-    let checkpoint =
-        Holder::Checkpoint { checkpoint: "gate-1".into(), require_test_within_h: Some(48), looks_up_documents: true };
+    let checkpoint = Holder::Checkpoint {
+        checkpoint: "gate-1".into(),
+        require_test_within_h: Some(48),
+        looks_up_documents: true,
+        role: ScanRole::Guard,
+    };
     let citizen = Holder::Citizen { subject: subject() };
     let issue = |holder: &Holder| session(holder.clone()).seal(&keys);
     let genuine =

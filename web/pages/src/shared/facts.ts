@@ -10,19 +10,20 @@ export function testLines(tests: TestResult[] | null | undefined, count: number)
   if (!tests) return [make("p", "quiet", t("not_sent"))];
   if (tests.length === 0) return [make("p", "quiet", t("no_tests"))];
   return [...tests]
-    .sort((a, b) => Date.parse(b.sampled_at) - Date.parse(a.sampled_at))
+    .sort((a, b) => Date.parse(b.sampled_at ?? "") - Date.parse(a.sampled_at ?? "") || 0)
     .slice(0, count)
     .map((test) => {
       const name = lookup("test", test.test) ?? test.test;
       const result = make("strong", "result", lookup("result", test.result) ?? test.result);
       result.dataset["result"] = test.result;
+      if (test.sampled_at === null) return make("p", "test", make("span", "", name, " · ", result));
       const time = make("time", "", dateTime(test.sampled_at));
       time.dateTime = test.sampled_at;
       return make(
         "p",
         "test",
         make("span", "", name, " · ", result, " · ", ago(Date.parse(test.sampled_at))),
-        make("small", "quiet", time, ` · ${agencyName(test.agency)}`),
+        make("small", "quiet", time, ` · ${agencyName(test.agency ?? "")}`),
       );
     });
 }

@@ -33,8 +33,9 @@ export interface Colour {
 export interface TestResult {
   test: string;
   result: string;
-  sampled_at: string;
-  agency: string;
+  /** null for a guard, as the agency is. */
+  sampled_at: string | null;
+  agency: string | null;
 }
 
 export interface Vaccination {
