@@ -24,6 +24,9 @@ pub(crate) struct Copies {
 
 impl Default for Copies {
     fn default() -> Self {
+        for kind in ["phone", "paper"] {
+            metrics::counter!("codes_copied_total", "kind" => kind).increment(0);
+        }
         Self { places: (0..SHARDS).map(|_| Mutex::new(vec![(0, 0); PLACES / SHARDS].into())).collect() }
     }
 }
