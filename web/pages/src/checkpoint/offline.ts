@@ -6,9 +6,12 @@ import { now } from "../shared/time.ts";
 import type { Checkpoint, Scan } from "../shared/types.ts";
 import { isForeignCode } from "./typed-code.ts";
 
+/** What the code says, as far as the checkpoint's role allows. */
+export type OfflineFacts = Pick<OfflineVerdict, "says" | "paper"> & { showsTestAge: boolean };
+
 export type OfflineOutcome =
   /** A verdict, and what the code says. */
-  | { kind: "scan"; scan: Scan; offline: Pick<OfflineVerdict, "says" | "paper"> }
+  | { kind: "scan"; scan: Scan; offline: OfflineFacts }
   /** A bundle past its limit, or a clock before its release; a code of another system. */
   | { kind: "unchecked"; why: "bundle_over" | "clock" | "foreign" };
 
@@ -94,7 +97,10 @@ export class OfflineJudge {
     if (state === "clock") return { kind: "unchecked", why: "clock" };
     if (isForeignCode(code)) return { kind: "unchecked", why: "foreign" };
     const { verdict, reason, says, paper } = await judgeOffline(code, bundle, this.#post.require_test_within_h, at);
+    const { role } = this.#post;
+    // As with the service: a turnstile is shown nobody, and only a hospital when somebody was tested.
+    const shown = role === "turnstile" ? { says: null, paper: null } : { says, paper };
     const scan = { verdict, reason, instruction: "", identity: null, colour: null, as_of: null };
-    return { kind: "scan", scan, offline: { says, paper } };
+    return { kind: "scan", scan, offline: { ...shown, showsTestAge: role === "hospital" } };
   }
 }

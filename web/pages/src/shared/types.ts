@@ -166,6 +166,8 @@ export interface Checkpoint {
   /** Its policy: a negative nucleic-acid test at most this old; null: no test. */
   require_test_within_h: number | null;
   looks_up_documents: boolean;
+  /** What it is shown of the people: nothing, all but the times of tests, all. */
+  role?: "turnstile" | "guard" | "hospital";
 }
 
 /** A problem document (RFC 9457), the members that the pages use. */
