@@ -14,6 +14,7 @@ mod layout;
 mod live_display;
 mod offline_checkpoint;
 mod page_performance;
+mod paper;
 mod phone_codes;
 mod reasons;
 mod shell;

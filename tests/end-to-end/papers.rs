@@ -3,21 +3,23 @@
 use yima_harness::{Options, Yima, new_person};
 use yima_schema::time::HOUR;
 
-/// The text of each QR code on a page. Its modules are squares of a path, as `fast_qr` writes them.
+/// The text of each QR code on a page.
 fn codes(page: &str) -> Vec<String> {
     page.split("<svg ").skip(1).map(read_qr).collect()
 }
 
-fn read_qr(svg: &str) -> String {
+/// The text of a QR code whose dark modules are rows of a path, `M` column and row `h` length.
+pub(crate) fn read_qr(svg: &str) -> String {
     const SCALE: usize = 8;
     let size = svg.split_once("viewBox=\"0 0 ").and_then(|(_, rest)| rest.split_once(' ')).expect("a view box").0;
     let size: usize = size.parse().expect("a number of modules");
     let mut dark = vec![false; size * size];
     let svg = svg.split("</svg>").next().unwrap_or_default();
-    for square in svg.split('M').skip(1).filter_map(|rest| rest.split_once('h')) {
-        let Some((x, y)) = square.0.split_once(',') else { continue };
-        let (x, y): (usize, usize) = (x.parse().expect("a column"), y.parse().expect("a row"));
-        dark[y * size + x] = true;
+    for (place, rest) in svg.split('M').skip(1).filter_map(|rest| rest.split_once('h')) {
+        let Some((x, y)) = place.split_once([',', ' ']) else { continue };
+        let length = rest.split('v').next().unwrap_or_default();
+        let [x, y, length] = [x, y, length].map(|number| number.parse::<usize>().expect("a number"));
+        dark[y * size + x..][..length].fill(true);
     }
     let grey = |x: usize, y: usize| if dark[y / SCALE * size + x / SCALE] { 0 } else { 255 };
     let mut image = rqrr::PreparedImage::prepare_from_greyscale(size * SCALE, size * SCALE, grey);

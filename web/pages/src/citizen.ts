@@ -7,6 +7,7 @@ import { setUpLargeType } from "./citizen/large-type.ts";
 import { OnScreen } from "./citizen/on-screen.ts";
 import { drawPeople } from "./citizen/people.ts";
 import { drawPhoneCard, keepsNothing, setUpPhoneCard } from "./citizen/phone-card.ts";
+import { clearPaper, drawPaper, setUpPaper } from "./citizen/paper.ts";
 import { clearPhoneList, drawPhoneList, openPhoneList, setUpPhoneList } from "./citizen/phone-list.ts";
 import { endPhone, isTooManyPhones } from "./citizen/phones.ts";
 import { adopt, NotKeptError, register, type Session } from "./citizen/registration.ts";
@@ -94,6 +95,7 @@ function stop(): void {
   clear();
   clearHistory();
   clearPhoneList();
+  clearPaper();
 }
 
 async function signedIn({ session, expires_at }: NewSession): Promise<void> {
@@ -237,6 +239,7 @@ onSession("citizen", (session) => void signedIn(session), failed);
 setUpHistory(() => shown && { bearer: shown.session, etag: shown.display.etag });
 setUpPhoneCard(keepOnThisPhone);
 setUpPhoneList(() => shown && { session: shown.session, phone: shown.kept?.phone ?? null });
+setUpPaper(() => shown?.session ?? null);
 setUpLargeType(byId("large"));
 startLanguage(
   byId("lang"),
@@ -247,6 +250,7 @@ startLanguage(
     setUpCopyButton();
     redrawDemoPeople();
     drawPhoneList();
+    drawPaper();
     redrawPeople();
   },
   citizenWords,

@@ -125,6 +125,16 @@ export interface Guidance {
   agencies: Record<string, { name: Bilingual<string>; telephone: string | null }>;
 }
 
+/** `GET /v1/paper`. */
+export interface Paper {
+  code: string;
+  /** By which it is revoked: 16 hexadecimal digits. */
+  number: string;
+  name: string | null;
+  document: string | null;
+  expires_at: string;
+}
+
 /** `POST /v1/scan`. */
 export interface Scan {
   verdict: Verdict;
