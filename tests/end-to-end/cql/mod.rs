@@ -17,7 +17,9 @@ fn cluster() -> Arc<Cluster> {
     static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     shared.upgrade().unwrap_or_else(|| {
-        let started = Arc::new(Cluster::start(ClusterOptions::default().nodes([1, 1])));
+        // Each test has keyspaces of its own, whose tables stay in the nodes' memory.
+        let options = ClusterOptions::default().nodes([1, 1]).heap("1G");
+        let started = Arc::new(Cluster::start(options));
         *shared = Arc::downgrade(&started);
         started
     })
