@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::http::header::{AGE, CACHE_CONTROL, CACHE_STATUS, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::Response;
 use yima_schema::time::Time;
+use yima_service::rate_limit::{RateLimiter, Remaining};
 
 use crate::cache::{Answer, Outcome, ViewCache};
 
@@ -111,4 +113,11 @@ pub fn small_number(n: u32) -> HeaderValue {
         2 => HeaderValue::from_static("2"),
         more => more.into(),
     }
+}
+
+/// The answer of a route that only its sender may see: no cache keeps it, and it says what is left of a quota.
+pub(crate) fn private(limit: &RateLimiter, remaining: Remaining, mut response: Response) -> Response {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    limit.describe(remaining, response.headers_mut());
+    response
 }

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,8 +13,9 @@ use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::time::Time;
 use yima_service::http::ProblemResponse;
 
-use super::phones::phone_id as number_of;
+use super::phones::hex_id;
 use crate::app::App;
+use crate::headers::private;
 
 /// A printed code. The holder's name and document number are masked, as on the print.
 #[derive(Serialize, ToSchema)]
@@ -58,10 +58,7 @@ pub async fn paper(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Re
     let Validity { issued_at, expires_at, .. } = validity;
     let Paper { name, document } = paper;
     let body = PaperBody { code, number: format!("{number:016x}"), name, document, issued_at, expires_at };
-    let mut response = axum::Json(body).into_response();
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    app.limits.paper.describe(remaining, response.headers_mut());
-    Ok(response)
+    Ok(private(&app.limits.paper, remaining, axum::Json(body).into_response()))
 }
 
 /// Revokes a printed code by its number: on this node at once and elsewhere as soon as it is known there.
@@ -89,13 +86,10 @@ pub async fn end(
     let now = (app.clock)();
     let citizen = app.citizen(&request, now)?;
     let remaining = app.limits.session_end.take(citizen.subject.fingerprint(), 1)?;
-    let number = number_of(&number).ok_or_else(|| {
+    let number = hex_id(&number).ok_or_else(|| {
         Problem::new(ProblemType::NotFound, "The number of a printed code has 16 hexadecimal digits, in lower case")
     })?;
     app.look_up_own(&citizen, &request).await?;
     app.end_paper(citizen.subject, number, now).await?;
-    let mut response = StatusCode::NO_CONTENT.into_response();
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    app.limits.session_end.describe(remaining, response.headers_mut());
-    Ok(response)
+    Ok(private(&app.limits.session_end, remaining, StatusCode::NO_CONTENT.into_response()))
 }

@@ -4,9 +4,8 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
-use axum::http::header::CACHE_CONTROL;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,10 +15,10 @@ use yima_schema::plain_text::plain_text;
 use yima_schema::problem::{FieldError, Problem, ProblemType};
 use yima_schema::time::Time;
 use yima_service::http::{ProblemResponse, body};
-use yima_service::rate_limit::Remaining;
 
 use super::scan::BODY_TIMEOUT;
 use crate::app::App;
+use crate::headers::private;
 
 /// Largest body, in bytes.
 const MAX_BODY: usize = 1_024;
@@ -107,7 +106,7 @@ pub async fn start(State(app): State<Arc<App>>, request: Request) -> Result<Resp
     let written = app.write_own(citizen.subject, name, EventData::Phone { id, change }, now).await;
     let freshness = written?.map(|token| token.seal(&app.freshness));
     let body = StartedBody { phone: PhoneBody::of(&phone), freshness, now };
-    Ok(uncached(&app, remaining, (StatusCode::CREATED, axum::Json(body)).into_response()))
+    Ok(private(&app.limits.phone, remaining, (StatusCode::CREATED, axum::Json(body)).into_response()))
 }
 
 /// The citizen's phones.
@@ -130,10 +129,7 @@ pub async fn list(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Res
     let Phones { open, .. } = app.look_up_own(&citizen, &request).await?.entry.view().phones;
     let phones = open.iter().map(PhoneBody::of).collect();
     let body = PhonesBody { phones, most: app.phones.max_per_person, now };
-    let mut response = axum::Json(body).into_response();
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    app.limits.token.describe(remaining, response.headers_mut());
-    Ok(response)
+    Ok(private(&app.limits.token, remaining, axum::Json(body).into_response()))
 }
 
 /// Ends a phone, from this phone or another: its tokens are refused, on this node at once and elsewhere as soon as the
@@ -158,26 +154,20 @@ pub async fn end(
     let now = (app.clock)();
     let citizen = app.citizen(&request, now)?;
     let remaining = app.limits.phone.take(citizen.subject.fingerprint(), 1)?;
-    let id = phone_id(&id).ok_or_else(unknown_phone)?;
+    let id = hex_id(&id).ok_or_else(unknown_phone)?;
     let answer = app.look_up_own(&citizen, &request).await?;
     answer.entry.view().phones.find(id).ok_or_else(unknown_phone)?;
     let data = EventData::Phone { id, change: PhoneChange::Ended };
     app.write_own(citizen.subject, format!("phone/{id:016x}/end"), data, now).await?;
-    Ok(uncached(&app, remaining, StatusCode::NO_CONTENT.into_response()))
+    Ok(private(&app.limits.phone, remaining, StatusCode::NO_CONTENT.into_response()))
 }
 
-/// The id that [`PhoneBody`] writes, and no other text.
-pub(super) fn phone_id(text: &str) -> Option<u64> {
+/// An id of a phone or print as it is written, 16 hexadecimal digits, and no other text.
+pub(super) fn hex_id(text: &str) -> Option<u64> {
     u64::from_str_radix(text, 16).ok().filter(|id| format!("{id:016x}") == text)
 }
 
 /// The problem of who names a phone that is not registered, or not any more.
 pub(super) fn unknown_phone() -> Problem {
     Problem::new(ProblemType::UnknownPhone, "You have no such phone; it may have been ended from another one")
-}
-
-fn uncached(app: &App, remaining: Remaining, mut response: Response) -> Response {
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    app.limits.phone.describe(remaining, response.headers_mut());
-    response
 }

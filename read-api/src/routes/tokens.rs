@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,9 +16,10 @@ use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::time::Time;
 use yima_service::http::ProblemResponse;
 
-use super::phones::{phone_id, unknown_phone};
+use super::phones::{hex_id, unknown_phone};
 use crate::app::App;
 use crate::cache::Answer;
+use crate::headers::private;
 
 /// The phone that asks.
 const YIMA_PHONE: HeaderName = HeaderName::from_static("yima-phone");
@@ -72,7 +72,7 @@ pub async fn tokens(State(app): State<Arc<App>>, request: HeaderMap) -> Result<R
     let citizen = app.citizen(&request, now)?;
     let subject = citizen.subject;
     let remaining = app.limits.token.take(subject.fingerprint(), 1)?;
-    let phone = one(&request, &YIMA_PHONE).and_then(phone_id).ok_or_else(|| {
+    let phone = one(&request, &YIMA_PHONE).and_then(hex_id).ok_or_else(|| {
         Problem::new(ProblemType::Invalid, "Yima-Phone: expected the id of a phone, 16 hexadecimal digits")
     })?;
     let keys = keys(&request, app.phones.max_batch)?;
@@ -84,9 +84,7 @@ pub async fn tokens(State(app): State<Arc<App>>, request: HeaderMap) -> Result<R
     let body = TokensBody { now, refresh_at: refresh_at(now, last, rand::random()), tokens };
     let mut response = axum::Json(body).into_response();
     app.as_of.describe(&app.views, &answer, now, response.headers_mut());
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    app.limits.token.describe(remaining, response.headers_mut());
-    Ok(response)
+    Ok(private(&app.limits.token, remaining, response))
 }
 
 /// A token for each key.

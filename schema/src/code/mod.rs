@@ -74,6 +74,22 @@ pub enum CodeError {
     StaleProof,
 }
 
+impl CodeError {
+    /// The name of the reason, as a scan's answer has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::UnknownIssuer => "unknown_issuer",
+            Self::Forged => "forged",
+            Self::Revoked => "revoked_key",
+            Self::WrongPhone => "wrong_phone",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Expired => "expired",
+            Self::StaleProof => "stale_proof",
+        }
+    }
+}
+
 /// A genuine and current code, as a read node opens it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Opened {

@@ -101,20 +101,6 @@ fn at(second: i64) -> Time {
     Time::from_secs(VALID_FROM + second)
 }
 
-/// The name of a reason, as a scan's answer has it.
-fn reason(error: CodeError) -> &'static str {
-    match error {
-        CodeError::Malformed => "malformed",
-        CodeError::UnknownIssuer => "unknown_issuer",
-        CodeError::Forged => "forged",
-        CodeError::Revoked => "revoked_key",
-        CodeError::WrongPhone => "wrong_phone",
-        CodeError::NotYetValid => "not_yet_valid",
-        CodeError::Expired => "expired",
-        CodeError::StaleProof => "stale_proof",
-    }
-}
-
 /// What both ways of checking say of a vector, and what the code says.
 fn judge(text: &str, now: Time, issuers: &IssuerKeys) -> (String, String, Option<Says>) {
     let (handles, tokens) = (&handles(8), &token_keys());
@@ -137,7 +123,7 @@ fn judge(text: &str, now: Time, issuers: &IssuerKeys) -> (String, String, Option
             denial_tag: phone.map(|phone| hex(&phone.denial_tag.0)),
         }
     });
-    let word = |error: Option<CodeError>| error.map_or(ACCEPTED, reason).to_owned();
+    let word = |error: Option<CodeError>| error.map_or(ACCEPTED, CodeError::as_str).to_owned();
     (word(offline.err()), word(online.err()), says)
 }
 

@@ -104,8 +104,8 @@ impl Writing {
     }
 }
 
-/// Background tasks of a writer: releases of offline bundles, the refold after a change of rules or program, indexing and removing what earlier
-/// programs kept, and following the marks of others that share its store.
+/// Background tasks of a writer: releases of offline bundles, the refold after a change of rules or program, indexing
+/// and removing what earlier programs kept, and following the marks of others that share its store.
 fn spawn_writer_tasks(process: &Process<'_>, store: &WriteStore, folder: &Arc<Folder>) {
     let lifecycle = &process.lifecycle;
     lifecycle.spawn_until_stop("offline bundles", releases(process, store).run());
