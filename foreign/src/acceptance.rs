@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::civil::Date;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use yima_schema::event::{TestKind, TestOutcome};
 use yima_schema::time::{HOUR, Time};
 
@@ -12,7 +12,7 @@ use crate::certificate::{Certificate, Dose, Product, Proof, Recovery, TestResult
 use crate::trust::Fault;
 
 /// An acceptance rules document.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AcceptanceRules {
     /// Raised with every change.
@@ -24,7 +24,7 @@ pub struct AcceptanceRules {
     recovery: Option<RecoveryRules>,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct VaccinationRules {
     from_d: u16,
@@ -34,7 +34,7 @@ struct VaccinationRules {
 }
 
 /// A vaccine that counts.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Vaccine {
     /// As it is known.
@@ -46,7 +46,7 @@ pub struct Vaccine {
     cvx: Vec<String>,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TestRules {
     negative: Vec<String>,
@@ -55,14 +55,14 @@ struct TestRules {
     antigen: TestKindRules,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TestKindRules {
     codes: Vec<String>,
     max_h: u16,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RecoveryRules {
     from_d: u16,
@@ -123,6 +123,14 @@ impl AcceptanceRules {
             faults.push(Fault::new("recovery.to_d", "expected no less than from_d"));
         }
         if faults.is_empty() { Ok(rules) } else { Err(faults) }
+    }
+
+    /// The document as a part of an offline bundle (`docs/offline-bundle.md`): the same members, as JSON.
+    ///
+    /// # Panics
+    /// Never: texts and numbers by name always serialise.
+    pub fn to_part(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts and numbers by name always serialise")
     }
 
     /// Judges a genuine code. A positive test counts before everything else; then one accepted statement is enough.

@@ -11,8 +11,8 @@ const MAX_ENTRIES: usize = 64;
 /// The tag of a date and time as text (section 3.4.1).
 const DATE_TIME: u64 = 0;
 
-/// One item and nothing after it, nested no deeper than [`MAX_DEPTH`], without duplicate keys. The tag of a date is
-/// dropped: some issuers write it.
+/// One item and nothing after it, nested no deeper than [`MAX_DEPTH`], with integers and texts as keys, none twice. The
+/// tag of a date is dropped: some issuers write it.
 pub(crate) fn read(bytes: &[u8]) -> Result<Value, Refusal> {
     let mut rest = bytes;
     let read = ciborium::de::from_reader_with_recursion_limit(&mut rest, MAX_DEPTH);
@@ -24,7 +24,8 @@ fn sound(value: Value) -> Result<Value, Refusal> {
     if value.is_map() {
         let entries = value.into_map().unwrap_or_default();
         let repeats = |(at, (key, _)): (usize, &(Value, Value))| entries[..at].iter().any(|(other, _)| other == key);
-        if entries.len() > MAX_ENTRIES || entries.iter().enumerate().any(repeats) {
+        let is_usual = |(key, _): &(Value, Value)| key.is_integer() || key.is_text();
+        if entries.len() > MAX_ENTRIES || entries.iter().enumerate().any(repeats) || !entries.iter().all(is_usual) {
             return Err(Refusal::Malformed);
         }
         let entries = entries.into_iter().map(|(key, value)| Ok((key, sound(value)?)));

@@ -1,14 +1,16 @@
 //! Codes of other systems at a checkpoint: EU Digital COVID Certificates (`HC1:`) and SMART Health Cards (`shc:/`).
 //!
-//! [`read`] checks a code against a [`TrustList`] and returns what it proves; [`AcceptanceRules`] say whether that lets
-//! its holder pass. Both are data of the deployment. Everything is a function of its arguments: no clock, no file, no
-//! network.
+//! [`read`] checks a code against a [`TrustList`] and [`Revocations`] and returns what it proves; [`AcceptanceRules`]
+//! say whether that lets its holder pass. All are data of the deployment. Everything is a function of its arguments: no
+//! clock, no file, no network.
 
 pub mod acceptance;
 mod cbor;
 pub mod certificate;
 mod dcc;
 mod inflate;
+mod json;
+pub mod revocation;
 mod shc;
 pub mod trust;
 
@@ -23,6 +25,7 @@ use yima_schema::time::Time;
 
 pub use acceptance::{Acceptance, AcceptanceRules};
 pub use certificate::Certificate;
+pub use revocation::Revocations;
 pub use trust::TrustList;
 
 /// How far an issuer's clock may be ahead.
@@ -80,6 +83,9 @@ pub enum Refusal {
     /// The issuer's key may not sign what the code states.
     #[error("signed by a key for another purpose")]
     KeyUsage,
+    /// Its issuer has revoked it.
+    #[error("revoked by its issuer")]
+    Revoked,
     /// It, or its issuer's certificate, has expired.
     #[error("expired")]
     Expired,
@@ -91,12 +97,12 @@ pub enum Refusal {
 /// Reads a code and checks everything but whether it is accepted here.
 ///
 /// # Errors
-/// The first check that fails, in this order: form, issuer, signature, content, purpose of the key, times.
-pub fn read(code: &str, trust: &TrustList, now: Time) -> Result<Certificate, Refusal> {
+/// The first check that fails, in this order: form, issuer, signature, content, purpose of the key, revocation, times.
+pub fn read(code: &str, trust: &TrustList, revoked: &Revocations, now: Time) -> Result<Certificate, Refusal> {
     let code = code.trim();
     match Scheme::of(code).ok_or(Refusal::Malformed)? {
-        Scheme::EuDcc => dcc::read(code, trust, now),
-        Scheme::SmartHealthCard => shc::read(code, trust, now),
+        Scheme::EuDcc => dcc::read(code, trust, revoked, now),
+        Scheme::SmartHealthCard => shc::read(code, trust, revoked, now),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Codes of `tests/vectors/foreign.json`, which an independent implementation has made, and changed ones.
+//! Codes of `tests/vectors/foreign.json` and `foreign-revoked.json`, which an independent implementation has made, and
+//! changed ones.
 
 use std::io::Write;
 
@@ -14,6 +15,8 @@ use crate::certificate::{Product, Proof};
 struct Vectors {
     now: Time,
     trust_list: serde_json::Value,
+    #[serde(default)]
+    revocations: serde_json::Value,
     vectors: Vec<Vector>,
 }
 
@@ -29,6 +32,10 @@ impl Vectors {
         serde_json::from_str(include_str!("../../tests/vectors/foreign.json")).unwrap()
     }
 
+    fn revoked() -> Self {
+        serde_json::from_str(include_str!("../../tests/vectors/foreign-revoked.json")).unwrap()
+    }
+
     fn trust_list(&self) -> TrustList {
         TrustList::parse(&self.trust_list.to_string()).unwrap()
     }
@@ -38,8 +45,17 @@ impl Vectors {
     }
 }
 
+/// Reads a code of which none is revoked.
+fn read(code: &str, trust: &TrustList, now: Time) -> Result<Certificate, Refusal> {
+    super::read(code, trust, &Revocations::default(), now)
+}
+
 fn outcome(code: &str, trust: &TrustList, now: Time) -> &'static str {
-    match read(code, trust, now) {
+    outcome_of(read(code, trust, now), now)
+}
+
+fn outcome_of(read: Result<Certificate, Refusal>, now: Time) -> &'static str {
+    match read {
         Ok(certificate) => match AcceptanceRules::built_in().judge(&certificate, now) {
             Acceptance::Accepted => "accepted",
             Acceptance::Positive => "positive",
@@ -54,6 +70,7 @@ fn outcome(code: &str, trust: &TrustList, now: Time) -> &'static str {
         Err(Refusal::IssuerUnknown) => "issuer_unknown",
         Err(Refusal::Forged) => "forged",
         Err(Refusal::KeyUsage) => "key_usage",
+        Err(Refusal::Revoked) => "revoked",
         Err(Refusal::Expired) => "expired",
         Err(Refusal::NotYetValid) => "not_yet_valid",
     }
@@ -70,6 +87,59 @@ fn every_vector_has_its_outcome() {
         .filter(|(_, expected, found)| *expected != found)
         .collect();
     assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn what_an_issuer_has_revoked_is_refused_and_nothing_else() {
+    let vectors = Vectors::revoked();
+    let (trust, now) = (vectors.trust_list(), vectors.now);
+    let revoked = Revocations::parse(&vectors.revocations.to_string()).unwrap();
+    for Vector { name, outcome: expected, code } in &vectors.vectors {
+        assert_eq!(outcome_of(super::read(code, &trust, &revoked, now), now), expected, "{name}");
+        // Without the list nothing is revoked.
+        assert_ne!(outcome(code, &trust, now), "revoked", "{name}");
+    }
+}
+
+#[test]
+fn every_entry_of_a_revocation_list_in_error_is_named() {
+    let list = serde_json::json!({
+        "dcc": [
+            {"kid": "?", "hashType": "UCI", "entries": []},
+            {"kid": "AAAA", "hashType": "UCI", "entries": []},
+            {"kid": "UNKNOWN_KID", "hashType": "UCI", "entries": [{"hash": "AAAA"}, {"hash": "?"}]},
+        ],
+        "smart_health_cards": [
+            {"kid": "k", "method": "other", "rids": []},
+            {"kid": "k", "method": "rid", "rids": ["", "a b", "a.b", "a.1.2", "abcdefghijklmnopqrstuvwxy", "good.1", "good"]},
+        ]
+    });
+    let faults = Revocations::parse(&list.to_string()).err().unwrap();
+    let places: Vec<_> = faults.iter().map(|fault| fault.place.as_str()).collect();
+    assert_eq!(places[..4], ["/dcc/0/kid", "/dcc/1/kid", "/dcc/2/entries/0/hash", "/dcc/2/entries/1/hash"]);
+    let rids = (0..5).map(|at| format!("/smart_health_cards/1/rids/{at}"));
+    assert_eq!(places[4..], ["/smart_health_cards/0/method".to_owned()].into_iter().chain(rids).collect::<Vec<_>>());
+    for text in ["", r#"{"dccs": []}"#, r#"{"dcc": [{"kid": "UNKNOWN_KID", "hashType": "MD5", "entries": []}]}"#] {
+        assert_eq!(
+            Revocations::parse(text).err().unwrap()[0].expected,
+            "expected the JSON of a revocation list",
+            "{text}"
+        );
+    }
+    assert!(Revocations::parse("{}").is_ok_and(|revoked| revoked.is_empty()));
+}
+
+#[test]
+fn a_list_has_one_part_whatever_its_order() {
+    let Vectors { revocations, trust_list, .. } = Vectors::revoked();
+    let part = |revocations: &serde_json::Value| Revocations::parse(&revocations.to_string()).unwrap().to_part();
+    let mut reversed = revocations.clone();
+    reversed["dcc"].as_array_mut().unwrap().reverse();
+    assert_eq!(part(&revocations), part(&reversed));
+    let part = |list: &serde_json::Value| TrustList::parse(&list.to_string()).unwrap().to_part();
+    let mut reversed = trust_list.clone();
+    reversed["dcc"].as_array_mut().unwrap().reverse();
+    assert_eq!(part(&trust_list), part(&reversed));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use axum::http::header::IF_NONE_MATCH;
 use yima_schema::code::TokenKeys;
+use yima_schema::guardianship_tokens::GuardianshipKeys;
 use yima_schema::guidance::Guidance;
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::seal::{SealError, SealKeys};
@@ -16,11 +17,13 @@ use yima_schema::view::Version;
 use yima_service::http::ProblemResponse;
 use yima_service::http::public::Public;
 use yima_service::jwt::{self, Verifier};
+use yima_service::levels::Levels;
 use yima_service::utilization::Utilization;
+use yima_service::waiting_room::WaitingRoom;
 
-use crate::cache::{Answer, LookupError, ViewCache};
+use crate::cache::{Answer, LookupError, OpenedSessions, SignedTokens, ViewCache};
 use crate::citizen_writer::CitizenWriter;
-use crate::config::{LiveDisplaysConfig, PhonesConfig, ReadApiConfig};
+use crate::config::{CacheConfig, LiveDisplaysConfig, PhonesConfig, ReadApiConfig};
 use crate::copies::Copies;
 use crate::document_lookups::DocumentLookups;
 use crate::etag::EntityTags;
@@ -29,6 +32,8 @@ use crate::headers::AsOfHeader;
 use crate::keyring::{CurrentKeyring, DOCUMENT_LIFETIME};
 use crate::limiters::Limiters;
 use crate::offline_bundle::OfflineBundle;
+use crate::pace::{Pace, REFRESH_AFTER_S};
+use crate::presenter::YIMA_FOR;
 use crate::session_ends::SessionEnds;
 
 /// Secrets and public keys of a read node; all read nodes of a region have the same ones.
@@ -61,23 +66,27 @@ pub(crate) struct Deployment<'a> {
 /// Cache, keys, limits and settings, shared by all handlers of a read service.
 pub(crate) struct App {
     pub(crate) views: Arc<ViewCache>,
+    pub(crate) opened_sessions: OpenedSessions,
+    pub(crate) signed_tokens: SignedTokens,
     pub(crate) code_lifetime: Duration,
     pub(crate) paper_lifetime: Duration,
     pub(crate) citizen_session: Duration,
     pub(crate) checkpoint_session: Duration,
-    pub(crate) refresh_after_s: u32,
+    pub(crate) pace: Pace,
     pub(crate) live_displays: LiveDisplaysConfig,
     pub(crate) region: String,
     pub(crate) pseudonyms: PseudonymKey,
     pub(crate) identity_provider: Verifier,
     pub(crate) keyring: Arc<CurrentKeyring>,
     pub(crate) freshness: SealKeys,
+    pub(crate) guardianships: GuardianshipKeys,
     pub(crate) tokens: TokenKeys,
     pub(crate) tags: EntityTags,
     pub(crate) guidance: Public,
     pub(crate) foreign: ForeignFiles,
     pub(crate) offline_bundle: Arc<OfflineBundle>,
     pub(crate) limits: Limiters,
+    pub(crate) sign_ins: WaitingRoom,
     pub(crate) document_lookups: Arc<DocumentLookups>,
     pub(crate) session_ends: SessionEnds,
     pub(crate) citizen_writer: Arc<dyn CitizenWriter>,
@@ -85,6 +94,7 @@ pub(crate) struct App {
     pub(crate) copies: Copies,
     pub(crate) as_of: AsOfHeader,
     pub(crate) utilization: Arc<Utilization>,
+    pub(crate) levels: Arc<Levels>,
     pub(crate) clock: fn() -> Time,
 }
 
@@ -103,30 +113,35 @@ impl App {
         config: &ReadApiConfig,
         deployment: Deployment<'_>,
         writer: Arc<dyn CitizenWriter>,
-        utilization: Arc<Utilization>,
+        (utilization, levels): (Arc<Utilization>, Arc<Levels>),
         clock: fn() -> Time,
     ) -> Arc<Self> {
         let Deployment { region, keys, guidance, foreign, offline_bundle } = deployment;
+        let line_keys = keys.pseudonyms.seal_keys("waiting room");
         let guidance = serde_json::to_vec(guidance).expect("texts by name always serialise");
         Arc::new(Self {
             views,
+            opened_sessions: OpenedSessions::new(config.cache.session_bytes),
+            signed_tokens: SignedTokens::new(config.cache.code_bytes),
             code_lifetime: config.code_lifetime,
             paper_lifetime: config.paper_lifetime,
             citizen_session: config.citizen_session,
             checkpoint_session: config.checkpoint_session,
-            refresh_after_s: config.refresh_after_s,
+            pace: Pace::new(config.refresh_after_s.unwrap_or(REFRESH_AFTER_S)),
             live_displays: config.live_displays.clone(),
             region: region.to_owned(),
             freshness: keys.pseudonyms.seal_keys("freshness"),
+            guardianships: GuardianshipKeys::new(&keys.pseudonyms),
             tokens: TokenKeys::new(&keys.pseudonyms),
             tags: EntityTags::new(&keys.pseudonyms.derived_secret("entity tags"), region, keys.store),
             pseudonyms: keys.pseudonyms,
             identity_provider: keys.identity_provider,
             keyring: keys.keyring,
-            guidance: Public::new(guidance.into(), "application/json", DOCUMENT_LIFETIME),
+            guidance: Public::new(guidance.into(), "application/json", DOCUMENT_LIFETIME, "guidance"),
             foreign,
             offline_bundle,
             limits: Limiters::new(&config.limits),
+            sign_ins: WaitingRoom::new("sign_in", line_keys, config.limits.sign_in.per_second()),
             document_lookups: Arc::default(),
             session_ends: SessionEnds::default(),
             citizen_writer: writer,
@@ -134,6 +149,7 @@ impl App {
             copies: Copies::default(),
             as_of: AsOfHeader::default(),
             utilization,
+            levels,
             clock,
         })
     }
@@ -143,6 +159,21 @@ impl App {
         self.views.end_subscriptions();
     }
 
+    /// Applies other sizes, times and limits of the caches.
+    pub fn tune(&self, config: &CacheConfig) {
+        self.views.tune(config);
+        self.opened_sessions.resize(config.session_bytes);
+        self.signed_tokens.resize(config.code_bytes);
+    }
+
+    /// Sets the gauges of the caches. To be called before each scrape.
+    pub fn report(&self) {
+        self.views.report();
+        self.sign_ins.report((self.clock)());
+        metrics::gauge!("cache_memory_entries", "module" => "session").set(self.opened_sessions.entries() as f64);
+        metrics::gauge!("cache_memory_entries", "module" => "code").set(self.signed_tokens.entries() as f64);
+    }
+
     /// Drops rate-limit entries that no longer restrict anyone. To be called about once a minute.
     pub fn sweep(&self) {
         self.limits.sweep();
@@ -150,14 +181,17 @@ impl App {
 
     /// The session in `Authorization`, if it is genuine and has not ended.
     pub(crate) fn session(&self, headers: &HeaderMap, now: Time) -> Result<Session, ProblemResponse> {
-        match Session::open(jwt::bearer(headers)?, self.keyring.load().sessions()) {
+        Ok(self.session_of(jwt::bearer(headers)?, now)?)
+    }
+
+    fn session_of(&self, token: &str, now: Time) -> Result<Session, Problem> {
+        match self.opened_sessions.open(token, &self.keyring.load()) {
             Ok(session) if session.expires_at > now => Ok(session),
-            Ok(_) | Err(SealError::Unknown) => Err(session_over().into()),
+            Ok(_) | Err(SealError::Unknown) => Err(session_over()),
             Err(SealError::Revoked) => Err(Problem::new(
                 ProblemType::Unauthenticated,
                 "The key that sealed this session was revoked: sign in again",
-            )
-            .into()),
+            )),
         }
     }
 
@@ -166,16 +200,31 @@ impl App {
         self.tags.version(subject, headers.get_all(IF_NONE_MATCH)).unwrap_or(Version::ABSENT)
     }
 
-    /// The session in `Authorization`, if it is a citizen's.
+    /// The citizen in `Authorization`, where nobody can act for another one.
+    ///
+    /// # Errors
+    /// 400 with `Yima-For`, 401, 403.
     pub(crate) fn citizen(&self, headers: &HeaderMap, now: Time) -> Result<Citizen, ProblemResponse> {
-        let session = self.session(headers, now)?;
+        let citizen = self.citizen_of(jwt::bearer(headers)?, now)?;
+        if headers.contains_key(YIMA_FOR) {
+            let detail = "Yima-For: expected none here, since this is about the holder of the session alone";
+            return Err(Problem::new(ProblemType::Invalid, detail).into());
+        }
+        Ok(citizen)
+    }
+
+    /// The session of a token, if it is a citizen's.
+    ///
+    /// # Errors
+    /// 401, 403.
+    pub(crate) fn citizen_of(&self, token: &str, now: Time) -> Result<Citizen, Problem> {
+        let session = self.session_of(token, now)?;
         match session.holder {
             Holder::Citizen { subject } => Ok(Citizen { session, subject }),
             Holder::Checkpoint { .. } => Err(Problem::new(
                 ProblemType::Forbidden,
                 "A checkpoint's session can only scan; sign in as a citizen to see a code",
-            )
-            .into()),
+            )),
         }
     }
 }

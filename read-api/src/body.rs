@@ -7,6 +7,41 @@ use utoipa::ToSchema;
 use yima_schema::event::{Colour, TestKind, TestOutcome};
 use yima_schema::time::Time;
 use yima_schema::view::{ColourAt, View};
+use yima_service::levels::Level;
+
+/// Which fields of a view an answer has. Identity and colour are in each.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Detail {
+    /// All.
+    #[default]
+    Full,
+    /// All but the vaccination.
+    NoVaccination,
+    /// Neither vaccination nor tests, as in the first version.
+    FirstVersion,
+}
+
+impl Detail {
+    /// Every one, with the most fields first.
+    pub const ALL: [Self; 3] = [Self::Full, Self::NoVaccination, Self::FirstVersion];
+
+    /// Those that have more fields.
+    pub fn fuller(self) -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(move |detail| *detail < self)
+    }
+}
+
+impl From<Level> for Detail {
+    fn from(level: Level) -> Self {
+        if level.leaves_out(Level::Tests) {
+            Self::FirstVersion
+        } else if level.leaves_out(Level::Vaccination) {
+            Self::NoVaccination
+        } else {
+            Self::Full
+        }
+    }
+}
 
 /// `GET /v1/display`.
 #[derive(Serialize, ToSchema)]
@@ -14,8 +49,12 @@ pub struct DisplayBody<'a> {
     version: u64,
     identity: IdentityBody<'a>,
     colour: ColourBody<'a>,
-    tests: Vec<TestBody<'a>>,
-    vaccination: VaccinationBody,
+    /// Missing if the node is too busy for them: `GET /v1/results` has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tests: Option<Vec<TestBody<'a>>>,
+    /// Likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vaccination: Option<VaccinationBody>,
     next_transition_at: Option<Time>,
     /// An agency sent two contents under one id and revision, or one result for two persons; missing if not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -64,10 +103,10 @@ pub struct Parts<'a> {
     pub identity: IdentityBody<'a>,
     /// The colour in force.
     pub colour: ColourBody<'a>,
-    /// Newest first.
-    pub tests: Vec<TestBody<'a>>,
-    /// Doses.
-    pub vaccination: VaccinationBody,
+    /// Newest first; `None` if they are left out.
+    pub tests: Option<Vec<TestBody<'a>>>,
+    /// Doses; `None` if they are left out.
+    pub vaccination: Option<VaccinationBody>,
 }
 
 impl IdentityBody<'static> {
@@ -86,7 +125,7 @@ impl TestBody<'_> {
 
 impl<'a> Parts<'a> {
     /// The parts of a view; `at` is its timeline at one moment.
-    pub fn new(view: &'a View, at: &ColourAt<'a>) -> Self {
+    pub fn new(view: &'a View, at: &ColourAt<'a>, detail: Detail) -> Self {
         Self {
             identity: IdentityBody {
                 name: view.name.as_deref().map(Cow::Borrowed),
@@ -99,29 +138,30 @@ impl<'a> Parts<'a> {
                 until: at.until,
                 agency: at.segment.and_then(|s| s.agency.as_deref()),
             },
-            tests: view
-                .tests
-                .iter()
-                .map(|t| TestBody {
-                    test: t.test,
-                    result: t.result,
-                    sampled_at: Some(t.sampled_at),
-                    agency: Some(&t.agency),
-                })
-                .collect(),
-            vaccination: VaccinationBody {
-                doses: view.vaccination.doses,
-                complete: view.vaccination.complete,
-                last_at: view.vaccination.last_at,
-            },
+            tests: (detail < Detail::FirstVersion).then(|| tests(view)),
+            vaccination: (detail < Detail::NoVaccination).then(|| vaccination(view)),
         }
     }
 }
 
+/// The tests of a view, newest first.
+pub fn tests(view: &View) -> Vec<TestBody<'_>> {
+    let tests = view.tests.iter();
+    tests
+        .map(|t| TestBody { test: t.test, result: t.result, sampled_at: Some(t.sampled_at), agency: Some(&t.agency) })
+        .collect()
+}
+
+/// The doses of a view.
+pub fn vaccination(view: &View) -> VaccinationBody {
+    let vaccination = &view.vaccination;
+    VaccinationBody { doses: vaccination.doses, complete: vaccination.complete, last_at: vaccination.last_at }
+}
+
 impl<'a> DisplayBody<'a> {
     /// The display of a view in this version; `at` is its timeline at one moment.
-    pub fn new(version: u64, view: &'a View, at: &ColourAt<'a>) -> Self {
-        let Parts { identity, colour, tests, vaccination } = Parts::new(view, at);
+    pub fn new(version: u64, view: &'a View, at: &ColourAt<'a>, detail: Detail) -> Self {
+        let Parts { identity, colour, tests, vaccination } = Parts::new(view, at, detail);
         Self {
             version,
             identity,

@@ -23,8 +23,8 @@ pub trait CitizenWriter: Send + Sync {
 }
 
 impl App {
-    /// Writes an event of a citizen about themselves, whose name makes it one even if it is sent twice. Returns the
-    /// token of the event; `None` if it had been written before.
+    /// Writes an event of a citizen about themselves or a ward, whose name makes it one even if it is sent twice.
+    /// Returns the token of the event; `None` if it had been written before, perhaps with another content.
     ///
     /// # Errors
     /// What the citizen is told; 503 when no writer takes the event.

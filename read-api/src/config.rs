@@ -14,6 +14,7 @@ use yima_schema::phones::MAX_PHONES;
 use yima_schema::time::{DAY, HOUR};
 use yima_service::config::{self, Checks};
 use yima_service::http::{HttpLimits, TlsConfig};
+use yima_service::levels::LevelsConfig;
 use yima_service::rate_limit::RateConfig;
 
 /// The read service.
@@ -24,8 +25,9 @@ pub struct ReadApiConfig {
     /// Address and port of the public port: [addresses](#addresses).
     pub bind: SocketAddr,
     /// Addresses of the region's writers, each `host:port` of a public port that speaks plain HTTP: they take what
-    /// citizens write, such as the end of a session, sealed. A process with a writer needs none. Without any, a read
-    /// service apart answers such requests with 503.
+    /// citizens write, such as the end of a session, sealed, and give [hints](caching.md#hints), so each has its own
+    /// address here and not a balancer's. A process with a writer needs those of the others, if there are any, for their
+    /// hints. Without any, a read service apart answers such requests with 503, and shows changes at its polls.
     pub writers: Vec<String>,
     /// How long a code can be shown. A screenshot lives as long.
     #[serde(rename = "code_lifetime_s", with = "config::S")]
@@ -42,9 +44,10 @@ pub struct ReadApiConfig {
     /// How long a checkpoint's session lasts.
     #[serde(rename = "checkpoint_session_s", with = "config::S")]
     pub checkpoint_session: Duration,
-    /// `Yima-Refresh-After`, which pages follow. Up to a quarter is added; up to 30 times as long when the node is
-    /// [busy](caching.md#http). Keep the display limit above the rate that it causes.
-    pub refresh_after_s: u32,
+    /// Shortest time between two polls of a page; the longest is twice as long, and so is the time over which a crowd is
+    /// spread. Pages are told by `Yima-Refresh-After`, [longer when the node is busy](caching.md#http). 1 to 3600.
+    /// Default: 30, but 1 without `identity_provider.keys_file`.
+    pub refresh_after_s: Option<u32>,
     /// Whether [`/openapi.json` and `/docs/`](api.md) are served: the API's description, and a page to read and try it.
     /// Default: only without `identity_provider.keys_file`.
     pub api_docs: Option<bool>,
@@ -54,6 +57,8 @@ pub struct ReadApiConfig {
     pub http: HttpLimits,
     /// The cache and its proof.
     pub cache: CacheConfig,
+    /// What a busy node leaves out.
+    pub levels: LevelsConfig,
     /// Live displays.
     pub live_displays: LiveDisplaysConfig,
     /// Codes of other systems.
@@ -74,11 +79,12 @@ impl Default for ReadApiConfig {
             signs_codes: true,
             citizen_session: DAY * 30,
             checkpoint_session: HOUR * 12,
-            refresh_after_s: 1,
+            refresh_after_s: None,
             api_docs: None,
             tls: None,
             http: HttpLimits::default(),
             cache: CacheConfig::default(),
+            levels: LevelsConfig::default(),
             live_displays: LiveDisplaysConfig::default(),
             foreign: ForeignConfig::default(),
             phones: PhonesConfig::default(),
@@ -95,6 +101,8 @@ impl ReadApiConfig {
         checks.expect(holds, "read_api.writers", &[], "expected addresses such as writer-1:8081");
         let holds = (HOUR..=MAX_PAPER_LIFETIME).contains(&self.paper_lifetime);
         checks.expect(holds, "read_api.paper_lifetime_s", &[], "expected 3600 to 2592000");
+        let holds = self.refresh_after_s.is_none_or(|seconds| (1..=3_600).contains(&seconds));
+        checks.expect(holds, "read_api.refresh_after_s", &[], "expected 1 to 3600");
         self.cache.check(|setting| format!("read_api.cache.{setting}"), checks);
         self.phones.check(checks);
     }
@@ -110,6 +118,11 @@ pub struct CacheConfig {
     pub memory_bytes: usize,
     /// Memory for negative entries (proved absences). At least 1 MiB.
     pub absent_bytes: usize,
+    /// Memory for signed tokens of phones. About 650 bytes a token; 0 keeps none.
+    pub code_bytes: usize,
+    /// Memory for opened sessions. About 450 bytes a session; 0 keeps none, which is faster unless nearly all requests
+    /// come in few sessions ([why](decisions/0066-modules-of-sessions-and-tokens.md)).
+    pub session_bytes: usize,
     /// A TOML file over these settings that is watched: [the tuning file](#the-tuning-file).
     pub tuning_file: Option<PathBuf>,
     /// Directory of the disk tier, of this process alone. Default: `cache` in the data directory. On the embedded store
@@ -132,7 +145,8 @@ pub struct CacheConfig {
     /// region. 0 disables this, for a region that is [lost for good](consistency.md).
     #[serde(rename = "max_region_lag_s", with = "config::S")]
     pub max_region_lag: Duration,
-    /// Longest time between two reads of the feed. The follower is also woken by changes.
+    /// Longest time between two polls of the feed, within which every node shows a change. In one process the follower is
+    /// also woken by changes; elsewhere [hints](caching.md#hints) show most of them sooner.
     #[serde(rename = "poll_ms", with = "config::Ms")]
     pub poll_every: Duration,
     /// Loads in the store at once, 1 to 10,000.
@@ -150,6 +164,8 @@ impl Default for CacheConfig {
         Self {
             memory_bytes: 512 << 20,
             absent_bytes: 16 << 20,
+            code_bytes: 16 << 20,
+            session_bytes: 0,
             tuning_file: None,
             disk_path: None,
             disk_bytes: 8 << 30,
@@ -194,33 +210,29 @@ pub struct LiveDisplaysConfig {
     pub max_open: usize,
     /// Live displays of one subject at once, in all its sessions together.
     pub max_per_person: usize,
-    /// [Utilization](caching.md#http) from which on no live display is opened; above 1 disables this. From 0.1 above it
-    /// open live displays are ended. Live displays are thus given up before histories (0.8), and those before displays.
+    /// [Utilization](caching.md#http) from which on no live display is opened; above 1 disables this. Those that are open
+    /// end at [level 1](levels.md).
     pub max_busy: f32,
-    /// How often a live display without changes reports its `as_of`. Up to a quarter is added; at least 100 is used.
-    /// Each time the live display is also ended if the node is too busy. Pages treat a display whose `as_of` is 10 s
-    /// old as out of date, and then poll.
+    /// How often at least a live display without changes reports its `as_of`, at most 60,000; each time up to a quarter
+    /// earlier, at random. Each time it is also ended if the level is 1 or more. Pages take 75 s of silence for the end,
+    /// and [proxies](operations/install.md#a-proxy-in-front) have to allow it.
     #[serde(rename = "report_every_ms", with = "config::Ms")]
     pub report_every: Duration,
-    /// A live display ends after this time. Its page opens another, perhaps on another node.
+    /// A live display ends after this time, or up to a quarter earlier, at random. Its page opens another, perhaps on
+    /// another node.
     #[serde(rename = "max_age_s", with = "config::S")]
     pub max_age: Duration,
 }
 
 impl Default for LiveDisplaysConfig {
     fn default() -> Self {
-        Self {
-            max_open: 5_000,
-            max_per_person: 4,
-            max_busy: 0.6,
-            report_every: Duration::from_secs(5),
-            max_age: Duration::from_secs(1_800),
-        }
+        Self { max_open: 5_000, max_per_person: 4, max_busy: 0.6, report_every: Duration::from_secs(60), max_age: HOUR }
     }
 }
 
-/// Codes of other systems at checkpoints: EU Digital COVID Certificates and SMART Health Cards. Both files may be
-/// replaced while the process runs; one with an error changes nothing. The same on every read node.
+/// Codes of other systems at checkpoints: EU Digital COVID Certificates and SMART Health Cards. The files may be
+/// replaced while the process runs; one with an error changes nothing. The same on every read node, and on every writer,
+/// which puts them into [offline bundles](offline-bundle.md#codes-of-other-systems).
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(transform = config::in_order::<Self>)]
@@ -232,6 +244,9 @@ pub struct ForeignConfig {
     /// rules](operations/foreign-codes.md#the-acceptance-rules). Default: the built-in document
     /// (`foreign/rules/acceptance.toml`).
     pub acceptance_file: Option<PathBuf>,
+    /// Which of their codes were revoked one by one, as JSON:
+    /// [revocations](operations/foreign-codes.md#revocations). Default: none.
+    pub revocations_file: Option<PathBuf>,
 }
 
 /// [Phones](api.md#post-v1phones) that show codes with keys of their own, and their [tokens](code-format.md).
@@ -277,12 +292,15 @@ pub struct Limits {
     pub display: RateConfig,
     /// Codes, by citizen, all sessions together.
     pub code: RateConfig,
-    /// Histories, by citizen, all sessions together.
+    /// Histories and results, by citizen, all sessions together.
     pub history: RateConfig,
     /// Live displays that are opened, by citizen, all sessions together.
     pub live_display: RateConfig,
     /// Scans, by checkpoint; each code of `/v1/scans` counts.
     pub scan: RateConfig,
+    /// Scans of codes of other systems, by checkpoint; each code of `/v1/scans` counts. Each is a scan too, and its code
+    /// costs 12 to 80 times as much to judge as one of yima's own.
+    pub foreign: RateConfig,
     /// Scans with `Cache-Control: no-cache`, by checkpoint. Those over the limit are answered from the cache.
     pub bypass: RateConfig,
     /// Subjects looked up by their identity document, by checkpoint.
@@ -293,7 +311,9 @@ pub struct Limits {
     pub session_end: RateConfig,
     /// Phones registered and ended, by citizen. Each is stored as an event.
     pub phone: RateConfig,
-    /// Batches of tokens, and lists of phones, by citizen, all sessions and phones together.
+    /// Invitations made and redeemed, and guardianships ended, by citizen. All but the first are stored as events.
+    pub guardianship: RateConfig,
+    /// Batches of tokens, and lists of phones, wards and guardians, by citizen, all sessions and phones together.
     pub token: RateConfig,
     /// Printed codes, by citizen, all sessions together.
     pub paper: RateConfig,
@@ -312,11 +332,13 @@ impl Default for Limits {
             history: RateConfig::new(6, MINUTE),
             live_display: RateConfig::new(20, MINUTE),
             scan: RateConfig { burst: NonZeroU32::new(100), ..RateConfig::new(50, SECOND) },
+            foreign: RateConfig { burst: NonZeroU32::new(100), ..RateConfig::new(10, SECOND) },
             bypass: RateConfig::new(5, MINUTE),
             document: RateConfig::new(10, MINUTE),
             session: RateConfig::new(30, MINUTE),
             session_end: RateConfig::new(60, DAY),
             phone: RateConfig::new(20, DAY),
+            guardianship: RateConfig::new(20, DAY),
             token: RateConfig::new(60, HOUR),
             paper: RateConfig::new(10, DAY),
             sign_in: RateConfig::new(5_000, SECOND),

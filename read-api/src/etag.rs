@@ -1,5 +1,5 @@
-//! Entity tags of displays: region, version and segment, authenticated. A phone proves with its tag which version it
-//! was shown, and a forged tag costs no load (RFC 9110 section 8.8.3).
+//! Entity tags of displays: region, version, segment and detail, authenticated. A phone proves with its tag which
+//! version it was shown, and a forged tag costs no load (RFC 9110 section 8.8.3).
 
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine;
@@ -8,8 +8,12 @@ use http::HeaderValue;
 use yima_schema::subject::SubjectId;
 use yima_schema::view::Version;
 
+use crate::body::Detail;
+
 const VERSION_BYTES: usize = 8;
+/// Segment in the lower bits, detail in the upper two: a full display's tag is what it was before there were others.
 const SEGMENT_BYTES: usize = 2;
+const SEGMENT_BITS: u32 = 14;
 /// Short, since a 304 consists of little else. A lucky guess (one in 2^64) costs one load.
 const MAC_BYTES: usize = 8;
 /// Tags of one `If-None-Match` that are opened.
@@ -33,15 +37,16 @@ impl EntityTags {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()), region: region.to_owned() }
     }
 
-    /// The tag of a display: `"` base64url(version, segment, MAC) `"`.
+    /// The tag of a display: `"` base64url(version, segment and detail, MAC) `"`.
     ///
     /// # Panics
     /// Never: base64url and quotes are visible ASCII.
-    pub fn tag(&self, subject: SubjectId, version: Version, segment: usize) -> HeaderValue {
+    pub fn tag(&self, subject: SubjectId, version: Version, segment: usize, detail: Detail) -> HeaderValue {
         let mut tag = [0; TAG_BYTES];
         tag[..VERSION_BYTES].copy_from_slice(&version.0.to_be_bytes());
-        // Segments are counted modulo 2^16: neighbouring segments always have different tags.
-        tag[VERSION_BYTES..][..SEGMENT_BYTES].copy_from_slice(&(segment as u16).to_be_bytes());
+        // Segments are counted modulo 2^14: neighbouring segments always have different tags.
+        let segment = (segment as u16 % (1 << SEGMENT_BITS)) | ((detail as u16) << SEGMENT_BITS);
+        tag[VERSION_BYTES..][..SEGMENT_BYTES].copy_from_slice(&segment.to_be_bytes());
         let mac = self.mac(subject, &tag[..TAG_BYTES - MAC_BYTES]);
         tag[TAG_BYTES - MAC_BYTES..].copy_from_slice(&mac);
         let text = format!("\"{}\"", URL_SAFE_NO_PAD.encode(tag));
@@ -95,9 +100,13 @@ mod tests {
     fn a_tag_gives_its_version_only_to_its_own_region_subject_and_store() {
         let tags = EntityTags::new(&[1; 32], "xian", None);
         let (own, other) = (SubjectId::from_bytes([1; 16]), SubjectId::from_bytes([2; 16]));
-        let tag = tags.tag(own, Version(7), 3);
+        let tag = tags.tag(own, Version(7), 3, Detail::Full);
         assert_eq!(tags.version(own, [&tag]), Some(Version(7)));
-        let list = format!("\"x\", W/{}, {}", tag.to_str().unwrap(), tags.tag(own, Version(6), 3).to_str().unwrap());
+        let list = format!(
+            "\"x\", W/{}, {}",
+            tag.to_str().unwrap(),
+            tags.tag(own, Version(6), 3, Detail::Full).to_str().unwrap()
+        );
         assert_eq!(tags.version(own, [&HeaderValue::try_from(list).unwrap()]), Some(Version(7)));
         let sent = tag.to_str().unwrap().trim_matches('"');
         for changed in [
@@ -118,9 +127,23 @@ mod tests {
         assert_eq!(tags.version(other, [&tag]), None);
         assert_eq!(EntityTags::new(&[1; 32], "guangdong", None).version(own, [&tag]), None);
         assert_eq!(EntityTags::new(&[1; 32], "xian", Some([9; 16])).version(own, [&tag]), None);
-        assert_ne!(tags.tag(own, Version(7), 4), tag);
+        assert_ne!(tags.tag(own, Version(7), 4, Detail::Full), tag);
         for forged in ["\"\"", "*", "W/\"x\"", "\"AAAAAAAAAAcAAwAAAAAAAAAA\"", "\"AAAAAAAAAAcAAwAAAAAAAAAAAAAAAAAA\""] {
             assert_eq!(tags.version(own, [&HeaderValue::from_static(forged)]), None, "{forged}");
         }
+    }
+
+    #[test]
+    fn each_detail_has_a_tag_of_its_own_that_proves_the_same_version() {
+        let (tags, own) = (EntityTags::new(&[1; 32], "xian", None), SubjectId::from_bytes([1; 16]));
+        for segment in [0, 1, 16_383, 16_384, 65_535] {
+            let of = Detail::ALL.map(|detail| tags.tag(own, Version(7), segment, detail));
+            assert!(of[0] != of[1] && of[1] != of[2] && of[0] != of[2]);
+            assert!(of.iter().all(|tag| tags.version(own, [tag]) == Some(Version(7))));
+        }
+        // A tag of the time before there were levels.
+        let before = tags.tag(own, Version(7), 3, Detail::Full);
+        let claim = URL_SAFE_NO_PAD.decode(before.to_str().unwrap().trim_matches('"')).unwrap();
+        assert_eq!(claim[..10], [0, 0, 0, 0, 0, 0, 0, 7, 0, 3]);
     }
 }

@@ -1,12 +1,12 @@
-//! By which codes of other systems are judged: the trust list and the acceptance rules, files that the operator may
-//! replace while a read node runs.
+//! By which codes of other systems are judged: trust list, acceptance rules and revocations, files that the operator may
+//! replace while a process runs.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use metrics::gauge;
 use yima_foreign::trust::Fault;
-use yima_foreign::{AcceptanceRules, TrustList};
+use yima_foreign::{AcceptanceRules, Revocations, TrustList};
 use yima_schema::time::Time;
 use yima_service::config::{ConfigError, ConfigErrors};
 use yima_service::lifecycle::Lifecycle;
@@ -15,23 +15,27 @@ use yima_store::{AuditLog, record_reload};
 
 use crate::config::ForeignConfig;
 
-/// Largest file, in bytes. 20,000 certificates of the EU's size are 15 MB.
-const MAX_FILE: u64 = 32 << 20;
+/// Largest file, in bytes. 20,000 certificates of the EU's size are 15 MB, a million revocations 40 MB.
+const MAX_FILE: u64 = 64 << 20;
 
 // Their names in labels and in the audit log.
 const TRUST_LIST: &str = "trust_list";
 const ACCEPTANCE: &str = "acceptance";
+const REVOCATIONS: &str = "revocations";
 
-/// The files of a read service.
+/// The files of a read service, and of a writer, which puts them into offline bundles.
+#[derive(Clone)]
 pub struct ForeignFiles {
     /// `read_api.foreign.trust_list_file`.
-    pub(crate) trust_list: Arc<OperatorFile<TrustList>>,
+    pub trust_list: Arc<OperatorFile<TrustList>>,
     /// `read_api.foreign.acceptance_file`.
-    pub(crate) acceptance: Arc<OperatorFile<AcceptanceRules>>,
+    pub acceptance: Arc<OperatorFile<AcceptanceRules>>,
+    /// `read_api.foreign.revocations_file`.
+    pub revocations: Arc<OperatorFile<Revocations>>,
 }
 
 impl ForeignFiles {
-    /// Reads both; waits for the file system.
+    /// Reads all of them; waits for the file system.
     ///
     /// # Errors
     /// The first file with errors.
@@ -46,11 +50,16 @@ impl ForeignFiles {
         let acceptance = OperatorFile::load(setting, accepted(ACCEPTANCE), acceptance, |path| {
             path.map_or_else(|| Ok(AcceptanceRules::built_in()), |path| read(path, AcceptanceRules::parse))
         })?;
-        Ok(Self { trust_list, acceptance })
+        let setting = "read_api.foreign.revocations_file";
+        let revocations =
+            OperatorFile::load(setting, accepted(REVOCATIONS), config.revocations_file.clone(), |path| {
+                path.map_or_else(|| Ok(Revocations::default()), |path| read(path, Revocations::parse))
+            })?;
+        Ok(Self { trust_list, acceptance, revocations })
     }
 
     /// Follows their changes until the soft stop, and records them in the audit log.
-    pub(crate) fn watch(&self, lifecycle: &Lifecycle, audit_log: &Arc<dyn AuditLog>, clock: fn() -> Time) {
+    pub fn watch(&self, lifecycle: &Lifecycle, audit_log: &Arc<dyn AuditLog>, clock: fn() -> Time) {
         let record = |file: &'static str| {
             let audit_log = audit_log.clone();
             move |accepted| {
@@ -60,6 +69,7 @@ impl ForeignFiles {
         };
         lifecycle.spawn_until_stop("trust list", self.trust_list.clone().watch(record(TRUST_LIST)));
         lifecycle.spawn_until_stop("acceptance rules", self.acceptance.clone().watch(record(ACCEPTANCE)));
+        lifecycle.spawn_until_stop("revocations", self.revocations.clone().watch(record(REVOCATIONS)));
     }
 }
 
@@ -69,7 +79,7 @@ fn read<T>(path: &Path, parse: fn(&str) -> Result<T, Vec<Fault>>) -> Result<T, C
     let of_file = |expected: &str| ConfigErrors(vec![error(String::new(), expected.to_owned())]);
     let metadata = std::fs::metadata(path).map_err(|_| of_file("expected a file that can be read"))?;
     if metadata.len() > MAX_FILE {
-        return Err(of_file("expected at most 32 MiB"));
+        return Err(of_file("expected at most 64 MiB"));
     }
     let text = std::fs::read_to_string(path).map_err(|_| of_file("expected a file that can be read, in UTF-8"))?;
     let errors =

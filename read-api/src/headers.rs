@@ -1,12 +1,13 @@
 //! Header fields that describe an answer of the cache; values that change with time are made once, not per request.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
 use axum::http::header::{AGE, CACHE_CONTROL, CACHE_STATUS, VARY};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use yima_schema::time::Time;
+use yima_service::http::Fields;
 use yima_service::rate_limit::{RateLimiter, Remaining};
 
 use crate::cache::{Answer, Outcome, ViewCache};
@@ -47,18 +48,23 @@ impl AsOfHeader {
     }
 
     /// Adds the fields that describe an answer to its response.
-    pub fn describe(&self, views: &ViewCache, answer: &Answer, now: Time, headers: &mut HeaderMap) {
-        headers.insert(CACHE_CONTROL, PRIVATE);
-        headers.insert(VARY, HeaderValue::from_static("authorization"));
-        headers.insert(AGE, age(now.since(answer.as_of).as_secs()));
-        headers.insert(YIMA_AS_OF, self.value(answer.as_of));
-        headers.insert(CACHE_STATUS, cache_status(answer));
+    pub fn describe(&self, views: &ViewCache, answer: &Answer, now: Time, fields: &mut impl Fields) {
+        self.describe_age(views, answer, now, fields);
+        fields.insert(CACHE_STATUS, cache_status(answer));
+    }
+
+    /// The same without `Cache-Status`.
+    pub fn describe_age(&self, views: &ViewCache, answer: &Answer, now: Time, fields: &mut impl Fields) {
+        fields.insert(CACHE_CONTROL, PRIVATE);
+        fields.insert(VARY, HeaderValue::from_static("authorization, yima-for"));
+        fields.insert(AGE, age(now.since(answer.as_of).as_secs()));
+        fields.insert(YIMA_AS_OF, self.value(answer.as_of));
         if let Some(regions) = &views.regions().header {
-            headers.insert(YIMA_REGIONS_AS_OF, regions.clone());
+            fields.insert(YIMA_REGIONS_AS_OF, regions.clone());
             let silent = views.silent_regions(now);
             if !silent.is_empty() {
                 let silent = HeaderValue::try_from(silent.join(", ")).expect("names of regions are visible ASCII");
-                headers.insert(YIMA_SILENT_REGIONS, silent);
+                fields.insert(YIMA_SILENT_REGIONS, silent);
             }
         }
     }
@@ -77,7 +83,7 @@ fn age(seconds: u64) -> HeaderValue {
     }
 }
 
-fn cache_status(answer: &Answer) -> HeaderValue {
+pub fn cache_status(answer: &Answer) -> HeaderValue {
     HeaderValue::from_static(match answer.outcome {
         Outcome::HitMemory => "yima; hit; detail=hit_memory",
         Outcome::HitDisk => "yima; hit; detail=hit_disk",
@@ -106,13 +112,11 @@ pub fn brief_cache_status(answer: &Answer) -> HeaderValue {
     }
 }
 
-/// A short positive number as a header value.
-pub fn small_number(n: u32) -> HeaderValue {
-    match n {
-        1 => HeaderValue::from_static("1"),
-        2 => HeaderValue::from_static("2"),
-        more => more.into(),
-    }
+/// A number of seconds as a header value. Each display has one: those of a few minutes are made once.
+pub fn whole_seconds(n: u32) -> HeaderValue {
+    static MADE: LazyLock<Vec<HeaderValue>> =
+        LazyLock::new(|| (0..300).map(|n: u32| HeaderValue::from_static(n.to_string().leak())).collect());
+    MADE.get(n as usize).cloned().unwrap_or_else(|| n.into())
 }
 
 /// The answer of a route that only its sender may see: no cache keeps it, and it says what is left of a quota.

@@ -1,6 +1,7 @@
 //! The keys that rotate, as they are in force: replaced as a whole while the node runs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use axum::http::header::VARY;
@@ -20,10 +21,13 @@ pub(crate) const DOCUMENT_LIFETIME: Lifetime = Lifetime {
 
 /// The keys in force at one moment. All read nodes of a region have the same ones.
 pub struct Keyring {
+    /// Another one for each keyring of this process.
+    serial: u64,
     issuer: Option<IssuerKey>,
     issuers: IssuerKeys,
     handles: SealKeys,
     sessions: SealKeys,
+    tickets: SealKeys,
     jwks: Public,
     cose_key_set: Public,
 }
@@ -32,15 +36,24 @@ const JWK_SET: &str = "application/jwk-set+json";
 const COSE_KEY_SET: &str = "application/cose-key-set";
 
 impl Keyring {
-    /// `issuer` signs codes: `None` on a node that signs none. Codes of `issuers` are known; `handles` and `sessions` seal
-    /// what their names say.
-    pub fn new(issuer: Option<IssuerKey>, issuers: IssuerKeys, handles: SealKeys, sessions: SealKeys) -> Self {
+    /// `issuer` signs codes: `None` on a node that signs none. Codes of `issuers` are known; the others seal what their
+    /// names say: `tickets` those of TLS.
+    pub fn new(
+        issuer: Option<IssuerKey>,
+        issuers: IssuerKeys,
+        handles: SealKeys,
+        sessions: SealKeys,
+        tickets: SealKeys,
+    ) -> Self {
         let jwks = serde_json::json!({ "keys": issuers.jwks() }).to_string();
         let document = |body: Vec<u8>, media_type| {
-            Public::new(body.into(), media_type, DOCUMENT_LIFETIME).with(VARY, HeaderValue::from_static("accept"))
+            Public::new(body.into(), media_type, DOCUMENT_LIFETIME, "keys")
+                .with(VARY, HeaderValue::from_static("accept"))
         };
         let cose_key_set = document(issuers.cose_key_set(), COSE_KEY_SET);
-        Self { jwks: document(jwks.into(), JWK_SET), cose_key_set, issuer, issuers, handles, sessions }
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let serial = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { serial, jwks: document(jwks.into(), JWK_SET), cose_key_set, issuer, issuers, handles, sessions, tickets }
     }
 
     /// Signs a token and seals its handle.
@@ -55,6 +68,11 @@ impl Keyring {
         claims
             .issue(handle, issuer, &self.handles, tokens)
             .map_err(|SignError| unavailable("The code cannot be signed now; try again shortly"))
+    }
+
+    /// What tells this keyring from others of this process, before and after.
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial
     }
 
     /// The keys that seal a new session.
@@ -82,6 +100,11 @@ impl Keyring {
     /// The keys that open sessions.
     pub(crate) fn sessions(&self) -> &SealKeys {
         &self.sessions
+    }
+
+    /// The keys that seal and open tickets of TLS.
+    pub(crate) fn tickets(&self) -> &SealKeys {
+        &self.tickets
     }
 
     /// The issuers' public keys, as the request prefers them: a JWK set (RFC 7517), or a COSE key set (RFC 9052).

@@ -18,9 +18,20 @@ pub const METRICS: &[MetricDescription] = &[
         "Genuine codes that more than one holder showed: `phone`, one token with two proofs for one moment; `paper`, a \
          print that one node scanned ten times in a minute.",
     ),
-    metric("cache_loads_total", Counter, &["module", "outcome"], "Loads in the background of a stale answer."),
+    metric(
+        "cache_loads_total",
+        Counter,
+        &["module", "outcome"],
+        "Loads that are nobody's answer: `revalidated`, in the background of a stale one; `abandoned`, not made, or given \
+         up at the deadline, because the requests had ended.",
+    ),
     metric("cache_loads", Gauge, &[], "Loads under way."),
-    metric("cache_memory_entries", Gauge, &["module"], "Entries in memory: views, or negative entries."),
+    metric(
+        "cache_memory_entries",
+        Gauge,
+        &["module"],
+        "Entries in memory: views, negative entries, signed tokens (`code`), opened sessions (`session`).",
+    ),
     metric("cache_ledger_entries", Gauge, &[], "Subjects whose newest known version the ledger remembers."),
     metric(
         "cache_generation",
@@ -34,6 +45,13 @@ pub const METRICS: &[MetricDescription] = &[
         &[],
         "Time since the last complete poll of the feed began; beyond max_lag_ms answers are stale.",
     ),
+    metric(
+        "feed_hint_writers",
+        Gauge,
+        &[],
+        "Writers of `read_api.writers` to which this node listens for hints; the changes of others show by polls.",
+    ),
+    metric("feed_hints_total", Counter, &[], "Hints of writers that were passed to the follower."),
     metric(
         "offline_bundle_age_seconds",
         Gauge,
@@ -93,7 +111,7 @@ pub const METRICS: &[MetricDescription] = &[
         "read_api_file_accepted",
         Gauge,
         &["file"],
-        "0 after a `trust_list` or `acceptance` file was refused: its previous content stays in force.",
+        "0 after a `trust_list`, `acceptance` or `revocations` file was refused: its previous content stays in force.",
     ),
     metric(
         "session_ends_total",

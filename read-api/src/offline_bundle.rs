@@ -102,7 +102,7 @@ impl OfflineBundle {
             parts.entry(sha256).or_insert(Part { is_named: false, ..part });
         }
         let lifetime = Lifetime { everywhere: "no-cache", at_the_edge: "no-cache" }; // replaced in each answer
-        let body = Public::new(stored.signed.clone(), "application/cose", lifetime);
+        let body = Public::new(stored.signed.clone(), "application/cose", lifetime, "offline-bundle");
         self.served.store(Some(Arc::new(Served { stored, index: body, parts })));
         Ok(())
     }
@@ -113,7 +113,8 @@ impl OfflineBundle {
         }
         let bytes = self.store.bundle_part(blob.sha256).await?.filter(|bytes| Blob::of(bytes) == blob);
         let missing = || StoreError::Corrupt { table: "bundle_parts", what: "a part that the index names".into() };
-        let body = Public::new(bytes.ok_or_else(missing)?, "application/octet-stream", PART_LIFETIME);
+        let body =
+            Public::new(bytes.ok_or_else(missing)?, "application/octet-stream", PART_LIFETIME, "offline-bundle-parts");
         Ok((blob.sha256, Part { body, is_named: true }))
     }
 
@@ -227,6 +228,7 @@ mod tests {
                 denylist: vec![SlotParts { slot: 1, parts: (0..).zip(parts).map(name).collect() }],
                 emergency: None,
                 guidance: None,
+                foreign: None,
             };
             let signed = index.sign(key).unwrap().into();
             *self.index.lock() = Some(StoredIndex { released_at, signed });
@@ -249,7 +251,7 @@ mod tests {
     fn bundle(store: &Arc<Store>, key: &IssuerKey) -> Arc<OfflineBundle> {
         let seal = || SealKeys::new(&[[1; 32]], "handle");
         let issuers = IssuerKeys::new(vec![key.verifying_key()]);
-        let keyring = CurrentKeyring::new(Keyring::new(None, issuers, seal(), seal()));
+        let keyring = CurrentKeyring::new(Keyring::new(None, issuers, seal(), seal(), seal()));
         OfflineBundle::new(store.clone(), keyring, Duration::from_secs(300), clock)
     }
 

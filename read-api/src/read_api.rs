@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use yima_schema::guidance::Guidance;
 use yima_service::clock::now;
-use yima_service::http::{EdgeLayer, Tls, serve};
+use yima_service::http::{EdgeLayer, Ranking, Tls, serve};
+use yima_service::levels::Levels;
 use yima_service::lifecycle::Lifecycle;
 use yima_service::telemetry::{Telemetry, describe};
 use yima_service::utilization::Utilization;
@@ -21,9 +23,11 @@ use crate::config::ReadApiConfig;
 use crate::disk_tier::DiskTier;
 use crate::fast_path;
 use crate::foreign_files::ForeignFiles;
+use crate::hints::Hints;
 use crate::metrics::METRICS;
 use crate::offline_bundle::OfflineBundle;
-use crate::routes::router;
+use crate::routes::{class_of, router};
+use crate::tls_tickets::Tickets;
 
 /// A running read service.
 pub struct ReadApi {
@@ -56,6 +60,8 @@ pub struct Resources<'a> {
     pub foreign: ForeignFiles,
     /// Takes what citizens write.
     pub writer: Arc<dyn CitizenWriter>,
+    /// The writers that hint at their publications.
+    pub hints: Hints,
     /// The public port.
     pub listener: TcpListener,
     /// TLS of that port.
@@ -66,6 +72,8 @@ pub struct Resources<'a> {
     pub more: Router,
     /// Utilization of the process.
     pub utilization: Arc<Utilization>,
+    /// What the process leaves out while it is too busy.
+    pub levels: Arc<Levels>,
     /// Telemetry of the process.
     pub telemetry: &'a Telemetry,
     /// Lifecycle of the process, which ends every task.
@@ -79,36 +87,49 @@ impl ReadApi {
     /// # Errors
     /// The store's, when the feed has to be followed first.
     pub async fn start(resources: Resources<'_>) -> Result<Self, StoreError> {
-        let Resources { config, cache, disk, region, views, feed, audit_log, keys, writer, foreign, .. } = resources;
+        let Resources { config, cache, disk, region, views, feed, audit_log, keys, writer, hints, foreign, .. } =
+            resources;
         let Resources {
-            guidance, bundle, listener, tls, is_described, more, utilization, telemetry, lifecycle, ..
+            guidance,
+            bundle,
+            listener,
+            tls,
+            is_described,
+            more,
+            utilization,
+            levels,
+            telemetry,
+            lifecycle,
+            ..
         } = resources;
         describe(METRICS);
         let (disk, state) = disk.map_or((None, None), |DiskTier { disk, state }| (Some(disk), state));
         let (has_disk, has_state) = (disk.is_some(), state.is_some());
         let settings = cache.config();
         let views = ViewCache::new(views, &settings, disk.map(|disk| (disk, state.as_ref())), now);
-        let reported = views.clone();
-        telemetry.metrics().before_scrape(move || reported.report());
-
         let mut follower = Follower::new(feed, views.clone(), state, settings.poll_every, now);
         if !has_state {
             follower.poll().await?;
         }
-        lifecycle.spawn_critical_until_stop("follower", follower.run());
-        lifecycle.spawn_until_stop("tuning", cache.watch(views.clone()));
+        let (hinted, hints_of_writers) = mpsc::channel(1);
+        lifecycle.spawn_until_stop("hints", hints.listen(hinted));
+        lifecycle.spawn_critical_until_stop("follower", follower.run(hints_of_writers));
         if has_disk {
             lifecycle.spawn_until_stop("audit", Audit::new(views.clone(), now).run());
         }
 
-        foreign.watch(lifecycle, &audit_log, now);
         let (bundles, release_period) = bundle;
         let offline_bundle = OfflineBundle::new(bundles, keys.keyring.clone(), release_period, now);
         let aged = offline_bundle.clone();
         telemetry.metrics().before_scrape(move || aged.report());
         lifecycle.spawn_until_stop("offline bundle", offline_bundle.clone().follow());
         let deployment = Deployment { region, keys, guidance, foreign, offline_bundle };
-        let app = App::new(views, config, deployment, writer, utilization, now);
+        let tls = tls.map(|tls| tls.with_tickets(Tickets::new(deployment.keys.keyring.clone())));
+        let config = &ReadApiConfig { cache: settings, ..config.clone() };
+        let app = App::new(views, config, deployment, writer, (utilization.clone(), levels.clone()), now);
+        let (reported, tuned) = (app.clone(), app.clone());
+        telemetry.metrics().before_scrape(move || reported.report());
+        lifecycle.spawn_until_stop("tuning", cache.watch(move |config| tuned.tune(config)));
         let report = app.document_lookups.clone().report(audit_log, now, lifecycle.clone());
         lifecycle.spawn("look-ups by document", report);
         lifecycle.spawn_until_stop("session ends", app.clone().end_too_many_sessions());
@@ -117,10 +138,13 @@ impl ReadApi {
             stopping.cancelled().await;
             ended.end_live_displays();
         });
-        let layer = EdgeLayer::new("read-api", &config.http, telemetry);
+        levels.follow(utilization.clone(), lifecycle, telemetry.metrics());
+        let ranking = Ranking { levels, utilization, class_of };
+        let layer = EdgeLayer::ranked("read-api", &config.http, telemetry, ranking, lifecycle);
         let routes = router(app.clone(), is_described).merge(more);
         let service = fast_path::service(app.clone(), routes, &layer);
-        lifecycle.spawn_critical("read-api", serve(listener, tls, service, &config.http, lifecycle));
+        let direct = fast_path::direct(app.clone(), &layer);
+        lifecycle.spawn_critical("read-api", serve(listener, tls, service, Some(direct), &config.http, lifecycle));
         Ok(Self { app })
     }
 

@@ -86,6 +86,8 @@ pub enum Reason {
     ForeignIssuerUnknown,
     /// One that its issuer has signed with a key for another purpose.
     ForeignKeyUsage,
+    /// One that its issuer has revoked.
+    ForeignRevoked,
     /// One that has expired.
     ForeignExpired,
     /// One from the future.
@@ -123,6 +125,7 @@ impl Reason {
             | Self::ForeignInParts
             | Self::ForeignIssuerUnknown
             | Self::ForeignKeyUsage
+            | Self::ForeignRevoked
             | Self::ForeignExpired
             | Self::ForeignNotYetValid => Verdict::Check,
         }
@@ -204,12 +207,19 @@ impl Reason {
             Self::ForeignKeyUsage => {
                 "The issuer's key may not sign what this foreign code states. Check the identity document."
             }
+            Self::ForeignRevoked => {
+                "The issuer has revoked this foreign code. Check the identity document and ask for another proof."
+            }
             Self::ForeignExpired => "This foreign code has expired. Ask for a newer one.",
             Self::ForeignNotYetValid => "This foreign code is from the future. Check the identity document.",
             Self::Nobody => "The code is genuine, but nothing is known of this person. Check the identity document.",
         }
     }
 }
+
+/// The instruction for who would let a person through whose code a guardian shows.
+pub const BY_GUARDIAN: &str = "Shown by a guardian: compare name and number with the identity document of the person \
+    whose code it is. If they are the same, let through.";
 
 /// What is known of the present besides a view.
 #[derive(Clone, Copy)]

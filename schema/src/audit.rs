@@ -47,6 +47,22 @@ pub enum AuditEntry {
     },
     /// An operator has ended it.
     EmergencyEnded {},
+    /// An operator has set a node's level of degradation.
+    LevelSet {
+        /// The level, 0 to 8.
+        level: u8,
+        /// When it is automatic again, unless it is set before.
+        until: Time,
+        /// Why, as the operator gave it.
+        why: String,
+        /// Who: `user` and the id of the command's user, or `admin port`.
+        by: String,
+    },
+    /// An operator has made it automatic again.
+    LevelReleased {
+        /// Who, likewise.
+        by: String,
+    },
     /// An operator did something to the store as a whole.
     OperatorAction {
         /// The command.

@@ -60,7 +60,7 @@ mod tests {
         check(Colour::ALL, Colour::as_str, Colour::parse, [0, 1, 2, 3]);
         check(TestKind::ALL, TestKind::as_str, TestKind::parse, [0, 1]);
         check(TestOutcome::ALL, TestOutcome::as_str, TestOutcome::parse, [0, 1, 2, 3]);
-        check(EventKind::ALL, EventKind::as_str, EventKind::parse, [0, 1, 2, 3, 4, 5, 6]);
+        check(EventKind::ALL, EventKind::as_str, EventKind::parse, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
         check(DocumentType::ALL, DocumentType::as_str, DocumentType::parse, [0, 1, 2, 3]);
     }
 }

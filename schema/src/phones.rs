@@ -1,4 +1,4 @@
-//! The phones of a subject that show codes with keys of their own. A token is of a phone that the view has: to end a
+//! The phones that show a subject's codes with keys of their own. A token is of a phone that the view has: to end a
 //! phone is to take it out.
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,8 @@ use crate::time::Time;
 
 /// Most phones of a view. The settings allow as many or fewer.
 pub const MAX_PHONES: usize = 8;
+/// Most phones of one guardian with tokens of one ward. The settings may allow fewer.
+pub const MAX_PHONES_OF_GUARDIAN: usize = 4;
 /// Longest name of a phone, in characters.
 pub const MAX_NAME_CHARS: usize = 32;
 
@@ -38,27 +40,26 @@ pub struct Phones {
 
 impl Phones {
     /// The phones that have `started` and not ended by `has_ended`. Of more than [`MAX_PHONES`], ended ones included,
-    /// those that started first are over too: so a phone that is over stays so.
+    /// those that started first are over too: so a phone that is over stays so. `worsenings` is 0 where no phone was
+    /// ever registered, neither by a guardian.
     pub fn new(started: impl IntoIterator<Item = Phone>, has_ended: impl Fn(&Phone) -> bool, worsenings: u32) -> Self {
-        let mut open: Vec<_> = started.into_iter().collect();
-        open.sort_unstable_by(|a, b| b.cmp(a));
-        open.truncate(MAX_PHONES);
-        let started = open.len() as u8; // at most MAX_PHONES
-        let mut seen = Vec::with_capacity(open.len());
-        open.retain(|phone| {
-            let is_first = !seen.contains(&phone.id);
-            seen.push(phone.id);
-            is_first && !has_ended(phone)
-        });
-        Self { open, started, worsenings: if started == 0 { 0 } else { worsenings } }
+        let newest = newest(started, MAX_PHONES);
+        let started = newest.len() as u8; // at most MAX_PHONES
+        Self { open: open(newest, has_ended), started, worsenings }
     }
 
-    /// Whether no phone was ever registered.
+    /// Whether no phone was ever registered, neither by a guardian.
     pub fn is_empty(&self) -> bool {
-        self.started == 0
+        *self == Self::default()
     }
 
-    /// The phone with this id, unless it has ended.
+    /// The phones of one guardian that have `started` and not ended, under the same rule with
+    /// [`MAX_PHONES_OF_GUARDIAN`].
+    pub fn of_guardian(started: impl IntoIterator<Item = Phone>, has_ended: impl Fn(&Phone) -> bool) -> Vec<Phone> {
+        open(newest(started, MAX_PHONES_OF_GUARDIAN), has_ended)
+    }
+
+    /// The subject's own phone with this id, unless it has ended.
     pub fn find(&self, id: u64) -> Option<&Phone> {
         self.open.iter().find(|phone| phone.id == id)
     }
@@ -68,6 +69,25 @@ impl Phones {
     pub fn room_for_sessions(&self) -> usize {
         MAX_ENTRIES - usize::from(self.started)
     }
+}
+
+/// So many of the phones that have started, the one that started last first.
+fn newest(started: impl IntoIterator<Item = Phone>, most: usize) -> Vec<Phone> {
+    let mut phones: Vec<_> = started.into_iter().collect();
+    phones.sort_unstable_by(|a, b| b.cmp(a));
+    phones.truncate(most);
+    phones
+}
+
+/// Those that have not ended, each once.
+fn open(mut phones: Vec<Phone>, has_ended: impl Fn(&Phone) -> bool) -> Vec<Phone> {
+    let mut seen = Vec::with_capacity(phones.len());
+    phones.retain(|phone| {
+        let is_first = !seen.contains(&phone.id);
+        seen.push(phone.id);
+        is_first && !has_ended(phone)
+    });
+    phones
 }
 
 #[cfg(test)]
@@ -84,7 +104,7 @@ mod tests {
         };
         assert_eq!(open(&[]), [9, 8, 7, 6, 5, 4, 3, 2]);
         assert_eq!(open(&[9, 2]), [8, 7, 6, 5, 4, 3]);
-        let none = Phones::new([], |_| false, 3);
+        let none = Phones::new([], |_| false, 0);
         assert!(none.is_empty() && none == Phones::default() && none.room_for_sessions() == MAX_ENTRIES);
     }
 }

@@ -5,6 +5,8 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaFormat,
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::time::Time;
+
 macro_rules! problem_types {
     ($($(#[doc = $doc:literal])+ $variant:ident = ($slug:literal, $status:literal, $title:literal),)+) => {
         /// Why a request failed. `type` in a problem document is `https://yima.dev/problems/<slug>`.
@@ -42,6 +44,8 @@ problem_types! {
     Unauthenticated = ("unauthenticated", 401, "A valid token is needed"),
     /// The token is valid but does not allow this request.
     Forbidden = ("forbidden", 403, "The token does not allow this"),
+    /// The caller is not the guardian of this person, or not any more.
+    NotAGuardian = ("not-a-guardian", 403, "This person's code cannot be shown by the caller"),
     /// No such route.
     NotFound = ("not-found", 404, "This route does not exist"),
     /// The person has no such phone, or it was ended.
@@ -56,6 +60,10 @@ problem_types! {
     SubjectFull = ("subject-full", 409, "This subject has reached the limit of events"),
     /// The person has as many phones as are allowed.
     TooManyPhones = ("too-many-phones", 409, "This person has as many phones as are allowed"),
+    /// One of the two persons has as many guardianships as are allowed.
+    TooManyGuardianships = ("too-many-guardianships", 409, "A person has as many guardianships as are allowed"),
+    /// The invitation has expired, was used by somebody else, or is of a session that was ended.
+    InvitationOver = ("invitation-over", 409, "The invitation is not valid any more"),
     /// The body exceeds the limit.
     TooLarge = ("too-large", 413, "The request body is too large"),
     /// The route does not support the content type.
@@ -70,6 +78,8 @@ problem_types! {
     BeingUpdated = ("being-updated", 503, "The answer is being updated"),
     /// The store's disk has too little space for more events; see `Retry-After`.
     NoRoom = ("no-room", 503, "There is too little disk space for more events"),
+    /// Many wait for the same; `waiting` has a place in line. See `Retry-After`.
+    Waiting = ("waiting", 503, "Many are waiting"),
     /// The service is overloaded, starting or stopping, or cannot reach the store; see `Retry-After`.
     Unavailable = ("unavailable", 503, "The service cannot answer now"),
 }
@@ -90,6 +100,17 @@ impl FieldError {
     }
 }
 
+/// A place in line.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Waiting {
+    /// To be sent as `Yima-Ticket` with the same request, from `expected_at` on.
+    pub ticket: String,
+    /// The number of the place: 1 is next.
+    pub place: u64,
+    /// When the request is let in, if as many are served as now.
+    pub expected_at: Time,
+}
+
 /// The content of a problem document: becomes a response or a row of an NDJSON answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
@@ -101,12 +122,14 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// Seconds after which a retry makes sense (`Retry-After`).
     pub retry_after_s: Option<u32>,
+    /// The place in line, with [`ProblemType::Waiting`].
+    pub waiting: Option<Box<Waiting>>,
 }
 
 impl Problem {
     /// A problem without fields and `Retry-After`.
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after_s: None }
+        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after_s: None, waiting: None }
     }
 
     /// [`ProblemType::Invalid`] with the invalid fields.
@@ -116,12 +139,18 @@ impl Problem {
             [one] => format!("{}: {}", one.pointer, one.detail),
             many => format!("{} fields have errors", many.len()),
         };
-        Self { kind: ProblemType::Invalid, detail, errors, retry_after_s: None }
+        Self { kind: ProblemType::Invalid, detail, errors, retry_after_s: None, waiting: None }
     }
 
     /// Adds `Retry-After`.
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// Adds a place in line.
+    pub fn waiting(mut self, waiting: Waiting) -> Self {
+        self.waiting = Some(Box::new(waiting));
         self
     }
 }
@@ -136,6 +165,9 @@ impl Serialize for Problem {
         map.serialize_entry("detail", &self.detail)?;
         if !self.errors.is_empty() {
             map.serialize_entry("errors", &self.errors)?;
+        }
+        if let Some(waiting) = &self.waiting {
+            map.serialize_entry("waiting", waiting)?;
         }
         map.end()
     }
@@ -152,6 +184,7 @@ impl PartialSchema for Problem {
             .property("status", ObjectBuilder::new().schema_type(Type::Integer))
             .property("detail", text())
             .property("errors", errors)
+            .property("waiting", Ref::from_schema_name("Waiting"))
             .description(Some("A problem document (RFC 9457)"));
         ["type", "title", "status", "detail"].into_iter().fold(problem, ObjectBuilder::required).into()
     }
@@ -160,6 +193,7 @@ impl PartialSchema for Problem {
 impl ToSchema for Problem {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push(("FieldError".into(), FieldError::schema()));
+        schemas.push(("Waiting".into(), Waiting::schema()));
     }
 }
 

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{self, DecodeError};
 use crate::ended_sessions::EndedSessions;
 use crate::event::{Colour, ContentHash, DerivedReason, TestKind, TestOutcome};
-use crate::phones::Phones;
+use crate::guardianships::Guardianships;
+use crate::phones::{Phone, Phones};
 use crate::subject::SubjectId;
 use crate::time::Time;
 
@@ -118,6 +119,9 @@ pub struct View {
     /// The subject's phones. Encoded behind the ended sessions, likewise.
     #[serde(skip)]
     pub phones: Phones,
+    /// Who may show the subject's codes, and whose codes the subject may show. Encoded behind the phones, likewise.
+    #[serde(skip)]
+    pub guardianships: Guardianships,
 }
 
 /// A test as a checkpoint's policy looks at it.
@@ -163,8 +167,10 @@ const FORMAT_1: u8 = 1;
 const WITH_ENDED_SESSIONS: u8 = 3;
 /// The same, then the phones.
 const WITH_PHONES: u8 = 4;
+/// The same, then the guardianships.
+const WITH_GUARDIANSHIPS: u8 = 5;
 /// Formats of programs to come: any other first byte is damage.
-const NEWER_FORMATS: Range<u8> = WITH_PHONES + 1..32;
+const NEWER_FORMATS: Range<u8> = WITH_GUARDIANSHIPS + 1..32;
 
 impl View {
     /// The newest conclusive test of a kind. Of a view of format 1 the newest one that it shows.
@@ -178,6 +184,18 @@ impl View {
             });
         }
         self.conclusive.iter().find(|conclusive| conclusive.test == test).copied()
+    }
+
+    /// The phone with this id that may show the subject's codes at `now`: one of the subject, or of a guardian.
+    pub fn phone(&self, id: u64, now: Time) -> Option<&Phone> {
+        let in_force = self.guardianships.guardians.iter().filter(|guardian| guardian.is_in_force(now));
+        self.phones.find(id).or_else(|| in_force.filter_map(|guardian| guardian.phone(id)).next())
+    }
+
+    /// All phones that have tokens of the subject.
+    pub fn all_phones(&self) -> impl Iterator<Item = &Phone> {
+        let of_guardians = self.guardianships.guardians.iter().flat_map(|guardian| &guardian.phones);
+        self.phones.open.iter().chain(of_guardians)
     }
 
     /// Whether a newer program encoded these bytes, in a format that this one does not know.
@@ -200,6 +218,10 @@ impl View {
 
     /// The stored and published bytes.
     pub fn encode(&self) -> Bytes {
+        if !self.guardianships.is_empty() {
+            let fields = (self, &self.ended_sessions, &self.phones, &self.guardianships);
+            return codec::encode(WITH_GUARDIANSHIPS, &fields).into();
+        }
         if !self.phones.is_empty() {
             return codec::encode(WITH_PHONES, &(self, &self.ended_sessions, &self.phones)).into();
         }
@@ -232,6 +254,11 @@ impl View {
                 let (view, ended_sessions, phones): (Self, _, _) = codec::decode("view", WITH_PHONES, bytes)?;
                 Ok(Self { ended_sessions, phones, ..view })
             }
+            Some((&WITH_GUARDIANSHIPS, _)) => {
+                let (view, ended_sessions, phones, guardianships): (Self, _, _, _) =
+                    codec::decode("view", WITH_GUARDIANSHIPS, bytes)?;
+                Ok(Self { ended_sessions, phones, guardianships, ..view })
+            }
             Some(_) | None => codec::decode("view", FORMAT, bytes),
         }
     }
@@ -246,6 +273,23 @@ impl fmt::Debug for View {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_view_has_the_earliest_format_that_has_all_of_it() {
+        let phone = Phone { started_at: Time::EPOCH, id: 7, name: "p".into() };
+        let guardianships = Guardianships { wards: vec![SubjectId::from_bytes([2; 16])], ..Guardianships::default() };
+        let plain = View { conflict: true, ..View::default() };
+        let ended = EndedSessions { through: Some(Time::EPOCH), sessions: Vec::new() };
+        let with_ended = View { ended_sessions: ended, ..plain.clone() };
+        let with_phone = View { phones: Phones::new([phone], |_| false, 3), ..with_ended.clone() };
+        let with_ward = View { guardianships, ..with_phone.clone() };
+        for (view, format) in [(plain, 2), (with_ended, 3), (with_phone, 4), (with_ward, 5)] {
+            let bytes = view.encode();
+            assert_eq!(bytes[0], format);
+            assert!(View::decode(&bytes).unwrap() == view);
+            assert!(View::decode(&bytes[..bytes.len() - 1]).is_err());
+        }
+    }
 
     #[test]
     fn a_view_of_format_1_is_read_and_has_the_facts_that_it_shows() {
@@ -272,7 +316,7 @@ mod tests {
         assert_eq!(View::decode(&format_1[..format_1.len() - 1]).unwrap_err().format, Some(FORMAT_1));
         assert!(View::decode(&[&format_1[..], &[0]].concat()).is_err());
         assert_eq!(
-            [0, 1, 4, 5, 31, 32, b'{'].map(|format| View::is_newer(&[format])),
+            [0, 1, 5, 6, 31, 32, b'{'].map(|format| View::is_newer(&[format])),
             [false, false, false, true, true, false, false]
         );
     }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use yima_schema::problem::{Problem, ProblemType};
 
 use crate::config;
-use crate::http::ProblemResponse;
+use crate::http::{Fields, ProblemResponse};
 
 /// `RateLimit` (draft-ietf-httpapi-ratelimit-headers, section 4).
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -46,6 +46,11 @@ impl RateConfig {
     pub fn new(requests: u32, window: Duration) -> Self {
         let requests = NonZeroU32::new(requests).expect("a quota has at least one request");
         Self { requests, window, burst: None }
+    }
+
+    /// Requests, or rows, a second.
+    pub fn per_second(&self) -> f64 {
+        f64::from(self.requests.get()) / self.window.max(Duration::from_secs(1)).as_secs_f64()
     }
 }
 
@@ -212,10 +217,10 @@ impl RateLimiter {
 
     /// Adds `RateLimit` and `RateLimit-Policy` to an answer, beside those of other limits. The values are prepared:
     /// nothing is formatted.
-    pub fn describe(&self, remaining: Remaining, headers: &mut HeaderMap) {
+    pub fn describe(&self, remaining: Remaining, fields: &mut impl Fields) {
         let at = usize::try_from(remaining.0 / self.step).unwrap_or(usize::MAX).min(self.remaining.len() - 1);
-        headers.append(RATE_LIMIT, self.remaining[at].clone());
-        headers.append(RATE_LIMIT_POLICY, self.policy.clone());
+        fields.append(RATE_LIMIT, self.remaining[at].clone());
+        fields.append(RATE_LIMIT_POLICY, self.policy.clone());
     }
 
     /// Whether less than half of the quota is left: then the answer should report it.

@@ -8,8 +8,9 @@ use axum::body::Body;
 use axum::routing::{get, post};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use yima_service::http::body::read_body;
-use yima_service::http::{HttpLimits, ProblemResponse};
+use yima_service::http::{HttpLimits, ProblemResponse, deadline};
 
 use crate::support::{Gate, SOON, answer, get as get_from, send, shared, start, until_closed};
 
@@ -63,6 +64,25 @@ async fn too_many_or_too_long_headers_are_refused() {
 }
 
 #[tokio::test]
+async fn a_handler_sees_the_deadline_of_its_request() {
+    let seen = async || {
+        let at_first = deadline::current();
+        tokio::task::yield_now().await;
+        let later = deadline::current();
+        let elsewhere = tokio::spawn(async { deadline::current() }).await.unwrap();
+        assert_eq!((later, elsewhere), (at_first, None));
+        at_first.map_or("none".to_owned(), |at| at.duration_since(Instant::now()).as_secs().to_string())
+    };
+    let app = Router::new().route("/seen", get(seen));
+    for (name, timeout, expected) in
+        [("deadline", Duration::from_secs(20), "19"), ("no_deadline", Duration::MAX, "none")]
+    {
+        let server = start(name, app.clone(), &HttpLimits { request_timeout: timeout, ..HttpLimits::default() }).await;
+        assert_eq!(get_from(server.address, "/seen").await.body, expected);
+    }
+}
+
+#[tokio::test]
 async fn a_request_over_the_in_flight_limit_is_refused_at_once() {
     let gate = Gate::new();
     let inside = gate.clone();
@@ -75,12 +95,14 @@ async fn a_request_over_the_in_flight_limit_is_refused_at_once() {
     let server = start("in_flight", app, &HttpLimits { max_in_flight: ONE, ..HttpLimits::default() }).await;
     let first = tokio::spawn(get_owned(server.address, "/wait"));
     gate.reached().await;
-    let refused = get_from(server.address, "/hello").await;
+    let refused = get_from(server.address, "/wait").await;
     assert_eq!((refused.status, refused.problem().as_str()), (503, "unavailable"));
     assert_eq!(refused.headers["retry-after"], "1");
+    assert_eq!(get_from(server.address, "/hello").await.status, 200, "what is answered at once takes no place");
     gate.open();
     assert_eq!(first.await.unwrap().status, 200);
-    assert_eq!(get_from(server.address, "/hello").await.status, 200, "its place is free again");
+    gate.open();
+    assert_eq!(get_from(server.address, "/wait").await.status, 200, "its place is free again");
 }
 
 async fn get_owned(address: std::net::SocketAddr, path: &'static str) -> crate::support::Answer {

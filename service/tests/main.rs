@@ -4,6 +4,7 @@
 mod admin;
 mod config;
 mod heads;
+mod levels;
 mod limits;
 mod places;
 mod problems;

@@ -38,7 +38,14 @@ pub fn shared() -> &'static Shared {
             axum::routing::post(async move |body: axum::body::Bytes| drop(sender.send(body.to_vec()))),
         );
         let life = Lifecycle::default();
-        runtime.spawn(http::serve(TcpListener::from_std(collector).unwrap(), None, app, &HttpLimits::default(), &life));
+        runtime.spawn(http::serve(
+            TcpListener::from_std(collector).unwrap(),
+            None,
+            app,
+            None,
+            &HttpLimits::default(),
+            &life,
+        ));
         let config = TelemetryConfig {
             log: "off".to_owned(),
             otlp_endpoint: Some(format!("http://{address}/v1/traces")),
@@ -70,7 +77,7 @@ pub async fn start_bare(app: Router, limits: &HttpLimits) -> Server {
     let life = Lifecycle::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    life.spawn_critical("http", http::serve(listener, None, app, limits, &life));
+    life.spawn_critical("http", http::serve(listener, None, app, None, limits, &life));
     Server { address, life }
 }
 

@@ -16,6 +16,7 @@ pub const POINTS: &[&str] = &[
     "version_read",
     "events_read",
     "derived",
+    "denials_written",
     "view_set",
     "views_set",
     "before_changes",

@@ -6,6 +6,7 @@
 
 mod append_outcome;
 mod audit;
+pub mod bulk;
 mod bundle;
 #[cfg(feature = "conformance")]
 pub mod conformance;

@@ -11,15 +11,21 @@ mod guidance;
 mod hand_scanner;
 mod language;
 mod layout;
+mod levels;
+mod line;
 mod live_display;
+mod offline_bundles;
 mod offline_checkpoint;
 mod page_performance;
 mod paper;
 mod phone_codes;
 mod reasons;
+mod refused_bundles;
 mod shell;
 mod sign_in;
+mod storage;
 mod upload;
+mod wards;
 pub(crate) mod window;
 mod workbook;
 
@@ -88,9 +94,15 @@ fn assert_clean(window: &Window, yima: &Yima) {
     assert!(requested.len() > 4, "page, script, style, sign-in and data: {requested:?}");
     for url in requested {
         let path = url.strip_prefix(&origin).unwrap_or_else(|| panic!("a request to another origin: {url}"));
+        let path = path.split_once("?v=").map_or(path, |(file, digest)| if is_digest(digest) { file } else { path });
         assert!(!path.contains(['?', '#']), "a URL with a query or fragment: {url}");
     }
     assert_eq!(window.evaluate("[document.cookie, localStorage.length]"), json!(["", 0]));
+}
+
+/// The start of a SHA-256, by which a page names the content of a file of its own.
+fn is_digest(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The browser stores nothing about a person after signing out. The page's language is none of that, nor are the static

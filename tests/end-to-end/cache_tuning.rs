@@ -40,9 +40,12 @@ fn a_changed_file_takes_effect_and_an_invalid_one_changes_nothing() {
     assert_eq!(yima.event(&yima.agency_token("lab-1"), &test), "accepted");
     let session = yima.session_of(&person);
     assert!(!yima.display_now(&session).header("cache-status").contains("stale"));
-    std::fs::write(&path, "[view]\nmax_lag_ms = 1\n[negative]\nmemory_bytes = 2000000\n").unwrap();
+    std::fs::write(&path, "[view]\nmax_lag_ms = 1\n[negative]\nmemory_bytes = 2000000\n[session]\nmemory_bytes = 0\n")
+        .unwrap();
     until("the changed tuning", PATIENCE, || active(&yima)["view"]["max_lag_ms"]["value"] == 1);
     assert_eq!(active(&yima)["negative"]["memory_bytes"], json!({"value": 2_000_000, "source": "file"}));
+    assert_eq!(active(&yima)["session"]["memory_bytes"], json!({"value": 0, "source": "file"}));
+    assert_eq!(active(&yima)["code"]["memory_bytes"], json!({"value": 16_777_216, "source": "settings"}));
     until("its effect", PATIENCE, || yima.display_now(&session).header("cache-status").contains("stale"));
 
     assert!(is_accepted(&yima));

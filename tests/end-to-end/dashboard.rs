@@ -6,7 +6,7 @@ use serde_json::Value;
 use yima_harness::{Options, Yima, new_person};
 use yima_schema::time::HOUR;
 
-use crate::alerts;
+use crate::{alerts, auditor};
 
 /// Metrics that need several regions or a disk tier; a node on the embedded store has neither.
 const ON_CQL: [&str; 6] = [
@@ -18,9 +18,17 @@ const ON_CQL: [&str; 6] = [
     "marks_waiting",
 ];
 
-/// Metrics that need TLS on a public port, or the embedded store.
-const NOT_IN_REGIONS: [&str; 4] =
-    ["backup_as_of_seconds", "store_takes_writes", "tls_certificate_expires_seconds", "tls_reloads_total"];
+/// Metrics that need TLS on a public port, the embedded store, or an auditor.
+const NOT_IN_REGIONS: [&str; 8] = [
+    "audit_inconsistencies_total",
+    "audit_looks_total",
+    "audit_source_up",
+    "audit_windows_total",
+    "backup_as_of_seconds",
+    "store_takes_writes",
+    "tls_certificate_expires_seconds",
+    "tls_reloads_total",
+];
 
 /// Every query of the dashboard.
 fn queries() -> Vec<String> {
@@ -82,7 +90,8 @@ fn dashboard_queries_only_exported_metrics_and_shows_every_cache_metric() {
     let (yima, person) = (Yima::start(Options::default()), new_person());
     yima.event(&yima.agency_token("lab-7"), &person.test("t-1", "negative", HOUR));
     yima.display(&yima.session_of(&person));
-    let (shown, exported) = (queried(), exported(&yima));
+    let auditor = auditor::start(&yima, &format!("[{{ url = '{}' }}]", yima.read_url()), &[]);
+    let (shown, exported) = (queried(), &exported(&yima) | &exported(&auditor));
     let missing: Vec<_> = shown.difference(&exported).map(String::as_str).collect();
     assert_eq!(missing, ON_CQL, "queried and not exported");
     let unseen: Vec<_> = exported.difference(&shown).filter(|name| name.starts_with("cache_")).collect();

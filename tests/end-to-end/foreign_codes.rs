@@ -1,14 +1,16 @@
 //! Codes of other systems at a checkpoint: the EU's test vectors, and the files by which such codes are judged.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
-use yima_foreign::{Refusal, TrustList};
-use yima_harness::{Options, Yima, real_data, until};
+use yima_foreign::{Refusal, Revocations, TrustList};
+use yima_harness::{Compared, Options, Yima, compare_with_page, real_data, says_of_foreign, until};
 use yima_schema::time::Time;
 
 /// Time for a change of a file to take effect; the process reads it every 2 s.
@@ -19,7 +21,14 @@ pub(crate) struct Vectors(Value);
 
 impl Vectors {
     pub(crate) fn read() -> Self {
-        Self(serde_json::from_str(include_str!("../vectors/foreign.json")).expect("the vectors are JSON"))
+        Self::of("foreign")
+    }
+
+    /// Those of another file.
+    pub(crate) fn of(file: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors").join(file).with_extension("json");
+        let text = std::fs::read(path).expect("the vectors are beside the tests");
+        Self(serde_json::from_slice(&text).expect("the vectors are JSON"))
     }
 
     pub(crate) fn code(&self, name: &str) -> &str {
@@ -40,9 +49,25 @@ impl Vectors {
         (options.env("YIMA_READ_API__FOREIGN__ACCEPTANCE_FILE", rules_path.display()), trust_path)
     }
 
+    pub(crate) fn revocations(&self) -> String {
+        self.0["revocations"].to_string()
+    }
+
     pub(crate) fn trust_list(&self) -> String {
         self.0["trust_list"].to_string()
     }
+}
+
+/// Gives codes to the page's reader too, each with its trust list and moment. Returns how many it accepts.
+fn assert_page_agrees<'a>(codes: impl Iterator<Item = (&'a str, TrustList, Time)>) -> u64 {
+    let mut written = 0;
+    let lines = codes.map(|(code, trust, now)| {
+        written += 1;
+        json!([now.as_millis(), code, STANDARD.encode(trust.to_part()), says_of_foreign(code, &trust, now)])
+    });
+    let Compared { read, accepted, differ } = compare_with_page("judge-foreign", lines);
+    assert_eq!((read, differ), (written, 0));
+    accepted
 }
 
 /// The moment at which a vector is to be verified; UTC if it does not say.
@@ -76,22 +101,56 @@ fn is_as_expected(expected: &Value, outcome: Result<(), Refusal>) -> bool {
     }
 }
 
+/// The EU's test vectors.
+fn eu_vectors() -> Vec<Value> {
+    let text = std::fs::read_to_string(real_data("eu-dcc").join("vectors.ndjson")).expect("the vectors");
+    text.lines().map(|line| serde_json::from_str(line).expect("a vector is JSON")).collect()
+}
+
+/// The code of such a vector, with its issuer and its moment.
+fn eu_code(vector: &Value) -> (&str, TrustList, Time) {
+    // Some certificates name no country.
+    let list = json!({ "dcc": [{ "certificate": vector["certificate"], "country": "AT" }] });
+    let trust = TrustList::parse(&list.to_string()).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let now = clock(vector["validation_clock"].as_str().expect("a time"));
+    (vector["prefix"].as_str().unwrap_or_default(), trust, now)
+}
+
+#[test]
+fn real_data_the_page_reads_the_test_vectors_of_the_eu_as_the_service_does() {
+    let vectors = eu_vectors();
+    let accepted = assert_page_agrees(vectors.iter().map(eu_code));
+    assert!(accepted > 100, "{accepted}");
+}
+
+#[test]
+fn the_page_reads_changed_codes_as_the_service_does() {
+    let Vectors(vectors) = Vectors::read();
+    let now: Time = serde_json::from_value(vectors["now"].clone()).expect("a time");
+    let codes = vectors["vectors"].as_array().expect("a list").iter().map(|vector| vector["code"].as_str());
+    let changed = |code: &str, at: usize| {
+        let other = if &code[at..=at] == "0" { "1" } else { "0" };
+        format!("{}{other}{}", &code[..at], &code[at + 1..])
+    };
+    let all: Vec<_> = codes.map(|code| code.expect("a text")).collect();
+    let changed: Vec<_> =
+        all.iter().flat_map(|code| (0..code.len()).step_by(code.len() / 40 + 1).map(|at| changed(code, at))).collect();
+    let trust = || TrustList::parse(&vectors["trust_list"].to_string()).expect("a trust list");
+    assert_page_agrees(all.into_iter().chain(changed.iter().map(String::as_str)).map(|code| (code, trust(), now)));
+}
+
 #[test]
 fn real_data_test_vectors_of_the_eu_are_read_as_expected() {
-    let text = std::fs::read_to_string(real_data("eu-dcc").join("vectors.ndjson")).expect("the vectors");
+    let vectors = eu_vectors();
     let mut wrong = Vec::new();
-    for line in text.lines() {
-        let vector: Value = serde_json::from_str(line).expect("a vector is JSON");
-        // Some certificates name no country.
-        let list = json!({ "dcc": [{ "certificate": vector["certificate"], "country": "AT" }] });
-        let trust = TrustList::parse(&list.to_string()).unwrap_or_else(|faults| panic!("{faults:?}"));
-        let now = clock(vector["validation_clock"].as_str().expect("a time"));
-        let outcome = yima_foreign::read(vector["prefix"].as_str().unwrap_or_default(), &trust, now).map(|_| ());
+    for vector in &vectors {
+        let (code, trust, now) = eu_code(vector);
+        let outcome = yima_foreign::read(code, &trust, &Revocations::default(), now).map(|_| ());
         if !is_as_expected(&vector["expected"], outcome) {
             wrong.push((vector["path"].as_str().unwrap_or_default().to_owned(), outcome.err()));
         }
     }
-    assert!(text.lines().count() >= 155, "a part of the vectors is missing");
+    assert!(vectors.len() >= 155, "a part of the vectors is missing");
     assert_eq!(wrong, EXCEPTIONS.map(|(path, refusal)| (path.to_owned(), Some(refusal))));
 }
 
@@ -99,7 +158,7 @@ fn real_data_test_vectors_of_the_eu_are_read_as_expected() {
 fn a_foreign_code_is_read_once_the_trust_list_has_its_issuer() {
     let vectors = Vectors::read();
     let (options, path) = vectors.options("{}");
-    let yima = Yima::start(options);
+    let yima = Yima::start(options.unlimited());
     let guard = yima.checkpoint_session();
     let (code, card) = (vectors.code("EU: vaccination"), vectors.code("SMART: two doses"));
     let scan = |code| yima.scan(&guard, code);
@@ -157,6 +216,40 @@ fn a_foreign_code_is_read_once_the_trust_list_has_its_issuer() {
 }
 
 #[test]
+fn a_certificate_or_card_is_revoked_while_the_process_runs() {
+    let Vectors(vectors) = Vectors::of("foreign-revoked");
+    let (options, _) = Vectors(vectors.clone()).options(&vectors["trust_list"].to_string());
+    let path = options.directory().join("revoked.json");
+    std::fs::write(&path, "{}").unwrap();
+    let yima = Yima::start(options.unlimited().env("YIMA_READ_API__FOREIGN__REVOCATIONS_FILE", path.display()));
+    let guard = yima.checkpoint_session();
+    let vectors = Vectors(vectors);
+    let reason = |name: &str| yima.scan(&guard, vectors.code(name))["reason"].clone();
+    let revoked = ["EU: by the hash of its identifier", "EU: by the hash of its signature, RSA", "SMART: revoked"];
+    let others = ["EU: not revoked", "SMART: not revoked"];
+    for name in revoked.iter().chain(&others) {
+        assert_eq!(reason(name), "foreign_accepted", "{name}");
+    }
+    std::fs::write(&path, vectors.0["revocations"].to_string()).unwrap();
+    until("the changed revocations", PATIENCE, || reason(revoked[0]) == "foreign_revoked");
+    for name in revoked {
+        let scan = yima.scan(&guard, vectors.code(name));
+        assert_eq!((&scan["verdict"], &scan["reason"]), (&json!("check"), &json!("foreign_revoked")), "{name}");
+        assert_eq!((&scan["identity"], scan.get("foreign")), (&Value::Null, None), "it shows nobody");
+    }
+    for name in others {
+        assert_eq!(reason(name), "foreign_accepted", "{name}");
+    }
+
+    std::fs::write(&path, r#"{"dcc": [{"kid": "?", "hashType": "UCI", "entries": []}]}"#).unwrap();
+    until("the refusal of the list", PATIENCE, || {
+        yima.metric("read_api_file_accepted", &["file=\"revocations\""]) == 0.0
+    });
+    assert_eq!(reason(revoked[0]), "foreign_revoked");
+    assert!(yima.stderr().contains("/dcc/0/kid: expected a key id"), "{}", yima.stderr());
+}
+
+#[test]
 fn a_trust_list_or_acceptance_rules_with_an_error_refuse_the_start() {
     for (variable, text, expected) in [
         (
@@ -165,6 +258,11 @@ fn a_trust_list_or_acceptance_rules_with_an_error_refuse_the_start() {
             "read_api.foreign.trust_list_file: line 1, column 1: expected the JSON of a trust list",
         ),
         ("ACCEPTANCE_FILE", "version = 1\n", "read_api.foreign.acceptance_file: line "),
+        (
+            "REVOCATIONS_FILE",
+            "{",
+            "read_api.foreign.revocations_file: line 1, column 1: expected the JSON of a revocation list",
+        ),
     ] {
         let options = Options::default();
         let path = options.directory().join("file");

@@ -6,8 +6,9 @@ use serde_json::json;
 use yima_harness::{Events, Options, Yima, new_person, now, until};
 use yima_schema::time::HOUR;
 
-/// An instance of its own that opens live displays at any utilization.
+/// An instance of its own that opens live displays at any utilization, and reports often.
 fn start(options: Options) -> Yima {
+    let options = options.env("YIMA_READ_API__LIVE_DISPLAYS__REPORT_EVERY_MS", 2_000);
     Yima::start(options.env("YIMA_READ_API__LIVE_DISPLAYS__MAX_BUSY", 2))
 }
 

@@ -9,7 +9,7 @@ use yima_schema::bundle::{Blob, Index, PartName, TagSet, cover};
 use yima_schema::code::{Claims, DenialTag, IssuerKeys, VerifyingKey, verify};
 use yima_schema::time::{HOUR, Time};
 
-use crate::phones::{Token, register};
+use crate::phones::{Tokens, register};
 
 /// A release, with the parts that cover it.
 pub struct Bundle {
@@ -85,13 +85,13 @@ fn a_code_of_before_a_positive_test_is_denied_from_the_next_release_on_and_one_o
     let session = yima.session_of(&person);
     let phone = register(&yima, &session);
     let issuers = issuers(&yima);
-    let before = read(&Token::fetch(&yima, &session, &phone).show(Duration::ZERO), &issuers);
+    let before = read(&Tokens::fetch(&yima, &session, &phone).show(), &issuers);
     assert!(!Bundle::of_after(&yima, now()).denies(&before));
 
     assert_eq!(yima.event(&lab, &person.test("t-2", "positive", HOUR / 2)), "accepted");
     let bundle = Bundle::of_after(&yima, now());
     assert!(bundle.denies(&before));
-    let after = read(&Token::fetch(&yima, &session, &phone).show(Duration::ZERO), &issuers);
+    let after = read(&Tokens::fetch(&yima, &session, &phone).show(), &issuers);
     assert!(!bundle.denies(&after) && !Bundle::of_after(&yima, now()).denies(&after));
 
     yima.kill9();

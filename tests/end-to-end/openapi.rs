@@ -89,6 +89,9 @@ fn examples_are_accepted_and_answers_match_the_schemas() {
                 assert!(operation["responses"][reply.status.to_string()].is_object(), "{}: {}", reply.status, path);
                 continue;
             }
+            if (method.as_str(), path.as_str()) == ("POST", "/v1/wards") {
+                continue; // an invitation lasts ten minutes; `wards.rs` redeems some
+            }
             if path.contains("{sha256}") {
                 continue; // an index names it; `offline_bundle.rs` reads some
             }

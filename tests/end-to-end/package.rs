@@ -13,7 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use yima_harness::{Options, Yima, require_root};
 
-const UNITS: [&str; 4] = ["yima.service", "yima-backup.service", "yima-read-api.service", "yima-writer.service"];
+const UNITS: [&str; 5] =
+    ["yima.service", "yima-backup.service", "yima-read-api.service", "yima-writer.service", "yima-audit.service"];
 /// The highest exposure that `systemd-analyze security` may report, in tenths. It reports 1.4, and 9.6
 /// without the common settings.
 const EXPOSURE: &str = "15";
@@ -132,6 +133,8 @@ fn the_package_has_its_files_and_root_owns_them() {
         "-rw-r--r-- root/root ./usr/share/doc/yima/docs/operations.md",
         "-rw-r--r-- root/root ./usr/share/yima/alerts.yml",
         "-rw-r--r-- root/root ./usr/share/yima/dashboard.json",
+        "-rw-r--r-- root/root ./usr/share/yima/haproxy.cfg",
+        "-rwxr-xr-x root/root ./usr/share/yima/render",
     ];
     let lines: BTreeSet<String> = listed
         .lines()

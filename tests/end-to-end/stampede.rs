@@ -77,7 +77,7 @@ fn rush(phones: &mut [Phone], sessions: &[String], turns: usize) -> Vec<Duration
 fn a_stampede_costs_one_load_for_each_subject() {
     let yima = Yima::start(Options::default().unlimited().population(PEOPLE as u64));
     let sessions = yima.options().print(&["sessions", "--count", &PEOPLE.to_string()]);
-    let misses = || yima.metric("cache_requests_total", &["outcome=\"miss\""]);
+    let misses = || yima.metric("cache_requests_total", &["module=\"view\"", "outcome=\"miss\""]);
     let mut phones: Vec<_> = (0..AFTER).map(|_| Phone::connect(&yima)).collect();
     // Memory has a tenth of the subjects before the step.
     let few = &sessions[..PEOPLE / 10];

@@ -13,7 +13,7 @@ const AHEAD: Duration = Duration::from_secs(10);
 /// Lookups answered from memory, and all lookups.
 fn lookups(yima: &Yima) -> (f64, f64) {
     let count = |labels: &[&str]| yima.metric("cache_requests_total", labels);
-    (count(&["outcome=\"hit_memory\""]), count(&[]))
+    (count(&["module=\"view\"", "outcome=\"hit_memory\""]), count(&["module=\"view\""]))
 }
 
 #[test]

@@ -2,8 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::ClientConfig;
+use rustls::version::{TLS12, TLS13};
 use serde_json::json;
 use yima_harness::{CertificateFiles, Options, TlsConnection, Yima, new_person, until};
 use yima_schema::time::HOUR;
@@ -114,6 +117,28 @@ fn unusable_certificate_files_refuse_the_start_by_name() {
         &Options::default().env("YIMA_WRITER__TLS__CERT_FILE", files.cert.display()),
         &["writer.tls.key_file", "is required"],
     );
+}
+
+#[test]
+fn a_session_is_resumed_by_every_process_with_the_same_keys_unless_it_is_of_tls12() {
+    let (files, options) = with_tls(LAST_YEAR);
+    let mut yima = Yima::start(options);
+    let [newest, tls12] = [&TLS13, &TLS12].map(|version| files.client_of(version));
+    let is_resumed = |yima: &Yima, client: &Arc<ClientConfig>| {
+        let mut connection = TlsConnection::connect_as(client, &yima.read_url()).expect("a handshake");
+        // With TLS 1.3 the tickets come after the handshake.
+        connection.request("GET", "/v1/keys", "", "").json(200);
+        connection.is_resumed()
+    };
+    let both = |yima: &Yima| [&newest, &tls12].map(|client| is_resumed(yima, client));
+    assert_eq!(both(&yima), [false, false]);
+    assert_eq!(both(&yima), [true, true]);
+    yima.restart();
+    assert_eq!(both(&yima), [true, false]);
+    yima.command(&["keys", "revoke", "session", "0"]);
+    let is_in_force = || yima.metric("key_active_number", &[r#"kind="session""#]) == 1.0;
+    until("another session key", SOON, is_in_force);
+    assert_eq!(both(&yima), [false, true]);
 }
 
 #[test]

@@ -1,212 +1,76 @@
-"""Judges the codes of code.json as docs/code-format.md says for a scanner without a network: an implementation of its
-own, over cwt (COSE) and cbor2. Ends with 1 if one of them is judged otherwise than the file says. `tests/run` runs it.
+"""Judges the vectors of code.json and bundle.json by an implementation of its own, over cwt (COSE) and cbor2. Ends with
+1 if one of them is judged otherwise than the files say. `tests/run` runs it.
 """
 
 import json
 import sys
-from base64 import urlsafe_b64decode
+from base64 import b64decode
 from datetime import datetime
 from pathlib import Path
 
-import cbor2
-from cwt import COSE, COSEKey
-from cwt.exceptions import VerifyError
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+import ym1_bundle
+import ym1_code
+from ym1 import Refused, issuers_of
 
-ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
-MAX_CHARS, MAX_NAME_BYTES, MAX_CHANGES = 1_500, 40, 8
-QUARTER_S, CLOCK_SKEW_S, MAX_PROOF_AGE_S = 900, 30, 60
-ISS, EXP, NBF, IAT, CNF, HANDLE, SNAPSHOT, DENIAL_TAG, PAPER = 1, 4, 5, 6, 8, -65537, -65539, -65540, -65541
-COLOURS = ["green", "yellow", "red", "none"]
-RESULTS = ["negative", "positive", "inconclusive", "invalid"]
+differing = 0
 
 
-class Refused(Exception):
-    """The code is refused for this reason."""
+def read(name):
+    return json.loads(Path(__file__).with_name(name).read_text())
 
 
-def expect(holds):
-    if not holds:
-        raise Refused("malformed")
+def seconds(text):
+    return int(datetime.fromisoformat(text).timestamp())
 
 
-def is_uint(value):
-    return type(value) is int and value >= 0
-
-
-def is_bytes(value, length):
-    return type(value) is bytes and len(value) == length
-
-
-def base45(text):
-    decoded = bytearray()
-    for at in range(0, len(text), 3):
-        digits = [ALPHABET.find(c) for c in text[at : at + 3]]
-        expect(len(digits) > 1 and -1 not in digits)
-        number = sum(digit * 45**place for place, digit in enumerate(digits))
-        length = len(digits) - 1
-        expect(number < 256**length)
-        decoded += number.to_bytes(length, "big")
-    return bytes(decoded)
-
-
-def cbor(data):
-    """The one item that these bytes are, in deterministic encoding."""
+def judged(judge, *arguments):
+    """`accepted` or the reason, and what it says or is."""
     try:
-        value = cbor2.loads(data)
-        expect(cbor2.dumps(value, canonical=True) == data)
-    except (cbor2.CBORDecodeError, ValueError, OverflowError):
-        raise Refused("malformed") from None
-    return value
+        return "accepted", judge(*arguments)
+    except Refused as reason:
+        return str(reason), None
 
 
-def key_of(point, key_id=b""):
-    """A COSE key of a point of P-256 (SEC 1)."""
-    numbers = EllipticCurvePublicKey.from_encoded_point(SECP256R1(), point).public_numbers()
-    x, y = (number.to_bytes(32, "big") for number in (numbers.x, numbers.y))
-    return COSEKey.new({1: 2, 2: key_id, 3: -7, -1: 1, -2: x, -3: y})
+def compare(name, found, expected):
+    global differing
+    if found != expected:
+        differing += 1
+        print(f"{name}: {found!s:.500}, expected {expected!s:.500}", file=sys.stderr)
 
 
-def read_token(token):
-    sign1 = cbor(token)
-    expect(type(sign1) is list and len(sign1) == 4)
-    protected, unprotected, payload, signature = sign1
-    expect(type(protected) is bytes and unprotected == {} and type(payload) is bytes and is_bytes(signature, 64))
-    header, claims = cbor(protected), cbor(payload)
-    expect(type(header) is dict and list(header) == [1, 4] and header[1] == -7 and type(header[4]) is bytes)
-    expect(type(claims) is dict and type(claims.get(ISS)) is str)
-    times = [claims.get(IAT), claims.get(NBF, claims.get(IAT)), claims.get(EXP)]
-    expect(all(map(is_uint, times)) and times[0] <= times[1] < times[2])
-    expect(type(claims.get(HANDLE)) is bytes)
-    known = {ISS, EXP, NBF, IAT, HANDLE}
-    point = None
-    if PAPER in claims:
-        known |= {PAPER}
-        read_paper(claims[PAPER])
-    else:
-        known |= {SNAPSHOT}
-        read_snapshot(claims.get(SNAPSHOT))
-    if CNF in claims:
-        expect(PAPER not in claims)
-        known |= {CNF, DENIAL_TAG}
-        expect(type(claims[CNF]) is dict and list(claims[CNF]) == [1])
-        key = claims[CNF][1]
-        expect(type(key) is dict and list(key) == [1, -1, -2, -3] and key[1] == 2 and key[-1] == 1)
-        expect(is_bytes(key[-2], 32) and type(key[-3]) is bool and is_bytes(claims.get(DENIAL_TAG), 8))
-        point = bytes([3 if key[-3] else 2]) + key[-2]
-    expect(all(type(claim) is int and (claim in known or claim < PAPER) for claim in claims))
-    return header[4], claims, point
-
-
-def read_paper(paper):
-    expect(type(paper) is list and len(paper) == 2)
-    expect(all(map(is_name, paper)))
-
-
-def is_name(text):
-    return text is None or (type(text) is str and len(text.encode()) <= MAX_NAME_BYTES)
-
-
-def read_snapshot(snapshot):
-    expect(type(snapshot) is list and len(snapshot) == 6)
-    lag, timeline, test, doses, complete, name = snapshot
-    expect(is_uint(lag) and is_uint(doses) and doses < 256 and type(complete) is bool)
-    expect(type(timeline) is list and len(timeline) % 2 == 1 and len(timeline) // 2 <= MAX_CHANGES)
-    expect(all(is_uint(colour) and colour < len(COLOURS) for colour in timeline[::2]))
-    quarters = [0, *timeline[1::2]]
-    expect(all(is_uint(n) and n < 65_536 for n in quarters) and all(a < b for a, b in zip(quarters, quarters[1:])))
-    if test is not None:
-        expect(type(test) is list and len(test) == 2 and is_uint(test[0]) and test[0] < len(RESULTS))
-        expect(is_uint(test[1]) and test[1] < 2**32)
-    expect(is_name(name))
-
-
-def judge(text, issuers, now):
-    text = text.strip()
-    expect(text.startswith("YM1:") and len(text) <= MAX_CHARS)
-    code = base45(text[4:])
-    items = cbor(code)
-    expect(type(items) is list and len(items) in (2, 4) and type(items[0]) is bytes and is_bytes(items[-1], 8))
-    key_id, claims, point = read_token(items[0])
-    expect((point is None) == (len(items) == 2))
-    if point:
-        expect(is_uint(items[1]) and is_bytes(items[2], 64))
-
-    if key_id not in issuers:
-        raise Refused("unknown_issuer")
-    try:
-        # As a tagged COSE_Sign1, which this library asks for.
-        COSE.new().decode(b"\xd2" + items[0], issuers[key_id])
-    except VerifyError:
-        raise Refused("forged") from None
-
-    at = now
-    if point:
-        at = items[1]
-        try:
-            phone = key_of(point)
-        except ValueError:
-            raise Refused("malformed") from None
-        # Head and content of the proof (66 bytes) and of the MAC (9) follow what was signed.
-        try:
-            phone.verify(b"YM1 proof" + code[: -66 - 9], items[2])
-        except VerifyError:
-            raise Refused("wrong_phone") from None
-
-    valid_from = claims.get(NBF, claims[IAT])
-    if at > now + CLOCK_SKEW_S or at + CLOCK_SKEW_S < valid_from:
-        raise Refused("not_yet_valid")
-    if at >= claims[EXP]:
-        raise Refused("expired")
-    if now - at > MAX_PROOF_AGE_S:
-        raise Refused("stale_proof")
-    return says(claims, now)
-
-
-def says(claims, now):
-    if PAPER in claims:
-        name, document = claims[PAPER]
-        nothing = {"colour": None, "test": None, "doses": 0, "complete": False, "denial_tag": None}
-        return {"issuer": claims[ISS], "name": name, **nothing} | ({"document": document} if document else {})
-    _, timeline, test, doses, complete, name = claims[SNAPSHOT]
-    passed = now // QUARTER_S - claims.get(NBF, claims[IAT]) // QUARTER_S
-    colour = timeline[0]
-    for quarter, later in zip(timeline[1::2], timeline[2::2]):
-        if quarter <= passed:
-            colour = later
-    if test is not None:
-        test = [RESULTS[test[0]], test[1] * 3_600 + max(0, now - claims[IAT])]
-    tag = claims.get(DENIAL_TAG)
-    return {
-        "issuer": claims[ISS],
-        "colour": COLOURS[colour],
-        "test": test,
-        "doses": doses,
-        "complete": complete,
-        "name": name,
-        "denial_tag": tag and tag.hex(),
-    }
-
-
-def main():
-    vectors = json.loads(Path(__file__).with_name("code.json").read_text())
-    decoded = lambda text: urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    issuers = {}
-    for key in vectors["issuers"]["keys"]:
-        key_id = decoded(key["kid"])
-        issuers[key_id] = key_of(b"\x04" + decoded(key["x"]) + decoded(key["y"]), key_id)
-    differ = 0
+def codes():
+    vectors = read("code.json")
+    issuers = issuers_of(vectors["issuers"])
     for vector in vectors["codes"]:
-        now = int(datetime.fromisoformat(vector["now"]).timestamp())
-        try:
-            judged = ("accepted", judge(vector["text"], issuers, now))
-        except Refused as reason:
-            judged = (str(reason), None)
-        if judged != (vector["offline"], vector.get("says")):
-            differ += 1
-            print(f"{vector['name']}: {judged}, expected {vector['offline']} {vector.get('says')}", file=sys.stderr)
-    print(f"{len(vectors['codes'])} codes, {differ} judged otherwise than expected")
-    sys.exit(differ > 0 or not vectors["codes"])
+        found = judged(ym1_code.judge, vector["text"], issuers, seconds(vector["now"]))
+        compare(vector["name"], found, (vector["offline"], vector.get("says")))
+    return vectors["codes"]
 
 
-main()
+def bundles():
+    vectors = read("bundle.json")
+    for vector in vectors["indexes"]:
+        held = vector.get("held_released_at")
+        arguments = b64decode(vector["index"]), issuers_of(vector["issuers"]), held and seconds(held)
+        found = judged(ym1_bundle.open_index, *arguments)
+        compare(vector["name"], found, (vector["expected"], vector.get("says")))
+    parts = {}
+    for vector in vectors["parts"]:
+        verdict, part = judged(ym1_bundle.Part, b64decode(vector["part"]), vector["named"])
+        compare(vector["name"], verdict, vector["expected"])
+        if part:
+            parts[vector["named"]["sha256"]] = part
+            for tag, expected in [(tag, tag in vector["in"]) for tag in vector["in"] + vector["out"]]:
+                compare(f"{vector['name']}: {tag}", part.matches(bytes.fromhex(tag)), expected)
+    index = vectors["indexes"][0]["says"]
+    for vector in vectors["denials"]:
+        found = ym1_bundle.denies(index, parts, vector["slot"], bytes.fromhex(vector["tag"]))
+        compare(f"{vector['slot']}, {vector['tag']}", found, vector["denied"])
+    for vector in vectors["covers"]:
+        compare(vector["name"], ym1_bundle.cover(vector["parts"], vector["held"], vector["released_at"]), vector["cover"])
+    return [entry for name in ("indexes", "parts", "denials", "covers") for entry in vectors[name]]
+
+
+read_codes, read_bundles = codes(), bundles()
+print(f"{len(read_codes)} codes, {len(read_bundles)} vectors of bundles, {differing} judged otherwise than expected")
+sys.exit(differing > 0 or not read_codes or not read_bundles)

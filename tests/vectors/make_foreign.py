@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Makes foreign.json: codes of other systems with the outcome of each, and the trust list by which they are read.
+"""Makes foreign.json: codes of other systems with the outcome of each, and the trust list by which they are read; or
+foreign-revoked.json, with the revocations too.
 
 The issuers are made up, and their keys are thrown away. An implementation of its own: cbor2 and cryptography from PyPI.
 Usage: make_foreign.py > foreign.json
+       make_foreign.py revoked > foreign-revoked.json
 """
 import base64
 import datetime
@@ -84,13 +86,13 @@ NAME = {"fn": "Musterfrau-Gößinger", "fnt": "MUSTERFRAU<GOESSINGER", "gn": "Ga
 COVID = "840539006"
 
 
-def of(country="AT"):
-    return {"co": country, "is": "Ministry of Health", "ci": "URN:UVCI:01:AT:0#B"}
+def of(country="AT", ci="URN:UVCI:01:AT:0#B"):
+    return {"co": country, "is": "Ministry of Health", "ci": ci}
 
 
-def vaccination(dn=2, sd=2, ago=92 * DAY, mp="EU/1/20/1528", tg=COVID):
+def vaccination(dn=2, sd=2, ago=92 * DAY, mp="EU/1/20/1528", tg=COVID, **more):
     day = (NOW - ago).date().isoformat()
-    entry = {"tg": tg, "vp": "1119349007", "mp": mp, "ma": "ORG-100030215", "dn": dn, "sd": sd, "dt": day, **of()}
+    entry = {"tg": tg, "vp": "1119349007", "mp": mp, "ma": "ORG-100030215", "dn": dn, "sd": sd, "dt": day, **of(**more)}
     return {"v": [entry]}
 
 
@@ -322,6 +324,68 @@ def shc_vectors():
     }
 
 
+def hash16(data):
+    return base64.b64encode(hashlib.sha256(data).digest()[:16]).decode()
+
+
+def batch(kind, identifier, issuer=DCC):
+    """As the EU's gateway has it."""
+    kid = "UNKNOWN_KID" if issuer is None else base64.b64encode(issuer.kid).decode()
+    expires = (NOW + 90 * DAY).isoformat().replace("+00:00", "Z")
+    entries = [{"hash": hash16(identifier)}, {"hash": hash16(b"another one")}]
+    return {"country": "AT", "expires": expires, "kid": kid, "hashType": kind, "entries": entries}
+
+
+def revoked():
+    """Vectors, and the list by which some of them are revoked."""
+    uci = lambda name: f"URN:UVCI:01:AT:{name}#C"
+    of_name = lambda name, issuer=DCC, alg=ES256, **times: dcc(vaccination(ci=uci(name)), issuer, alg, **times)
+    payload = lambda name: cbor2.dumps(claims(hcert(vaccination(ci=uci(name)))))
+    signed = {
+        kind: sign1(payload(kind), issuer, alg)
+        for kind, issuer, alg in [("P-256", DCC, ES256), ("RSA", DCC_RSA, PS256), ("P-384", DCC_P384, ES256)]
+    }
+    by_signature = {kind: hc1(cbor2.dumps(cbor2.CBORTag(18, array))) for kind, array in signed.items()}
+    half = lambda kind: signed[kind][3][:len(signed[kind][3]) // 2]
+    batches = [
+        batch("UCI", uci("1").encode()), batch("COUNTRYCODEUCI", ("AT" + uci("2")).encode()),
+        batch("UCI", uci("3").encode(), None), batch("UCI", uci("4").encode()),
+        batch("COUNTRYCODEUCI", uci("5").encode()), batch("SIGNATURE", half("P-256")),
+        batch("SIGNATURE", signed["RSA"][3], DCC_RSA), batch("SIGNATURE", half("P-384"), DCC_P384),
+    ]
+    moment = NOW - 10 * DAY
+    rids = ["revoked-1", f"until_2.{seconds(moment)}", "other"]
+    course = [patient(), dose(120 * DAY), dose(92 * DAY)]
+
+    def with_rid(rid, **members):
+        payload = card(course, **members)
+        payload["vc"]["rid"] = rid
+        return "shc:/" + digits(jws(payload))
+
+    forged = dcc(vaccination(ci=uci("1")), DCC_STRANGER)
+    vectors = {
+        "EU: by the hash of its identifier": ("revoked", of_name("1")),
+        "EU: by the hash of country and identifier": ("revoked", of_name("2")),
+        "EU: by the hash of its identifier, whatever the key": ("revoked", of_name("3", DCC_RSA, PS256)),
+        "EU: by the hash of its signature, P-256": ("revoked", by_signature["P-256"]),
+        "EU: by the hash of its signature, RSA": ("revoked", by_signature["RSA"]),
+        "EU: by the hash of its signature, P-384": ("revoked", by_signature["P-384"]),
+        "EU: revoked and expired": ("revoked", of_name("1", exp=NOW - DAY)),
+        "EU: revoked, and signed by a stranger": ("issuer_unknown", forged),
+        "EU: its identifier under another key": ("accepted", of_name("4", DCC_RSA, PS256)),
+        "EU: its identifier as another kind": ("accepted", of_name("5")),
+        "EU: not revoked": ("accepted", of_name("6")),
+        "SMART: revoked": ("revoked", with_rid("revoked-1")),
+        "SMART: revoked and expired": ("revoked", with_rid("revoked-1", exp=seconds(NOW - DAY))),
+        "SMART: issued before the moment": ("revoked", with_rid("until_2", nbf=moment - datetime.timedelta(seconds=1))),
+        "SMART: issued at the moment": ("accepted", with_rid("until_2", nbf=moment)),
+        "SMART: not revoked": ("accepted", with_rid("revoked-10")),
+        "SMART: without an identifier": ("accepted", shc(course)),
+    }
+    lists = [{"kid": SMART.kid, "method": "rid", "ctr": 3, "rids": rids}]
+    return vectors, {"dcc": batches, "smart_health_cards": lists}
+
+
 def main():
     trusted = [DCC, DCC_RSA, DCC_P384, DCC_TESTS, DCC_ENDED]
     smart = {"issuer": SMART.url, "name": "Example cards", "country": "US", "keys": [SMART.jwk]}
@@ -332,6 +396,9 @@ def main():
     ]
     trust_list = {"dcc": [issuer.entry() for issuer in trusted], "smart_health_cards": [smart]}
     document = {"now": NOW.isoformat().replace("+00:00", "Z"), "trust_list": trust_list, "vectors": vectors}
+    if sys.argv[1:] == ["revoked"]:
+        codes, document["revocations"] = revoked()
+        document["vectors"] = [{"name": name, "outcome": out, "code": code} for name, (out, code) in codes.items()]
     json.dump(document, sys.stdout, indent=1, ensure_ascii=False)
     print()
 

@@ -13,7 +13,7 @@ const COMMON = { "/favicon.svg": "favicon.svg", "/offline.html": "offline.html",
 /** The pages: where each is, and the further files that it loads. */
 const PAGES = {
   citizen: { path: "/", more: [] },
-  checkpoint: { path: "/checkpoint", more: ["reader-worker.js"] },
+  checkpoint: { path: "/checkpoint", more: ["reader-worker.js", "foreign.js"] },
   agency: { path: "/", more: ["xlsx.js"] },
 };
 const OPTIONS = {
@@ -36,6 +36,7 @@ await build({
     ...pages.flatMap((page) => [`src/${page}.ts`, `${page}.css`]),
     "src/agency/xlsx.ts",
     "src/checkpoint/reader-worker.ts",
+    "src/foreign/foreign.ts",
     "base.css",
   ],
   entryNames: "[name]",
@@ -52,6 +53,16 @@ const copied = [
 for (const file of copied) await copyFile(file, join(out, basename(file)));
 
 const digest = (content, encoding) => createHash("sha256").update(content).digest(encoding);
+// Addresses that name the content: caches keep such a file for good. The service answers any other `v` with what it has.
+for (const page of [...pages, "offline"]) {
+  const file = join(out, `${page}.html`);
+  let html = await readFile(file, "utf8");
+  for (const [address, asset] of html.matchAll(/"\/assets\/([^"]+)"/g)) {
+    const version = digest(await readFile(join(out, asset)), "hex").slice(0, 32);
+    html = html.replace(address, `"/assets/${asset}?v=${version}"`);
+  }
+  await writeFile(file, html);
+}
 for (const [page, { path, more }] of Object.entries(PAGES)) {
   const assets = [`${page}.js`, `${page}.css`, ...more].map((file) => [`/assets/${file}`, file]);
   const files = { [path]: `${page}.html`, ...Object.fromEntries(assets), ...COMMON };

@@ -16,9 +16,10 @@ const NO_TEXTS = /^(Enter|Tab|Escape|Backspace|\w+Error|AudioContext|Signature1|
 const NOT_SHOWN = /Error\(\s*$|super\(\s*`?$|make\(\s*"\w+",\s*$|className = $/;
 
 // Sources with texts that are not shown: what a file or a keyboard may say, the parts of a spreadsheet; and the
-// writer's reasons in both languages, which a test of their own compares with the writer. Names of browsers and phones.
+// writer's reasons in both languages, which a test of their own compares with the writer. Names of browsers and phones;
+// types of FHIR resources.
 const DATA =
-  /^(agency\/(dates|fields|reason-text|reasons|xlsx)|checkpoint\/keyboard-layouts|citizen\/phone-name)\.ts$/;
+  /^(agency\/(dates|fields|reason-text|reasons|xlsx)|checkpoint\/keyboard-layouts|citizen\/phone-name|foreign\/fhir)\.ts$/;
 
 const faults = [];
 const sources = (await readdir("src", { recursive: true })).filter((file) => file.endsWith(".ts"));

@@ -3,6 +3,7 @@
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::RawQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Redirect;
 use axum::routing::get;
@@ -14,6 +15,10 @@ const LIFETIME: Lifetime = Lifetime {
     everywhere: "public, max-age=60, stale-while-revalidate=600, stale-if-error=86400",
     at_the_edge: "max-age=30, stale-while-revalidate=60, stale-if-error=86400",
 };
+
+/// Of a file whose address names its content (`?v=`, a digest): it is right for ever.
+const NAMED_LIFETIME: Lifetime =
+    Lifetime { everywhere: "public, max-age=31536000, immutable", at_the_edge: "max-age=31536000" };
 
 /// A service worker is asked for anew each time, so that no cache delays a new version of a page.
 const SERVICE_WORKER_LIFETIME: Lifetime = Lifetime { everywhere: "no-cache", at_the_edge: "max-age=30" };
@@ -69,7 +74,7 @@ macro_rules! bundled {
     };
 }
 
-static READING: [Asset; 12] = [
+static READING: [Asset; 13] = [
     bundled!("/", Page, "citizen.html"),
     bundled!("/checkpoint", CameraPage, "checkpoint.html"),
     bundled!("/assets/citizen.js", Script, "citizen.js"),
@@ -79,6 +84,7 @@ static READING: [Asset; 12] = [
     bundled!("/assets/checkpoint.js", Script, "checkpoint.js"),
     bundled!("/assets/checkpoint.css", Style, "checkpoint.css"),
     bundled!("/assets/reader-worker.js", Worker, "reader-worker.js"),
+    bundled!("/assets/foreign.js", Script, "foreign.js"),
     bundled!("/checkpoint-worker.js", ServiceWorker, "checkpoint-worker.js"),
     bundled!("/checkpoint.webmanifest", Manifest, "checkpoint.webmanifest"),
     bundled!("/favicon.svg", Image, "favicon.svg"),
@@ -116,13 +122,26 @@ pub fn agency() -> Router {
 
 fn router(assets: &[Asset]) -> Router {
     assets.iter().chain(&COMMON).fold(Router::new(), |router, asset| {
-        let document = document(asset);
-        router.route(asset.path, get(async move |request: HeaderMap| document.respond(&request)))
+        let documents = [document(asset, lifetime(asset.kind)), document(asset, NAMED_LIFETIME)];
+        router.route(
+            asset.path,
+            get(async move |RawQuery(query): RawQuery, request: HeaderMap| {
+                let [any, named] = &documents;
+                if names_content(query.as_deref(), any) { named } else { any }.respond(&request)
+            }),
+        )
     })
 }
 
-fn document(asset: &Asset) -> Public {
-    let document = Public::new(Bytes::from_static(asset.body), content_type(asset.kind), lifetime(asset.kind))
+/// Whether `?v=` has the digest of what this node would send. A page of another version names other content: then caches
+/// keep it no longer than any file.
+fn names_content(query: Option<&str>, document: &Public) -> bool {
+    let version = query.and_then(|query| query.strip_prefix("v="));
+    version.is_some_and(|version| document.etag().as_bytes() == format!("\"{version}\"").as_bytes())
+}
+
+fn document(asset: &Asset, lifetime: Lifetime) -> Public {
+    let document = Public::new(Bytes::from_static(asset.body), content_type(asset.kind), lifetime, "pages")
         .with(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
         .with(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     let document = match asset.zipped {

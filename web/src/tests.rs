@@ -61,6 +61,23 @@ async fn every_asset_but_a_png_is_sent_with_gzip_to_clients_that_accept_it() {
 }
 
 #[tokio::test]
+async fn an_address_of_a_page_names_the_content_and_is_kept_for_good() {
+    let lifetime = async |path: &str| fetch(path).await.headers()[header::CACHE_CONTROL].clone();
+    for page in ["/", "/checkpoint", "/offline.html"] {
+        let html = text(asset(&READING, page));
+        let named: Vec<_> = html.split('"').filter(|part| part.starts_with("/assets/")).collect();
+        assert!(!named.is_empty(), "{page}");
+        for address in named {
+            assert_eq!(lifetime(address).await, NAMED_LIFETIME.everywhere, "{address}");
+            let (path, version) = address.split_once("?v=").unwrap();
+            for other in [path.to_owned(), format!("{path}?v={}", version.replace(char::is_numeric, "x"))] {
+                assert_eq!(lifetime(&other).await, LIFETIME.everywhere, "{other}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_slash_after_the_checkpoints_address_leads_to_its_page() {
     let request = Request::get("/checkpoint/").body(Body::empty()).unwrap();
     let moved = reading().oneshot(request).await.unwrap();
@@ -114,7 +131,8 @@ fn pages_load_only_served_assets_and_have_no_inline_code() {
         let loaded = ["src=\"", "href=\""].into_iter().flat_map(|name| html.split(name).skip(1));
         // An empty link is the page's own address.
         for part in loaded.filter_map(|rest| rest.split('"').next()).filter(|part| !part.is_empty()) {
-            assert!(is_served(assets, part), "{} names {part}", page.path);
+            let path = part.split('?').next().unwrap_or(part);
+            assert!(is_served(assets, path), "{} names {part}", page.path);
         }
     }
 }

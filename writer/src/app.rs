@@ -22,6 +22,7 @@ use yima_store::{AuditLog, DeadLetterStore, ResourceIndex, StoreError};
 
 use crate::config::WriterConfig;
 use crate::fold::Folder;
+use crate::hints::Hints;
 use crate::intake::{Intake, Replayed};
 use crate::metrics::METRICS;
 use crate::operator_file::OperatorFiles;
@@ -53,6 +54,7 @@ pub struct App {
     pub(crate) intake: Intake,
     pub(crate) body_timeout: Duration,
     pub(crate) handover: HandoverKeys,
+    pub(crate) hints: Arc<Hints>,
     identity_provider: Verifier,
     /// Signature checks of all clients together; an agency's token costs one in 5 minutes.
     checks: RateLimiter,
@@ -67,8 +69,15 @@ impl App {
         describe(METRICS);
         resources.files.watch(&resources.lifecycle, audit_log, resources.clock);
         let (body_timeout, handover) = (resources.config.body_timeout, HandoverKeys::new(&resources.pseudonyms));
+        let Resources { folder, pseudonyms, lifecycle, .. } = &resources;
+        let hints = Hints::new(pseudonyms, folder.published(), lifecycle.soft().clone());
         let checks = RateLimiter::new("sign-in", &RateConfig::new(CHECKS_PER_S, Duration::from_secs(1)));
-        Arc::new(Self { intake: Intake::new(resources), body_timeout, handover, identity_provider, checks })
+        Arc::new(Self { intake: Intake::new(resources), body_timeout, handover, hints, identity_provider, checks })
+    }
+
+    /// Sets the gauges. To be called before each scrape.
+    pub fn report(&self) {
+        self.intake.report();
     }
 
     /// Drops rate limits that are full again. To be called about once a minute.

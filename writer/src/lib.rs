@@ -10,7 +10,8 @@
 //! 5. `answer/` renders the result of each row as JSON, NDJSON or FHIR.
 //!
 //! Beside it, [`follow`] folds events of other regions and of dead writers by their marks, and [`jobs`] scan all
-//! subjects (refold, filling the index of resources, reconcile, rebuild) and release offline bundles.
+//! subjects (refold, filling the index of resources, reconcile, rebuild) and release offline bundles. [`hints`] tell read
+//! services what was published.
 
 mod admission;
 mod agencies;
@@ -24,6 +25,7 @@ mod dead_letters;
 pub mod decode;
 pub mod fold;
 pub mod follow;
+pub mod hints;
 mod intake;
 pub mod jobs;
 mod metrics;

@@ -87,6 +87,11 @@ pub enum Command {
         #[command(subcommand)]
         action: EmergencyAction,
     },
+    /// Set or print the level of degradation of a node that serves reads: what it leaves out. It has to run.
+    Level {
+        #[command(subcommand)]
+        action: LevelAction,
+    },
     /// Write everything in the data directory, including the keys, to one encrypted file; yima may keep running.
     /// Embedded store.
     Backup {
@@ -120,6 +125,12 @@ pub enum Command {
         #[arg(long, value_enum, default_value = "a4")]
         layout: PaperLayout,
     },
+    /// Send requests to a running service as a mix file says, and report what it answered, how soon, and how many people
+    /// it would serve. Uploads are events about demo people: never aim it at a service with real ones.
+    Load(Load),
+    /// Ask read nodes as phones do for what was just acknowledged, and export how soon they show it, until it is stopped.
+    /// Settings: section audit. The log of operators' actions is another thing: GET /audit of a service's admin port.
+    Audit,
     /// Print an identity token (JWT) of the demo identity provider.
     Token {
         #[command(subcommand)]
@@ -167,6 +178,22 @@ pub struct Rebuild {
     pub rate: Option<Rate>,
 }
 
+/// Options of `yima load`.
+#[derive(Args)]
+pub struct Load {
+    /// The mix file (TOML).
+    pub mix: PathBuf,
+    /// Threads that send; each has its share of the connections.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub threads: u16,
+    /// Repeats the arrivals of the run that printed it.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Also write the report as JSON to this file.
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+}
+
 /// What to do with dead letters.
 #[derive(Subcommand)]
 pub enum DeadLetterAction {
@@ -197,6 +224,26 @@ pub enum EmergencyAction {
     /// End it.
     End,
     /// Print whether one is in force, and of when the newest bundle is.
+    Status,
+}
+
+/// What to do about the level of degradation.
+#[derive(Subcommand)]
+pub enum LevelAction {
+    /// Set it for a limited time, whatever is measured.
+    Set {
+        /// 0 (nothing is left out) to 8 (scans only).
+        level: u8,
+        /// For how long, at most 72h: `2h`, `90m`.
+        #[arg(long = "for", value_parser = duration)]
+        length: Duration,
+        /// Why, for the audit log; up to 200 characters.
+        #[arg(long)]
+        why: String,
+    },
+    /// Let it follow utilization and queueing delay again.
+    Automatic,
+    /// Print it, and what was measured.
     Status,
 }
 

@@ -27,7 +27,7 @@ pub fn assert_generated(document: &str, name: &str, text: &str) {
 
 /// Every metric of a yima process, crate by crate.
 fn all_metrics() -> Vec<MetricDescription> {
-    [telemetry::METRICS, yima_read_api::METRICS, yima_writer::METRICS, metrics::METRICS].concat()
+    [telemetry::METRICS, yima_read_api::METRICS, yima_writer::METRICS, yima_auditor::METRICS, metrics::METRICS].concat()
 }
 
 #[test]

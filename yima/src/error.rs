@@ -115,6 +115,9 @@ pub enum CommandError {
         /// The reason.
         error: BackupError,
     },
+    /// A load test did not begin.
+    #[error(transparent)]
+    Load(#[from] yima_load::LoadError),
     /// The runtime cannot start.
     #[error("the runtime cannot start: {0}")]
     Runtime(#[source] io::Error),

@@ -36,6 +36,11 @@ impl LocalSocket {
 
     /// The next client. Another user's is refused.
     pub async fn accept(&self) -> UnixStream {
+        self.accept_from().await.0
+    }
+
+    /// The next client, and the id of its user.
+    pub async fn accept_from(&self) -> (UnixStream, u32) {
         loop {
             let client = self.listener.accept().await.and_then(|(stream, _)| {
                 let uid = stream.peer_cred()?.uid();
@@ -45,7 +50,7 @@ impl LocalSocket {
             });
             let Ok((uid, stream)) = client else { continue };
             if [0, rustix::process::geteuid().as_raw()].contains(&uid) {
-                return stream;
+                return (stream, uid);
             }
             tracing::warn!(uid, socket = %self.path.display(), "a client of another user was refused");
         }
@@ -58,11 +63,11 @@ impl Drop for LocalSocket {
     }
 }
 
-/// Sends a request of one line to the writer of that data directory, and prints its answer. The last line says how it
+/// Sends a request of one line to the process of that data directory, and prints its answer. The last line says how it
 /// ended: [`DONE`], or an error.
 ///
 /// # Errors
-/// No writer runs on the data directory, or it failed.
+/// No process of yima that takes such requests runs on the data directory, or it failed.
 pub fn ask(data_dir: &Path, name: &str, request: &str) -> Result<(), CommandError> {
     let path = data_dir.join(name);
     let stream = connect(data_dir, name).map_err(|e| CommandError::file(&path, &e))?;

@@ -1,6 +1,7 @@
 //! yima: the one binary. Starts the command of the command line and reports its error.
 
 mod audit;
+mod auditor;
 mod backup;
 mod cli;
 mod config;
@@ -11,6 +12,8 @@ mod documents;
 mod emergency;
 mod error;
 mod keys;
+mod level;
+mod load;
 mod local_socket;
 mod maintenance;
 mod metrics;
@@ -65,10 +68,13 @@ fn run(Cli { command, options }: Cli) -> Result<u8, CommandError> {
         Some(Command::Rebuild(arguments)) => return maintenance::rebuild_region(&options, &arguments).map(|()| 0),
         Some(Command::DeadLetters { action }) => return dead_letters::run(&options, &action).map(|()| 0),
         Some(Command::Emergency { action }) => return emergency::run(&options, &action).map(|()| 0),
+        Some(Command::Level { action }) => return level::run(&options, &action).map(|()| 0),
         Some(Command::Backup { file, secret }) => return backup::backup(&options, &file, &secret).map(|()| 0),
         Some(Command::Restore { file, secret }) => return backup::restore(&options, &file, &secret).map(|()| 0),
         Some(Command::Keys { action }) => return keys::run(&options, &action).map(|()| 0),
         Some(Command::Paper { from, out, layout }) => return papers::print(&options, &from, &out, layout).map(|()| 0),
+        Some(Command::Audit) => return auditor::run(&options),
+        Some(Command::Load(arguments)) => return load::run(&options, &arguments).map(|()| 0),
         Some(Command::Token { holder }) => return tokens::token(&options, &holder).map(|()| 0),
         Some(Command::Sessions { count }) => return tokens::sessions(&options, count).map(|()| 0),
     };

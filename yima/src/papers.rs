@@ -91,13 +91,7 @@ fn new_file(path: &Path) -> std::io::Result<File> {
 impl Printer {
     fn print(&self, person: &Person) -> Result<Printed, CommandError> {
         let paper = Paper::new(person.name.as_deref(), Some(&person.document.masked()));
-        let claims = Claims {
-            issuer: self.region.clone(),
-            validity: self.validity,
-            phone: None,
-            snapshot: None,
-            paper: Some(paper.clone()),
-        };
+        let claims = Claims::of_paper(self.region.clone(), self.validity, paper.clone());
         let number = rand::random();
         let subject = self.pseudonyms.subject(&person.document);
         let handle = Handle { subject, version: Version::ABSENT, phone: Some(number) };

@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use yima_schema::agency::is_agency_name;
-use yima_schema::session::{Holder, Session};
+use yima_schema::session::{Holder, ScanRole, Session};
 use yima_schema::subject::{Document, DocumentType};
 use yima_service::clock;
 
@@ -53,14 +53,42 @@ pub fn sessions(options: &Options, count: u64) -> Result<(), CommandError> {
     if count > people {
         return Err(CommandError::Usage(format!("--count: the demo population has {people} people")));
     }
+    print(&mut citizen_sessions(options, count)?)
+}
+
+/// Sessions of the first `count` demo citizens.
+///
+/// # Errors
+/// A key is missing, or a setting is invalid.
+pub fn citizen_sessions(options: &Options, count: u64) -> Result<impl Iterator<Item = String>, CommandError> {
     let config = Config::load(options.config.as_deref(), Role::Everything)?;
     let keys = config.keys(&options.data_dir);
     let started_at = clock::now();
     let (pseudonyms, seal) = (keys.pseudonyms()?, keys.for_sessions(&config.read_api, started_at)?);
     let expires_at = started_at.plus(config.read_api.citizen_session);
-    print(&mut (0..count).map(|n| {
+    Ok((0..count).map(move |n| {
         let subject = pseudonyms.subject(&document(n));
         Session { id: rand::random(), started_at, expires_at, holder: Holder::Citizen { subject } }.seal(&seal)
+    }))
+}
+
+/// Sessions of `count` checkpoints without a policy, `load-0` and so on.
+///
+/// # Errors
+/// As of [`citizen_sessions`].
+pub fn checkpoint_sessions(options: &Options, count: u32) -> Result<impl Iterator<Item = String>, CommandError> {
+    let config = Config::load(options.config.as_deref(), Role::Everything)?;
+    let started_at = clock::now();
+    let seal = config.keys(&options.data_dir).for_sessions(&config.read_api, started_at)?;
+    let expires_at = started_at.plus(config.read_api.checkpoint_session);
+    Ok((0..count).map(move |n| {
+        let holder = Holder::Checkpoint {
+            checkpoint: format!("load-{n}"),
+            require_test_within_h: None,
+            looks_up_documents: false,
+            role: ScanRole::Guard,
+        };
+        Session { id: rand::random(), started_at, expires_at, holder }.seal(&seal)
     }))
 }
 

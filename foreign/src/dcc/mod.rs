@@ -11,6 +11,7 @@ use yima_schema::time::Time;
 use crate::cbor;
 use crate::certificate::{Certificate, seconds};
 use crate::inflate;
+use crate::revocation::{EuIdentifiers, Revocations};
 use crate::trust::{Signature, TrustList};
 use crate::{Refusal, check_times};
 
@@ -25,6 +26,7 @@ const MAX_BYTES: usize = 8_192;
 const TAGS: [u64; 2] = [61, iana::CborTag::CoseSign1 as u64];
 
 // Claims (RFC 8392 section 4; hcert: volume 1, section 3.3.1).
+const ISSUER: i64 = 1;
 const EXPIRES_AT: i64 = 4;
 const NOT_BEFORE: i64 = 5;
 const ISSUED_AT: i64 = 6;
@@ -33,7 +35,7 @@ const HCERT: i64 = -260;
 const EU_DCC_V1: i64 = 1;
 
 /// Reads and checks a code.
-pub(crate) fn read(code: &str, trust: &TrustList, now: Time) -> Result<Certificate, Refusal> {
+pub(crate) fn read(code: &str, trust: &TrustList, revoked: &Revocations, now: Time) -> Result<Certificate, Refusal> {
     let sign1 = envelope(code)?;
     let (protected, unprotected) = (&sign1.protected.header, &sign1.unprotected);
     if !protected.crit.is_empty() {
@@ -44,7 +46,8 @@ pub(crate) fn read(code: &str, trust: &TrustList, now: Time) -> Result<Certifica
         Some(Algorithm::Assigned(iana::Algorithm::PS256)) => Signature::Ps256,
         _ => return Err(Refusal::Unsupported),
     };
-    let signers = trust.dcc_signers(key_id(protected, unprotected));
+    let kid = key_id(protected, unprotected);
+    let signers = trust.dcc_signers(kid);
     if signers.is_empty() {
         return Err(Refusal::IssuerUnknown);
     }
@@ -56,9 +59,17 @@ pub(crate) fn read(code: &str, trust: &TrustList, now: Time) -> Result<Certifica
     let claims = cbor::read(sign1.payload.as_deref().ok_or(Refusal::Malformed)?)?;
     let hcert = cbor::get(&claims, HCERT).ok_or(Refusal::Malformed)?;
     let hcert = cbor::get(hcert, EU_DCC_V1).ok_or(Refusal::Unsupported)?;
-    let (holder, proof) = payload::read(hcert)?;
+    let payload::Content { holder, proof, uci, country } = payload::read(hcert)?;
     if !signer.usage.allows(&proof) {
         return Err(Refusal::KeyUsage);
+    }
+    let hashed = match algorithm {
+        Signature::Es256 => &sign1.signature[..sign1.signature.len() / 2],
+        Signature::Ps256 => &sign1.signature[..],
+    };
+    let issuer = cbor::get(&claims, ISSUER).and_then(Value::as_text).unwrap_or_default();
+    if revoked.has_eu(&EuIdentifiers { kid, signature: hashed, uci: &uci, countries: [issuer, &country] }) {
+        return Err(Refusal::Revoked);
     }
     let time = |claim| cbor::get(&claims, claim).and_then(cbor::numeric_date).map(seconds).transpose();
     let (issued_at, expires_at) = (time(ISSUED_AT)?, time(EXPIRES_AT)?.ok_or(Refusal::Malformed)?);

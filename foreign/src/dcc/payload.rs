@@ -7,6 +7,16 @@ use serde::Deserialize;
 use crate::Refusal;
 use crate::certificate::{self, Dose, Product, Proof, Recovery, TestResult, Vaccination};
 
+/// What a certificate states.
+pub(super) struct Content {
+    pub holder: Holder,
+    pub proof: Proof,
+    /// The certificate's identifier; empty if it has none.
+    pub uci: String,
+    /// The country that it names as its issuer's; empty likewise.
+    pub country: String,
+}
+
 /// The person.
 pub(super) struct Holder {
     pub name: String,
@@ -14,7 +24,7 @@ pub(super) struct Holder {
 }
 
 #[derive(Deserialize)]
-struct Content {
+struct Members {
     ver: String,
     nam: Name,
     dob: String,
@@ -43,6 +53,8 @@ struct VaccinationEntry {
     dn: u8,
     sd: u8,
     dt: String,
+    ci: Option<String>,
+    co: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +63,8 @@ struct TestEntry {
     tt: String,
     sc: String,
     tr: String,
+    ci: Option<String>,
+    co: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -59,14 +73,16 @@ struct RecoveryEntry {
     fr: String,
     df: String,
     du: String,
+    ci: Option<String>,
+    co: Option<String>,
 }
 
 /// Reads the content.
 ///
 /// # Errors
 /// [`Refusal::Unsupported`] for another major version of the schema, and for several statements in one certificate.
-pub(super) fn read(hcert: &Value) -> Result<(Holder, Proof), Refusal> {
-    let Content { ver, nam, dob, v, t, r } = hcert.deserialized().map_err(|_| Refusal::Malformed)?;
+pub(super) fn read(hcert: &Value) -> Result<Content, Refusal> {
+    let Members { ver, nam, dob, v, t, r } = hcert.deserialized().map_err(|_| Refusal::Malformed)?;
     if !ver.starts_with("1.") {
         return Err(Refusal::Unsupported);
     }
@@ -74,11 +90,12 @@ pub(super) fn read(hcert: &Value) -> Result<(Holder, Proof), Refusal> {
     let tests = t.unwrap_or_default().into_iter().map(TestEntry::proof);
     let recoveries = r.unwrap_or_default().into_iter().map(RecoveryEntry::proof);
     let mut proofs = vaccinations.chain(tests).chain(recoveries);
-    let proof = proofs.next().ok_or(Refusal::Malformed)??;
+    let (proof, uci, country) = proofs.next().ok_or(Refusal::Malformed)??;
     if proofs.next().is_some() {
         return Err(Refusal::Unsupported);
     }
-    Ok((Holder { name: nam.text()?, born: certificate::born(&dob)? }, proof))
+    let holder = Holder { name: nam.text()?, born: certificate::born(&dob)? };
+    Ok(Content { holder, proof, uci, country })
 }
 
 impl Name {
@@ -93,38 +110,42 @@ impl Name {
 }
 
 impl VaccinationEntry {
-    fn proof(self) -> Result<Proof, Refusal> {
+    /// With the certificate's identifier and its country.
+    fn proof(self) -> Result<(Proof, String, String), Refusal> {
         if self.dn == 0 || self.sd == 0 {
             return Err(Refusal::Malformed);
         }
         let dose = Dose { product: Product::Eu(certificate::text(&self.mp)?), given_on: certificate::date(&self.dt)? };
-        Ok(Proof::Vaccination(Vaccination {
+        let proof = Proof::Vaccination(Vaccination {
             disease: Some(certificate::text(&self.tg)?),
             doses: vec![dose],
             number: Some(self.dn),
             series: Some(self.sd),
-        }))
+        });
+        Ok((proof, self.ci.unwrap_or_default(), self.co.unwrap_or_default()))
     }
 }
 
 impl TestEntry {
-    fn proof(self) -> Result<Proof, Refusal> {
-        Ok(Proof::Test(TestResult {
+    fn proof(self) -> Result<(Proof, String, String), Refusal> {
+        let proof = Proof::Test(TestResult {
             disease: Some(certificate::text(&self.tg)?),
             test: certificate::text(&self.tt)?,
             result: certificate::text(&self.tr)?,
             sampled_at: certificate::time(&self.sc)?,
-        }))
+        });
+        Ok((proof, self.ci.unwrap_or_default(), self.co.unwrap_or_default()))
     }
 }
 
 impl RecoveryEntry {
-    fn proof(self) -> Result<Proof, Refusal> {
-        Ok(Proof::Recovery(Recovery {
+    fn proof(self) -> Result<(Proof, String, String), Refusal> {
+        let proof = Proof::Recovery(Recovery {
             disease: Some(certificate::text(&self.tg)?),
             first_positive_on: certificate::date(&self.fr)?,
             valid_from: certificate::date(&self.df)?,
             valid_until: certificate::date(&self.du)?,
-        }))
+        });
+        Ok((proof, self.ci.unwrap_or_default(), self.co.unwrap_or_default()))
     }
 }

@@ -10,7 +10,7 @@ use yima_schema::time::Time;
 
 use crate::certificate::{Certificate, seconds};
 use crate::trust::{Signature, TrustList};
-use crate::{Refusal, Scheme, check_times, inflate};
+use crate::{Refusal, Revocations, Scheme, check_times, inflate, json};
 
 pub(crate) const PREFIX: &str = "shc:/";
 
@@ -47,6 +47,8 @@ struct Credential {
     types: Vec<String>,
     #[serde(rename = "credentialSubject")]
     subject: Subject,
+    /// The revocation identifier.
+    rid: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -56,12 +58,12 @@ struct Subject {
 }
 
 /// Reads and checks a code.
-pub(crate) fn read(code: &str, trust: &TrustList, now: Time) -> Result<Certificate, Refusal> {
+pub(crate) fn read(code: &str, trust: &TrustList, revoked: &Revocations, now: Time) -> Result<Certificate, Refusal> {
     let jws = jws(code)?;
     let parts: Vec<&str> = jws.split('.').collect();
     let &[header, payload, signature] = parts.as_slice() else { return Err(Refusal::Malformed) };
     let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::Malformed);
-    let JwsHeader { alg, zip, kid, crit } = serde_json::from_slice(&decode(header)?).map_err(|_| Refusal::Malformed)?;
+    let JwsHeader { alg, zip, kid, crit } = json::read(&decode(header)?)?;
     if alg != "ES256" || zip != "DEF" || crit.is_some() {
         return Err(Refusal::Unsupported);
     }
@@ -73,14 +75,18 @@ pub(crate) fn read(code: &str, trust: &TrustList, now: Time) -> Result<Certifica
     }
 
     let claims = inflate::deflate(&decode(payload)?, MAX_BYTES)?;
-    let Claims { iss, nbf, exp, vc } = serde_json::from_slice(&claims).map_err(|_| Refusal::Malformed)?;
+    let Claims { iss, nbf, exp, vc } = json::read(&claims)?;
     // Several issuers may share a key; a card is of the one that it names.
     let signer = signers.iter().find(|signer| signer.url == iss).ok_or(Refusal::IssuerUnknown)?;
     if !vc.types.iter().any(|one| one == HEALTH_CARD) {
         return Err(Refusal::Malformed);
     }
     let bundle::Content { name, born, proofs } = vc.subject.bundle.read()?;
-    check_times(seconds(nbf)?, exp.map(seconds).transpose()?, now)?;
+    let issued_at = seconds(nbf)?;
+    if vc.rid.is_some_and(|rid| revoked.has_card(&kid, &rid, issued_at)) {
+        return Err(Refusal::Revoked);
+    }
+    check_times(issued_at, exp.map(seconds).transpose()?, now)?;
     Ok(Certificate { scheme: Scheme::SmartHealthCard, issuer: signer.issuer.clone(), name, born, proofs })
 }
 

@@ -45,6 +45,11 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
+    /// As bits: tests 1, vaccinations 2, recoveries 4.
+    pub(super) fn bits(self) -> u64 {
+        u64::from(self.tests) | u64::from(self.vaccinations) << 1 | u64::from(self.recoveries) << 2
+    }
+
     pub(crate) fn allows(self, proof: &Proof) -> bool {
         match proof {
             Proof::Test(_) => self.tests,
@@ -98,7 +103,9 @@ fn key(certificate: &X509Certificate<'_>) -> Option<VerifyingKey> {
             curve if curve == P384 => VerifyingKey::p384(point.data()),
             _ => None,
         },
-        PublicKey::RSA(key) if RSA_BITS.contains(&key.key_size()) => VerifyingKey::rsa(&info.subject_public_key.data),
+        PublicKey::RSA(key) if RSA_BITS.contains(&key.key_size()) => {
+            VerifyingKey::rsa(&info.subject_public_key.data, info.raw)
+        }
         PublicKey::RSA(_)
         | PublicKey::DSA(_)
         | PublicKey::GostR3410(_)

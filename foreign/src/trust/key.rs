@@ -20,6 +20,8 @@ pub(crate) enum Signature {
 pub(crate) struct VerifyingKey {
     kind: Kind,
     key: ParsedPublicKey,
+    /// As browsers import it: an uncompressed point, or of RSA a `SubjectPublicKeyInfo` (RFC 5280 section 4.1.2.7).
+    pub portable: Vec<u8>,
 }
 
 #[derive(Clone, Copy)]
@@ -32,17 +34,20 @@ enum Kind {
 impl VerifyingKey {
     /// Of an uncompressed point (SEC 1 section 2.3.3) on P-256; `None` if it is not on the curve.
     pub(crate) fn p256(point: &[u8]) -> Option<Self> {
-        Some(Self { kind: Kind::P256, key: ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).ok()? })
+        let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).ok()?;
+        Some(Self { kind: Kind::P256, key, portable: point.to_vec() })
     }
 
     /// Of an uncompressed point on P-384.
     pub(crate) fn p384(point: &[u8]) -> Option<Self> {
-        Some(Self { kind: Kind::P384, key: ParsedPublicKey::new(&ECDSA_P384_SHA256_ASN1, point).ok()? })
+        let key = ParsedPublicKey::new(&ECDSA_P384_SHA256_ASN1, point).ok()?;
+        Some(Self { kind: Kind::P384, key, portable: point.to_vec() })
     }
 
-    /// Of an `RSAPublicKey` (RFC 8017 appendix A.1.1, DER).
-    pub(crate) fn rsa(key: &[u8]) -> Option<Self> {
-        Some(Self { kind: Kind::Rsa, key: ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, key).ok()? })
+    /// Of an `RSAPublicKey` (RFC 8017 appendix A.1.1, DER), and the `SubjectPublicKeyInfo` around it.
+    pub(crate) fn rsa(key: &[u8], info: &[u8]) -> Option<Self> {
+        let key = ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, key).ok()?;
+        Some(Self { kind: Kind::Rsa, key, portable: info.to_vec() })
     }
 
     /// Whether the key has signed the message by that algorithm. A key has one algorithm, whatever a code claims.

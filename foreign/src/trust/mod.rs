@@ -8,6 +8,7 @@
 mod certificate;
 mod jwk;
 mod key;
+mod part;
 
 use std::collections::HashMap;
 
@@ -119,6 +120,11 @@ impl TrustList {
                 Err(expected) => faults.push(Fault::new(format!("{place}/keys/{at}"), expected)),
             }
         }
+    }
+
+    /// Whether no issuer is known.
+    pub fn is_empty(&self) -> bool {
+        self.dcc.is_empty() && self.smart.is_empty()
     }
 
     /// The certificates with that key id.

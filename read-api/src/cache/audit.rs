@@ -99,7 +99,7 @@ impl Audit {
         })?;
         let subjects: Vec<SubjectId> = page.iter().map(|(subject, _)| *subject).collect();
         let seen_at = (self.clock)();
-        let stored = self.views.store.lookup(&subjects).await?;
+        let stored = self.views.store.lookup(&subjects, None).await?;
         let newer = page.iter().zip(stored).filter_map(|((subject, cached), stored)| {
             let version = stored.map_or(Version::ABSENT, |stored| stored.version);
             (version > *cached).then_some(Suspect { subject: *subject, version, seen_at })
@@ -129,7 +129,7 @@ impl Audit {
                 );
                 // If this load fails, the subject's next lookup loads it: its newest version is known from now on.
                 self.views.tiers.supersede(subject, version);
-                let _ = self.views.load(subject, Origin::Store).waiter.await;
+                let _ = self.views.load(subject, Origin::Store).landed().await;
             }
         }
     }

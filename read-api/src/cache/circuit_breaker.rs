@@ -73,6 +73,15 @@ impl CircuitBreaker {
         Some(Permit { breaker: self, began: now, slow_after })
     }
 
+    /// Whether a call that begins at `now` would be refused.
+    pub fn refuses(&self, now: Instant) -> bool {
+        match &*self.state.lock() {
+            State::Closed(_) => false,
+            State::HalfOpen { probes_left, .. } => *probes_left == 0,
+            State::Open { since } => now.duration_since(*since) < OPEN_FOR,
+        }
+    }
+
     /// The present state.
     pub fn state(&self) -> BreakerState {
         match *self.state.lock() {

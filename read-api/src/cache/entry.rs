@@ -15,6 +15,7 @@ use yima_schema::view::{Version, View};
 use yima_store::{StoreError, VersionedView};
 
 use super::freshness::Provenance;
+use crate::body::Detail;
 
 /// A cached view, or a negative entry: a proved absence, with version 0 and an empty view.
 pub struct Entry {
@@ -31,10 +32,21 @@ pub struct Display {
     pub from: Time,
     /// The first moment for which it is no longer valid.
     pub until: Time,
+    /// The fields that it has.
+    pub detail: Detail,
     /// JSON.
     pub body: Bytes,
-    /// Region, version and segment, authenticated.
+    /// Region, version, segment and detail, authenticated.
     pub etag: HeaderValue,
+    /// The tags of the same display with more fields: a client that shows one of these needs nothing else.
+    pub fuller: Box<[HeaderValue]>,
+}
+
+impl Display {
+    /// The tags of displays of which everything is still right.
+    pub fn right_tags(&self) -> impl Iterator<Item = &HeaderValue> {
+        std::iter::once(&self.etag).chain(&self.fuller)
+    }
 }
 
 impl Entry {
@@ -100,10 +112,12 @@ impl Entry {
         self.provenance.version == Version::ABSENT
     }
 
-    /// The display for `now`; rendered again only when another segment is in force than the last time.
-    pub fn display(&self, now: Time, render: impl FnOnce(&View) -> Display) -> Arc<Display> {
+    /// The display for `now` with these fields; rendered again only when another segment or detail is in force than the
+    /// last time.
+    pub fn display(&self, now: Time, detail: Detail, render: impl FnOnce(&View) -> Display) -> Arc<Display> {
         if let Some(display) = &*self.display.load()
             && (display.from..display.until).contains(&now)
+            && display.detail == detail
         {
             return Arc::clone(display);
         }

@@ -1,13 +1,13 @@
-//! How far this node has followed the feed: the generations that prove entries, the other regions, and the offset
-//! between our clock and the store's. Written by the follower, read by every lookup.
+//! How far this node has followed the feed: the generations that prove entries, the other regions, and the store's
+//! clock. Written by the follower, read by every lookup.
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
 
@@ -23,12 +23,19 @@ pub(super) struct FeedProgress {
     regions_moved: Notify,
     /// How many wait for it.
     waiting: watch::Sender<usize>,
-    /// By how many milliseconds our clock is ahead of the store's, at most; [`UNKNOWN`] before the first poll.
-    clock_ahead_ms: AtomicI64,
+    store_clock: Mutex<StoreClock>,
 }
 
-/// Before a poll compared the clocks: a load claims no moment at all.
-const UNKNOWN: i64 = i64::MAX;
+/// The store's clock. It goes on by our monotonic clock: our wall clock may be set at any moment.
+#[derive(Clone, Copy)]
+enum StoreClock {
+    /// Before the first poll: a load claims no moment at all.
+    Unread,
+    /// The store has none.
+    Absent,
+    /// What it showed, at the latest, at a moment.
+    Read(Time, Instant),
+}
 
 impl FeedProgress {
     /// Progress that the disk tier saved, or none. Until the clocks are compared, nothing that is loaded claims a later
@@ -39,7 +46,7 @@ impl FeedProgress {
             regions: ArcSwap::default(),
             regions_moved: Notify::new(),
             waiting: watch::Sender::new(0),
-            clock_ahead_ms: AtomicI64::new(UNKNOWN),
+            store_clock: Mutex::new(StoreClock::Unread),
         }
     }
 
@@ -84,21 +91,26 @@ impl FeedProgress {
         drop(self.waiting.subscribe().wait_for(|count| *count > 0).await);
     }
 
-    /// Records that our clock is ahead of the store's by up to `offset`: loads are true of an earlier moment than our
-    /// clock says.
-    pub fn set_clock_ahead(&self, offset: Duration) {
-        self.clock_ahead_ms.store(i64::try_from(offset.as_millis()).unwrap_or(i64::MAX), Ordering::Release);
+    /// Records what the store's clock showed just before `at`: loads are true of no later moment.
+    pub fn set_store_clock(&self, showed: Time, at: Instant) {
+        *self.store_clock.lock() = StoreClock::Read(showed, at);
     }
 
     /// Records that the store has no clock, unless one was read before.
     pub fn trust_own_clock(&self) {
-        let _known = self.clock_ahead_ms.compare_exchange(UNKNOWN, 0, Ordering::AcqRel, Ordering::Acquire);
+        let mut clock = self.store_clock.lock();
+        if let StoreClock::Unread = *clock {
+            *clock = StoreClock::Absent;
+        }
     }
 
     /// The earlier of our clock, which says `now`, and the store's.
     pub fn earlier_clock(&self, now: Time) -> Time {
-        let ahead_ms = self.clock_ahead_ms.load(Ordering::Acquire).unsigned_abs();
-        now.minus(Duration::from_millis(ahead_ms))
+        match *self.store_clock.lock() {
+            StoreClock::Unread => Time::MIN,
+            StoreClock::Absent => now,
+            StoreClock::Read(showed, at) => now.min(showed.plus(at.elapsed())),
+        }
     }
 
     /// The provenance of an entry that is read from now on and true of `loaded_at`; its version is not known yet.

@@ -1,10 +1,13 @@
 //! The follower: reads every stream of the region's feed, applies each change to the cache, and moves the proof on
-//! after each complete poll.
+//! after each complete poll. Between polls it reads streams that writers hint at, without a proof.
 
 use std::collections::{BTreeMap, HashSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tracing::{Instrument, Span};
 use yima_schema::change::{Change, SpanRef};
 use yima_schema::time::{DAY, Time};
@@ -78,8 +81,9 @@ impl Follower {
     }
 
     /// Polls whenever the store wakes it and at least every `poll_every`, for ever; while requests wait for another
-    /// region's moment also every 100 ms. A poll that fails leaves every `as_of` where it is.
-    pub async fn run(mut self) {
+    /// region's moment also every 100 ms. A poll that fails leaves every `as_of` where it is. Between polls it reads
+    /// the streams that are hinted at.
+    pub async fn run(mut self, mut hints: mpsc::Receiver<StreamId>) {
         let mut failing = false;
         loop {
             let polled = self.poll().await;
@@ -89,27 +93,57 @@ impl Follower {
                 (Err(_), true) | (Ok(()), false) => {}
             }
             failing = polled.is_err();
-            let progress = &self.views.progress;
-            let hastened = async { tokio::join!(progress.is_waited_for(), tokio::time::sleep(HASTENED_POLL)) };
-            tokio::select! {
-                () = self.feed.woken() => {}
-                ((), ()) = hastened => {}
-                () = tokio::time::sleep(self.poll_every) => {}
+            self.follow_hints_until_next_poll(&mut hints).await;
+        }
+    }
+
+    async fn follow_hints_until_next_poll(&mut self, hints: &mut mpsc::Receiver<StreamId>) {
+        let (views, polled) = (Arc::clone(&self.views), Instant::now());
+        let next_poll = polled + self.poll_every;
+        let waited = tokio::time::sleep_until(polled + HASTENED_POLL);
+        let mut hastened = pin!(async { tokio::join!(views.progress.is_waited_for(), waited) });
+        loop {
+            let stream = tokio::select! {
+                biased; // hints delay no poll
+                () = self.feed.woken() => return,
+                ((), ()) = &mut hastened => return,
+                () = tokio::time::sleep_until(next_poll) => return,
+                Some(stream) = hints.recv() => stream,
+            };
+            // A read that is cut off is repeated by the poll.
+            let _ = tokio::time::timeout_at(next_poll, self.follow_hint(stream)).await;
+        }
+    }
+
+    /// Applies the newest changes of one stream. It proves nothing, since the other streams and the registry were not
+    /// read: `as_of` stays where the last poll left it. A hint at a stream that is unknown, or was read to its end,
+    /// costs nothing.
+    pub(super) async fn follow_hint(&mut self, stream: StreamId) {
+        let positions = self.following.as_ref().map(|following| &following.positions);
+        let Some(at) = positions.and_then(|positions| positions.get(&stream.0)).copied() else { return };
+        if !has_unread(at) {
+            return;
+        }
+        match self.read(stream, at.number).await {
+            Ok(number) => {
+                if let Some(following) = &mut self.following {
+                    following.positions.insert(stream.0, Position { number, ..at });
+                }
             }
+            Err(error) => tracing::debug!(%error, "a hint could not be followed; the next poll reads the stream"),
         }
     }
 
     /// The beginning of a poll by the earlier of our clock and the store's, since one of them may be ahead. Loads are
     /// dated back likewise until the next poll.
-    fn poll_began(&self, registry: &Registry, began: Time) -> Time {
+    fn poll_began(&self, registry: &Registry, began: Time, begun: Instant) -> Time {
         let Some(store_clock) = registry.clock else {
             self.views.progress.trust_own_clock();
             return began;
         };
-        // The store's clock was read at some moment between `began` and `answered`.
-        let answered = (self.clock)();
-        self.views.set_clock_ahead(answered.since(store_clock));
-        began.min(store_clock.minus(answered.since(began)))
+        // The store's clock was read at some moment since the poll began. Our wall clock may have been set meanwhile.
+        self.views.progress.set_store_clock(store_clock, Instant::now());
+        began.min(store_clock.minus(begun.elapsed()))
     }
 
     /// Takes the end of every stream as its position, then begins the generation. A load of the new generation thus
@@ -155,9 +189,9 @@ impl Follower {
     /// # Errors
     /// The store's; changes that were read before are applied.
     pub async fn poll(&mut self) -> Result<(), StoreError> {
-        let began = (self.clock)();
+        let (began, begun) = ((self.clock)(), Instant::now());
         let registry = self.feed.registry().await?;
-        let polled_at = self.poll_began(&registry, began);
+        let polled_at = self.poll_began(&registry, began, begun);
         let generations = Arc::clone(&self.views.progress.generations());
         let Some(following) = &self.following else {
             self.begin_generation(&registry, generations.after_gap(polled_at)).await;
@@ -186,13 +220,11 @@ impl Follower {
         let Some(following) = &self.following else { return Ok(false) };
         let mut positions = following.positions.clone();
         let is_listed = |id: u32| registry.streams.iter().any(|s| s.id.0 == id);
-        let mut missed = positions.iter().any(|(id, at)| !is_listed(*id) && (at.open || at.number < at.last));
+        let mut missed = positions.iter().any(|(id, at)| !is_listed(*id) && has_unread(*at));
         positions.retain(|id, _| is_listed(*id));
         for stream in &registry.streams {
             let at = positions.get(&stream.id.0).copied().unwrap_or(Position { number: 0, open: true, last: 0 });
-            // A sealed stream that was read through its last number has no more changes.
-            let number =
-                if at.open || at.number < at.last { self.read(stream.id, at.number).await? } else { at.number };
+            let number = if has_unread(at) { self.read(stream.id, at.number).await? } else { at.number };
             missed |= number < stream.last;
             positions.insert(stream.id.0, Position { number, open: stream.open, last: stream.last });
         }
@@ -239,6 +271,11 @@ impl Follower {
         let state = State { epoch: following.epoch, generations, positions: following.positions.clone() };
         self.views.run_blocking(move |views| views.tiers.save(&state)).await;
     }
+}
+
+/// Whether a stream may have changes after a position. A sealed one that was read through its last number has none.
+fn has_unread(at: Position) -> bool {
+    at.open || at.number < at.last
 }
 
 impl Drop for Follower {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use metrics::Counter;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use yima_schema::subject::SubjectId;
 use yima_store::{StoreError, VersionedView, ViewReader};
 
 use super::circuit_breaker::{BreakerState, CircuitBreaker};
+use super::single_flight::Demand;
 use crate::config::CacheConfig;
 
 /// Why a load failed. Shared by every request that waited for it, never cached.
@@ -31,6 +33,7 @@ pub(super) struct GuardedStore {
     store: Arc<dyn ViewReader>,
     limits: ArcSwap<Limits>,
     breaker: CircuitBreaker,
+    abandoned: Counter,
 }
 
 struct Limits {
@@ -56,7 +59,12 @@ impl GuardedStore {
     /// Allows `concurrent_loads` calls at once and `queued_loads` more that wait; each has `load_timeout`, and is slow
     /// after half of it.
     pub fn new(store: Arc<dyn ViewReader>, config: &CacheConfig) -> Self {
-        Self { store, limits: ArcSwap::from_pointee(Limits::new(config)), breaker: CircuitBreaker::default() }
+        Self {
+            store,
+            limits: ArcSwap::from_pointee(Limits::new(config)),
+            breaker: CircuitBreaker::default(),
+            abandoned: metrics::counter!("cache_loads_total", "module" => "view", "outcome" => "abandoned"),
+        }
     }
 
     /// Applies other limits to calls that begin from now on; calls under way keep theirs.
@@ -69,27 +77,56 @@ impl GuardedStore {
         self.breaker.state()
     }
 
-    /// The views of these subjects, in the order given, with one call of the store.
+    /// Whether the circuit breaker refuses every call now.
+    pub fn refuses(&self) -> bool {
+        self.breaker.refuses(Instant::now())
+    }
+
+    /// The views of these subjects, in the order given, with one call of the store. A call for which the `demand` has
+    /// ceased before its turn is not made; one that was made ends with the last deadline at the latest.
     ///
     /// # Errors
-    /// See [`LoadError`].
-    pub async fn lookup(&self, subjects: &[SubjectId]) -> Result<Vec<Option<VersionedView>>, LoadError> {
+    /// See [`LoadError`]; any, which nobody waits for, when the demand is over.
+    pub async fn lookup(
+        &self,
+        subjects: &[SubjectId],
+        demand: Option<&Demand>,
+    ) -> Result<Vec<Option<VersionedView>>, LoadError> {
         match *subjects {
             [] => Ok(Vec::new()),
-            [subject] => self.call(self.store.lookup(subject)).await.map(|view| vec![view]),
-            _ => self.call(self.store.lookup_many(subjects)).await,
+            [subject] => self.call(self.store.lookup(subject), demand).await.map(|view| vec![view]),
+            _ => self.call(self.store.lookup_many(subjects), demand).await,
         }
     }
 
-    async fn call<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, LoadError> {
+    async fn call<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+        demand: Option<&Demand>,
+    ) -> Result<T, LoadError> {
         let limits = self.limits.load_full();
         let Ok(_admitted) = limits.admitted.try_acquire() else { return Err(LoadError::Throttled) };
         let called = tokio::time::timeout(limits.timeout, async {
-            let _concurrent = limits.concurrent.acquire().await.map_err(|_| LoadError::Unavailable)?;
+            let _concurrent = tokio::select! {
+                biased;
+                () = over(demand.map(Demand::ceased)) => {
+                    self.abandoned.increment(1);
+                    return Err(LoadError::Unavailable);
+                }
+                concurrent = limits.concurrent.acquire() => concurrent.map_err(|_| LoadError::Unavailable)?,
+            };
             let Some(permit) = self.breaker.try_acquire(Instant::now(), limits.timeout / 2) else {
                 return Err(LoadError::Throttled);
             };
-            let result = call.await.map_err(|error| load_error(&error));
+            // A call whose requests have left goes on: the store works on it all the same, and would get one more in
+            // its place.
+            let result = tokio::select! {
+                result = call => result.map_err(|error| load_error(&error)),
+                () = over(demand.map(Demand::expired)) => {
+                    self.abandoned.increment(1);
+                    return Err(LoadError::Unavailable);
+                }
+            };
             let succeeded = match result {
                 Ok(_) | Err(LoadError::Corrupt | LoadError::Throttled) => true,
                 Err(LoadError::Unavailable | LoadError::Rejected) => false,
@@ -98,6 +135,14 @@ impl GuardedStore {
             result
         });
         called.await.unwrap_or(Err(LoadError::Unavailable))
+    }
+}
+
+/// Without a demand, a call is wanted whatever happens.
+async fn over(demand_is_over: Option<impl Future<Output = ()>>) {
+    match demand_is_over {
+        Some(demand_is_over) => demand_is_over.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use tracing::Instrument;
 use yima_schema::subject::SubjectId;
+use yima_service::http::deadline;
 use yima_store::span;
 
 use super::ViewCache;
 use super::disk::Disk;
 use super::entry::Entry;
 use super::guarded_store::{LoadError, load_error};
-use super::single_flight::{Flight, Loaded, Origin};
+use super::single_flight::{Demand, Flight, Loaded, Origin};
 
 impl ViewCache {
     /// Starts a load of the subject or joins the one under way, which may have begun from another origin.
@@ -23,10 +24,11 @@ impl ViewCache {
     /// of the store.
     pub(super) fn load_many(self: &Arc<Self>, subjects: &[SubjectId], from: Origin) -> Vec<Flight> {
         let cache = Arc::clone(self);
-        self.single_flight.join_or_start(subjects, |subjects| async move { cache.fill(subjects, from).await })
+        let fill = |subjects, demand| async move { cache.fill(subjects, from, demand).await };
+        self.single_flight.join_or_start(subjects, deadline::current(), fill)
     }
 
-    async fn fill(self: Arc<Self>, subjects: Vec<SubjectId>, from: Origin) -> Vec<Loaded> {
+    async fn fill(self: Arc<Self>, subjects: Vec<SubjectId>, from: Origin, demand: Arc<Demand>) -> Vec<Loaded> {
         let mut found = vec![None; subjects.len()];
         if from != Origin::Store {
             // A lookup that missed before another load of the subject ended starts this one after it; that load's entry
@@ -40,7 +42,7 @@ impl ViewCache {
                 }
             }
         }
-        let mut loaded = self.fill_from_store(missing(&subjects, &found)).await.into_iter();
+        let mut loaded = self.fill_from_store(missing(&subjects, &found), &demand).await.into_iter();
         let mut next = || loaded.next().unwrap_or(Err(LoadError::Corrupt)).map(|entry| (entry, Origin::Store));
         found.into_iter().map(|found| found.map_or_else(&mut next, Ok)).collect()
     }
@@ -54,13 +56,17 @@ impl ViewCache {
     }
 
     /// Results are in the order of the subjects.
-    async fn fill_from_store(self: &Arc<Self>, subjects: Vec<SubjectId>) -> Vec<Result<Arc<Entry>, LoadError>> {
+    async fn fill_from_store(
+        self: &Arc<Self>,
+        subjects: Vec<SubjectId>,
+        demand: &Demand,
+    ) -> Vec<Result<Arc<Entry>, LoadError>> {
         if subjects.is_empty() {
             return Vec::new();
         }
         // Before the store is read: what is acknowledged meanwhile may be missing in what it returns.
         let provenance = self.progress.provenance(self.progress.earlier_clock((self.clock)()));
-        let views = match self.store.lookup(&subjects).await {
+        let views = match self.store.lookup(&subjects, Some(demand)).await {
             Ok(views) => views,
             Err(error) => return vec![Err(error); subjects.len()],
         };

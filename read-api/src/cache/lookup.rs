@@ -124,10 +124,9 @@ impl ViewCache {
             if attempt > 0 {
                 flight = self.load(subject, Origin::Store);
             }
-            let Flight { waiter, joined } = &flight;
-            let (entry, origin) =
-                waiter.clone().await.map_err(|error| lookup_error(error, superseded, &mut pending))?;
-            let outcome = match (origin, joined) {
+            let landed = flight.landed().await;
+            let (entry, origin) = landed.map_err(|error| lookup_error(error, superseded, &mut pending))?;
+            let outcome = match (origin, flight.joined) {
                 (Origin::Memory, _) => hit(&entry),
                 (Origin::Disk, _) => Outcome::HitDisk,
                 (Origin::Store, true) => Outcome::Coalesced,
@@ -156,9 +155,9 @@ impl ViewCache {
     async fn bypass_lookup(self: &Arc<Self>, subject: SubjectId, floor: Version) -> Result<Answer, LookupError> {
         let mut pending = self.outcomes.pending();
         for attempt in 0..MAX_LOADS {
-            let Flight { waiter, joined } = self.load(subject, Origin::Store);
-            let Ok((entry, origin)) = waiter.await else { break };
-            let began_before = joined && attempt == 0;
+            let flight = self.load(subject, Origin::Store);
+            let Ok((entry, origin)) = flight.landed().await else { break };
+            let began_before = flight.joined && attempt == 0;
             if began_before || origin != Origin::Store {
                 continue;
             }
@@ -200,13 +199,15 @@ impl ViewCache {
     }
 
     fn refresh_in_background(self: &Arc<Self>, subject: SubjectId, answer: &Answer, now: Time) {
+        // Without a database every entry is stale before long: a load for each answer would double what it costs.
         if answer.outcome == Outcome::Stale
+            && !self.store.refuses()
             && answer.entry.may_revalidate(now, REVALIDATE_EVERY)
             && !self.single_flight.contains(subject)
         {
             self.outcomes.count(Outcome::Revalidated);
-            // The load is a task of its own; the next lookup finds its entry.
-            drop(self.load(subject, Origin::Store));
+            // The next lookup finds its entry.
+            self.load(subject, Origin::Store).detach();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The memory tier: views, and separately negative entries, so that lookups of unknown subjects cannot evict known
 //! ones.
 
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use yima_schema::subject::SubjectId;
@@ -22,6 +22,9 @@ impl Memory {
         let tier = |bytes: usize| -> Tier {
             foyer_memory::CacheBuilder::new(bytes)
                 .with_shards(16)
+                // A hit sets a bit, where LRU takes the shard's write lock and relinks a list (SIEVE, NSDI 2024).
+                // foyer's S3-FIFO makes a `&mut` of what threads with a read lock share.
+                .with_eviction_config(foyer_memory::SieveConfig)
                 .with_weighter(|_: &SubjectId, entry: &Arc<Entry>| entry.weight())
                 .with_hash_builder(ByFingerprint)
                 .build()
@@ -30,13 +33,8 @@ impl Memory {
     }
 
     pub fn resize(&self, config: &CacheConfig) {
-        for (tier, bytes) in [(&self.present, config.memory_bytes), (&self.absent, config.absent_bytes)] {
-            if tier.capacity() != bytes
-                && let Err(error) = tier.resize(bytes)
-            {
-                tracing::error!(%error, "the memory tier cannot be resized; it keeps its size");
-            }
-        }
+        resize(&self.present, config.memory_bytes);
+        resize(&self.absent, config.absent_bytes);
     }
 
     pub fn get(&self, subject: SubjectId) -> Option<Arc<Entry>> {
@@ -70,12 +68,26 @@ impl Memory {
     }
 }
 
-/// Hashes a subject id to its first eight bytes: subject ids are uniformly distributed.
+/// Gives a tier another size.
+pub(super) fn resize<K, V, S>(tier: &foyer_memory::Cache<K, V, S>, bytes: usize)
+where
+    K: Hash + Eq + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+    S: BuildHasher + Send + Sync + 'static,
+{
+    if tier.capacity() != bytes
+        && let Err(error) = tier.resize(bytes)
+    {
+        tracing::error!(%error, "the memory tier cannot be resized; it keeps its size");
+    }
+}
+
+/// Hashes a subject id, or a digest, to its first eight bytes: they are uniformly distributed.
 #[derive(Clone, Copy, Default, Debug)]
-struct ByFingerprint;
+pub(super) struct ByFingerprint;
 
 #[derive(Default)]
-struct FingerprintHasher(u64);
+pub(super) struct FingerprintHasher(u64);
 
 impl BuildHasher for ByFingerprint {
     type Hasher = FingerprintHasher;

@@ -18,8 +18,11 @@ mod load;
 mod lookup;
 mod memory;
 mod metrics;
+mod module;
+mod opened_sessions;
 mod outcome;
 mod regions;
+mod signed_tokens;
 mod single_flight;
 mod subscriptions;
 #[cfg(test)]
@@ -28,7 +31,6 @@ mod tiers;
 mod tuning;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use yima_schema::subject::SubjectId;
@@ -53,7 +55,9 @@ pub(crate) use audit::Audit;
 pub(crate) use entry::Display;
 pub use entry::Entry;
 pub use lookup::{Answer, LookupError};
+pub use opened_sessions::OpenedSessions;
 pub use outcome::Outcome;
+pub use signed_tokens::SignedTokens;
 pub(crate) use subscriptions::{SubscribeError, Subscription};
 pub use tuning::{CacheSettings, TuningError};
 
@@ -152,11 +156,6 @@ impl ViewCache {
         self.progress.advance(generations, regions);
     }
 
-    /// Records that our clock is ahead of the store's by up to `offset`.
-    fn set_clock_ahead(&self, offset: Duration) {
-        self.progress.set_clock_ahead(offset);
-    }
-
     /// Subscribes to a subject: the subscription is woken by each change that is admitted after this call.
     ///
     /// # Errors
@@ -168,6 +167,11 @@ impl ViewCache {
         max_per_subject: usize,
     ) -> Result<Subscription, SubscribeError> {
         self.subscriptions.subscribe(subject, max_open, max_per_subject)
+    }
+
+    /// Number of open subscriptions.
+    pub(crate) fn open_subscriptions(&self) -> usize {
+        self.subscriptions.open()
     }
 
     /// Ends every subscription and refuses new ones, since the process stops.

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use yima_service::config::{self, Checks, ConfigErrors};
 use yima_service::watched_file::{self, Fingerprint, WatchedFiles};
 
-use super::ViewCache;
 use crate::config::CacheConfig;
 
 /// The setting that names the tuning file.
@@ -24,7 +23,9 @@ const TUNING_FILE: &str = "read_api.cache.tuning_file";
 #[serde(default, deny_unknown_fields)]
 struct TuningFile {
     view: ViewTuning,
-    negative: NegativeTuning,
+    negative: MemoryTuning,
+    code: MemoryTuning,
+    session: MemoryTuning,
     loads: LoadTuning,
     audit: AuditTuning,
 }
@@ -39,10 +40,10 @@ struct ViewTuning {
     max_stale_s: Option<u64>,
 }
 
-/// Section `[negative]`: negative entries.
+/// Sections `[negative]`, `[code]` and `[session]`: negative entries, signed tokens, opened sessions.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct NegativeTuning {
+struct MemoryTuning {
     memory_bytes: Option<usize>,
 }
 
@@ -65,10 +66,12 @@ struct AuditTuning {
 impl TuningFile {
     /// Lays the file over `base`.
     fn over(&self, base: &CacheConfig) -> CacheConfig {
-        let Self { view, negative, loads, audit } = self;
+        let Self { view, negative, code, session, loads, audit } = self;
         CacheConfig {
             memory_bytes: view.memory_bytes.unwrap_or(base.memory_bytes),
             absent_bytes: negative.memory_bytes.unwrap_or(base.absent_bytes),
+            code_bytes: code.memory_bytes.unwrap_or(base.code_bytes),
+            session_bytes: session.memory_bytes.unwrap_or(base.session_bytes),
             disk_bytes: view.disk_bytes.unwrap_or(base.disk_bytes),
             max_lag: view.max_lag_ms.map_or(base.max_lag, Duration::from_millis),
             max_stale: view.max_stale_s.map_or(base.max_stale, Duration::from_secs),
@@ -144,8 +147,8 @@ impl CacheSettings {
         self.active.load().config.clone()
     }
 
-    /// Applies the tuning file to the cache whenever it changes, for ever.
-    pub(crate) async fn watch(self: Arc<Self>, views: Arc<ViewCache>) {
+    /// Gives the settings to `tune` whenever the tuning file changes, for ever.
+    pub(crate) async fn watch(self: Arc<Self>, tune: impl Fn(&CacheConfig)) {
         let Some((paths, fingerprint)) = self.watched.clone() else { return };
         let mut file = WatchedFiles::new(paths, fingerprint);
         loop {
@@ -154,17 +157,17 @@ impl CacheSettings {
                 let base = self.base.clone();
                 // Reads the file once more. A change since this poll is seen by the next one.
                 match tokio::task::spawn_blocking(move || read(&base)).await {
-                    Ok(read) => self.apply(read, &views),
+                    Ok(read) => self.apply(read, &tune),
                     Err(_) => return, // the runtime shuts down
                 }
             }
         }
     }
 
-    fn apply(&self, read: Result<Active, TuningError>, views: &ViewCache) {
+    fn apply(&self, read: Result<Active, TuningError>, tune: impl Fn(&CacheConfig)) {
         match read {
             Ok(active) => {
-                views.tune(&active.config);
+                tune(&active.config);
                 self.active.store(Arc::new(active));
                 self.accepted.set(1.0);
                 tracing::info!("the tuning file has changed; its cache settings are in force");
@@ -193,6 +196,8 @@ impl CacheSettings {
                 "max_stale_s": setting(json!(config.max_stale.as_secs()), file.view.max_stale_s.is_some()),
             },
             "negative": { "memory_bytes": setting(json!(config.absent_bytes), file.negative.memory_bytes.is_some()) },
+            "code": { "memory_bytes": setting(json!(config.code_bytes), file.code.memory_bytes.is_some()) },
+            "session": { "memory_bytes": setting(json!(config.session_bytes), file.session.memory_bytes.is_some()) },
             "loads": {
                 "concurrent": setting(json!(config.concurrent_loads), file.loads.concurrent.is_some()),
                 "queued": setting(json!(config.queued_loads), file.loads.queued.is_some()),

@@ -4,13 +4,16 @@
 use axum::http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
+use yima_foreign::Scheme;
 use yima_schema::code::{self, CodeError, Opened, OpeningKeys, ShownBy};
+use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::session::{Holder, ScanRole};
 use yima_schema::subject::{Document, SubjectId};
 use yima_schema::time::Time;
 use yima_schema::view::{Version, View};
 use yima_service::http::ProblemResponse;
 use yima_service::jwt::{Scope, insufficient_scope};
+use yima_service::levels::Level;
 use yima_service::rate_limit::Remaining;
 
 use super::foreign::{self, ForeignBody};
@@ -18,7 +21,10 @@ use crate::app::App;
 use crate::body::{ColourBody, IdentityBody, Parts, TestBody, VaccinationBody};
 use crate::cache::Answer;
 use crate::document_lookups::Outcome;
-use crate::verdict::{Proof, Reason, Verdict, hours, judge};
+use crate::verdict::{BY_GUARDIAN, Proof, Reason, Verdict, hours, judge};
+
+/// `Retry-After` of a look-up by document that a busy node refuses.
+const BUSY_RETRY_AFTER_S: u32 = 30;
 
 /// The session of a checkpoint.
 pub(super) struct Checkpoint {
@@ -36,6 +42,8 @@ pub(super) struct Target {
     pub floor: Version,
     /// Nothing if an identity document was looked up.
     shown_by: ShownBy,
+    /// Whether a guardian shows the code.
+    by_guardian: bool,
     /// The reason for the verdict on a subject without a view.
     without_view: Reason,
 }
@@ -46,9 +54,13 @@ pub(super) struct ScanBody<'a> {
     verdict: Verdict,
     reason: Reason,
     instruction: &'static str,
+    /// A guardian shows the code of another person; absent if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    guardian: bool,
     identity: Option<IdentityBody<'a>>,
     colour: Option<ColourBody<'a>>,
-    tests: Vec<TestBody<'a>>,
+    /// Null if the node is too busy for them. The verdict counts them all the same.
+    tests: Option<Vec<TestBody<'a>>>,
     vaccination: Option<VaccinationBody>,
     as_of: Option<Time>,
     /// Regions that have not been heard for longer than `max_region_lag_s`: their newest events may be missing. Absent
@@ -69,7 +81,7 @@ impl Target {
         let keyring = app.keyring.load();
         let keys = OpeningKeys { handles: keyring.handles(), tokens: &app.tokens, issuers: keyring.issuers() };
         let opened = code::open(code, keys, now, app.code_lifetime);
-        let Opened { issuer, handle, shown_by } = opened.map_err(|error| match error {
+        let Opened { issuer, handle, shown_by, by_guardian } = opened.map_err(|error| match error {
             CodeError::Malformed => Reason::Malformed,
             CodeError::UnknownIssuer => Reason::UnknownIssuer,
             CodeError::Forged => Reason::Forged,
@@ -82,21 +94,27 @@ impl Target {
         // The version that the phone was shown. A version of another region's view cannot be compared with ours.
         let floor = if issuer == app.region { handle.version } else { Version::ABSENT };
         app.copies.note(shown_by, now);
-        Ok(Self { subject: handle.subject, floor, shown_by, without_view: Reason::Nobody })
+        Ok(Self { subject: handle.subject, floor, shown_by, by_guardian, without_view: Reason::Nobody })
     }
 
     /// Resolves an identity document. No phone has shown a version, so there is no floor.
     fn of_document(app: &App, document: &Document) -> Self {
         let subject = app.pseudonyms.subject(document);
-        Self { subject, floor: Version::ABSENT, shown_by: ShownBy::Nothing, without_view: Reason::NotRegistered }
+        Self {
+            subject,
+            floor: Version::ABSENT,
+            shown_by: ShownBy::Nothing,
+            by_guardian: false,
+            without_view: Reason::NotRegistered,
+        }
     }
 }
 
 /// Why what shows a code is not good any more, by the view.
-fn ended(shown_by: ShownBy, view: &View) -> Option<Reason> {
+fn ended(shown_by: ShownBy, view: &View, now: Time) -> Option<Reason> {
     match shown_by {
         ShownBy::Nothing => None,
-        ShownBy::Phone { phone, .. } => view.phones.find(phone).is_none().then_some(Reason::PhoneEnded),
+        ShownBy::Phone { phone, .. } => view.phone(phone, now).is_none().then_some(Reason::PhoneEnded),
         ShownBy::Paper { number, issued_at } => {
             view.ended_sessions.contains_id(number, issued_at).then_some(Reason::PaperEnded)
         }
@@ -117,6 +135,19 @@ impl Checkpoint {
         }
     }
 
+    /// Takes what codes of other systems cost beyond a scan: each has a text to unpack and a signature to check.
+    ///
+    /// # Errors
+    /// 429.
+    pub fn pay_for_foreign<'c>(&self, app: &App, codes: impl Iterator<Item = &'c str>) -> Result<(), ProblemResponse> {
+        let foreign = codes.filter(|code| Scheme::of(code.trim()).is_some()).count();
+        if foreign > 0 {
+            let limit = &app.limits.foreign;
+            limit.take(limit.key(&self.name), u32::try_from(foreign).unwrap_or(u32::MAX))?;
+        }
+        Ok(())
+    }
+
     /// Resolves a code.
     ///
     /// # Errors
@@ -132,13 +163,17 @@ impl Checkpoint {
     /// attempt. Also returns what is left of the limit.
     ///
     /// # Errors
-    /// 403, 429.
+    /// 403, 429, 503 from level 3 on.
     pub fn resolve_document(&self, app: &App, document: &Document) -> Result<(Target, Remaining), ProblemResponse> {
         let count = |outcome| app.document_lookups.count(&self.name, outcome);
         if !self.may_scan_documents {
             count(Outcome::Forbidden);
             let detail = "Looking people up by their document needs the scope `scan:document`";
             return Err(insufficient_scope(Scope::ScanDocument, detail));
+        }
+        if app.levels.in_force().leaves_out(Level::Documents) {
+            let detail = "The service is too busy for look-ups by document; scan the code, or try again later";
+            return Err(Problem::new(ProblemType::Unavailable, detail).retry_after(BUSY_RETRY_AFTER_S).into());
         }
         let limit = &app.limits.document;
         let remaining = limit.take(limit.key(&self.name), 1).inspect_err(|_| count(Outcome::Refused))?;
@@ -151,8 +186,9 @@ impl Checkpoint {
         let at = view.colour_at(now);
         let as_of = Some(answer.as_of);
         let silent_regions = app.views.silent_regions(now);
-        if let Some(ended) = ended(target.shown_by, view) {
-            return ScanBody { as_of, silent_regions, ..ScanBody::refused(ended) };
+        let guardian = target.by_guardian;
+        if let Some(ended) = ended(target.shown_by, view, now) {
+            return ScanBody { guardian, as_of, silent_regions, ..ScanBody::refused(ended) };
         }
         let proof = Proof { fresh: answer.fresh, region_silent: !silent_regions.is_empty() };
         let mut reason = judge(view, &at, proof, self.require_test_within_h.map(hours), now);
@@ -163,11 +199,19 @@ impl Checkpoint {
             // Without a view there is nothing to compare the document with.
             return ScanBody { as_of, silent_regions, ..ScanBody::refused(Reason::NotRegistered) };
         }
-        let Parts { identity, colour, tests, vaccination } = Parts::new(view, &at);
-        let (identity, colour, vaccination) = (Some(identity), Some(colour), Some(vaccination));
-        let body =
-            ScanBody { identity, colour, tests, vaccination, as_of, silent_regions, ..ScanBody::refused(reason) };
-        body.for_role(self.role)
+        let Parts { identity, colour, tests, vaccination } = Parts::new(view, &at, app.levels.in_force().into());
+        let (identity, colour) = (Some(identity), Some(colour));
+        let body = ScanBody {
+            guardian,
+            identity,
+            colour,
+            tests,
+            vaccination,
+            as_of,
+            silent_regions,
+            ..ScanBody::refused(reason)
+        };
+        body.with_guardians_instruction().for_role(self.role)
     }
 }
 
@@ -178,9 +222,10 @@ impl ScanBody<'_> {
             verdict: reason.verdict(),
             reason,
             instruction: reason.instruction(),
+            guardian: false,
             identity: None,
             colour: None,
-            tests: Vec::new(),
+            tests: Some(Vec::new()),
             vaccination: None,
             as_of: None,
             silent_regions: Vec::new(),
@@ -188,15 +233,29 @@ impl ScanBody<'_> {
         }
     }
 
+    /// Tells who would let somebody through whose document to compare.
+    fn with_guardians_instruction(self) -> Self {
+        let instruction = if self.guardian && self.verdict == Verdict::Pass { BY_GUARDIAN } else { self.instruction };
+        Self { instruction, ..self }
+    }
+
     /// What a checkpoint of this role is shown of it. A machine lets nobody through whose document has to be compared.
     fn for_role(self, role: ScanRole) -> Self {
         match role {
             ScanRole::Hospital => self,
-            ScanRole::Guard => Self { tests: self.tests.into_iter().map(TestBody::without_time).collect(), ..self },
+            ScanRole::Guard => {
+                let tests = self.tests.map(|tests| tests.into_iter().map(TestBody::without_time).collect());
+                Self { tests, ..self }
+            }
             ScanRole::Turnstile => {
-                let Self { as_of, silent_regions, reason, .. } = self;
-                let body = ScanBody { as_of, silent_regions, ..ScanBody::refused(reason) };
-                if reason.asks_for_the_document() { ScanBody { verdict: Verdict::Check, ..body } } else { body }
+                let Self { as_of, silent_regions, reason, guardian, .. } = self;
+                let body = ScanBody { guardian, as_of, silent_regions, ..ScanBody::refused(reason) };
+                let is_to_compare = guardian || reason.asks_for_the_document();
+                if is_to_compare && body.verdict == Verdict::Pass {
+                    ScanBody { verdict: Verdict::Check, ..body }
+                } else {
+                    body
+                }
             }
         }
     }

@@ -31,20 +31,27 @@ struct CodeBody {
     security(("session" = [])),
     params(
         ("If-None-Match" = Option<String>, Header, description = "The display's `ETag`: the code is of nothing older"),
+        ("Yima-For" = Option<String>, Header, description = "The `ward` whose code it is; without it the own"),
         ("Yima-At-Least-As-Fresh" = Option<String>, Header, description = "The token of an accepted event"),
     ),
     responses((status = 200, body = CodeBody))
 )]
 pub async fn code(State(app): State<Arc<App>>, request: Request) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
-    let citizen = app.citizen(request.headers(), now)?;
-    let subject = citizen.subject;
-    let remaining = app.limits.code.take(subject.fingerprint(), 1)?;
-    let answer = app.look_up_own(&citizen, request.headers()).await?;
-    let validity = Validity::of_bare(now, app.code_lifetime);
-    let snapshot = Snapshot::of(&answer.entry.view(), answer.as_of, now, &validity);
-    let claims = Claims { issuer: app.region.clone(), validity, phone: None, snapshot: Some(snapshot), paper: None };
-    let handle = Handle { subject, version: answer.entry.version(), phone: None };
+    let presenter = app.presenter(request.headers(), now)?;
+    let remaining = app.limits.code.take(presenter.limit_key(), 1)?;
+    let answer = app.look_up_shown(&presenter, request.headers()).await?;
+    let view = answer.entry.view();
+    let validity = Validity::of_bare(now, presenter.lifetime(&view, app.code_lifetime, now)?);
+    let claims = Claims {
+        issuer: app.region.clone(),
+        validity,
+        phone: None,
+        snapshot: Some(Snapshot::of(&view, answer.as_of, now, &validity)),
+        paper: None,
+        guardian: presenter.ward.is_some(),
+    };
+    let handle = Handle { subject: presenter.subject(), version: answer.entry.version(), phone: None };
     let code = app.keyring.load().issue(&claims, &handle, &app.tokens)?.bare();
     let mut response = axum::Json(CodeBody { code, expires_at: validity.expires_at }).into_response();
     app.as_of.describe(&app.views, &answer, now, response.headers_mut());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 use yima_foreign::certificate::{Certificate, Product, Proof, Vaccination};
-use yima_foreign::{Acceptance, AcceptanceRules, Refusal, Scheme};
+use yima_foreign::{Acceptance, AcceptanceRules, Refusal, Revocations, Scheme, TrustList};
 use yima_schema::event::{TestKind, TestOutcome};
 use yima_schema::time::Time;
 
@@ -70,19 +70,34 @@ pub(super) fn scan(
     now: Time,
 ) -> Option<ScanBody<'static>> {
     let scheme = Scheme::of(code.trim())?;
-    let rules = app.foreign.acceptance.content();
-    let count = |outcome| metrics::counter!("scan_foreign_total", "scheme" => scheme.as_str(), "outcome" => outcome);
-    let certificate = match yima_foreign::read(code, &app.foreign.trust_list.content(), now) {
+    let files = &app.foreign;
+    let (trust_list, rules, revoked) =
+        (files.trust_list.content(), files.acceptance.content(), files.revocations.content());
+    let (body, outcome) = answer(code, &trust_list, &revoked, &rules, require_test_within, now);
+    metrics::counter!("scan_foreign_total", "scheme" => scheme.as_str(), "outcome" => outcome).increment(1);
+    Some(body)
+}
+
+/// The answer, and its outcome as it is counted. The checkpoint's page gives the same without a network.
+pub(super) fn answer(
+    code: &str,
+    trust_list: &TrustList,
+    revoked: &Revocations,
+    rules: &AcceptanceRules,
+    require_test_within: Option<Duration>,
+    now: Time,
+) -> (ScanBody<'static>, &'static str) {
+    let certificate = match yima_foreign::read(code, trust_list, revoked, now) {
         Ok(certificate) => certificate,
         Err(refusal) => {
-            count(if refusal == Refusal::IssuerUnknown { "issuer_unknown" } else { "refused" }).increment(1);
-            return Some(ScanBody::refused(reason_of(refusal)));
+            let outcome = if refusal == Refusal::IssuerUnknown { "issuer_unknown" } else { "refused" };
+            return (ScanBody::refused(reason_of(refusal)), outcome);
         }
     };
-    let reason = judge(&rules, &certificate, require_test_within, now);
-    count(if reason == Reason::ForeignAccepted { "accepted" } else { "not_accepted" }).increment(1);
-    let foreign = ForeignBody::new(&certificate, &rules);
-    Some(ScanBody::foreign(reason, IdentityBody::of_name(certificate.name), foreign))
+    let reason = judge(rules, &certificate, require_test_within, now);
+    let foreign = ForeignBody::new(&certificate, rules);
+    let body = ScanBody::foreign(reason, IdentityBody::of_name(certificate.name), foreign);
+    (body, if reason == Reason::ForeignAccepted { "accepted" } else { "not_accepted" })
 }
 
 fn reason_of(refusal: Refusal) -> Reason {
@@ -93,6 +108,7 @@ fn reason_of(refusal: Refusal) -> Reason {
         Refusal::IssuerUnknown => Reason::ForeignIssuerUnknown,
         Refusal::Forged => Reason::Forged,
         Refusal::KeyUsage => Reason::ForeignKeyUsage,
+        Refusal::Revoked => Reason::ForeignRevoked,
         Refusal::Expired => Reason::ForeignExpired,
         Refusal::NotYetValid => Reason::ForeignNotYetValid,
     }

@@ -1,4 +1,4 @@
-//! `GET /v1/history`: the decisions about the caller, each with its agency, reason and end. Refused by a busy node:
+//! `GET /v1/history`: the decisions about the caller, each with its agency, reason and end. Refused from level 2 on:
 //! displays go first.
 
 use std::borrow::Cow;
@@ -11,17 +11,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 use yima_schema::event::Colour;
-use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::time::Time;
 use yima_schema::view::View;
 use yima_service::http::ProblemResponse;
 
 use crate::app::App;
-
-/// Utilization from which on histories are refused: displays then wait longer than they take.
-const REFUSED_FROM: f32 = 0.8;
-/// `Retry-After` of a refused history, in seconds.
-const RETRY_AFTER_S: u32 = 30;
 
 /// Newest first: decisions still to come, the one in force, past ones.
 #[derive(Serialize, ToSchema)]
@@ -72,10 +66,6 @@ pub async fn history(State(app): State<Arc<App>>, request: HeaderMap) -> Result<
     let subject = citizen.subject;
     let remaining = app.limits.history.take(subject.fingerprint(), 1)?;
     let at_least = app.at_least_of(subject, &request)?;
-    if app.utilization.busy() >= REFUSED_FROM {
-        let problem = Problem::new(ProblemType::Unavailable, "The service is too busy for histories; try again later");
-        return Err(problem.retry_after(RETRY_AFTER_S).into());
-    }
     let answer = app.look_up(subject, app.floor(subject, &request), at_least).await?;
     citizen.check(&answer)?;
     let view = answer.entry.view();

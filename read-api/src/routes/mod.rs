@@ -1,15 +1,18 @@
 //! All routes of the public port.
 
 mod checkpoint;
+mod class;
 mod code;
 mod display;
 mod foreign;
+mod guardians;
 mod guidance;
 mod history;
 mod live_display;
 mod offline_bundle;
 mod papers;
 mod phones;
+mod results;
 mod scan;
 mod scan_request;
 mod scans;
@@ -17,6 +20,7 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod wards;
 
 use std::sync::Arc;
 
@@ -32,14 +36,17 @@ use yima_service::http::openapi::description;
 use crate::app::App;
 use crate::body::DisplayBody;
 
-pub(crate) use display::display;
+pub(crate) use class::class_of;
+pub(crate) use display::{answer as display_directly, display};
+pub(crate) use scan::scan as answer_scan;
 pub use scan_request::{ScanRequest, Scanned};
 
 const DESCRIPTION: &str = "Shows and checks health codes. A JWT of the identity provider is exchanged once for a \
     session; a citizen's session shows their own code, a checkpoint's session scans.";
 
-/// The one route that is answered before routing; the router has it for other methods.
+/// The routes that are answered before routing; the router has them for other methods.
 pub(crate) const DISPLAY: &str = "/v1/display";
+pub(crate) const SCAN: &str = "/v1/scan";
 
 /// All routes, without the layer and the fallbacks of every service; with those of the API's description if it
 /// `is_described`.
@@ -50,6 +57,7 @@ pub(crate) fn router(app: Arc<App>, is_described: bool) -> Router {
         .routes(routes!(live_display::live_display))
         .routes(routes!(code::code))
         .routes(routes!(history::history))
+        .routes(routes!(results::results))
         .routes(routes!(scan::scan))
         .routes(routes!(scans::scans))
         .routes(routes!(sessions::create, sessions::end_all))
@@ -57,6 +65,11 @@ pub(crate) fn router(app: Arc<App>, is_described: bool) -> Router {
         .routes(routes!(phones::start, phones::list))
         .routes(routes!(phones::end))
         .routes(routes!(tokens::tokens))
+        .routes(routes!(wards::redeem, wards::list))
+        .routes(routes!(wards::end))
+        .routes(routes!(guardians::invite))
+        .routes(routes!(guardians::list))
+        .routes(routes!(guardians::end))
         .routes(routes!(papers::paper))
         .routes(routes!(papers::end))
         .routes(routes!(keys))
@@ -69,7 +82,8 @@ pub(crate) fn router(app: Arc<App>, is_described: bool) -> Router {
     if is_described { router.merge(description(api, "yima read-api", DESCRIPTION)) } else { router }
 }
 
-/// The caller's own display: colour, tests, vaccination. Poll it with `If-None-Match`: an unchanged display is 304.
+/// The caller's own display, or a ward's: colour, tests, vaccination. Poll it with `If-None-Match`: an unchanged
+/// display is 304.
 ///
 /// # Errors
 /// 400, 401, 403, 429, 503.
@@ -81,6 +95,7 @@ pub(crate) fn router(app: Arc<App>, is_described: bool) -> Router {
     security(("session" = [])),
     params(
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` of the last answer"),
+        ("Yima-For" = Option<String>, Header, description = "The `ward` whose code it is; without it the own"),
         ("Yima-At-Least-As-Fresh" = Option<String>, Header, description = "The token of an accepted event"),
     ),
     responses((status = 200, body = DisplayBody), (status = 304, description = "What the tag names is still right"))

@@ -41,19 +41,21 @@ struct PaperBody {
     operation_id = "paper",
     tag = "citizen",
     security(("session" = [])),
+    params(("Yima-For" = Option<String>, Header, description = "The `ward` whose code it is; without it the own")),
     responses((status = 200, body = PaperBody))
 )]
 pub async fn paper(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
-    let citizen = app.citizen(&request, now)?;
-    let remaining = app.limits.paper.take(citizen.subject.fingerprint(), 1)?;
-    let answer = app.look_up_own(&citizen, &request).await?;
-    let validity = Validity::of_bare(now, app.paper_lifetime);
-    let paper = Paper::of(&answer.entry.view());
-    let claims =
-        Claims { issuer: app.region.clone(), validity, phone: None, snapshot: None, paper: Some(paper.clone()) };
+    let presenter = app.presenter(&request, now)?;
+    let remaining = app.limits.paper.take(presenter.limit_key(), 1)?;
+    let answer = app.look_up_shown(&presenter, &request).await?;
+    let view = answer.entry.view();
+    let validity = Validity::of_bare(now, presenter.lifetime(&view, app.paper_lifetime, now)?);
+    let paper = Paper::of(&view);
+    let claims = Claims::of_paper(app.region.clone(), validity, paper.clone());
+    let claims = Claims { guardian: presenter.ward.is_some(), ..claims };
     let number = rand::random();
-    let handle = Handle { subject: citizen.subject, version: answer.entry.version(), phone: Some(number) };
+    let handle = Handle { subject: presenter.subject(), version: answer.entry.version(), phone: Some(number) };
     let code = app.keyring.load().issue(&claims, &handle, &app.tokens)?.bare();
     let Validity { issued_at, expires_at, .. } = validity;
     let Paper { name, document } = paper;
@@ -72,7 +74,10 @@ pub async fn paper(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Re
     operation_id = "end_paper",
     tag = "citizen",
     security(("session" = [])),
-    params(("number" = String, Path, description = "16 hexadecimal digits, as printed beside the code")),
+    params(
+        ("number" = String, Path, description = "16 hexadecimal digits, as printed beside the code"),
+        ("Yima-For" = Option<String>, Header, description = "The `ward` whose code it is; without it the own"),
+    ),
     responses(
         (status = 204, description = "The printed code has ended"),
         (status = 404, description = "No such number")
@@ -84,12 +89,12 @@ pub async fn end(
     request: HeaderMap,
 ) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
-    let citizen = app.citizen(&request, now)?;
-    let remaining = app.limits.session_end.take(citizen.subject.fingerprint(), 1)?;
+    let presenter = app.presenter(&request, now)?;
+    let remaining = app.limits.session_end.take(presenter.limit_key(), 1)?;
     let number = hex_id(&number).ok_or_else(|| {
         Problem::new(ProblemType::NotFound, "The number of a printed code has 16 hexadecimal digits, in lower case")
     })?;
-    app.look_up_own(&citizen, &request).await?;
-    app.end_paper(citizen.subject, number, now).await?;
+    app.look_up_shown(&presenter, &request).await?;
+    app.end_paper(presenter.subject(), number, now).await?;
     Ok(private(&app.limits.session_end, remaining, StatusCode::NO_CONTENT.into_response()))
 }

@@ -10,15 +10,17 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use yima_schema::event::{EventData, PhoneChange};
-use yima_schema::phones::{MAX_NAME_CHARS, Phone, Phones};
+use yima_schema::phones::{MAX_NAME_CHARS, MAX_PHONES_OF_GUARDIAN, Phone};
 use yima_schema::plain_text::plain_text;
 use yima_schema::problem::{FieldError, Problem, ProblemType};
 use yima_schema::time::Time;
+use yima_schema::view::View;
 use yima_service::http::{ProblemResponse, body};
 
 use super::scan::BODY_TIMEOUT;
 use crate::app::App;
 use crate::headers::private;
+use crate::presenter::Presenter;
 
 /// Largest body, in bytes.
 const MAX_BODY: usize = 1_024;
@@ -78,14 +80,15 @@ impl PhoneBody {
     operation_id = "start_phone",
     tag = "citizen",
     security(("session" = [])),
+    params(("Yima-For" = Option<String>, Header, description = "The `ward` whose codes it shows; without it the own")),
     request_body(content = PhoneRequest, example = json!({"name": "My phone"})),
     responses((status = 201, body = StartedBody))
 )]
 pub async fn start(State(app): State<Arc<App>>, request: Request) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
     let (Parts { headers, .. }, sent) = request.into_parts();
-    let citizen = app.citizen(&headers, now)?;
-    let remaining = app.limits.phone.take(citizen.subject.fingerprint(), 1)?;
+    let presenter = app.presenter(&headers, now)?;
+    let remaining = app.limits.phone.take(presenter.limit_key(), 1)?;
     body::content_type(&headers, &["application/json"])?;
     let bytes = body::read_body(sent, MAX_BODY, BODY_TIMEOUT).await?;
     let PhoneRequest { name } = body::object(&bytes)?;
@@ -93,17 +96,21 @@ pub async fn start(State(app): State<Arc<App>>, request: Request) -> Result<Resp
         let expected = format!("expected 1 to {MAX_NAME_CHARS} characters that can be seen");
         Problem::invalid(vec![FieldError::new("/name", expected)])
     })?;
-    let answer = app.look_up_own(&citizen, &headers).await?;
-    let most = app.phones.max_per_person;
-    if answer.entry.view().phones.open.len() >= most {
+    let answer = app.look_up_shown(&presenter, &headers).await?;
+    let most = most(&app, &presenter);
+    if phones_of(&presenter, &answer.entry.view(), now)?.len() >= most {
         let detail = format!("{most} phones are registered: end one of them first");
         return Err(Problem::new(ProblemType::TooManyPhones, detail).into());
     }
     let id = rand::random();
     let phone = Phone { started_at: now, id, name };
-    let change = PhoneChange::Started { name: phone.name.clone() };
+    let name = phone.name.clone();
+    let change = match presenter.ward {
+        None => PhoneChange::Started { name },
+        Some(_) => PhoneChange::StartedByGuardian { guardian: presenter.citizen.subject, name },
+    };
     let name = format!("phone/{id:016x}/start");
-    let written = app.write_own(citizen.subject, name, EventData::Phone { id, change }, now).await;
+    let written = app.write_own(presenter.subject(), name, EventData::Phone { id, change }, now).await;
     let freshness = written?.map(|token| token.seal(&app.freshness));
     let body = StartedBody { phone: PhoneBody::of(&phone), freshness, now };
     Ok(private(&app.limits.phone, remaining, (StatusCode::CREATED, axum::Json(body)).into_response()))
@@ -119,16 +126,19 @@ pub async fn start(State(app): State<Arc<App>>, request: Request) -> Result<Resp
     operation_id = "phones",
     tag = "citizen",
     security(("session" = [])),
-    params(("Yima-At-Least-As-Fresh" = Option<String>, Header, description = "The `freshness` of a phone")),
+    params(
+        ("Yima-For" = Option<String>, Header, description = "The `ward` whose code it is; without it the own"),
+        ("Yima-At-Least-As-Fresh" = Option<String>, Header, description = "The `freshness` of a phone"),
+    ),
     responses((status = 200, body = PhonesBody))
 )]
 pub async fn list(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
-    let citizen = app.citizen(&request, now)?;
-    let remaining = app.limits.token.take(citizen.subject.fingerprint(), 1)?;
-    let Phones { open, .. } = app.look_up_own(&citizen, &request).await?.entry.view().phones;
-    let phones = open.iter().map(PhoneBody::of).collect();
-    let body = PhonesBody { phones, most: app.phones.max_per_person, now };
+    let presenter = app.presenter(&request, now)?;
+    let remaining = app.limits.token.take(presenter.limit_key(), 1)?;
+    let view = app.look_up_shown(&presenter, &request).await?.entry.view();
+    let phones = phones_of(&presenter, &view, now)?.iter().map(PhoneBody::of).collect();
+    let body = PhonesBody { phones, most: most(&app, &presenter), now };
     Ok(private(&app.limits.token, remaining, axum::Json(body).into_response()))
 }
 
@@ -143,7 +153,10 @@ pub async fn list(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Res
     operation_id = "end_phone",
     tag = "citizen",
     security(("session" = [])),
-    params(("id" = String, Path, description = "16 hexadecimal digits")),
+    params(
+        ("id" = String, Path, description = "16 hexadecimal digits"),
+        ("Yima-For" = Option<String>, Header, description = "The `ward` whose code it is; without it the own"),
+    ),
     responses((status = 204, description = "The phone has ended"), (status = 404, description = "No such phone"))
 )]
 pub async fn end(
@@ -152,14 +165,30 @@ pub async fn end(
     request: HeaderMap,
 ) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
-    let citizen = app.citizen(&request, now)?;
-    let remaining = app.limits.phone.take(citizen.subject.fingerprint(), 1)?;
+    let presenter = app.presenter(&request, now)?;
+    let remaining = app.limits.phone.take(presenter.limit_key(), 1)?;
     let id = hex_id(&id).ok_or_else(unknown_phone)?;
-    let answer = app.look_up_own(&citizen, &request).await?;
-    answer.entry.view().phones.find(id).ok_or_else(unknown_phone)?;
+    let answer = app.look_up_shown(&presenter, &request).await?;
+    let view = answer.entry.view();
+    phones_of(&presenter, &view, now)?.iter().find(|phone| phone.id == id).ok_or_else(unknown_phone)?;
     let data = EventData::Phone { id, change: PhoneChange::Ended };
-    app.write_own(citizen.subject, format!("phone/{id:016x}/end"), data, now).await?;
+    app.write_own(presenter.subject(), format!("phone/{id:016x}/end"), data, now).await?;
     Ok(private(&app.limits.phone, remaining, StatusCode::NO_CONTENT.into_response()))
+}
+
+/// The presenter's phones that show codes of this person, by its view.
+///
+/// # Errors
+/// 403: not the guardian.
+fn phones_of<'v>(presenter: &Presenter, view: &'v View, now: Time) -> Result<&'v [Phone], Problem> {
+    let guardianship = presenter.guardianship(view, now)?;
+    Ok(guardianship.map_or(&view.phones.open, |guardian| &guardian.phones))
+}
+
+/// How many of them there may be.
+fn most(app: &App, presenter: &Presenter) -> usize {
+    let most = app.phones.max_per_person;
+    if presenter.ward.is_some() { most.min(MAX_PHONES_OF_GUARDIAN) } else { most }
 }
 
 /// An id of a phone or print as it is written, 16 hexadecimal digits, and no other text.

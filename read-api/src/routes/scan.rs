@@ -52,7 +52,10 @@ pub async fn scan(State(app): State<Arc<App>>, request: Request) -> Result<Respo
     let bytes = body::read_body(request.into_body(), MAX_BODY, BODY_TIMEOUT).await?;
     let started = Instant::now();
     let (target, documents) = match body::object::<ScanRequest>(&bytes)?.validate()? {
-        Scanned::Code(code) => (checkpoint.resolve_code(&app, &code, now), None),
+        Scanned::Code(code) => {
+            checkpoint.pay_for_foreign(&app, std::iter::once(code.as_str()))?;
+            (checkpoint.resolve_code(&app, &code, now), None)
+        }
         Scanned::Document(document) => {
             let (target, remaining) = checkpoint.resolve_document(&app, &document)?;
             (Ok(target), Some(remaining))

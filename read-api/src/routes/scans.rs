@@ -86,6 +86,7 @@ pub async fn scans(State(app): State<Arc<App>>, request: Request) -> Result<Resp
     let remaining = limit
         .check_rest(limit.key(&checkpoint.name), codes.len() as u32, remaining)
         .map_err(|error| limit.refusal(error))?;
+    checkpoint.pay_for_foreign(&app, codes.iter().map(String::as_str))?;
 
     let checkpoint = Arc::new(checkpoint);
     let targets = resolve_all(&app, &checkpoint, codes, now).await;

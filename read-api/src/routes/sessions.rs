@@ -41,23 +41,31 @@ struct CheckpointBody<'a> {
     role: ScanRole,
 }
 
-/// A session for the holder of the identity token in `Authorization`.
+/// A session for the holder of the identity token in `Authorization`. When more sign in than can be served, 503 has a
+/// place in line (`waiting`).
 ///
 /// # Errors
-/// 401, 403, 415, 429.
+/// 401, 403, 415, 429, 503.
 #[utoipa::path(
     post,
     path = "/v1/sessions",
     operation_id = "sign_in",
     tag = "sessions",
     security(("identity_token" = [])),
+    params(("Yima-Ticket" = Option<String>, Header, description = "The `ticket` of a place in line")),
     responses((status = 200, body = SessionBody))
 )]
 pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Response, ProblemResponse> {
     let token = jwt::bearer(request.headers())?;
     body::content_encoding(request.headers())?;
     let now = (app.clock)();
-    let claims = app.identity_provider.verify(token, &app.limits.sign_in)?;
+    let claimed = app.identity_provider.claimed_holder(token)?;
+    let admitted = app.sign_ins.enter(request.headers(), &claimed, now)?;
+    let claims = app.identity_provider.verify(token, &app.limits.sign_in);
+    let claims = claims.map_err(|refused| {
+        let is_spent = refused.problem().kind == ProblemType::TooManyRequests;
+        if is_spent { app.sign_ins.turn_away(admitted, &claimed, now).into() } else { refused }
+    })?;
     let holder = holder(&app, &claims)?;
     let limit = &app.limits.session;
     let (key, lifetime) = match &holder {

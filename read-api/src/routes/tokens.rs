@@ -11,21 +11,29 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use utoipa::ToSchema;
-use yima_schema::code::{Claims, Handle, Issued, PhoneClaims, PhoneKey, Snapshot, Validity};
+use yima_schema::code::{Claims, Handle, PhoneClaims, PhoneKey, Snapshot, Validity};
 use yima_schema::problem::{Problem, ProblemType};
-use yima_schema::time::Time;
+use yima_schema::time::{HOUR, Time};
 use yima_service::http::ProblemResponse;
+use yima_service::levels::Level;
 
 use super::phones::{hex_id, unknown_phone};
 use crate::app::App;
 use crate::cache::Answer;
 use crate::headers::private;
+use crate::presenter::Presenter;
 
 /// The phone that asks.
 const YIMA_PHONE: HeaderName = HeaderName::from_static("yima-phone");
 /// Its new public keys, one for each token: compressed points of P-256 in base64url, commas between. In a header, so
 /// that no URL has them and the request stays one that changes nothing.
 const YIMA_TOKEN_KEYS: HeaderName = HeaderName::from_static("yima-token-keys");
+/// Until when the phone has tokens; without it has none.
+const YIMA_TOKENS_UNTIL: HeaderName = HeaderName::from_static("yima-tokens-until");
+/// From level 4 on a phone that has tokens for longer is refused.
+const ENOUGH: Duration = HOUR;
+/// After this, and up to twice as long, it may ask again.
+const RETURN_AFTER_S: u32 = 60;
 
 /// A batch of tokens. `docs/code-format.md` says what a phone does with them.
 #[derive(Serialize, ToSchema)]
@@ -63,22 +71,29 @@ struct TokenBody {
         ("Yima-Token-Keys" = String, Header,
             description = "Public keys that were never sent before, one for each token: compressed points of P-256 in \
                 base64url, commas between"),
+        ("Yima-Tokens-Until" = Option<String>, Header, description = "Until when the phone has tokens: a busy service \
+             gives new ones first to those that have none"),
+        ("Yima-For" = Option<String>, Header, description = "The `ward` whose code it is; without it the own"),
         ("Yima-At-Least-As-Fresh" = Option<String>, Header, description = "The `freshness` of a phone or an event"),
     ),
     responses((status = 200, body = TokensBody))
 )]
 pub async fn tokens(State(app): State<Arc<App>>, request: HeaderMap) -> Result<Response, ProblemResponse> {
     let now = (app.clock)();
-    let citizen = app.citizen(&request, now)?;
-    let subject = citizen.subject;
-    let remaining = app.limits.token.take(subject.fingerprint(), 1)?;
+    let presenter = app.presenter(&request, now)?;
+    let remaining = app.limits.token.take(presenter.limit_key(), 1)?;
     let phone = one(&request, &YIMA_PHONE).and_then(hex_id).ok_or_else(|| {
         Problem::new(ProblemType::Invalid, "Yima-Phone: expected the id of a phone, 16 hexadecimal digits")
     })?;
     let keys = keys(&request, app.phones.max_batch)?;
-    let answer = app.look_up_own(&citizen, &request).await?;
-    let handle = Handle { subject, version: answer.entry.version(), phone: Some(phone) };
-    let tokens = issue(&app, &answer, handle, &keys, now)?;
+    let has_enough = tokens_until(&request)?.is_some_and(|until| until.since(now) >= ENOUGH);
+    if has_enough && app.levels.in_force().leaves_out(Level::OwnCodes) {
+        let detail = "The service is too busy for phones that have tokens left: go on with those";
+        let after = RETURN_AFTER_S + rand::random_range(0..=RETURN_AFTER_S);
+        return Err(Problem::new(ProblemType::Unavailable, detail).retry_after(after).into());
+    }
+    let answer = app.look_up_shown(&presenter, &request).await?;
+    let tokens = issue(&app, &presenter, &answer, phone, &keys, now)?;
     metrics::counter!("tokens_issued_total").increment(tokens.len() as u64);
     let last = tokens.last().map_or(now, |token| token.expires_at);
     let body = TokensBody { now, refresh_at: refresh_at(now, last, rand::random()), tokens };
@@ -90,12 +105,22 @@ pub async fn tokens(State(app): State<Arc<App>>, request: HeaderMap) -> Result<R
 /// A token for each key.
 ///
 /// # Errors
-/// 404: the view does not have the phone. 503: no token can be signed now.
-fn issue(app: &App, answer: &Answer, handle: Handle, keys: &[PhoneKey], now: Time) -> Result<Vec<TokenBody>, Problem> {
+/// 403: not the guardian. 404: the view does not have the phone. 503: no token can be signed now.
+fn issue(
+    app: &App,
+    presenter: &Presenter,
+    answer: &Answer,
+    phone: u64,
+    keys: &[PhoneKey],
+    now: Time,
+) -> Result<Vec<TokenBody>, Problem> {
     let view = answer.entry.view();
-    let phone = handle.phone.and_then(|phone| view.phones.find(phone)).ok_or_else(unknown_phone)?.id;
+    let guardianship = presenter.guardianship(&view, now)?;
+    let found = guardianship.map_or_else(|| view.phones.find(phone), |guardian| guardian.phone(phone));
+    found.ok_or_else(unknown_phone)?;
+    let handle = Handle { subject: presenter.subject(), version: answer.entry.version(), phone: Some(phone) };
     let keyring = app.keyring.load();
-    let batch = Validity::of_batch(now, app.phones.token_lifetime, keys.len());
+    let batch = Validity::of_batch(now, presenter.lifetime(&view, app.phones.token_lifetime, now)?, keys.len());
     let token = |(validity, key): (Validity, &PhoneKey)| {
         let denial_tag = app.tokens.denial_tag(handle.subject, phone, validity.slot(), view.phones.worsenings);
         let claims = Claims {
@@ -104,11 +129,12 @@ fn issue(app: &App, answer: &Answer, handle: Handle, keys: &[PhoneKey], now: Tim
             phone: Some(PhoneClaims { key: *key, denial_tag }),
             snapshot: Some(Snapshot::of(&view, Validity::quarter(answer.as_of), now, &validity)),
             paper: None,
+            guardian: guardianship.is_some(),
         };
-        let Issued { token, secret } = keyring.issue(&claims, &handle, &app.tokens)?;
+        let issued = app.signed_tokens.issue(&keyring, &claims, &handle, &app.tokens)?;
         Ok(TokenBody {
-            token: URL_SAFE_NO_PAD.encode(token),
-            secret: URL_SAFE_NO_PAD.encode(secret.as_bytes()),
+            token: URL_SAFE_NO_PAD.encode(&issued.token),
+            secret: URL_SAFE_NO_PAD.encode(issued.secret.as_bytes()),
             valid_from: validity.valid_from,
             expires_at: validity.expires_at,
         })
@@ -128,6 +154,21 @@ fn one<'r>(headers: &'r HeaderMap, name: &HeaderName) -> Option<&'r str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)
+}
+
+/// Until when the phone has tokens.
+///
+/// # Errors
+/// 400.
+fn tokens_until(headers: &HeaderMap) -> Result<Option<Time>, Problem> {
+    if !headers.contains_key(YIMA_TOKENS_UNTIL) {
+        return Ok(None);
+    }
+    let until = one(headers, &YIMA_TOKENS_UNTIL).and_then(|text| text.parse().ok());
+    until.map(Some).ok_or_else(|| {
+        let detail = "Yima-Tokens-Until: expected one time, such as 2026-11-22T07:30:00Z";
+        Problem::new(ProblemType::Invalid, detail)
+    })
 }
 
 /// The keys, of which no two are equal.

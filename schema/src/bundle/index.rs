@@ -39,6 +39,19 @@ pub struct Index {
     pub emergency: Option<Emergency>,
     /// The guidance document.
     pub guidance: Option<Blob>,
+    /// What codes of other systems are judged by; `None`: they are not judged without a network.
+    pub foreign: Option<ForeignLists>,
+}
+
+/// The lists by which codes of other systems are judged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ForeignLists {
+    /// Whose signatures count.
+    pub trust_list: Blob,
+    /// Which of their statements let a person pass.
+    pub acceptance: Blob,
+    /// Which of their codes were revoked one by one.
+    pub revocations: Blob,
 }
 
 /// How old a bundle may be, after its release; whole seconds, ascending.
@@ -135,12 +148,14 @@ impl Index {
     /// All that it names beside itself.
     pub fn blobs(&self) -> impl Iterator<Item = Blob> {
         let parts = self.denylist.iter().flat_map(|slot| &slot.parts).map(|part| part.blob);
-        parts.chain(self.guidance)
+        let foreign = self.foreign.iter().flat_map(ForeignLists::blobs);
+        parts.chain(self.guidance).chain(foreign)
     }
 
     fn payload(&self) -> Vec<u8> {
         let Self { ages, rules, .. } = self;
-        let writer = Writer::default().map(10).int(ISS).text(&self.region).int(IAT).int(self.released_at.as_secs());
+        let fields = if self.foreign.is_some() { 11 } else { 10 };
+        let writer = Writer::default().map(fields).int(ISS).text(&self.region).int(IAT).int(self.released_at.as_secs());
         let writer = writer.int(-1).uint(VERSION).int(-2).array(3);
         let writer = [ages.warn, ages.grace, ages.stop].iter().fold(writer, |writer, age| writer.uint(age.as_secs()));
         let key = |writer: Writer, key: &VerifyingKey| {
@@ -166,17 +181,20 @@ impl Index {
             }
             None => writer.null(),
         };
-        match &self.guidance {
-            Some(blob) => writer.int(-8).array(2).uint(blob.bytes).bytes(&blob.sha256),
+        let blob = |writer: Writer, blob: &Blob| writer.array(2).uint(blob.bytes).bytes(&blob.sha256);
+        let writer = match &self.guidance {
+            Some(guidance) => blob(writer.int(-8), guidance),
             None => writer.int(-8).null(),
-        }
-        .finish()
+        };
+        let Some(foreign) = &self.foreign else { return writer.finish() };
+        foreign.blobs().iter().fold(writer.int(-9).array(3), blob).finish()
     }
 
     fn read(payload: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(payload);
         let key = |reader: &mut Reader<'_>, n| reader.is_next(n).then_some(());
-        (reader.map()? == 10).then_some(())?;
+        let fields = reader.map()?;
+        (10..=11).contains(&fields).then_some(())?;
         key(&mut reader, ISS)?;
         let region = reader.text()?.to_owned();
         key(&mut reader, IAT)?;
@@ -214,14 +232,25 @@ impl Index {
             Some(Emergency { until: time(&mut reader)?, expired: age(&mut reader)?, why: reader.text()?.to_owned() })
         };
         key(&mut reader, -8)?;
-        let guidance = if reader.null() {
-            None
+        let guidance = if reader.null() { None } else { Some(named(&mut reader)?) };
+        // Absent without such lists, so that readers of before they existed go on reading.
+        let foreign = if fields == 11 {
+            key(&mut reader, -9)?;
+            is_array(&mut reader, 3)?;
+            let [trust_list, acceptance, revocations] = [named(&mut reader)?, named(&mut reader)?, named(&mut reader)?];
+            Some(ForeignLists { trust_list, acceptance, revocations })
         } else {
-            is_array(&mut reader, 2)?;
-            Some(blob(&mut reader)?)
+            None
         };
         reader.end()?;
-        Some(Self { region, released_at, ages, issuers, rules, denylist, emergency, guidance })
+        Some(Self { region, released_at, ages, issuers, rules, denylist, emergency, guidance, foreign })
+    }
+}
+
+impl ForeignLists {
+    /// In the order of the index.
+    pub fn blobs(&self) -> [Blob; 3] {
+        [self.trust_list, self.acceptance, self.revocations]
     }
 }
 
@@ -235,13 +264,13 @@ fn list<T>(reader: &mut Reader<'_>, item: impl Fn(&mut Reader<'_>) -> Option<T>)
     (0..items).map(|_| item(reader)).collect()
 }
 
+/// A moment after the year 9999 counts as its end.
 fn time(reader: &mut Reader<'_>) -> Option<Time> {
-    let seconds = i64::try_from(reader.uint()?).ok()?;
-    Some(Time::from_secs(seconds)).filter(|time| time.as_secs() == seconds)
+    i64::try_from(reader.uint()?).ok().map(Time::from_secs)
 }
 
 fn age(reader: &mut Reader<'_>) -> Option<Duration> {
-    reader.uint().map(Duration::from_secs)
+    time(reader).map(|time| time.since(Time::EPOCH))
 }
 
 fn issuer(reader: &mut Reader<'_>) -> Option<VerifyingKey> {
@@ -261,6 +290,12 @@ fn slot(reader: &mut Reader<'_>, released_at: Time) -> Option<SlotParts> {
     let in_order = parts.is_sorted_by(|a, b| (a.from, a.to) < (b.from, b.to));
     let in_time = parts.iter().all(|part| part.from < part.to && part.to <= released_at);
     (in_order && in_time).then_some(SlotParts { slot, parts })
+}
+
+/// A blob in an array of its own.
+fn named(reader: &mut Reader<'_>) -> Option<Blob> {
+    is_array(reader, 2)?;
+    blob(reader)
 }
 
 fn blob(reader: &mut Reader<'_>) -> Option<Blob> {

@@ -19,7 +19,7 @@ use crate::code::CodeError;
 
 pub use cover::{Ways, cover};
 pub use emergency::{Emergency, EmergencyError, duration};
-pub use index::{AcceptanceRules, Ages, Blob, Index, SlotParts, VERSION};
+pub use index::{AcceptanceRules, Ages, Blob, ForeignLists, Index, SlotParts, VERSION};
 pub use part::{MAX_PART_BYTES, MAX_TAGS, Precision, TagSet};
 
 use crate::time::Time;

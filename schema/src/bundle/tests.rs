@@ -43,6 +43,7 @@ fn index() -> Index {
         ],
         emergency: Some(Emergency { until: at(90), expired: HOUR * 24, why: "the network is down".into() }),
         guidance: Some(Blob::of(b"{}")),
+        foreign: None,
     }
 }
 

@@ -1,4 +1,5 @@
-//! The vectors of `docs/offline-bundle.md`: `tests/vectors/bundle.json`, which the checkpoint's page reads too.
+//! The vectors of `docs/offline-bundle.md`: `tests/vectors/bundle.json`, which the checkpoint's page and
+//! `tests/vectors/check.py` read too.
 //! `UPDATE_VECTORS=1` makes them again, with new signatures. The keys are for tests only.
 
 use base64::Engine;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::code::cbor::{Reader, Writer};
 use crate::code::sign1::{self, Sign1};
-use crate::code::vectors::{ISSUER, OTHER_ISSUER, hex, issuer};
+use crate::code::vectors::{ISSUER, OTHER_ISSUER, hex, issuer, kept, replace};
 use crate::code::{DenialTag, IssuerKey, IssuerKeys};
 use crate::time::HOUR;
 
@@ -133,6 +134,7 @@ fn says(index: &Index) -> Value {
         "denylist": index.denylist.iter().map(slot).collect::<Vec<_>>(),
         "emergency": index.emergency.as_ref().map(emergency),
         "guidance": index.guidance.as_ref().map(blob),
+        "foreign": index.foreign.map(|foreign| foreign.blobs().map(|list| blob(&list))),
     })
 }
 
@@ -244,6 +246,7 @@ impl Maker {
             denylist: [SlotParts { slot: SLOT, parts }, next].into_iter().chain(others).collect(),
             emergency: None,
             guidance: Some(Blob::of(b"{}")),
+            foreign: None,
         }
     }
 
@@ -297,6 +300,10 @@ impl Maker {
             Emergency { until: at(6 * 3_600), expired: HOUR * 24, why: "网络中断 · network down".into() };
         let in_emergency = Index { emergency: Some(emergency), guidance: None, ..good.clone() };
         self.index("in an emergency", sign(&in_emergency), None, ACCEPTED);
+        let [trust_list, acceptance, revocations] = ["trust", "acceptance", "revoked"].map(|n| Blob::of(n.as_bytes()));
+        let foreign = ForeignLists { trust_list, acceptance, revocations };
+        let with_lists = Index { foreign: Some(foreign), ..good.clone() };
+        self.index("with lists for codes of other systems", sign(&with_lists), None, ACCEPTED);
         let next = issuer(OTHER_ISSUER);
         let both = vec![key.verifying_key(), next.verifying_key()];
         let by_next = good.sign(&next).unwrap();
@@ -312,6 +319,11 @@ impl Maker {
         self.index("cut short", signed[..signed.len() - 1].to_vec(), None, "malformed");
         self.index("a byte more", [&signed[..], &[0]].concat(), None, "malformed");
         self.index("nothing", Vec::new(), None, "malformed");
+        let mut far = payload.to_vec();
+        let lag_and_moment = |moment: &[u8]| [&[0x19, 3, 0x84][..], moment, &[0x24]].concat();
+        replace(&mut far, &lag_and_moment(&[0]), &lag_and_moment(&[0x1b, 0x7f, 255, 255, 255, 255, 255, 255, 255]));
+        let far = sign1::sign(&key, &sign1::protected(&key), b"YM1 bundle", &far).unwrap();
+        self.index("a moment after the year 9999", far, None, ACCEPTED);
         self.malformed_payloads(good, payload);
     }
 
@@ -320,7 +332,7 @@ impl Maker {
         let key = issuer(ISSUER);
         let replaced = |from: &[u8], to: &[u8]| {
             let mut payload = payload.to_vec();
-            crate::code::vectors::replace(&mut payload, from, to);
+            replace(&mut payload, from, to);
             payload
         };
         let with = |change: &dyn Fn(&mut Index)| {
@@ -331,6 +343,7 @@ impl Maker {
         };
         let kid = Writer::default().array(3).bytes(key.id()).finish();
         let other_kid = Writer::default().array(3).bytes(&[1; 8]).finish();
+        let stop = [0x1a, 0, 1, 0x51, 0x80, 0x22];
         let iat = Writer::default().int(6).int(at(0).as_secs()).finish();
         for (name, payload) in [
             ("of version 2", replaced(&[0x20, 1, 0x21], &[0x20, 2, 0x21])),
@@ -341,6 +354,7 @@ impl Maker {
             ("a key id of another key", replaced(&kid, &other_kid)),
             ("a key twice", with(&|index| index.issuers[1] = index.issuers[0].clone())),
             ("warns after it stops", with(&|index| index.ages.warn = HOUR * 25)),
+            ("an age above 2^63 - 1", replaced(&stop, &[0x1b, 0x80, 0, 0, 0, 0, 0, 0, 0, 0x22])),
             ("a slot left out", with(&|index| drop(index.denylist.remove(1)))),
             ("a slot twice", with(&|index| index.denylist[1].slot = SLOT)),
             ("parts in disorder", with(&|index| index.denylist[0].parts.swap(0, 1))),
@@ -422,10 +436,7 @@ fn made() -> Vectors {
 #[test]
 fn the_vectors_are_judged_as_they_say() {
     let made = made();
-    if std::env::var_os("UPDATE_VECTORS").is_some() {
-        std::fs::write(PATH, serde_json::to_string_pretty(&made).unwrap() + "\n").unwrap();
-    }
-    let kept: Vectors = serde_json::from_slice(&std::fs::read(PATH).unwrap()).unwrap();
+    let kept = kept(PATH, &made);
     let names = |vectors: &Vectors| {
         let indexes = vectors.indexes.iter().map(|index| (index.name.clone(), index.says.clone()));
         indexes.chain(vectors.parts.iter().map(|part| (part.name.clone(), None))).collect::<Vec<_>>()

@@ -36,7 +36,7 @@ pub use handle::Handle;
 pub use keys::{DigestSigner, IssuerKey, IssuerKeyError, IssuerKeys, SignError, VerifyingKey};
 pub use paper::Paper;
 pub use phone::{PhoneKey, PhoneKeyPair};
-pub use snapshot::{MAX_NAME_BYTES, Snapshot};
+pub use snapshot::{MAX_NAME_BYTES, MAX_WRITTEN_NAME_BYTES, Snapshot};
 pub use token::{Claims, Issued, PhoneClaims};
 pub use token_keys::{DenialTag, TokenKeys, TokenSecret};
 pub use validity::{MAX_AHEAD, MAX_PAPER_LIFETIME, MAX_PROOF_AGE, MAX_TOKEN_LIFETIME, SLOT, Validity};
@@ -99,6 +99,8 @@ pub struct Opened {
     pub handle: Handle,
     /// What shows the code.
     pub shown_by: ShownBy,
+    /// Whether a guardian shows it.
+    pub by_guardian: bool,
 }
 
 /// Who or what shows a genuine code.
@@ -201,7 +203,7 @@ pub fn open(text: &str, keys: OpeningKeys<'_>, now: Time, max_proof_age: Duratio
     }
     token.claims.validity.check(shown.at(), now, max_proof_age)?;
     let shown_by = shown.by(&token, &handle);
-    Ok(Opened { issuer: token.claims.issuer, handle, shown_by })
+    Ok(Opened { issuer: token.claims.issuer, handle, shown_by, by_guardian: token.claims.guardian })
 }
 
 /// Verifies a code as a scanner without a network does, by its signatures. Whether its tag is denied, and what the

@@ -12,8 +12,10 @@ use crate::view::View;
 
 /// Most changes of colour in one token. Later ones are merged into the last.
 const MAX_CHANGES: usize = 8;
-/// Longest name, in bytes of UTF-8.
+/// Longest name that readers accept, in bytes of UTF-8.
 pub const MAX_NAME_BYTES: usize = 40;
+/// Longest name written: with it the longest code of a guardian is a QR code of version 14.
+pub const MAX_WRITTEN_NAME_BYTES: usize = 36;
 
 /// What a token says without a network.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,7 +30,7 @@ pub struct Snapshot {
     pub test: Option<(TestOutcome, u32)>,
     /// Number of doses, and whether the course is complete.
     pub vaccination: (u8, bool),
-    /// Masked name, at most [`MAX_NAME_BYTES`].
+    /// Masked name, at most [`MAX_WRITTEN_NAME_BYTES`]; [`MAX_NAME_BYTES`] if another program has written it.
     pub name: Option<String>,
 }
 
@@ -149,9 +151,9 @@ fn hours_up(age: Duration) -> u32 {
 /// A name that fits.
 pub(super) fn shortened(name: &str) -> String {
     const CUT: &str = "…";
-    if name.len() <= MAX_NAME_BYTES {
+    if name.len() <= MAX_WRITTEN_NAME_BYTES {
         return name.to_owned();
     }
-    let fits = name.char_indices().map(|(at, _)| at).take_while(|at| *at <= MAX_NAME_BYTES - CUT.len());
+    let fits = name.char_indices().map(|(at, _)| at).take_while(|at| *at <= MAX_WRITTEN_NAME_BYTES - CUT.len());
     format!("{}{CUT}", &name[..fits.last().unwrap_or(0)])
 }

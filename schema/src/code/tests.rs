@@ -51,14 +51,20 @@ fn claims(snapshot: Snapshot, key: Option<PhoneKey>) -> Claims {
     };
     let denial_tag = keys().denial_tag(handle(None).subject, u64::MAX, validity.slot(), 0);
     let phone = key.map(|key| PhoneClaims { key, denial_tag });
-    Claims { issuer: "xian".into(), validity, phone, snapshot: Some(snapshot), paper: None }
+    Claims { issuer: "xian".into(), validity, phone, snapshot: Some(snapshot), paper: None, guardian: false }
 }
 
 /// A code of each kind, and a moment at which it is current.
 fn codes(issuer: &IssuerKey, snapshot: &Snapshot) -> [(String, Time); 2] {
-    let bare = claims(snapshot.clone(), None).issue(&handle(None), issuer, &handles(), &keys()).unwrap();
+    codes_by(false, issuer, snapshot)
+}
+
+/// The same, shown by a guardian or not.
+fn codes_by(guardian: bool, issuer: &IssuerKey, snapshot: &Snapshot) -> [(String, Time); 2] {
+    let by = |claims: Claims| Claims { guardian, ..claims };
+    let bare = by(claims(snapshot.clone(), None)).issue(&handle(None), issuer, &handles(), &keys()).unwrap();
     let pair = PhoneKeyPair::generate();
-    let claims = claims(snapshot.clone(), Some(pair.public()));
+    let claims = by(claims(snapshot.clone(), Some(pair.public())));
     let issued = claims.issue(&handle(Some(u64::MAX)), issuer, &handles(), &keys()).unwrap();
     let shown_at = claims.validity.valid_from.plus(HOUR);
     [(bare.bare(), at(0)), (pair.show(&issued.token, &issued.secret, shown_at), shown_at)]
@@ -108,6 +114,18 @@ fn both_ways_of_checking_accept_a_genuine_code_and_only_with_the_right_keys() {
     }
 }
 
+#[test]
+fn both_ways_of_checking_see_that_a_guardian_shows_a_code() {
+    let issuer = issuer();
+    let issuers = IssuerKeys::new(vec![issuer.verifying_key()]);
+    for guardian in [false, true] {
+        for (code, now) in codes_by(guardian, &issuer, &snapshot()) {
+            assert_eq!(open_at(&code, &issuers, now).unwrap().by_guardian, guardian);
+            assert_eq!(verify(&code, &issuers, now).unwrap().guardian, guardian);
+        }
+    }
+}
+
 /// Alphanumeric characters of a QR code at level L (ISO/IEC 18004 table 7).
 const VERSION_12: usize = 535;
 const VERSION_14: usize = 667;
@@ -119,14 +137,14 @@ fn a_code_fits_a_qr_of_version_12_and_the_longest_one_of_version_14() {
         changes: (0..8).map(|n| (300 + n, Colour::Red)).collect(),
         test: Some((TestOutcome::Negative, u32::MAX)),
         vaccination: (200, true),
-        name: Some("x".repeat(MAX_NAME_BYTES)),
+        name: Some("x".repeat(MAX_WRITTEN_NAME_BYTES)),
         ..snapshot()
     };
     let [(bare, _), (phone, _)] = codes(&issuer(), &snapshot());
     assert!(bare.len() <= 320 && phone.len() <= VERSION_12, "{} {}", bare.len(), phone.len());
     let pair = PhoneKeyPair::generate();
     // The longest name of a region has 20 characters.
-    let claims = Claims { issuer: "x".repeat(20), ..claims(longest, Some(pair.public())) };
+    let claims = Claims { issuer: "x".repeat(20), guardian: true, ..claims(longest, Some(pair.public())) };
     let widest = Handle { version: Version(u64::MAX), ..handle(Some(u64::MAX)) };
     let issued = claims.issue(&widest, &issuer(), &handles(), &keys()).unwrap();
     let longest = pair.show(&issued.token, &issued.secret, at(0));
@@ -266,7 +284,7 @@ fn another_text_of_a_code_is_malformed() {
 fn no_altered_byte_of_a_code_is_accepted() {
     let issuer = issuer();
     let issuers = IssuerKeys::new(vec![issuer.verifying_key()]);
-    for (code, now) in codes(&issuer, &snapshot()) {
+    for (code, now) in codes_by(true, &issuer, &snapshot()) {
         let bytes = bytes_of(&code).unwrap();
         for at in 0..bytes.len() {
             for bit in 0..8 {
@@ -372,8 +390,9 @@ fn a_long_name_is_cut_at_a_character() {
     };
     assert_eq!(name("张*"), "张*");
     let long = name(&"张".repeat(14));
-    assert_eq!(long, format!("{}…", "张".repeat(12)));
-    assert!(name(&"x".repeat(41)).len() == MAX_NAME_BYTES && name(&"x".repeat(40)) == "x".repeat(40));
+    assert_eq!(long, format!("{}…", "张".repeat(11)));
+    let most = MAX_WRITTEN_NAME_BYTES;
+    assert!(name(&"x".repeat(most + 1)).len() == most && name(&"x".repeat(most)) == "x".repeat(most));
 }
 
 #[test]
@@ -388,7 +407,7 @@ fn claims_of_later_programs_are_passed_over() {
         let token = Writer::default().array(4).bytes(protected).map(0).bytes(&more).bytes(&[0; 64]).finish();
         Token::read(&token).is_some()
     };
-    assert_eq!([-65542, -70000, -65541, -65540, -65539, 9].map(read), [true, true, false, false, false, false]);
+    assert_eq!([-65543, -70000, -65542, -65541, -65540, 9].map(read), [true, true, false, false, false, false]);
 }
 
 proptest! {

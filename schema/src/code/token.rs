@@ -10,6 +10,7 @@ use super::snapshot::Snapshot;
 use super::token_keys::{DenialTag, TokenKeys, TokenSecret};
 use super::validity::Validity;
 use super::{CodeError, MAC_BYTES, text_of};
+use crate::digest::sha256;
 use crate::seal::{OVERHEAD_BYTES, SealKeys};
 use crate::time::Time;
 
@@ -24,6 +25,7 @@ const SNAPSHOT_1: i64 = -65538;
 const SNAPSHOT: i64 = -65539;
 const DENIAL_TAG: i64 = -65540;
 const PAPER: i64 = -65541;
+const GUARDIAN: i64 = -65542;
 
 /// What a token claims, its handle aside.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub struct Claims {
     pub snapshot: Option<Snapshot>,
     /// The holder of a printed code; in its place there is no snapshot.
     pub paper: Option<Paper>,
+    /// Whether a guardian shows it, for whom it is of.
+    pub guardian: bool,
 }
 
 /// What a token claims of its phone.
@@ -71,6 +75,11 @@ pub(super) struct Token<'a> {
 }
 
 impl Claims {
+    /// Those of a printed code.
+    pub fn of_paper(issuer: String, validity: Validity, paper: Paper) -> Self {
+        Self { issuer, validity, phone: None, snapshot: None, paper: Some(paper), guardian: false }
+    }
+
     /// Signs the claims with a handle.
     ///
     /// # Errors
@@ -95,11 +104,20 @@ impl Claims {
         Ok(Issued { token, secret: keys.secret(&sealed) })
     }
 
+    /// A digest of all that a token of these claims says, its handle with it, and of what is `beside` it. Tokens of equal
+    /// digests differ in the random parts of seal and signature alone.
+    pub fn digest(&self, handle: &Handle, beside: &[u8; 8]) -> [u8; 32] {
+        let plain = handle.encode();
+        let before = self.before_handle(plain.len() + OVERHEAD_BYTES);
+        sha256(&[&beside[..], &before, &plain, &self.after_handle()].concat())
+    }
+
     fn before_handle(&self, handle_bytes: usize) -> Vec<u8> {
-        let Self { issuer, validity, phone, .. } = self;
+        let Self { issuer, validity, phone, guardian, .. } = self;
         let waits = validity.valid_from != validity.issued_at;
         let time = |writer: Writer, claim, time: Time| writer.int(claim).int(time.as_secs());
-        let mut writer = Writer::default().map(5 + usize::from(waits) + 2 * usize::from(phone.is_some()));
+        let entries = 5 + usize::from(waits) + 2 * usize::from(phone.is_some()) + usize::from(*guardian);
+        let mut writer = Writer::default().map(entries);
         writer = time(writer.int(ISS).text(issuer), EXP, validity.expires_at);
         if waits {
             writer = time(writer, NBF, validity.valid_from);
@@ -117,11 +135,11 @@ impl Claims {
             (None, Some(paper)) => paper.write(Writer::default().int(PAPER)),
             (None, None) => Writer::default(),
         };
-        match self.phone {
+        let writer = match self.phone {
             Some(phone) => writer.int(DENIAL_TAG).bytes(&phone.denial_tag.0),
             None => writer,
-        }
-        .finish()
+        };
+        if self.guardian { writer.int(GUARDIAN).bool(true) } else { writer }.finish()
     }
 }
 
@@ -187,10 +205,14 @@ impl<'a> Token<'a> {
             }
             None => None,
         };
-        let known = 5 + u64::from(waits) + 2 * u64::from(phone.is_some());
+        let guardian = reader.is_next(GUARDIAN);
+        if guardian {
+            reader.bool().filter(|is_true| *is_true)?;
+        }
+        let known = 5 + u64::from(waits) + 2 * u64::from(phone.is_some()) + u64::from(guardian);
         skip_further_claims(&mut reader, entries.checked_sub(known)?)?;
         reader.end()?;
-        let claims = Claims { issuer, validity, phone, snapshot, paper };
+        let claims = Claims { issuer, validity, phone, snapshot, paper, guardian };
         validity.is_in_order().then_some(Self { sign1, handle, before_handle, after_handle, claims })
     }
 
@@ -212,7 +234,7 @@ impl<'a> Token<'a> {
 
 /// Claims of later programs: their numbers descend below those of today, as the order of encodings asks for.
 fn skip_further_claims(reader: &mut Reader<'_>, count: u64) -> Option<()> {
-    let mut before = PAPER;
+    let mut before = GUARDIAN;
     for _ in 0..count {
         let claim = reader.int().filter(|claim| *claim < before)?;
         before = claim;

@@ -1,8 +1,9 @@
-//! The vectors of `docs/code-format.md`: `tests/vectors/code.json`, which `tests/vectors/check` reads too.
+//! The vectors of `docs/code-format.md`: `tests/vectors/code.json`, which `tests/vectors/check.py` reads too.
 //! `UPDATE_VECTORS=1` makes them again, with new signatures. The keys are for tests only.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::cbor::{Reader, Writer};
@@ -68,6 +69,9 @@ struct Says {
     document: Option<String>,
     /// In hexadecimal.
     denial_tag: Option<String>,
+    /// A guardian shows it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    guardian: bool,
 }
 
 struct Maker {
@@ -107,7 +111,7 @@ fn judge(text: &str, now: Time, issuers: &IssuerKeys) -> (String, String, Option
     let online = open(text, OpeningKeys { handles, tokens, issuers }, now, MAX_PROOF_AGE);
     let offline = verify(text, issuers, now);
     let says = offline.as_ref().ok().map(|claims| {
-        let Claims { issuer, validity, phone, snapshot, paper } = claims;
+        let Claims { issuer, validity, phone, snapshot, paper, guardian } = claims;
         let snapshot = snapshot.as_ref();
         let test = snapshot.and_then(|snapshot| snapshot.test_at(validity, now));
         let (doses, complete) = snapshot.map_or((0, false), |snapshot| snapshot.vaccination);
@@ -121,6 +125,7 @@ fn judge(text: &str, now: Time, issuers: &IssuerKeys) -> (String, String, Option
             name: snapshot.map_or(name, |snapshot| snapshot.name.clone()),
             document,
             denial_tag: phone.map(|phone| hex(&phone.denial_tag.0)),
+            guardian: *guardian,
         }
     });
     let word = |error: Option<CodeError>| error.map_or(ACCEPTED, CodeError::as_str).to_owned();
@@ -140,7 +145,7 @@ impl Maker {
             name: Some("张*".into()),
         };
         let phone = Some(PhoneClaims { key: self.phone.public(), denial_tag });
-        Claims { issuer: REGION.into(), validity, phone, snapshot: Some(snapshot), paper: None }
+        Claims { issuer: REGION.into(), validity, phone, snapshot: Some(snapshot), paper: None, guardian: false }
     }
 
     fn handle(&self) -> Handle {
@@ -254,6 +259,44 @@ impl Maker {
         let name = altered.windows(4).position(|bytes| bytes == "张*".as_bytes()).unwrap();
         altered[name + 3] = b'x';
         self.add("printed, with another name", text_of(&altered), 100, "forged");
+    }
+
+    fn by_a_guardian(&mut self) {
+        let by = |claims: Claims| Claims { guardian: true, ..claims };
+        let issued = self.issue(&by(self.claims()));
+        self.add("shown by a guardian", self.show(&issued, 100), 100, ACCEPTED);
+        let bare = self.issue(&by(self.bare())).bare();
+        self.add("shown by a guardian without a phone's key", bare, 100, ACCEPTED);
+        self.add("printed by a guardian", self.issue(&by(self.paper())).bare(), 100, ACCEPTED);
+        let claim = |value: &[u8]| [&Writer::default().int(-65_542).finish()[..], value].concat();
+        let mut reader = Reader::new(&issued.token);
+        reader.array().unwrap();
+        let protected = reader.bytes().unwrap();
+        reader.map().unwrap();
+        let mut payload = reader.bytes().unwrap().to_vec();
+        payload[0] -= 1;
+        replace(&mut payload, &claim(&[0xf5]), &[]);
+        let token = sign1(protected, &payload, reader.bytes().unwrap());
+        let without = self.phone.show(&token, &issued.secret, at(100));
+        self.add("without the guardian's claim that it was issued with", without, 100, "forged");
+        let with = |value: &[u8], more: u8| {
+            let change = |_: &mut Vec<u8>, payload: &mut Vec<u8>| {
+                payload[0] += more;
+                payload.extend_from_slice(value);
+            };
+            self.altered(change, sign1)
+        };
+        let later = Writer::default().int(-65_543).text("later").finish();
+        let texts = [
+            ("a guardian's claim that is false", with(&claim(&[0xf4]), 1), "malformed"),
+            ("a guardian's claim that is a number", with(&claim(&[0x01]), 1), "malformed"),
+            ("a guardian's claim twice", with(&[claim(&[0xf5]), claim(&[0xf5])].concat(), 2), "malformed"),
+            ("a guardian's claim behind a later one", with(&[later.clone(), claim(&[0xf5])].concat(), 2), "malformed"),
+            ("a later claim behind a guardian's", with(&[claim(&[0xf5]), later].concat(), 2), ACCEPTED),
+        ];
+        for (name, text, expected) in texts {
+            self.add_apart(name, text, 100, expected, None);
+        }
     }
 
     fn not_genuine(&mut self) {
@@ -437,8 +480,19 @@ fn sign1(protected: &[u8], payload: &[u8], signature: &[u8]) -> Vec<u8> {
 
 /// The bytes of the first vector.
 pub(crate) fn first_code() -> Vec<u8> {
-    let kept: Vectors = serde_json::from_slice(&std::fs::read(PATH).unwrap()).unwrap();
-    bytes_of(&kept.codes[0].text).unwrap()
+    bytes_of(&read::<Vectors>(PATH).codes[0].text).unwrap()
+}
+
+fn read<V: DeserializeOwned>(path: &str) -> V {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// The vectors of a file, which `UPDATE_VECTORS=1` replaces by those just made.
+pub(crate) fn kept<V: Serialize + DeserializeOwned>(path: &str, made: &V) -> V {
+    if std::env::var_os("UPDATE_VECTORS").is_some() {
+        std::fs::write(path, serde_json::to_string_pretty(made).unwrap() + "\n").unwrap();
+    }
+    read(path)
 }
 
 /// Replaces the one place of these bytes.
@@ -456,6 +510,7 @@ fn made() -> Vectors {
     maker.not_genuine();
     maker.malformed_around_the_token();
     maker.malformed_tokens();
+    maker.by_a_guardian();
     let issuers = IssuerKeys::new(vec![maker.issuer.verifying_key()]).jwks();
     Vectors {
         about: "docs/code-format.md. The keys are for tests only.".into(),
@@ -469,10 +524,7 @@ fn made() -> Vectors {
 #[test]
 fn the_vectors_are_judged_as_they_say() {
     let made = made();
-    if std::env::var_os("UPDATE_VECTORS").is_some() {
-        std::fs::write(PATH, serde_json::to_string_pretty(&made).unwrap() + "\n").unwrap();
-    }
-    let kept: Vectors = serde_json::from_slice(&std::fs::read(PATH).unwrap()).unwrap();
+    let kept = kept(PATH, &made);
     let names = |vectors: &Vectors| vectors.codes.iter().map(|code| code.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&kept), names(&made), "UPDATE_VECTORS=1 makes them again");
     assert_eq!((&kept.issuers, &kept.pseudonym_key), (&made.issuers, &made.pseudonym_key));

@@ -1,6 +1,7 @@
 //! `derive(events, rules)`: the one place where events become a view. It has no clock, and its result does not depend
 //! on the order, repetition or batching of events.
 
+mod guardianships;
 mod phones;
 mod sessions;
 mod timeline;
@@ -29,10 +30,11 @@ pub fn derive(events: &[StoredEvent], rules: &Rules) -> View {
     let phones = phones::phones(&distinct);
     let ended_sessions = sessions::ended(&distinct, phones.room_for_sessions());
     let subject = events.first().map(|e| e.event.subject);
+    let stated = distinct.iter().copied().filter(|e| e.event.is_of_an_agency()).collect::<Vec<_>>();
+    let (effective, conflict) = effective(&stated, rules);
+    let guardianships = guardianships::guardianships(&distinct, &effective);
     // From here on only events about health.
     let events = &*about_health(events);
-    let about_health = distinct.into_iter().filter(|e| e.event.data.is_about_health()).collect::<Vec<_>>();
-    let (effective, conflict) = effective(&about_health, rules);
     View {
         subject,
         rules_version: rules.version,
@@ -47,6 +49,7 @@ pub fn derive(events: &[StoredEvent], rules: &Rules) -> View {
         conclusive: conclusive(&effective),
         ended_sessions,
         phones,
+        guardianships,
     }
 }
 
@@ -87,7 +90,9 @@ fn effective<'a>(distinct: &[&'a StoredEvent], rules: &Rules) -> (Vec<&'a Event>
             | EventData::Vaccination { .. }
             | EventData::ColourAssignment { .. }
             | EventData::SessionEnd { .. }
-            | EventData::Phone { .. } => None,
+            | EventData::Phone { .. }
+            | EventData::Guardianship { .. }
+            | EventData::Ward { .. } => None,
         })
         .collect();
     let stands = |e: &&Event| {
@@ -100,9 +105,11 @@ fn effective<'a>(distinct: &[&'a StoredEvent], rules: &Rules) -> (Vec<&'a Event>
 /// since it may lift a restriction.
 fn restriction(event: &Event, rules: &Rules) -> (u8, Colour, Time, TestOutcome) {
     match &event.data {
-        EventData::Retraction { .. } | EventData::SessionEnd { .. } | EventData::Phone { .. } => {
-            (0, Colour::Green, Time::MIN, TestOutcome::Negative)
-        }
+        EventData::Retraction { .. }
+        | EventData::SessionEnd { .. }
+        | EventData::Phone { .. }
+        | EventData::Guardianship { .. }
+        | EventData::Ward { .. } => (0, Colour::Green, Time::MIN, TestOutcome::Negative),
         EventData::Vaccination { .. } => (1, Colour::Green, Time::MIN, TestOutcome::Negative),
         EventData::TestResult { test, result: TestOutcome::Positive } => {
             let rule = rules.positive(*test);
@@ -127,7 +134,9 @@ fn identity(effective: &[&Event]) -> Option<String> {
         | EventData::ColourAssignment { .. }
         | EventData::Retraction { .. }
         | EventData::SessionEnd { .. }
-        | EventData::Phone { .. } => None,
+        | EventData::Phone { .. }
+        | EventData::Guardianship { .. }
+        | EventData::Ward { .. } => None,
     });
     identities.max().map(|(.., name)| name.clone())
 }
@@ -143,7 +152,9 @@ fn tests_shown(effective: &[&Event], rules: &Rules) -> Vec<TestShown> {
             | EventData::ColourAssignment { .. }
             | EventData::Retraction { .. }
             | EventData::SessionEnd { .. }
-            | EventData::Phone { .. } => None,
+            | EventData::Phone { .. }
+            | EventData::Guardianship { .. }
+            | EventData::Ward { .. } => None,
         })
         .collect();
     tests.sort_unstable_by_key(|t| Reverse(*t));
@@ -195,7 +206,9 @@ fn vaccination(effective: &[&Event], rules: &Rules) -> Vaccination {
             | EventData::ColourAssignment { .. }
             | EventData::Retraction { .. }
             | EventData::SessionEnd { .. }
-            | EventData::Phone { .. } => None,
+            | EventData::Phone { .. }
+            | EventData::Guardianship { .. }
+            | EventData::Ward { .. } => None,
         })
         .collect();
     given.sort_unstable();

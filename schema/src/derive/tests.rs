@@ -7,8 +7,12 @@ use proptest::sample::select;
 use proptest::strategy::Union;
 
 use super::derive;
+use crate::agency::CITIZEN;
 use crate::ended_sessions::{EndedSession, EndedSessions};
-use crate::event::{Colour, Event, EventData, EventKind, PhoneChange, Rank, StoredEvent, TestKind, TestOutcome};
+use crate::event::{
+    Colour, Event, EventData, EventKind, GuardianshipChange, PhoneChange, Rank, StoredEvent, TestKind, TestOutcome,
+};
+use crate::guardianships::Guardianships;
 use crate::phones::Phones;
 use crate::rules::Rules;
 use crate::subject::SubjectId;
@@ -17,11 +21,11 @@ use crate::view::View;
 
 const START: i64 = 1_790_000_000; // seconds; September 2026
 
-fn at(hours: u32) -> Time {
+pub(super) fn at(hours: u32) -> Time {
     Time::from_secs(START).plus(HOUR * hours)
 }
 
-fn event(id: &str, revision: u64, hours: u32, data: EventData) -> StoredEvent {
+pub(super) fn event(id: &str, revision: u64, hours: u32, data: EventData) -> StoredEvent {
     let event = Event {
         subject: SubjectId::from_bytes([1; 16]),
         agency: "lab7".into(),
@@ -93,12 +97,37 @@ fn weighted_data(kind: EventKind) -> (u32, BoxedStrategy<EventData>) {
             };
             (1, (0..20u64, any::<bool>()).prop_map(change).boxed())
         }
+        EventKind::Guardianship => {
+            let start = |(guardian, until): (u8, Option<u32>)| {
+                let (guardian, until) = (SubjectId::from_bytes([guardian; 16]), until.map(at));
+                EventData::Guardianship { guardian, change: GuardianshipChange::Started { until } }
+            };
+            (1, (2..5u8, option::of(0..600u32)).prop_map(start).boxed())
+        }
+        EventKind::Ward => {
+            let notice = |(ward, is_over)| EventData::Ward { ward: SubjectId::from_bytes([ward; 16]), is_over };
+            (1, (2..5u8, any::<bool>()).prop_map(notice).boxed())
+        }
     }
 }
 
 /// What citizens write about themselves.
 fn any_own_data() -> impl Strategy<Value = EventData> {
-    Union::new([EventKind::SessionEnd, EventKind::Phone].map(|kind| weighted_data(kind).1))
+    let kinds = [EventKind::SessionEnd, EventKind::Phone, EventKind::Guardianship, EventKind::Ward];
+    let of_guardian = (2..5u8, 0..20u64, any::<bool>()).prop_map(|(guardian, id, ends)| {
+        let guardian = SubjectId::from_bytes([guardian; 16]);
+        if ends {
+            return EventData::Guardianship { guardian, change: GuardianshipChange::Ended };
+        }
+        EventData::Phone { id, change: PhoneChange::StartedByGuardian { guardian, name: id.to_string() } }
+    });
+    Union::new(kinds.map(|kind| weighted_data(kind).1).into_iter().chain([of_guardian.boxed()]))
+}
+
+/// An event that a citizen wrote.
+pub(super) fn own(id: &str, hours: u32, data: EventData) -> StoredEvent {
+    let event = Event { agency: CITIZEN.into(), document: String::new(), ..event(id, 0, hours, data).event };
+    StoredEvent::new(event, Time::default())
 }
 
 /// Few ids and revisions, so that corrections, conflicts and retractions collide.
@@ -139,7 +168,9 @@ fn oracle(events: &[StoredEvent], rules: &Rules, now: Time) -> Colour {
         | EventData::Vaccination { .. }
         | EventData::Retraction { .. }
         | EventData::SessionEnd { .. }
-        | EventData::Phone { .. } => Colour::Green,
+        | EventData::Phone { .. }
+        | EventData::Guardianship { .. }
+        | EventData::Ward { .. } => Colour::Green,
     });
     colours.max().unwrap_or(Colour::Green)
 }
@@ -150,13 +181,13 @@ fn colour(view: &View, hours: u32) -> Colour {
 
 proptest! {
     #[test]
-    fn ends_of_sessions_and_phones_change_nothing_else(
+    fn what_citizens_write_changes_nothing_else(
         events in any_events(),
         ends in vec((0..8u32, any_own_data()), 0..40),
     ) {
         let rules = Rules::built_in();
         let alone = derive(&events, &rules);
-        let ends = ends.into_iter().map(|(hour, data)| event("end", 0, hour, data));
+        let ends = ends.into_iter().map(|(hour, data)| own("end", hour, data));
         let all: Vec<_> = events.into_iter().chain(ends).collect();
         let together = derive(&all, &rules);
         prop_assert!(View::decode(&together.encode()).unwrap() == together);
@@ -167,10 +198,14 @@ proptest! {
         let reversed = derive(&all.iter().rev().cloned().collect::<Vec<_>>(), &rules);
         prop_assert!(reversed == together);
         let subject = together.subject;
-        let (ended_sessions, phones) = (EndedSessions::default(), Phones::default());
-        let without_ends = View { ended_sessions, phones, ..together.clone() };
+        let without = |view: View| View {
+            ended_sessions: EndedSessions::default(),
+            phones: Phones::default(),
+            guardianships: Guardianships::default(),
+            ..view
+        };
         let alone = View { subject, events: together.events, ..alone };
-        prop_assert!(alone == without_ends, "they changed more than the ended sessions and the phones");
+        prop_assert!(without(alone) == without(together), "they changed more than sessions, phones and guardianships");
     }
 
     #[test]
@@ -186,7 +221,7 @@ proptest! {
         all.extend(events);
         let mut before = derive(&all, &rules);
         for (hour, data) in ends {
-            all.push(event("end", 0, hour, data));
+            all.push(own("end", hour, data));
             let after = derive(&all, &rules);
             prop_assert!(after.ended_sessions.through >= before.ended_sessions.through);
             let known: Vec<_> = before.phones.open.iter().map(|phone| phone.id).collect();
@@ -201,7 +236,10 @@ proptest! {
             all.push(one);
             let after = derive(&all, &rules);
             prop_assert!(after.phones.worsenings >= before.phones.worsenings);
-            let is_worse = (0..1_300).step_by(7).any(|hours| colour(&after, hours) > colour(&before, hours));
+            // What was before a timeline began nobody is shown.
+            let begin = [&before, &after].iter().filter_map(|view| view.timeline.first()).map(|first| first.from).max();
+            let mut shown = (0..1_300).step_by(7).filter(|hours| begin.is_none_or(|begin| at(*hours) >= begin));
+            let is_worse = shown.any(|hours| colour(&after, hours) > colour(&before, hours));
             prop_assert!(!is_worse || before.timeline.is_empty() || after.phones.worsenings > before.phones.worsenings);
             before = after;
         }
@@ -267,7 +305,9 @@ proptest! {
         let view = derive(&events, &Rules::built_in());
         let newest = events.iter().map(|e| e.event.occurred_at).max();
         prop_assert!(view.timeline.is_sorted_by(|a, b| a.from < b.from));
-        let is_dated = events.iter().any(|e| !matches!(e.event.data, EventData::Retraction { .. }));
+        let is_dated = events
+            .iter()
+            .any(|e| e.event.data.is_about_health() && !matches!(e.event.data, EventData::Retraction { .. }));
         prop_assert_eq!(!view.timeline.is_empty(), is_dated);
         prop_assert!(view.timeline.first().is_none_or(|first| Some(first.from) <= newest));
     }

@@ -105,7 +105,9 @@ fn spans<'a>(effective: &[&'a Event], rules: &Rules) -> Vec<Span<'a>> {
             | EventData::Vaccination { .. }
             | EventData::Retraction { .. }
             | EventData::SessionEnd { .. }
-            | EventData::Phone { .. } => None,
+            | EventData::Phone { .. }
+            | EventData::Guardianship { .. }
+            | EventData::Ward { .. } => None,
         }
     });
     spans.filter(|s| s.from.0 < s.until).collect()

@@ -6,7 +6,7 @@ use super::birth_date::not_kept;
 use super::{Colour, TestKind, TestOutcome};
 use crate::ended_sessions::EndedSessions;
 use crate::named::named_enum;
-use crate::subject::Document;
+use crate::subject::{Document, SubjectId};
 use crate::time::Time;
 
 named_enum! {
@@ -28,13 +28,23 @@ named_enum! {
         SessionEnd => "session_end",
         /// [`EventData::Phone`].
         Phone => "phone",
+        /// [`EventData::Guardianship`].
+        Guardianship => "guardianship",
+        /// [`EventData::Ward`].
+        Ward => "ward",
     }
 }
 
 impl EventKind {
     /// The kinds that agencies may send. The others are written by this service for a citizen.
-    pub const OF_AGENCIES: [Self; 5] =
-        [Self::Identity, Self::TestResult, Self::Vaccination, Self::ColourAssignment, Self::Retraction];
+    pub const OF_AGENCIES: [Self; 6] = [
+        Self::Identity,
+        Self::TestResult,
+        Self::Vaccination,
+        Self::ColourAssignment,
+        Self::Retraction,
+        Self::Guardianship,
+    ];
 }
 
 /// The data of an event, by its kind. The order of variants and fields is stored and hashed: append variants only,
@@ -98,6 +108,37 @@ pub enum EventData {
         /// What happened.
         change: PhoneChange,
     },
+    /// Another subject may show the subject's codes from `occurred_at` on, or not any more. An agency only states that
+    /// it may, and takes that back by a retraction; with the sender [`crate::agency::CITIZEN`] the two have agreed, or
+    /// one of them has ended it. It says nothing about health.
+    Guardianship {
+        /// Who may show them.
+        guardian: SubjectId,
+        /// What happened.
+        change: GuardianshipChange,
+    },
+    /// The notice of a guardianship for its guardian, whose view so lists the wards. It decides nothing. Its sender is
+    /// [`crate::agency::CITIZEN`].
+    Ward {
+        /// Whose codes the subject may show, by that one's own view.
+        ward: SubjectId,
+        /// Whether it is over.
+        is_over: bool,
+    },
+}
+
+/// What happened to a guardianship. The order of variants and fields is stored and hashed: append variants only, change
+/// none.
+#[cfg_attr(test, derive(Debug))] // for counterexamples
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GuardianshipChange {
+    /// It is in force.
+    Started {
+        /// Until then; `None`: until it is ended or taken back.
+        until: Option<Time>,
+    },
+    /// It was ended, whoever had stated it until then.
+    Ended,
 }
 
 /// What happened to a phone. The order of variants and fields is stored and hashed: append variants only, change none.
@@ -111,6 +152,13 @@ pub enum PhoneChange {
     },
     /// It was ended, for good.
     Ended,
+    /// It was registered by a guardian, to show the subject's codes.
+    StartedByGuardian {
+        /// The guardian.
+        guardian: SubjectId,
+        /// As its holder calls it.
+        name: String,
+    },
 }
 
 /// How the reason of a notice begins: the retraction of a result of which a later version names another subject.
@@ -132,13 +180,15 @@ impl EventData {
             Self::Retraction { .. } => EventKind::Retraction,
             Self::SessionEnd { .. } => EventKind::SessionEnd,
             Self::Phone { .. } => EventKind::Phone,
+            Self::Guardianship { .. } => EventKind::Guardianship,
+            Self::Ward { .. } => EventKind::Ward,
         }
     }
 
-    /// Whether it is about the subject's health, as everything is that agencies send.
+    /// Whether it is about the subject's health, as everything is that agencies send but guardianships.
     pub fn is_about_health(&self) -> bool {
         match self {
-            Self::SessionEnd { .. } | Self::Phone { .. } => false,
+            Self::SessionEnd { .. } | Self::Phone { .. } | Self::Guardianship { .. } | Self::Ward { .. } => false,
             Self::Identity { .. }
             | Self::TestResult { .. }
             | Self::Vaccination { .. }
@@ -156,7 +206,7 @@ impl EventData {
     }
 
     /// Whether a subject with many events still takes it: it restricts, takes an event of its own agency back, or ends
-    /// a session or phone.
+    /// a session, a phone or a guardianship.
     pub fn may_use_reserve(&self) -> bool {
         match self {
             Self::TestResult { result, .. } => *result == TestOutcome::Positive,
@@ -164,6 +214,8 @@ impl EventData {
             Self::Identity { deceased_at, .. } => deceased_at.is_some(),
             Self::Retraction { .. } | Self::SessionEnd { .. } => true,
             Self::Phone { change, .. } => *change == PhoneChange::Ended,
+            Self::Guardianship { change, .. } => *change == GuardianshipChange::Ended,
+            Self::Ward { is_over, .. } => *is_over,
             Self::Vaccination { .. } => false,
         }
     }

@@ -8,12 +8,13 @@ mod same_fact;
 mod test_result;
 
 pub use colour::{Colour, DerivedReason};
-pub use data::{EventData, EventKind, MOVED, PhoneChange};
+pub use data::{EventData, EventKind, GuardianshipChange, MOVED, PhoneChange};
 pub use room::EventCounts;
 pub use test_result::{TestKind, TestOutcome};
 
 use serde::{Deserialize, Serialize};
 
+use crate::agency::CITIZEN;
 use crate::codec::{self, DecodeError};
 use crate::digest::sha256_16;
 use crate::limits::MAX_EVENT_ID_CHARS;
@@ -88,6 +89,28 @@ const NOTICE_SHIFT: u32 = 60;
 /// Part of the hashed bytes. It stays 1 even if the stored format changes: otherwise events sent again would be
 /// conflicts.
 const HASHED_FORMAT: u8 = 1;
+
+impl Event {
+    /// Whether an agency has stated it, as everything about health: then that agency corrects it and takes it back.
+    pub fn is_of_an_agency(&self) -> bool {
+        self.agency != CITIZEN && EventKind::OF_AGENCIES.contains(&self.data.kind())
+    }
+
+    /// The notice for the guardian of a guardianship that an agency has stated: one for each content.
+    pub fn notice_for_guardian(&self, hash: ContentHash) -> Option<Self> {
+        let EventData::Guardianship { guardian, .. } = self.data else { return None };
+        let ward = self.subject;
+        Some(Self {
+            subject: guardian,
+            agency: CITIZEN.into(),
+            id: format!("ward/{:032x}", u128::from_be_bytes(hash.0)),
+            revision: 0,
+            document: String::new(),
+            occurred_at: self.occurred_at,
+            data: EventData::Ward { ward, is_over: false },
+        })
+    }
+}
 
 impl StoredEvent {
     /// An original; forgets a date of birth and computes the hash.

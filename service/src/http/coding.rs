@@ -1,6 +1,6 @@
 //! Content codings off the hot path (RFC 9110 section 8.4), by tower-http: request bodies are expanded, large JSON
-//! answers compressed, and credentials marked so that nothing prints them. The display, which is answered before
-//! routing, passes none of this.
+//! answers compressed, and credentials marked so that nothing prints them. Displays and scans, which are answered
+//! before routing, pass none of this.
 
 use axum::Router;
 use axum::body::{Body, HttpBody};

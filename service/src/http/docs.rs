@@ -43,6 +43,9 @@ const GUARDS: [(HeaderName, HeaderValue); 3] = [
     (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
 ];
 
+/// What caches forget the description of the API by.
+pub(super) const API_DOCS: &str = "api-docs";
+
 /// The page's routes. `lifetime`: how long copies of its files may be used.
 pub(super) fn page(lifetime: Lifetime) -> Router {
     let config = Arc::new(Config::from("/openapi.json").validator_url("none"));
@@ -58,9 +61,9 @@ pub(super) fn page(lifetime: Lifetime) -> Router {
 fn document(file: SwaggerFile<'_>, content_type: &'static str, lifetime: Lifetime) -> Public {
     let bytes = Bytes::from(file.bytes.into_owned());
     let document = if file.gzpipped {
-        Public::new(expand(&bytes), content_type, lifetime).with_gzip(bytes)
+        Public::new(expand(&bytes), content_type, lifetime, API_DOCS).with_gzip(bytes)
     } else {
-        Public::new(bytes, content_type, lifetime)
+        Public::new(bytes, content_type, lifetime, API_DOCS)
     };
     GUARDS.into_iter().fold(document, |document, (name, value)| document.with(name, value))
 }

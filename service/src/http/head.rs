@@ -49,7 +49,7 @@ fn fields(headers: &HeaderMap, name: axum::http::HeaderName) -> (Option<&HeaderV
 }
 
 /// Whether this is a `uri-host [ ":" port ]` (RFC 9110 section 7.2, RFC 3986 section 3.2.2) with a host.
-fn is_host(host: &[u8]) -> bool {
+pub(super) fn is_host(host: &[u8]) -> bool {
     let (name, port) = match host.strip_prefix(b"[") {
         Some(rest) => {
             let Some(end) = rest.iter().position(|byte| *byte == b']') else { return false };

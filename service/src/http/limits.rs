@@ -30,8 +30,9 @@ pub struct HttpLimits {
     /// Whether the `trusted_proxies` send the PROXY protocol, version 2, before everything else: shares are then of the
     /// clients that it names. A connection of theirs without it is closed; from other addresses it is not read.
     pub proxy_protocol: bool,
-    /// Most requests that wait for their answer. One more is answered 503 with `Retry-After`. A request waits until its
-    /// answer's head is ready, unless that is at once. Little's law: rate × mean time; far below `max_connections`, or
+    /// Most requests that wait for their answer. One more is answered 503 with `Retry-After`. A read service takes fewer
+    /// while work queues, and fewer of [classes of a lower rank](levels.md#who-is-refused-first). A request waits until
+    /// its answer's head is ready, unless that is at once. Little's law: rate × mean time; far below `max_connections`, or
     /// it protects nothing. For the writer, times 10 MB bounds the bodies in memory: a request keeps its permit until
     /// its rows are committed, even if its client has left.
     pub max_in_flight: NonZeroUsize,

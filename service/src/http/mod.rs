@@ -1,13 +1,19 @@
 //! HTTP of all ports: the accept loop, the one middleware, bodies and problem documents.
 
 mod activity;
+mod arrivals;
 pub mod body;
 mod coding;
+mod connection;
+pub mod deadline;
+mod direct;
 mod docs;
 mod edge;
 mod error_page;
 mod head;
 mod host;
+mod in_flight;
+mod known;
 mod limits;
 pub mod openapi;
 mod paced;
@@ -15,6 +21,7 @@ mod places;
 mod problem;
 mod proxy;
 pub mod public;
+mod refusal;
 mod request_id;
 mod route;
 mod serve;
@@ -24,11 +31,14 @@ pub mod unique_members;
 use axum::Router;
 use yima_schema::problem::{Problem, ProblemType};
 
-pub use edge::{Edge, EdgeFuture, EdgeLayer};
+pub use direct::{Answer, Direct, Fields};
+pub use edge::{Edge, EdgeFuture, EdgeLayer, Handled, Ranking, YIMA_LEVEL};
 pub use host::HostNames;
+pub use known::Known;
 pub use limits::HttpLimits;
 pub use problem::ProblemResponse;
 pub use proxy::{Network, NetworkError};
+pub use route::ClassOf;
 pub use serve::serve;
 pub use tls::{Tls, TlsConfig, TlsError};
 

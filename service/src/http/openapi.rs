@@ -70,7 +70,7 @@ pub fn description(mut api: OpenApi, title: &str, description: &str) -> Router {
     }
     let document = api.to_json().expect("a description consists of texts and always serialises");
     let gzipped = gzip(document.as_bytes());
-    let document = Public::new(document.into(), "application/json", LIFETIME).with_gzip(gzipped);
+    let document = Public::new(document.into(), "application/json", LIFETIME, docs::API_DOCS).with_gzip(gzipped);
     let document = get(async move |request: HeaderMap| document.respond(&request));
     docs::page(LIFETIME).route("/openapi.json", document)
 }

@@ -31,16 +31,16 @@ impl From<Problem> for ProblemResponse {
     }
 }
 
-impl IntoResponse for ProblemResponse {
-    fn into_response(self) -> Response {
+impl ProblemResponse {
+    /// Status, header fields and body of the answer.
+    pub(super) fn into_parts(self) -> (StatusCode, HeaderMap, Vec<u8>) {
         let Self { problem, fields } = self;
         let status = StatusCode::from_u16(problem.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         // A problem consists of texts and numbers: it always serialises.
         let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let mut response = (status, body).into_response();
-        let headers = response.headers_mut();
-        headers.extend(fields.map(|fields| *fields).unwrap_or_default());
+        let mut headers = HeaderMap::with_capacity(8);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.extend(fields.map(|fields| *fields).unwrap_or_default());
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = problem.retry_after_s {
             headers.insert(header::RETRY_AFTER, seconds.into());
@@ -49,6 +49,15 @@ impl IntoResponse for ProblemResponse {
             let invalid = HeaderValue::from_static("Bearer error=\"invalid_token\"");
             headers.entry(header::WWW_AUTHENTICATE).or_insert(invalid);
         }
+        (status, headers, body)
+    }
+}
+
+impl IntoResponse for ProblemResponse {
+    fn into_response(self) -> Response {
+        let (status, headers, body) = self.into_parts();
+        let mut response = (status, body).into_response();
+        *response.headers_mut() = headers;
         response
     }
 }

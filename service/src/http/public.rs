@@ -12,6 +12,9 @@ use axum::response::{IntoResponse, Response};
 /// `Cache-Control` for a site's own caches (RFC 9213).
 pub const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
+/// The tags of a document, by which a site's own caches forget all documents of a kind at once (Fastly, Varnish's xkey).
+const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
+
 /// Whether an `If-None-Match` names a tag. The comparison is weak, as RFC 9110 section 13.1.2 demands: a proxy that
 /// compressed the answer has put `W/` before the tag.
 pub fn names(if_none_match: &HeaderValue, etag: &HeaderValue) -> bool {
@@ -44,13 +47,14 @@ struct Representation {
 }
 
 impl Public {
-    /// A document of this body and media type.
-    pub fn new(body: Bytes, content_type: &'static str, lifetime: Lifetime) -> Self {
+    /// A document of this body and media type. `surrogate_key`: what caches forget it by.
+    pub fn new(body: Bytes, content_type: &'static str, lifetime: Lifetime, surrogate_key: &'static str) -> Self {
         let headers = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static(content_type)),
             (ETAG, etag(&body)),
             (CACHE_CONTROL, HeaderValue::from_static(lifetime.everywhere)),
             (CDN_CACHE_CONTROL, HeaderValue::from_static(lifetime.at_the_edge)),
+            (SURROGATE_KEY, HeaderValue::from_static(surrogate_key)),
         ]);
         Self { identity: Representation { body, headers }, gzip: None }
     }
@@ -70,6 +74,11 @@ impl Public {
             representation.headers.insert(name.clone(), value.clone());
         }
         self
+    }
+
+    /// The entity tag without coding: what names exactly this content.
+    pub fn etag(&self) -> &HeaderValue {
+        &self.identity.headers[ETAG]
     }
 
     /// 200 in the coding that the client accepts, or 304 to an `If-None-Match` that names its tag (RFC 9110 sections
@@ -130,7 +139,7 @@ mod tests {
     #[test]
     fn a_copy_that_the_client_has_is_not_sent_again() {
         let lifetime = Lifetime { everywhere: "public, max-age=60", at_the_edge: "max-age=30" };
-        let of = |body: &'static str| Public::new(body.into(), "text/plain", lifetime);
+        let of = |body: &'static str| Public::new(body.into(), "text/plain", lifetime, "texts");
         let document = of("a");
         let whole = get(&document, &[]);
         let etag = whole.headers()[ETAG].to_str().unwrap();

@@ -19,13 +19,14 @@ fn is_id(bytes: &[u8]) -> bool {
 }
 
 fn random() -> HeaderValue {
-    let bits: u64 = rand::random();
-    let mut digits = [0; 16];
-    for (at, digit) in digits.iter_mut().enumerate() {
-        *digit = b"0123456789abcdef"[usize::from((bits >> (4 * at)) as u8 & 0xf)];
-    }
     // Hex digits are always a header value.
-    HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static("none"))
+    HeaderValue::from_bytes(&digits()).unwrap_or(HeaderValue::from_static("none"))
+}
+
+/// 16 random hex digits.
+pub(super) fn digits() -> [u8; 16] {
+    let bits: u64 = rand::random();
+    std::array::from_fn(|at| b"0123456789abcdef"[usize::from((bits >> (4 * at)) as u8 & 0xf)])
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use axum::http::Method;
 use metrics::{Counter, Histogram};
 use parking_lot::RwLock;
 
+use crate::levels::Class;
+
 /// Label of requests that matched no route.
 pub(super) const UNMATCHED: &str = "unmatched";
 /// The client left before its answer: not a status of HTTP, but the usual number in metrics.
@@ -47,12 +49,18 @@ const WATCHED: [u16; 3] = [429, 500, 503];
 /// A route of one service. Lives as long as the process, like the metrics behind it.
 pub(super) struct Route {
     service: &'static str,
+    class_of: ClassOf,
     pub(super) path: Box<str>,
     methods: [OnceLock<Series>; METHODS.len()],
 }
 
+/// The class of a method and a route's pattern.
+pub type ClassOf = fn(&str, &str) -> Class;
+
 /// The metrics of a route and method.
 pub(super) struct Series {
+    /// Who is refused first.
+    pub(super) class: Class,
     service: &'static str,
     route: &'static str,
     pub(super) method: &'static str,
@@ -63,13 +71,14 @@ pub(super) struct Series {
 /// All routes with a request so far. There are no more than in the routers, so leaking them is bounded.
 pub(super) struct Routes {
     service: &'static str,
+    class_of: ClassOf,
     pub(super) unmatched: &'static Route,
     by_path: RwLock<HashMap<Box<str>, &'static Route>>,
 }
 
 impl Routes {
-    pub(super) fn new(service: &'static str) -> Self {
-        Self { service, unmatched: Route::leak(service, UNMATCHED), by_path: RwLock::default() }
+    pub(super) fn new(service: &'static str, class_of: ClassOf) -> Self {
+        Self { service, class_of, unmatched: Route::leak(service, class_of, UNMATCHED), by_path: RwLock::default() }
     }
 
     /// `path` is a route's pattern, never a request's path.
@@ -77,13 +86,13 @@ impl Routes {
         if let Some(route) = self.by_path.read().get(path) {
             return route;
         }
-        self.by_path.write().entry(path.into()).or_insert_with(|| Route::leak(self.service, path))
+        self.by_path.write().entry(path.into()).or_insert_with(|| Route::leak(self.service, self.class_of, path))
     }
 }
 
 impl Route {
-    fn leak(service: &'static str, path: &str) -> &'static Self {
-        Box::leak(Box::new(Self { service, path: path.into(), methods: Default::default() }))
+    fn leak(service: &'static str, class_of: ClassOf, path: &str) -> &'static Self {
+        Box::leak(Box::new(Self { service, class_of, path: path.into(), methods: Default::default() }))
     }
 
     pub(super) fn series(&'static self, method: &Method) -> &'static Series {
@@ -92,7 +101,8 @@ impl Route {
             let (service, route, method) = (self.service, &*self.path, METHODS[at]);
             let labels = [("service", service), ("method", method), ("route", route)];
             let seconds = metrics::histogram!("http_request_duration_seconds", &labels);
-            let series = Series { service, route, method, seconds, statuses: Default::default() };
+            let class = (self.class_of)(method, route);
+            let series = Series { class, service, route, method, seconds, statuses: Default::default() };
             WATCHED.iter().for_each(|status| series.count(*status, 0));
             series
         })

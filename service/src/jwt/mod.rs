@@ -61,15 +61,18 @@ impl Default for JwtConfig {
 /// # Errors
 /// [`ProblemType::Unauthenticated`] when there is none, with a challenge that names no error (section 3.1).
 pub fn bearer(headers: &HeaderMap) -> Result<&str, ProblemResponse> {
+    headers.get(header::AUTHORIZATION).and_then(|value| bearer_of(value.as_bytes())).ok_or_else(|| {
+        let problem = Problem::new(ProblemType::Unauthenticated, "Send the token as Authorization: Bearer …");
+        challenge(problem, HeaderValue::from_static("Bearer"))
+    })
+}
+
+/// The token in a value of `Authorization`, if it is one of this scheme.
+pub fn bearer_of(authorization: &[u8]) -> Option<&str> {
     const SCHEME: &[u8] = b"Bearer ";
-    let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().split_at_checked(SCHEME.len()));
-    sent.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(SCHEME))
-        .and_then(|(_, token)| std::str::from_utf8(token.trim_ascii()).ok())
-        .filter(|token| !token.is_empty())
-        .ok_or_else(|| {
-            let problem = Problem::new(ProblemType::Unauthenticated, "Send the token as Authorization: Bearer …");
-            challenge(problem, HeaderValue::from_static("Bearer"))
-        })
+    let (scheme, token) = authorization.split_at_checked(SCHEME.len())?;
+    let token = std::str::from_utf8(token.trim_ascii()).ok().filter(|token| !token.is_empty());
+    token.filter(|_| scheme.eq_ignore_ascii_case(SCHEME))
 }
 
 /// The answer to a token without a scope (RFC 6750 section 3.1): [`ProblemType::Forbidden`] with `detail`.

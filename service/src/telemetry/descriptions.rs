@@ -58,8 +58,15 @@ pub const METRICS: &[MetricDescription] = &[
         name: "http_connections_refused_total",
         kind: MetricKind::Counter,
         labels: &[],
-        help: "Connections over `max_connections` or their client's share; also those on which a proxy did not name \
-               its client",
+        help: "Connections over `max_connections` or their client's share, or that came faster than they can be \
+               served; also those on which a proxy did not name its client",
+    },
+    MetricDescription {
+        name: "http_in_flight_limit",
+        kind: MetricKind::Gauge,
+        labels: &["service"],
+        help: "In-flight limit in force: of a read service at most `max_in_flight`, lower while work queues; of a \
+               writer always that",
     },
     MetricDescription {
         name: "http_request_duration_seconds",
@@ -74,11 +81,36 @@ pub const METRICS: &[MetricDescription] = &[
         help: "Requests that wait for their answer; those answered at once never count",
     },
     MetricDescription {
+        name: "http_requests_refused_total",
+        kind: MetricKind::Counter,
+        labels: &["service", "class", "reason"],
+        help: "Read service: requests that were refused for their class, by the level (`level`) or by the in-flight \
+               limit (`in_flight`)",
+    },
+    MetricDescription {
         name: "http_requests_total",
         kind: MetricKind::Counter,
         labels: &["service", "method", "route", "status"],
         help: "Answered requests; status 499: the client left first; route `unmatched`: no route. 429, 500 and \
                503 exist, as 0, from a route's first request on",
+    },
+    MetricDescription {
+        name: "level",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "Read service: level of degradation in force, 0 (nothing is left out) to 8 (scans only)",
+    },
+    MetricDescription {
+        name: "level_by_hand",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "Read service: 1 while an operator has set the level",
+    },
+    MetricDescription {
+        name: "level_changes_total",
+        kind: MetricKind::Counter,
+        labels: &["direction"],
+        help: "Read service: changes of the level, `up` or `down`",
     },
     MetricDescription {
         name: "process_clock_seconds",
@@ -127,7 +159,14 @@ pub const METRICS: &[MetricDescription] = &[
         kind: MetricKind::Gauge,
         labels: &[],
         help: "Utilization: share of the last second for which the runtime's workers were busy; from 0.5 on pages \
-               refresh less often, from 0.6 on live displays are refused, from 0.7 on ended",
+               refresh less often, from 0.6 on live displays are refused, from 0.7 on the level rises",
+    },
+    MetricDescription {
+        name: "runtime_queue_delay_seconds",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "How long work that is ready waits for a worker of the runtime, average of about the last fifth of a \
+               second",
     },
     MetricDescription {
         name: "tls_certificate_expires_seconds",
@@ -146,5 +185,18 @@ pub const METRICS: &[MetricDescription] = &[
         kind: MetricKind::Counter,
         labels: &["service", "outcome"],
         help: "Changed certificate files: `taken`; `refused`: the old certificate stays",
+    },
+    MetricDescription {
+        name: "waiting_room_total",
+        kind: MetricKind::Counter,
+        labels: &["room", "outcome"],
+        help: "Requests in line, `sign_in` or `upload`: `given` a place; `again`: before their time, or no room yet; \
+               `admitted` with a ticket; `full`: the line is ten minutes long",
+    },
+    MetricDescription {
+        name: "waiting_room_wait_seconds",
+        kind: MetricKind::Gauge,
+        labels: &["room"],
+        help: "How long one who joins the line now waits",
     },
 ];

@@ -1,7 +1,7 @@
 //! Decides which requests are traced. An untraced request costs a comparison and, with tracing on, one lookup of a
 //! header.
 
-use axum::http::{HeaderMap, HeaderValue, Request};
+use axum::http::HeaderMap;
 use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceState};
@@ -27,16 +27,10 @@ impl Sampling {
 
     /// The span of a traced request: chosen by chance, or by a trusted caller (W3C Trace Context, `traceparent` with
     /// the sampled flag).
-    pub(crate) fn span<B>(
-        &self,
-        request: &Request<B>,
-        method: &'static str,
-        route: &str,
-        id: &HeaderValue,
-    ) -> Option<Span> {
+    pub(crate) fn span(&self, headers: &HeaderMap, method: &'static str, route: &str, id: &str) -> Option<Span> {
         let rate = self.rate?;
-        let given = self.trusts_callers && request.headers().contains_key("traceparent");
-        let parent = given.then(|| caller(request.headers()));
+        let given = self.trusts_callers && headers.contains_key("traceparent");
+        let parent = given.then(|| caller(headers));
         let is_requested = parent.as_ref().is_some_and(SpanContext::is_sampled);
         if !is_requested && rand::random::<f64>() >= rate {
             return None;
@@ -50,7 +44,7 @@ impl Sampling {
             http.route = route,
             http.response.status_code = Empty,
             cache.status = Empty,
-            request_id = id.to_str().unwrap_or_default(),
+            request_id = id,
         );
         if let Some(parent) = parent {
             // Fails only for a span that another subscriber made.

@@ -12,6 +12,7 @@ use yima_schema::time::Time;
 use super::committer::{Queue, closed};
 use super::group_commit::{Found, Group};
 use super::known_events::stored_content;
+use super::reading::FEW;
 use super::{EmbeddedStore, keys};
 use crate::span::{call, call_span};
 use crate::{Appended, CompareAndSet, Mark, Published, Result, StreamId, ViewWrite, WriterStore};
@@ -135,7 +136,7 @@ impl EmbeddedStore {
         if of_large.is_empty() {
             return Ok((events, Found::new()));
         }
-        self.blocking(move |tables| {
+        self.in_bulk(of_large.len() > FEW, move |tables| {
             let find = |at: usize| {
                 let event = &events[at];
                 Ok((at, stored_content(&tables.events, &keys::event(event)?, &event.event)?))

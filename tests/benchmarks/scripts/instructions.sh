@@ -40,6 +40,11 @@ start_yima() {
 start_yima
 "$bin/yima" --data-dir "$dir/data" sessions --count "$people" >"$dir/sessions"
 count yima
+start_yima
+# At the highest level displays are refused.
+curl -sf -X PUT -H 'content-type: application/json' -d '{"level":8,"for_s":3600,"why":"benchmark"}' \
+    "http://127.0.0.1:$admin_port/level" >/dev/null
+count "yima, refused"
 sink_port=$(free_port)
 "$bin/bare-hyper" "$sink_port" 0 0 & sink=$! # a collector: accepts traces, answers with nothing
 for rate in 0 0.001 1; do

@@ -23,12 +23,12 @@ fn options() -> Options {
     Options::default().unlimited().env("YIMA_READ_API__CODE_LIFETIME_S", 3_600)
 }
 
-fn sign_in(guard: &Window) {
+pub(super) fn sign_in(guard: &Window) {
     guard.click("#demo-guard");
     guard.see("#verdict[data-verdict='idle']");
 }
 
-fn switch_camera_on(guard: &Window) {
+pub(super) fn switch_camera_on(guard: &Window) {
     guard.click("#camera-switch");
     guard.see("#camera[data-camera='on']");
 }

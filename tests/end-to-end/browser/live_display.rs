@@ -36,7 +36,8 @@ fn turn_red(yima: &Yima, person: &Person) {
 
 #[test]
 fn a_change_arrives_by_the_live_display_and_is_announced_once() {
-    let yima = Yima::start(Options::default().env("YIMA_READ_API__LIVE_DISPLAYS__MAX_BUSY", 2));
+    let options = Options::default().env("YIMA_READ_API__LIVE_DISPLAYS__MAX_BUSY", 2);
+    let yima = Yima::start(options.env("YIMA_READ_API__LIVE_DISPLAYS__REPORT_EVERY_MS", 2_000));
     let (phone, person) = green(&yima);
     wait_for_live_displays(&yima, 1);
     phone.evaluate(

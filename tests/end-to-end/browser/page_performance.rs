@@ -2,7 +2,7 @@
 //! pages`.
 
 use serde_json::{Value, json};
-use yima_harness::{Options, Yima, now, report};
+use yima_harness::{Options, Yima, report};
 
 use super::offline_checkpoint::phone;
 use super::window::Window;
@@ -91,7 +91,7 @@ fn measure_verdicts() {
     for slowdown in [1, SLOWDOWN] {
         for network in ["with", "without"] {
             desk.devtools("Emulation.setCPUThrottlingRate", json!({ "rate": slowdown }));
-            let script = SCANS.replace("CODE", &json!(phone.show(now())).to_string());
+            let script = SCANS.replace("CODE", &json!(phone.show()).to_string());
             let mut took: Vec<f64> = serde_json::from_value(desk.evaluate(&script)).expect("numbers");
             let p50 = median(&mut took);
             let p95 = took[took.len() * 95 / 100];

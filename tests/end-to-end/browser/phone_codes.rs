@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Value, json};
+use serde_json::json;
 use yima_harness::{Options, Yima, now, until};
-use yima_schema::code::{Claims, CodeError, IssuerKeys, VerifyingKey, verify};
+use yima_schema::code::{Claims, CodeError, IssuerKeys, verify};
 use yima_schema::event::Colour;
 use yima_schema::time::DAY;
 
@@ -15,21 +15,22 @@ use super::layout::{on_screen, resize};
 use super::shell::wait_until_kept;
 use super::window::Window;
 use super::{PHONE, assert_clean, assert_fits, assert_storage_empty, code, demo_people, phone};
+use crate::offline_bundle::issuers;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What the page says about this phone.
-const STATE: &str = "//*[@id='phone-state'][contains(., '{}')]";
+pub(super) const STATE: &str = "//*[@id='phone-state'][contains(., '{}')]";
 
 /// A citizen's phone with keys of its own.
-fn phone_with_keys(yima: &Yima, person: u32) -> Window {
+pub(super) fn phone_with_keys(yima: &Yima, person: u32) -> Window {
     let phone = phone(yima, PHONE, person);
     keep(&phone);
     phone
 }
 
 /// Keeps the person on the screen on this phone, and waits for a code of its own.
-fn keep(phone: &Window) {
+pub(super) fn keep(phone: &Window) {
     phone.click("#keep");
     phone.see("#next-code:not([hidden])");
 }
@@ -49,18 +50,8 @@ fn open_with_clock(skew: i64) -> Window {
     phone
 }
 
-/// The public keys of the service, as a scanner without a network has them.
-fn issuers(yima: &Yima) -> IssuerKeys {
-    let keys = yima.http().get(&format!("{}/v1/keys", yima.read_url()), "").json(200);
-    let bytes =
-        |key: &Value, name: &str| URL_SAFE_NO_PAD.decode(key[name].as_str().expect("a text")).expect("base64url");
-    let point = |key: &Value| [vec![4], bytes(key, "x"), bytes(key, "y")].concat();
-    let keys = keys["keys"].as_array().expect("a list");
-    IssuerKeys::new(keys.iter().map(|key| VerifyingKey::from_point(&point(key)).expect("a point")).collect())
-}
-
 /// Ids of the person's phones, as the service knows them.
-fn phones_of(yima: &Yima, session: &str) -> usize {
+pub(super) fn phones_of(yima: &Yima, session: &str) -> usize {
     let answer = yima.http().get(&format!("{}/v1/phones", yima.read_url()), session).json(200);
     answer["phones"].as_array().expect("a list").len()
 }
@@ -197,6 +188,14 @@ fn a_wrong_clock_is_corrected_and_colours_change_and_end_at_their_moments_withou
     phone.see("body:not([data-colour]) #colour:not([data-colour])");
     phone.assert_accessible();
     phone.picture("citizen-own-code-ended");
+    // A checkpoint may accept it in an emergency, and refuses it otherwise.
+    phone.click("#show-ended");
+    let ended = code(&phone);
+    assert_eq!(refusal(&ended, &issuers, MINUTE * 60 * 25), Some(CodeError::Expired));
+    phone.see_xpath(&STATE.replace("{}", "counts in an emergency only"));
+    phone.see("body:not([data-colour]) #show-ended[hidden]");
+    phone.assert_accessible();
+    phone.picture("citizen-own-code-after-its-end");
     // A clock from before all of it.
     phone.evaluate("void (window.skew = -86_400_000)");
     phone.see_xpath("//*[@id='code-note'][contains(., 'clock is wrong')]");

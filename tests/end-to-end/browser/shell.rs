@@ -1,6 +1,6 @@
 //! The shell: pages open without the service, say so, and show nothing as fresh; other addresses get a page of ours.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use yima_harness::{Options, Yima};
 
 use super::window::Window;
@@ -140,4 +140,40 @@ fn a_session_that_was_ended_elsewhere_is_named_and_a_new_one_offered() {
     phone.see("button[data-person='1']");
     assert_eq!(phone.evaluate("document.body.innerText.includes('****')"), json!(false), "nothing of the person");
     assert_storage_empty(&phone);
+}
+
+#[test]
+fn every_page_can_be_installed_and_keeps_to_its_own_scope() {
+    let yima = Yima::start(Options::default());
+    for (url, path) in [(yima.read_url(), "/"), (yima.read_url(), "/checkpoint"), (yima.writer_url(), "/")] {
+        let window = Window::open(PHONE, "about:blank");
+        open_and_keep(&window, &format!("{url}{path}"));
+        let found = window.devtools("Page.getInstallabilityErrors", json!({}));
+        assert_eq!(found["installabilityErrors"], json!([]), "{path}");
+        let found = window.devtools("Page.getAppManifest", json!({}));
+        assert_eq!(found["errors"], json!([]), "{path}");
+        let manifest: Value = serde_json::from_str(found["data"].as_str().expect("a manifest")).expect("JSON");
+        assert_eq!([&manifest["start_url"], &manifest["scope"], &manifest["id"]], [path; 3]);
+        assert_eq!(manifest["display"], "standalone");
+        for field in ["name", "short_name", "theme_color", "background_color"] {
+            assert!(manifest[field].as_str().is_some_and(|text| !text.is_empty()), "{path}: {field}");
+        }
+        for (sizes, purpose) in [("192x192", Value::Null), ("512x512", Value::Null), ("512x512", json!("maskable"))] {
+            let is_it = |icon: &&Value| icon["sizes"] == sizes && icon["purpose"] == purpose;
+            let icon = manifest["icons"].as_array().and_then(|icons| icons.iter().find(is_it)).expect("an icon");
+            let image = format!(
+                "new Promise((resolve) => {{
+                    const image = new Image();
+                    image.onload = () => resolve(`${{image.naturalWidth}}x${{image.naturalHeight}}`);
+                    image.onerror = () => resolve('no image');
+                    image.src = {};
+                }})",
+                icon["src"]
+            );
+            assert_eq!(window.evaluate(&image), sizes, "{path}: {icon}");
+        }
+        let scopes = "navigator.serviceWorker.getRegistrations().then((all) => all.map(({ scope }) => scope))";
+        assert_eq!(window.evaluate(scopes), json!([format!("{url}{path}")]));
+        assert_eq!(window.evaluate("isSecureContext"), json!(true));
+    }
 }

@@ -188,10 +188,10 @@ impl Window {
         self.run(self.client().execute(&format!("return {expression}"), Vec::new()))
     }
 
-    /// Sends a command of the Chrome DevTools protocol. Chromium only.
+    /// The answer to a command of the Chrome DevTools protocol. Chromium only.
     #[track_caller]
-    pub fn devtools(&self, command: &str, parameters: Value) {
-        self.run(self.client().issue_cmd(DevTools(json!({ "cmd": command, "params": parameters }))));
+    pub fn devtools(&self, command: &str, parameters: Value) -> Value {
+        self.run(self.client().issue_cmd(DevTools(json!({ "cmd": command, "params": parameters }))))
     }
 
     /// axe-core finds no serious or critical violation in the page's present state, and each text is in the page's

@@ -190,6 +190,8 @@ fn lists_of_every_spreadsheet_are_read() {
             let columns = desk.evaluate(&format!("{columns}.map((th) => th.textContent)"));
             let columns: Vec<String> = serde_json::from_value(columns).expect("texts");
             assert!(columns.len() >= 5 && columns.iter().all(|column| column.starts_with('→')), "{kind}: {columns:?}");
+            let revision = if lang == "en" { "Correction" } else { "更正次数" };
+            assert!(columns.iter().any(|column| column.contains(revision)), "{kind}: {columns:?}");
             desk.click("#discard-file");
         }
         desk.evaluate("void delete window.saved");

@@ -16,6 +16,9 @@ fn valid(person: &Person, kind: &str) -> Value {
         "identity" => json!({ "name": "张三" }),
         "vaccination" => json!({ "vaccine": "208", "dose": 1 }),
         "colour_assignment" => json!({ "colour": "red", "reason": "quarantine" }),
+        "guardianship" => {
+            json!({ "guardian_document_type": "passport", "guardian_document_number": "E12345678" })
+        }
         "retraction" => json!({ "event_id": "t-1", "why": "mixed up" }),
         _ => json!({ "test": "nucleic_acid", "result": "positive" }),
     };
@@ -114,6 +117,15 @@ fn an_invalid_field_is_named_by_its_pointer() {
         ("identity", "/data/born", json!("1849-12-31")),
         ("identity", "/data/deceased_at", json!("1850-01-01T00:00:00Z")),
         ("identity", "/data/deceased_at", json!(future)),
+        ("guardianship", "/data/guardian_document_type", json!("hunter2")),
+        ("guardianship", "/data/guardian_document_type", json!(null)),
+        ("guardianship", "/data/guardian_document_number", json!("hunter2-hunter2")),
+        ("guardianship", "/data/guardian_document_number", json!(12_345_678)),
+        ("guardianship", "/data/guardian_document_number", json!(null)),
+        ("guardianship", "/data/until", json!(ago(HOUR * 2))),
+        ("guardianship", "/data/until", json!("18 years")),
+        ("guardianship", "/data/guardian", json!("hunter2")),
+        ("guardianship", "/occurred_at", json!("1849-12-31T00:00:00Z")),
         ("retraction", "/data/event_id", json!("hunter2 hunter2")),
         ("retraction", "/data/why", json!(" ")),
         ("retraction", "/data/why", json!("mixed\nup")),
@@ -129,7 +141,7 @@ fn an_invalid_field_is_named_by_its_pointer() {
     assert_refused(&yima, &lab, &released, "/data/colour");
     // No event was stored, and a valid one of each kind is accepted: the one field was the reason.
     assert_eq!(yima.shown(&yima.session_of(&person)).0, "none");
-    for kind in ["identity", "vaccination", "colour_assignment", "retraction", "test_result"] {
+    for kind in ["identity", "vaccination", "colour_assignment", "guardianship", "retraction", "test_result"] {
         assert_eq!(yima.event(&lab, &valid(&new_person(), kind)), "accepted", "{kind}");
     }
     assert_unharmed(&yima, &person.document);

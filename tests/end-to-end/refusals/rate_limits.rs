@@ -96,5 +96,5 @@ fn anonymous_sign_ins_do_not_make_real_ones_fail() {
         }
     }
     assert_eq!([(); 2].map(|()| sign_in(&real).status), [200; 2]);
-    problem(&sign_in(&real), 429, "too-many-requests");
+    problem(&sign_in(&real), 503, "waiting");
 }

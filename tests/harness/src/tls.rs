@@ -12,7 +12,9 @@ use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{
+    ALL_VERSIONS, ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
 
 use crate::{Options, Reply};
 
@@ -89,15 +91,29 @@ impl CertificateFiles {
     /// # Panics
     /// When the certificate cannot be parsed.
     pub fn client(&self, protocols: &[&str]) -> Arc<ClientConfig> {
-        Arc::new(trusting(self.certificate(), protocols))
+        Arc::new(trusting(self.certificate(), protocols, ALL_VERSIONS))
+    }
+
+    /// The same for one version, without ALPN.
+    ///
+    /// # Panics
+    /// As [`Self::client`].
+    pub fn client_of(&self, version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
+        Arc::new(trusting(self.certificate(), &[], &[version]))
     }
 }
 
-fn trusting(certificate: CertificateDer<'static>, protocols: &[&str]) -> ClientConfig {
+fn trusting(
+    certificate: CertificateDer<'static>,
+    protocols: &[&str],
+    versions: &[&'static SupportedProtocolVersion],
+) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(certificate).expect("a certificate");
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
+    let mut provider = aws_lc_rs::default_provider();
+    provider.cipher_suites.retain(|suite| versions.contains(&suite.version()));
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(versions)
         .expect("the provider has what TLS needs")
         .with_root_certificates(roots)
         .with_no_client_auth();
@@ -117,10 +133,20 @@ impl TlsConnection {
     /// # Panics
     /// When the certificate cannot be parsed, or the connection is refused.
     pub fn connect(url: &str, trusted: &CertificateDer<'static>, protocols: &[&str]) -> io::Result<Self> {
-        let config = trusting(trusted.clone(), protocols);
+        Self::connect_as(&Arc::new(trusting(trusted.clone(), protocols, ALL_VERSIONS)), url)
+    }
+
+    /// Connects to an instance's URL as this client, which remembers its sessions.
+    ///
+    /// # Errors
+    /// The handshake fails.
+    ///
+    /// # Panics
+    /// When the connection is refused.
+    pub fn connect_as(client: &Arc<ClientConfig>, url: &str) -> io::Result<Self> {
         let address = url.rsplit('/').next().unwrap_or_default();
         let name = ServerName::try_from("127.0.0.1").expect("an address");
-        let client = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+        let client = ClientConnection::new(client.clone(), name).map_err(io::Error::other)?;
         let stream = TcpStream::connect(address).expect("a connection");
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         let mut stream = StreamOwned::new(client, stream);
@@ -128,6 +154,11 @@ impl TlsConnection {
             stream.conn.complete_io(&mut stream.sock)?;
         }
         Ok(Self(stream))
+    }
+
+    /// Whether a session of before was resumed.
+    pub fn is_resumed(&self) -> bool {
+        self.0.conn.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     /// The protocol that the server chose (ALPN).

@@ -182,6 +182,11 @@ impl Yima {
         *self = started.unwrap_or_else(|StartError { stderr, .. }| panic!("yima did not become ready:\n{stderr}"));
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its standard error since its start.
     pub fn stderr(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_else(|error| format!("(no log: {error})"))
@@ -232,11 +237,7 @@ impl Yima {
     /// # Panics
     /// When a sample is not a number.
     pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
-        let reply = self.http.get(&format!("{}/metrics", self.admin_url()), "");
-        let samples = reply.text().lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '));
-        let of_metric = samples.filter(|(found, _)| found.is_empty() || found.starts_with('{'));
-        let labelled = of_metric.filter(|(found, _)| labels.iter().all(|label| found.contains(label)));
-        labelled.map(|(_, value)| value.parse::<f64>().expect("a number")).sum()
+        sum_of_samples(self.http.get(&format!("{}/metrics", self.admin_url()), "").text(), name, labels)
     }
 
     fn url(&self, port: usize) -> String {
@@ -277,6 +278,14 @@ impl Drop for Yima {
             eprintln!("--- standard error of yima ---\n{}", self.stderr());
         }
     }
+}
+
+/// The sum of a metric's samples that have all these labels, in a scrape.
+pub(crate) fn sum_of_samples(scrape: &str, name: &str, labels: &[&str]) -> f64 {
+    let samples = scrape.lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '));
+    let of_metric = samples.filter(|(found, _)| found.is_empty() || found.starts_with('{'));
+    let labelled = of_metric.filter(|(found, _)| labels.iter().all(|label| found.contains(label)));
+    labelled.map(|(_, value)| value.parse::<f64>().expect("a number")).sum()
 }
 
 /// Whether a process is paused (SIGSTOP), by a failpoint of its own or by the test.

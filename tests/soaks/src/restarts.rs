@@ -54,7 +54,7 @@ pub(crate) fn run(people: u64, kills: usize) {
     // So little memory that nearly every answer comes from the disk tier.
     let mut reader = region.reader(&[("YIMA_READ_API__CACHE__MEMORY_BYTES", "8388608")]);
     let start = Instant::now();
-    fill(&cluster, &stored, people);
+    fill(&cluster, &stored, "restarts_xian", people);
     let is_filled = || reader.metric("cache_disk_entries", &[]) >= people as f64;
     until("every view in the disk tier", Duration::from_secs(600), is_filled);
     report!("{people} views in the disk tier after {:.0} s", start.elapsed().as_secs_f64());
@@ -116,11 +116,11 @@ fn change(n: u64, version: Version, rules: &Rules) -> Change {
 }
 
 /// Inserts every subject's first view, and publishes it for the node that follows.
-fn fill(cluster: &Cluster, stored: &RegionStore, people: u64) {
+pub(crate) fn fill(cluster: &Cluster, stored: &RegionStore, keyspace: &str, people: u64) {
     let rules = Rules::built_in();
     stored.runtime.block_on(async {
         let session = cluster.session(1).await;
-        let insert = "INSERT INTO restarts_xian.views (subject, version, body) VALUES (?, ?, ?)";
+        let insert = format!("INSERT INTO {keyspace}.views (subject, version, body) VALUES (?, ?, ?)");
         let insert = session.prepare(insert).await.expect("the table exists");
         let stream = stored.store.open_stream().await.expect("a stream");
         for first in (0..people).step_by(BATCH as usize) {

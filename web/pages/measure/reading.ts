@@ -1,6 +1,7 @@
 /**
  * Measures how many disturbed codes the page's reader reads, compared with the decoder alone: `tests/bench scan-page`.
  */
+import encodeQR from "qr";
 import { MAX_SIDE, Reader } from "../src/checkpoint/reader.ts";
 import { codeLike, disturbance, moved, picture, seeded } from "./disturbed.ts";
 
@@ -37,8 +38,10 @@ for (let i = 0; i < CODES; i++) {
   }
   if (found) counts.anyFrame++;
 }
+const modules = encodeQR(codeLike(random), "raw", { ecc: "low", border: 1 }).length - 2;
+const version = (modules - 17) / 4;
 times.sort((a, b) => a - b);
 const at = (share: number): string => times[Math.floor(CODES * share)]!.toFixed(0);
-console.log(`${CODES} disturbed codes: ${counts.firstFrame} read in the first frame, ` +
+console.log(`${CODES} disturbed codes of QR version ${version}: ${counts.firstFrame} read in the first frame, ` +
   `${counts.anyFrame} within ${FRAMES}; ` +
   `${counts.decoderOnly} by the decoder alone in the first; ms a frame: p50 ${at(0.5)}, p95 ${at(0.95)}`);

@@ -1,5 +1,6 @@
 /** The citizen's page: wires its parts together. */
 import { setUpCopyButton } from "./citizen/copy-button.ts";
+import { clearGuardians, drawGuardians, drawInvitation, setUpGuardians } from "./citizen/guardians.ts";
 import { hideDemoPeople, redrawDemoPeople, showDemoPeople } from "./citizen/demo-people.ts";
 import { clearHistory, drawHistory, setUpHistory } from "./citizen/history.ts";
 import { changeKept, forget, listKept, type Kept } from "./citizen/kept.ts";
@@ -9,11 +10,14 @@ import { drawPeople } from "./citizen/people.ts";
 import { drawPhoneCard, keepsNothing, setUpPhoneCard } from "./citizen/phone-card.ts";
 import { clearPaper, drawPaper, setUpPaper } from "./citizen/paper.ts";
 import { clearPhoneList, drawPhoneList, openPhoneList, setUpPhoneList } from "./citizen/phone-list.ts";
-import { endPhone, isTooManyPhones } from "./citizen/phones.ts";
-import { adopt, NotKeptError, register, type Session } from "./citizen/registration.ts";
+import { endPhone, isTooManyPhones, listPhones } from "./citizen/phones.ts";
+import { isNotAGuardian, type Session } from "./citizen/presenter.ts";
+import { adopt, NotKeptError, register } from "./citizen/registration.ts";
+import { clearResults, drawResults, setUpResults } from "./citizen/results.ts";
 import { t, type CitizenWord } from "./citizen/text.ts";
 import { clear, clearAnnouncement } from "./citizen/view.ts";
 import { keepScreenOn } from "./citizen/wake-lock.ts";
+import { clearWards, drawWards, setUpWards } from "./citizen/wards.ts";
 import { citizenWords } from "./citizen/words.ts";
 import { RefusedError } from "./shared/api.ts";
 import { byId, setText } from "./shared/dom.ts";
@@ -42,11 +46,16 @@ function show(session: Session, kept: Kept | null): void {
   byId("sign-in").hidden = true;
   byId("health-code").hidden = byId("sign-out").hidden = false;
   document.body.dataset["screen"] = "code";
+  byId("for-ward").hidden = session.ward === null;
+  if (session.ward === null) delete document.body.dataset["for"];
+  else document.body.dataset["for"] = "ward";
   setUpCopyButton();
   const person: OnScreen = new OnScreen(session, kept, {
     changed: redraw,
     sessionOver: () => void sessionOver(person),
     phoneEnded: () => void phoneEnded(person),
+    noRoom: () => void noRoom(person),
+    guardianshipOver: () => void guardianshipOver(person),
     forgotten: () => signOut(null),
   });
   shown = person;
@@ -57,13 +66,13 @@ function show(session: Session, kept: Kept | null): void {
 }
 
 function showKept(kept: Kept): void {
-  show({ session: kept.session!, endsAt: kept.sessionEndsAt }, kept);
+  show({ session: kept.session!, endsAt: kept.sessionEndsAt, ward: kept.ward }, kept);
 }
 
-/** The entry has the session: the tab remembers only which entry. */
-function useKept(person: OnScreen, { id }: Kept): void {
+/** The entry has the session: the tab remembers only which entry. A ward's has one that may be in no other. */
+function useKept(person: OnScreen, { id, ward }: Kept): void {
   if (shown === person) person.notice = null;
-  store.remove();
+  if (ward === null) store.remove();
   sessionStorage.setItem(PERSON, id);
   changeKept(id, (kept) => ({ ...kept, usedAt: Date.now() })).catch(() => undefined);
 }
@@ -80,6 +89,7 @@ function showSignIn(reason: CitizenWord | null): void {
   notice = reason;
   byId("health-code").hidden = byId("sign-out").hidden = true;
   delete document.body.dataset["screen"];
+  delete document.body.dataset["for"];
   byId("sign-in").hidden = false;
   void refreshPeople();
   redraw();
@@ -94,12 +104,15 @@ function stop(): void {
   keepScreenOn(false);
   clear();
   clearHistory();
+  clearResults();
   clearPhoneList();
   clearPaper();
+  clearWards();
+  clearGuardians();
 }
 
 async function signedIn({ session, expires_at }: NewSession): Promise<void> {
-  const signedIn = { session, endsAt: Date.parse(expires_at) };
+  const signedIn = { session, endsAt: Date.parse(expires_at), ward: null };
   const kept = await adopt(signedIn).catch(() => null);
   notice = null;
   if (kept) showKept(kept);
@@ -123,13 +136,12 @@ async function keepOnThisPhone(name: string): Promise<void> {
   const identity = person?.display.display?.identity;
   if (!person || !identity) return;
   try {
-    const session = { session: person.session, endsAt: person.sessionEndsAt };
-    const kept = await register(session, name, identity);
+    const kept = await register(person.presenter, name, identity);
     tabs.postMessage({ id: kept.id, added: true });
     // Otherwise the browser may remove it when the disk is full.
     void navigator.storage?.persist?.().catch(() => undefined);
     if (shown !== person) return;
-    if (kept.session !== person.session) return showKept(kept);
+    if (kept.session !== person.presenter.session) return showKept(kept);
     person.useKeys(kept);
     useKept(person, kept);
     await refreshPeople();
@@ -143,25 +155,81 @@ async function keepOnThisPhone(name: string): Promise<void> {
   redraw();
 }
 
-/** The phone's id stays, so that the person gets no second one here. */
-async function sessionOver({ session, kept }: OnScreen): Promise<void> {
+/** The phone's id stays, so that the person gets no second one here; and so for the session's wards. */
+async function sessionOver({ presenter: { session } }: OnScreen): Promise<void> {
   signOut("session_ended");
-  if (!kept) return;
   const end = (one: Kept): Kept =>
     one.session === session ? { ...one, session: null, freshness: null, identity: null, batch: null } : one;
-  await changeKept(kept.id, end).catch(() => undefined);
-  tabs.postMessage({ id: kept.id, added: false });
+  for (const { id } of await entriesOf(session)) {
+    await changeKept(id, end).catch(() => undefined);
+    tabs.postMessage({ id, added: false });
+  }
   await refreshPeople();
 }
 
-/** It was ended elsewhere. The person stays signed in, in this tab. */
+/** It was ended elsewhere. */
 async function phoneEnded(person: OnScreen): Promise<void> {
-  const { kept, session, sessionEndsAt } = person;
+  person.notice = "phone_ended";
+  await dropKeys(person);
+}
+
+/** What the browser still keeps would bring a better colour back: it goes, and so does the phone. */
+async function noRoom(person: OnScreen): Promise<void> {
+  const phone = person.kept?.phone;
+  keepsNothing();
+  await dropKeys(person);
+  if (phone !== undefined) await endPhone(person.presenter, phone).catch(() => undefined);
+}
+
+/** The entries that a session is in: of its holder, and of the holder's wards. */
+async function entriesOf(session: string): Promise<Kept[]> {
+  return (await readPeople()).filter((kept) => kept.session === session);
+}
+
+/** Shows the code of one whose guardian the citizen is, or with null the citizen's own. */
+async function showFor(ward: string | null, notice: CitizenWord | null = null, freshness?: string): Promise<void> {
+  const person = shown;
+  if (!person) return;
+  const { session, endsAt } = person.presenter;
+  const by = { session, endsAt, ward, freshness };
+  const kept = await adopt(by).catch(() => null);
+  if (shown !== person) return;
+  if (kept) showKept(kept);
+  else {
+    if (ward === null) store.save(session, Date.now() + endsAt - now());
+    show(by, null);
+  }
+  if (shown) shown.notice = notice;
+  redraw();
+  // The element that had the focus may be hidden.
+  byId("colour").focus();
+}
+
+/** The keys of a ward go with the guardianship. */
+async function guardianshipOver(person: OnScreen): Promise<void> {
+  if (shown !== person) return;
+  const { kept } = person;
+  await showFor(null, "ward_over");
+  if (kept) await remove(kept.id);
+}
+
+/** The keys of a ward whom the citizen has given up. The list's handle is not the entry's: the service is asked. */
+async function forgetWards(): Promise<void> {
+  const session = shown?.presenter.session;
+  const wards = session === undefined ? [] : (await entriesOf(session)).filter(({ ward }) => ward !== null);
+  for (const { id, ward } of wards) {
+    const isOver = await listPhones({ session: session!, ward }).then(() => false, isNotAGuardian);
+    if (isOver) await remove(id);
+  }
+}
+
+/** The person stays signed in, in this tab. */
+async function dropKeys(person: OnScreen): Promise<void> {
+  const { kept, presenter } = person;
   if (!kept || shown !== person) return;
-  store.save(session, Date.now() + sessionEndsAt - now());
+  store.save(presenter.session, Date.now() + presenter.endsAt - now());
   sessionStorage.removeItem(PERSON);
   person.useKeys(null);
-  person.notice = "phone_ended";
   redraw();
   await remove(kept.id);
 }
@@ -195,15 +263,18 @@ function redraw(): void {
   const code = shown.draw();
   keepScreenOn(typeof code === "object" && "text" in code);
   drawPhoneCard(shown);
+  drawInvitation();
 }
 
 /** Stays signed in if the service does not end the sessions: they are valid then. */
 async function signOutEverywhere(person: OnScreen): Promise<void> {
-  const outcome = await endAllSessions(person.session).then(
+  const { session } = person.presenter;
+  const entries = await entriesOf(session);
+  const outcome = await endAllSessions(session).then(
     () => "everywhere_done" as const,
     (error: unknown) => (error instanceof RefusedError && error.sessionOver ? ("session_ended" as const) : null),
   );
-  if (outcome !== null && person.kept) void remove(person.kept.id);
+  if (outcome !== null) for (const { id } of entries) void remove(id);
   // Somebody else may have signed in meanwhile.
   if (shown && shown !== person) return;
   if (outcome !== null) return signOut(outcome);
@@ -211,10 +282,11 @@ async function signOutEverywhere(person: OnScreen): Promise<void> {
   redraw();
 }
 
-/** Ends phone and session at the service, and removes the keys. */
-async function signOutHere({ kept, session }: OnScreen): Promise<void> {
-  const removed = kept && remove(kept.id);
-  if (kept) await endPhone(session, kept.phone);
+/** Ends phones and session at the service, and removes the keys: of the citizen, and of their wards. */
+async function signOutHere({ presenter: { session } }: OnScreen): Promise<void> {
+  const entries = await entriesOf(session);
+  const removed = Promise.all(entries.map(({ id }) => remove(id)));
+  for (const { phone, ward } of entries) await endPhone({ session, ward }, phone);
   await endSession(session);
   await removed;
 }
@@ -226,20 +298,32 @@ function tick(): void {
 }
 
 async function start(): Promise<void> {
-  const stored = store.lookup();
-  if (stored !== null) return show({ session: stored, endsAt: now() + store.lookupEnd() - Date.now() }, null);
+  const [stored, shownBefore] = [store.lookup(), sessionStorage.getItem(PERSON)];
+  const showStored = (session: string): void =>
+    show({ session, endsAt: now() + store.lookupEnd() - Date.now(), ward: null }, null);
+  if (stored !== null && shownBefore === null) return showStored(stored);
   people = (await readPeople()).filter(({ session }) => session !== null);
-  const kept = people.find(({ id }) => id === sessionStorage.getItem(PERSON)) ?? people[0];
-  if (!kept) return showSignIn(null);
+  const kept = people.find(({ id }) => id === shownBefore) ?? (stored === null ? people[0] : undefined);
+  if (!kept) return stored === null ? showSignIn(null) : showStored(stored);
   assumeServerClockOffset(kept.clockOffset);
   showKept(kept);
 }
 
 onSession("citizen", (session) => void signedIn(session), failed);
-setUpHistory(() => shown && { bearer: shown.session, etag: shown.display.etag });
-setUpPhoneCard(keepOnThisPhone);
-setUpPhoneList(() => shown && { session: shown.session, phone: shown.kept?.phone ?? null });
-setUpPaper(() => shown?.session ?? null);
+/** The citizen, while they show their own code. */
+const own = (): Session | null => (shown?.presenter.ward === null ? shown.presenter : null);
+
+setUpHistory(() => shown && { bearer: shown.presenter.session, etag: shown.display.etag });
+setUpResults(() => shown && { presenter: shown.presenter, etag: shown.display.etag });
+setUpPhoneCard(keepOnThisPhone, () => shown?.phoneCodes?.showEnded());
+setUpPhoneList(() => shown && { presenter: shown.presenter, phone: shown.kept?.phone ?? null });
+setUpPaper(() => shown?.presenter ?? null);
+setUpGuardians(own);
+setUpWards({
+  current: own,
+  show: ({ ward }, freshness) => void showFor(ward, null, freshness),
+  ended: () => void forgetWards(),
+});
 setUpLargeType(byId("large"));
 startLanguage(
   byId("lang"),
@@ -247,10 +331,13 @@ startLanguage(
     clearAnnouncement();
     redraw();
     drawHistory();
+    drawResults();
     setUpCopyButton();
     redrawDemoPeople();
     drawPhoneList();
     drawPaper();
+    drawWards();
+    drawGuardians();
     redrawPeople();
   },
   citizenWords,
@@ -267,6 +354,7 @@ byId("sign-out").addEventListener("click", () => {
     redraw();
   });
 });
+byId("own-code").addEventListener("click", () => void showFor(null));
 byId("add-person").addEventListener("click", () => {
   stop();
   showSignIn(null);
@@ -278,7 +366,7 @@ tabs.addEventListener("message", ({ data }: MessageEvent<{ id: string; added: bo
   void refreshPeople();
   if (!data.added || !person || person.kept) return;
   // Perhaps this tab's person, whom another tab has kept.
-  adopt({ session: person.session, endsAt: person.sessionEndsAt }).then(
+  adopt(person.presenter).then(
     (kept) => kept && shown === person && showKept(kept),
     () => undefined,
   );
@@ -289,6 +377,8 @@ addEventListener("pageshow", ({ persisted }) => {
 });
 // The display on the screen is from before the pause: mark it as not live before anything else.
 document.addEventListener("visibilitychange", redraw);
+document.addEventListener("pointerdown", () => shown?.display.refresh());
+document.addEventListener("keydown", () => shown?.display.refresh());
 void start();
 tick();
 keepShell("/citizen-worker.js", "/");

@@ -8,7 +8,7 @@ import { issuerKeys, type KeySet } from "../src/code/issuers.ts";
 import { hex, sha256 } from "../src/code/p256.ts";
 import { Bundle } from "../src/offline/bundle.ts";
 import { cover } from "../src/offline/cover.ts";
-import { openIndex, type Index, type PartName } from "../src/offline/index.ts";
+import { openIndex, type Blob, type Index, type PartName } from "../src/offline/index.ts";
 import { judgeOffline } from "../src/offline/judge.ts";
 import { TagSet } from "../src/offline/tag-set.ts";
 
@@ -56,7 +56,7 @@ const open = async (vector: Vectors["indexes"][0]): Promise<Index | string> => {
 };
 
 /** The first index's bundle, with parts changed by `change`. */
-async function bundleOf(change: (bytes: Bytes, part: PartName) => Bytes = (bytes) => bytes): Promise<Bundle> {
+async function bundleOf(change: (bytes: Bytes, part: Blob) => Bytes = (bytes) => bytes): Promise<Bundle> {
   const index = (await open(indexes[0]!)) as Index;
   const files = new Map<string, Bytes>();
   for (const { part } of parts) files.set(hex(await sha256(fromBase64(part))), fromBase64(part));
@@ -114,7 +114,7 @@ test("a bundle denies the tags that its parts name, and is refused whole with a 
   for (const { slot, tag, denied } of denials) assert.equal(bundle.denies(slot, fromHex(tag)), denied, tag);
   assert.equal(bundle.denies(1, fromHex(denials[0]!.tag)), null);
   const others = [...bundle.parts.values()].map((part) => part.bytes);
-  const changes: ((bytes: Bytes, part: PartName) => Bytes)[] = [
+  const changes: ((bytes: Bytes, part: Blob) => Bytes)[] = [
     (bytes) => bytes.subarray(0, -1),
     (bytes) => (bytes[bytes.length - 1]! ^= 1, bytes),
     (_, part) => others.find((other) => other.length !== part.bytes)!,

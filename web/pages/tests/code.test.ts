@@ -23,15 +23,17 @@ async function judge(text: string, now: number): Promise<[string, unknown]> {
   const claims = await verifyCode(text, keys, now);
   if (typeof claims === "string") return [claims, undefined];
   const { issuer, issuedAt, validFrom, snapshot, paper, phone } = claims;
+  const guardian = claims.guardian && { guardian: true };
   if (!snapshot) {
     const { name, document } = paper!;
     const nothing = { colour: null, test: null, doses: 0, complete: false, denial_tag: null };
-    return ["accepted", { issuer, name, ...nothing, ...(document && { document }) }];
+    return ["accepted", { issuer, name, ...nothing, ...(document && { document }), ...guardian }];
   }
   const { doses, complete, name } = snapshot;
   const colour = colourAt(snapshot, validFrom, now);
   const denial_tag = phone && hex(phone.denialTag);
-  return ["accepted", { issuer, colour, test: testAt(snapshot, issuedAt, now), doses, complete, name, denial_tag }];
+  const test = testAt(snapshot, issuedAt, now);
+  return ["accepted", { issuer, colour, test, doses, complete, name, denial_tag, ...guardian }];
 }
 
 test("every vector is judged as a scanner without a network has to", async () => {

@@ -17,11 +17,11 @@ const count = { read: 0, accepted: 0, differ: 0 };
 async function judge(text: string, issuers: IssuerKeys, now: number): Promise<unknown> {
   const claims = await verifyCode(text, issuers, now);
   if (typeof claims === "string") return claims;
-  const { issuer, issuedAt, validFrom, snapshot, paper } = claims;
-  if (!snapshot) return [issuer, paper!.name, paper!.document];
+  const { issuer, issuedAt, validFrom, snapshot, paper, guardian } = claims;
+  if (!snapshot) return [issuer, guardian, paper!.name, paper!.document];
   const { doses, complete, name, lag } = snapshot;
   const colour = colourAt(snapshot, validFrom, now);
-  return [issuer, colour, testAt(snapshot, issuedAt, now), [doses, complete], name, lag];
+  return [issuer, guardian, colour, testAt(snapshot, issuedAt, now), [doses, complete], name, lag];
 }
 
 async function compare([now, text, expected]: Line, issuers: IssuerKeys): Promise<void> {

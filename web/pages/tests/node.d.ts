@@ -20,3 +20,4 @@ declare module "node:readline" {
   export function createInterface(options: { input: unknown }): AsyncIterable<string>;
 }
 declare const process: { stdin: unknown };
+declare function setImmediate(run: () => void): void;

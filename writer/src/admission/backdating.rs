@@ -68,6 +68,8 @@ fn as_test_of_others(stored: &StoredEvent, agency: &str) -> Option<StoredEvent> 
         | EventData::Vaccination { .. }
         | EventData::ColourAssignment { .. }
         | EventData::SessionEnd { .. }
-        | EventData::Phone { .. } => None,
+        | EventData::Phone { .. }
+        | EventData::Guardianship { .. }
+        | EventData::Ward { .. } => None,
     }
 }

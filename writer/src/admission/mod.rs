@@ -174,6 +174,8 @@ pub(crate) fn restricts(data: &EventData) -> bool {
         EventData::Vaccination { .. }
         | EventData::Retraction { .. }
         | EventData::SessionEnd { .. }
-        | EventData::Phone { .. } => false,
+        | EventData::Phone { .. }
+        | EventData::Guardianship { .. }
+        | EventData::Ward { .. } => false,
     }
 }

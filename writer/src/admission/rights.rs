@@ -38,7 +38,9 @@ pub(super) fn refusal(rights: &Rights, candidate: &Candidate) -> Option<Refusal>
         | EventData::Vaccination { .. }
         | EventData::Retraction { .. }
         | EventData::SessionEnd { .. }
-        | EventData::Phone { .. } => None,
+        | EventData::Phone { .. }
+        | EventData::Guardianship { .. }
+        | EventData::Ward { .. } => None,
     }
 }
 

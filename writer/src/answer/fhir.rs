@@ -7,9 +7,10 @@ use axum::response::{IntoResponse, Response};
 use serde::{Serialize, Serializer};
 use yima_schema::problem::{FieldError, ProblemType};
 use yima_service::http::ProblemResponse;
+use yima_store::bulk;
 
 use super::operation_outcome::{Issue, OperationOutcome, issues};
-use crate::intake::{RowAnswer, RowStatus};
+use crate::intake::{FEW_ROWS, RowAnswer, RowStatus};
 
 const FHIR_JSON: HeaderValue = HeaderValue::from_static("application/fhir+json");
 
@@ -72,8 +73,9 @@ fn explain_conflict(answer: &mut RowAnswer, resource: &str) {
 
 /// Encoded in a thread that may block: megabytes for many entries.
 async fn bundle(kind: &'static str, answers: Vec<RowAnswer>) -> Response {
+    let is_bulk = answers.len() > FEW_ROWS;
     let write = move || encode(&BundleAnswer { kind, entry: &answers });
-    let body = tokio::task::spawn_blocking(write).await.expect("an answer always encodes");
+    let body = bulk::spawn_blocking(is_bulk, write).await.expect("an answer always encodes");
     respond(StatusCode::OK, body)
 }
 

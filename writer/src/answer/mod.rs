@@ -9,9 +9,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 use yima_service::http::ProblemResponse;
+use yima_store::bulk;
 
 use crate::decode::upload::{MediaType, UploadForm};
-use crate::intake::{RowAnswer, RowStatus};
+use crate::intake::{FEW_ROWS, RowAnswer, RowStatus};
 
 /// The result of one event.
 #[derive(Serialize, ToSchema)]
@@ -60,6 +61,7 @@ fn event(answer: RowAnswer) -> Result<Response, ProblemResponse> {
 
 /// Encoded in a thread that may block: up to tens of megabytes.
 async fn ndjson(answers: Vec<RowAnswer>) -> Response {
+    let is_bulk = answers.len() > FEW_ROWS;
     let encode = move || {
         let mut lines = Vec::with_capacity(answers.len() * 48);
         for answer in answers {
@@ -68,6 +70,6 @@ async fn ndjson(answers: Vec<RowAnswer>) -> Response {
         }
         lines
     };
-    let lines = tokio::task::spawn_blocking(encode).await.expect("encoding does not panic");
+    let lines = bulk::spawn_blocking(is_bulk, encode).await.expect("encoding does not panic");
     ([(CONTENT_TYPE, HeaderValue::from_static(MediaType::Ndjson.as_str()))], lines).into_response()
 }

@@ -107,15 +107,17 @@ fn code(kind: ProblemType) -> &'static str {
         ProblemType::Malformed => "structure",
         ProblemType::Invalid => "value",
         ProblemType::Unauthenticated => "login",
-        ProblemType::Forbidden => "forbidden",
+        ProblemType::Forbidden | ProblemType::NotAGuardian => "forbidden",
         ProblemType::NotFound | ProblemType::UnknownPhone | ProblemType::TooManyPhones => "not-found",
         ProblemType::MethodNotAllowed | ProblemType::Misdirected | ProblemType::UnsupportedMediaType => "not-supported",
         ProblemType::Timeout => "timeout",
         ProblemType::Conflict => "conflict",
-        ProblemType::SubjectFull => "business-rule",
+        ProblemType::SubjectFull | ProblemType::TooManyGuardianships | ProblemType::InvitationOver => "business-rule",
         ProblemType::TooLarge => "too-long",
         ProblemType::TooManyRequests => "throttled",
         ProblemType::Internal => "exception",
-        ProblemType::BeingUpdated | ProblemType::NoRoom | ProblemType::Unavailable => "transient",
+        ProblemType::BeingUpdated | ProblemType::NoRoom | ProblemType::Waiting | ProblemType::Unavailable => {
+            "transient"
+        }
     }
 }

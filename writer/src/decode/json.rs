@@ -2,7 +2,9 @@
 
 use jiff::civil::Date;
 use serde_json::Value;
-use yima_schema::event::{Colour, Event, EventData, EventKind, StoredEvent, TestKind, TestOutcome, is_event_id};
+use yima_schema::event::{
+    Colour, Event, EventData, EventKind, GuardianshipChange, StoredEvent, TestKind, TestOutcome, is_event_id,
+};
 use yima_schema::limits::{MAX_NAME_CHARS, MAX_REVISION, MAX_WHY_CHARS};
 use yima_schema::mask::mask_name;
 use yima_schema::plain_text::plain_text;
@@ -54,7 +56,7 @@ pub(super) fn decode(value: &Value, context: Context<'_>) -> DecodedRow {
     errors.extend(subject_errors);
     let data = kind.and_then(|kind| {
         let mut fields = Fields::new(data, "/data");
-        let data = decode_data(kind, &mut fields, occurred_at, born, context);
+        let data = decode_data(kind, &mut fields, occurred_at, document.as_ref(), context);
         errors.extend(fields.finish());
         data
     });
@@ -81,7 +83,9 @@ pub(super) fn decode(value: &Value, context: Context<'_>) -> DecodedRow {
             | EventData::ColourAssignment { .. }
             | EventData::Retraction { .. }
             | EventData::SessionEnd { .. }
-            | EventData::Phone { .. } => Ok(()),
+            | EventData::Phone { .. }
+            | EventData::Guardianship { .. }
+            | EventData::Ward { .. } => Ok(()),
         };
         match counts {
             Ok(()) => Ok((StoredEvent::new(event, context.now), document_type)),
@@ -103,37 +107,42 @@ pub(super) fn covid_19_only(cvx: &str, context: Context<'_>) -> Result<(), RowEr
     is_covid_19.then_some(()).ok_or_else(|| RowError::not_counted("not a COVID-19 vaccine (by its CVX code)"))
 }
 
-/// The checked document, and the errors of its fields. The agency in a `local` number must be the sender.
+/// The subject's checked document, and the errors of its fields.
 fn document(value: Option<&Value>, context: Context<'_>) -> (Option<Document>, Vec<FieldError>) {
     let mut subject = Fields::new(value, "/subject");
-    let kind = subject.one_of("document_type", &DocumentType::ALL.map(|t| (t.as_str(), t)));
-    let number = subject.required("document_number", "expected a text", Value::as_str);
-    let document = kind.zip(number).and_then(|(kind, number)| match Document::new(kind, number) {
-        Ok(document) if !can_be_born(&document, context) => {
-            subject.reject("document_number", NUMBER);
-            None
-        }
-        Ok(document) if document.local_agency().is_none_or(|agency| agency == context.agency) => Some(document),
-        Ok(_) => {
-            subject.reject("document_number", "expected a number of the token's own agency: agency/number");
-            None
-        }
-        Err(error) => {
-            subject.reject("document_number", error.to_string());
-            None
-        }
-    });
+    let document = document_in(&mut subject, "document_type", "document_number", context);
     (document, subject.finish())
 }
 
-/// Decodes the data of an event about a person who was `born` then, by the number of the document.
+/// The checked document in two fields. The agency in a `local` number must be the sender.
+fn document_in(
+    fields: &mut Fields<'_>,
+    type_field: &'static str,
+    number_field: &'static str,
+    context: Context<'_>,
+) -> Option<Document> {
+    let kind = fields.one_of(type_field, &DocumentType::ALL.map(|t| (t.as_str(), t)));
+    let number = fields.required(number_field, "expected a text", Value::as_str);
+    let (kind, number) = kind.zip(number)?;
+    let expected = match Document::new(kind, number) {
+        Ok(document) if !can_be_born(&document, context) => NUMBER.to_owned(),
+        Ok(document) if document.local_agency().is_none_or(|agency| agency == context.agency) => return Some(document),
+        Ok(_) => "expected a number of the token's own agency: agency/number".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    fields.reject(number_field, expected);
+    None
+}
+
+/// Decodes the data of an event about the person with this document.
 fn decode_data(
     kind: EventKind,
     data: &mut Fields<'_>,
     occurred_at: Option<Time>,
-    born: Option<Date>,
+    document: Option<&Document>,
     context: Context<'_>,
 ) -> Option<EventData> {
+    let born = document.and_then(Document::born);
     Some(match kind {
         EventKind::Identity => {
             let name = data.required("name", NAME, |v| v.as_str().and_then(masked_name));
@@ -173,8 +182,16 @@ fn decode_data(
             let why = data.required("why", WHY, |v| plain_text(v.as_str()?, MAX_WHY_CHARS));
             EventData::Retraction { event_id: event_id?, why: why? }
         }
+        EventKind::Guardianship => {
+            let guardian = document_in(data, "guardian_document_type", "guardian_document_number", context);
+            if guardian.is_some() && guardian.as_ref() == document {
+                data.reject("guardian_document_number", "expected another person than the subject");
+            }
+            let change = GuardianshipChange::Started { until: until(data, occurred_at)? };
+            EventData::Guardianship { guardian: context.pseudonyms.subject(&guardian?), change }
+        }
         // Not one of the kinds that `decode` takes from an agency.
-        EventKind::SessionEnd | EventKind::Phone => return None,
+        EventKind::SessionEnd | EventKind::Phone | EventKind::Ward => return None,
     })
 }
 
@@ -189,13 +206,19 @@ fn colour_assignment(data: &mut Fields<'_>, occurred_at: Option<Time>, context: 
         let names: Vec<_> = may_give.iter().map(|c| c.as_str()).collect();
         data.reject("colour", format!("the reason {name} gives only {}", names.join(" or ")));
     }
+    let until = until(data, occurred_at);
+    Some(EventData::ColourAssignment { colour: colour?, reason: reason?.0.clone(), until: until? })
+}
+
+/// The end of what begins at `occurred_at`, if it has one.
+fn until(data: &mut Fields<'_>, occurred_at: Option<Time>) -> Option<Option<Time>> {
     let until = data.maybe("until", TIME, time);
     if let (Some(from), Some(Some(until))) = (occurred_at, until)
         && until <= from
     {
         data.reject("until", "expected a time after occurred_at");
     }
-    Some(EventData::ColourAssignment { colour: colour?, reason: reason?.0.clone(), until: until? })
+    until
 }
 
 fn time(value: &Value) -> Option<Time> {

@@ -91,6 +91,16 @@ pub enum Fact {
         #[schema(min_length = 1, max_length = 200)]
         why: String,
     },
+    /// Another person may show the subject's codes, from `occurred_at` on. A retraction takes it back.
+    Guardianship {
+        /// The kind of the other person's document.
+        guardian_document_type: DocumentType,
+        /// Its number; not the subject's own.
+        #[schema(min_length = 1)]
+        guardian_document_number: String,
+        /// Without it: until it is taken back, or one of the two ends it.
+        until: Option<Time>,
+    },
 }
 
 /// The colours that an agency may give.

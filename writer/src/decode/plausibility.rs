@@ -32,8 +32,8 @@ pub(super) fn can_be_born(document: &Document, context: Context<'_>) -> bool {
 /// and a test, dose or decision not before the disease (rules data). A retraction's time may mean nothing.
 pub(super) fn implausible(kind: EventKind, at: Time, born: Option<Date>, context: Context<'_>) -> Option<String> {
     let is_of_the_disease = match kind {
-        EventKind::Retraction | EventKind::SessionEnd | EventKind::Phone => return None,
-        EventKind::Identity => false,
+        EventKind::Retraction | EventKind::SessionEnd | EventKind::Phone | EventKind::Ward => return None,
+        EventKind::Identity | EventKind::Guardianship => false,
         EventKind::TestResult | EventKind::Vaccination | EventKind::ColourAssignment => true,
     };
     let since = context.rules.disease.since;

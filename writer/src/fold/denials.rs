@@ -42,13 +42,14 @@ impl Denying<'_> {
                 let before = old.phones.worsenings;
                 let is_worse = after <= before && self.is_worse(old, new);
                 let of_phone = |id: u64| {
-                    let end = if is_worse || new.phones.find(id).is_none() { after.max(before) + 1 } else { after };
+                    let is_over = new.all_phones().all(|phone| phone.id != id);
+                    let end = if is_worse || is_over { after.max(before) + 1 } else { after };
                     self.tags(subject, id, before..end)
                 };
-                old.phones.open.iter().flat_map(|phone| of_phone(phone.id)).collect()
+                old.all_phones().flat_map(|phone| of_phone(phone.id)).collect()
             }
             None if self.has_recent(events) => {
-                new.phones.open.iter().flat_map(|phone| self.tags(subject, phone.id, 0..after)).collect()
+                new.all_phones().flat_map(|phone| self.tags(subject, phone.id, 0..after)).collect()
             }
             None => Vec::new(),
         }

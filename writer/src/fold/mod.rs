@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tracing::Instrument;
 use yima_schema::change::Change;
 use yima_schema::code::TokenKeys;
@@ -30,7 +30,7 @@ use yima_schema::rules::Rules;
 use yima_schema::subject::SubjectId;
 use yima_schema::view::Version;
 use yima_service::clock::now;
-use yima_store::{Appended, CompareAndSet, Mark, StoreError, WriterStore, failpoint, span};
+use yima_store::{Appended, CompareAndSet, Mark, StoreError, StreamId, WriterStore, bulk, failpoint, span};
 
 use denials::Denying;
 use memory::FoldMemory;
@@ -46,6 +46,8 @@ use crate::config::FoldConfig;
 
 /// Subjects whose marks of an earlier process are settled together, and whose views are published again together.
 const SUBJECTS: usize = 500;
+/// Events that are no work in bulk: deriving views from them takes less than a millisecond.
+const FEW_EVENTS: usize = 256;
 /// Bytes reserved for as many views.
 const VIEWS_BYTES: usize = 8 * 1024 * 1024;
 
@@ -152,7 +154,7 @@ impl Folder {
     ) -> Result<T, StoreError> {
         let _reserved = self.memory.reserve(Some(agency), usize::MAX).await;
         let events = self.store.events(&[subject]).await?.pop().unwrap_or_default();
-        tokio::task::spawn_blocking(move || judge(&events)).await.map_err(|_| StoreError::TimedOut)
+        bulk::spawn_blocking(events.len() > FEW_EVENTS, move || judge(&events)).await.map_err(|_| StoreError::TimedOut)
     }
 
     /// Reads the version of the region's rules; once it is newer, this folder takes nothing more.
@@ -216,6 +218,11 @@ impl Folder {
     pub async fn refold(&self, subjects: &[SubjectId]) -> Result<Vec<SubjectId>, StoreError> {
         let folded = self.fold_owed(None, &subjects.iter().map(|subject| (*subject, Vec::new())).collect()).await?;
         Ok(subjects.iter().filter(|subject| !folded.contains_key(subject)).copied().collect())
+    }
+
+    /// Changes with each publication: the stream that it is in.
+    pub fn published(&self) -> watch::Receiver<StreamId> {
+        self.stream.published()
     }
 
     /// Seals the stream: this process publishes nothing more.
@@ -356,7 +363,8 @@ impl Folder {
             failpoint::pass("events_read")?;
             let (rules, epoch, tokens) = (self.rules.rules().clone(), self.store.epoch(), self.tokens.clone());
             // A thousand subjects take some ten milliseconds: too long for a thread that serves other requests.
-            let derived = tokio::task::spawn_blocking(move || {
+            let is_bulk = events.iter().map(Vec::len).sum::<usize>() > FEW_EVENTS;
+            let derived = bulk::spawn_blocking(is_bulk, move || {
                 let denying = Denying { keys: &tokens, now: now() };
                 plan(&subjects, current, &events, &rules, epoch, denying)
             });

@@ -1,6 +1,7 @@
 //! The stream that this process publishes its changes in.
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tracing::Instrument;
 use yima_schema::change::Change;
 use yima_service::telemetry::span_ref;
@@ -9,7 +10,11 @@ use yima_store::{Mark, Published, StoreError, StreamId, WriterStore, span};
 use super::rules::RulesGuard;
 
 /// The open stream. Another process may seal it at any time; then a new one replaces it.
-pub(super) struct OwnStream(Mutex<StreamId>);
+pub(super) struct OwnStream {
+    id: Mutex<StreamId>,
+    /// The stream of the newest publication.
+    published: watch::Sender<StreamId>,
+}
 
 impl OwnStream {
     /// Opens a stream.
@@ -17,12 +22,18 @@ impl OwnStream {
     /// # Errors
     /// The store's.
     pub(super) async fn open(store: &dyn WriterStore) -> Result<Self, StoreError> {
-        Ok(Self(Mutex::new(store.open_stream().await?)))
+        let id = store.open_stream().await?;
+        Ok(Self { id: Mutex::new(id), published: watch::Sender::new(id) })
     }
 
     /// The stream's id.
     pub(super) fn id(&self) -> StreamId {
-        *self.0.lock()
+        *self.id.lock()
+    }
+
+    /// Changes with each publication.
+    pub(super) fn published(&self) -> watch::Receiver<StreamId> {
+        self.published.subscribe()
     }
 
     /// Publishes changes and settles their marks; in a new stream if this one has been sealed.
@@ -50,7 +61,10 @@ impl OwnStream {
             let traced = span_ref(&span);
             let changes = changes.iter().map(|change| Change { traced, ..change.clone() }).collect();
             match store.publish(stream, changes, marks.to_vec()).instrument(span).await? {
-                Published::Open => return Ok(()),
+                Published::Open => {
+                    self.published.send_replace(stream);
+                    return Ok(());
+                }
                 Published::Sealed => self.replace(store, rules, stream).await?,
             }
         }
@@ -62,7 +76,7 @@ impl OwnStream {
         let opened = store.open_stream().await?;
         rules.check(store).await?;
         let replaced = {
-            let mut stream = self.0.lock();
+            let mut stream = self.id.lock();
             let is_current = *stream == sealed;
             if is_current {
                 *stream = opened;

@@ -18,10 +18,10 @@ use yima_store::{MarkFeed, Source, StoreError, StreamId};
 use crate::fold::Folder;
 use source::StreamFollower;
 
-/// Time between two rounds over the streams.
-const ROUND_EVERY: Duration = Duration::from_millis(200);
+/// Time between two rounds over the streams. Half of it is the mean delay of another region's event.
+const ROUND_EVERY: Duration = Duration::from_millis(100);
 /// Rounds from one search for dead writers to the next.
-const ROUNDS_PER_SEARCH: u32 = 5;
+const ROUNDS_PER_SEARCH: u32 = 10;
 
 /// Follows the marks of all streams that this writer has a lease on.
 pub struct MarkFollower {

@@ -68,7 +68,10 @@ impl Pipeline {
 /// Whether citizens may write such an event about themselves.
 fn may_be_written(data: &EventData) -> bool {
     match data {
-        EventData::SessionEnd { .. } | EventData::Phone { .. } => true,
+        EventData::SessionEnd { .. }
+        | EventData::Phone { .. }
+        | EventData::Guardianship { .. }
+        | EventData::Ward { .. } => true,
         EventData::Identity { .. }
         | EventData::TestResult { .. }
         | EventData::Vaccination { .. }

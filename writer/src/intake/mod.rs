@@ -24,6 +24,7 @@ use yima_service::rate_limit::Remaining;
 
 use self::limits::Limits;
 pub(crate) use self::limits::Submission;
+pub(crate) use self::pipeline::FEW_ROWS;
 use self::pipeline::Pipeline;
 pub use self::replay::Replayed;
 use self::row::Atomicity;
@@ -64,6 +65,7 @@ impl Intake {
             resources;
         let offset = Offset::from_seconds(i32::from(config.fhir_date_offset_minutes) * 60);
         let (commit_timeout, freshness) = (config.commit_timeout, pseudonyms.seal_keys("freshness"));
+        let limits = Limits::new(&config, &pseudonyms, clock);
         let pipeline = Pipeline {
             folder,
             disk_space,
@@ -79,7 +81,16 @@ impl Intake {
             lifecycle,
             clock,
         };
-        Self { limits: Limits::new(&config), pipeline: Arc::new(pipeline) }
+        Self { limits, pipeline: Arc::new(pipeline) }
+    }
+
+    /// Admits an upload of an agency: counts it against the agency's rate, and gives it a place in line if there is no
+    /// permit of the in-flight limit.
+    ///
+    /// # Errors
+    /// 429, 503.
+    pub(crate) fn admit_now(&self, agency: Arc<str>, headers: &HeaderMap) -> Result<Submission, ProblemResponse> {
+        self.limits.admit_now(agency, headers)
     }
 
     /// Admits a request of an agency: counts it against the agency's rate, then waits for a permit of the in-flight
@@ -134,6 +145,11 @@ impl Intake {
     /// Puts the state of the agency's rate limit on an answer.
     pub(crate) fn describe(&self, remaining: Remaining, headers: &mut HeaderMap) {
         self.limits.describe(remaining, headers);
+    }
+
+    /// Sets the gauges.
+    pub(crate) fn report(&self) {
+        self.limits.report();
     }
 
     /// Drops rate limits that are full again.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tracing::Instrument;
-use yima_schema::event::StoredEvent;
+use yima_schema::event::{Event, StoredEvent};
 use yima_schema::freshness::Freshness;
 use yima_schema::problem::Problem;
 use yima_schema::seal::SealKeys;
@@ -14,7 +14,7 @@ use yima_schema::time::Time;
 use yima_schema::view::Version;
 use yima_service::disk_space::DiskSpace;
 use yima_service::lifecycle::Lifecycle;
-use yima_store::{StoreError, span};
+use yima_store::{StoreError, bulk, span};
 
 use super::limits::Submission;
 use super::problems;
@@ -27,6 +27,9 @@ use crate::decode::{Context, DecodedRow, RawRow, RowError, RowForm, UnreadPositi
 use crate::fold::{CommitOutcome, Folder};
 use crate::moves::Moves;
 use crate::operator_file::OperatorFiles;
+
+/// Rows that are no work in bulk: decoding them takes less than a millisecond.
+pub(crate) const FEW_ROWS: usize = 16;
 
 /// Decodes and commits batches.
 pub(super) struct Pipeline {
@@ -132,13 +135,14 @@ impl Pipeline {
         };
         drop(turn);
         let (mut events, mut event_rows, mut kinds) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut subjects, mut resources) = (Vec::new(), Vec::new());
+        let (mut subjects, mut resources, mut notices) = (Vec::new(), Vec::new(), Vec::new());
         for ((candidate, at), refusal) in candidates.into_iter().zip(candidate_rows).zip(&review.refusals) {
             match refusal {
                 Some(refusal) => answers[at].refuse(refusal.clone()),
                 None => {
                     resources.push((at, Moves::resource(&candidate)));
                     let event = candidate.event;
+                    notices.push((at, event.event.notice_for_guardian(event.hash)));
                     kinds.push((event.event.data.kind(), restricts(&event.event.data)));
                     subjects.push(event.event.subject);
                     event_rows.push(at);
@@ -168,6 +172,15 @@ impl Pipeline {
         let is_stored = |at: usize| matches!(answers[at].status, RowStatus::Accepted | RowStatus::Duplicate);
         let stored = resources.into_iter().filter(|(at, _)| is_stored(*at));
         let (rows, versions): (Vec<_>, Vec<_>) = stored.filter_map(|(at, version)| Some((at, version?))).unzip();
+        let to_tell = notices.into_iter().filter(|(at, _)| is_stored(*at));
+        let (told_rows, notices): (Vec<_>, Vec<_>) = to_tell.filter_map(|(at, notice)| Some((at, notice?))).unzip();
+        if let Err(error) = self.tell_guardians(notices, now).await {
+            tracing::error!(%error, "guardians could not be told of their wards");
+            for at in told_rows {
+                answers[at].freshness = None;
+                answers[at].reject(problems::of_store(&error));
+            }
+        }
         if !versions.is_empty()
             && let Err(error) = self.moves.settle(&self.folder, versions, now).await
         {
@@ -178,6 +191,24 @@ impl Pipeline {
             }
         }
         answers
+    }
+
+    /// Writes the notices of guardianships that are stored. To be called before those are acknowledged: after a crash
+    /// between the two the sender sends them again.
+    async fn tell_guardians(&self, notices: Vec<Event>, now: Time) -> Result<(), StoreError> {
+        let notices: Vec<_> = notices.into_iter().map(|notice| StoredEvent::new(notice, now)).collect();
+        if notices.is_empty() {
+            return Ok(());
+        }
+        for outcome in self.folder.commit(notices).await? {
+            match outcome {
+                CommitOutcome::Accepted(_) | CommitOutcome::Duplicate => {}
+                CommitOutcome::Conflict | CommitOutcome::Full | CommitOutcome::NotTried | CommitOutcome::Unreadable => {
+                    tracing::error!(?outcome, "a guardian's list of wards lacks one");
+                }
+            }
+        }
+        Ok(())
     }
 
     fn freshness_token(&self, subject: SubjectId, version: Version, moment: Time) -> String {
@@ -201,7 +232,7 @@ impl Pipeline {
     /// Decodes rows in a thread that may block: parsing and hashing thousands of rows would delay the requests that
     /// share a runtime worker.
     async fn decode(self: &Arc<Self>, agency: &Arc<str>, rows: Vec<(usize, RawRow)>) -> Vec<(usize, DecodedRow)> {
-        let span = span!("read_rows", rows = rows.len());
+        let (span, is_bulk) = (span!("read_rows", rows = rows.len()), rows.len() > FEW_ROWS);
         let (pipeline, agency) = (Arc::clone(self), Arc::clone(agency));
         let decode = move || {
             let (codes, agencies) = (pipeline.files.codes.content(), pipeline.files.agencies.content());
@@ -216,7 +247,7 @@ impl Pipeline {
             rows.into_iter().map(|(n, row)| (n, row.decode(context))).collect()
         };
         // After a panic the answer says that the outcome is unknown.
-        tokio::task::spawn_blocking(decode).instrument(span).await.expect("decoding a row does not panic")
+        bulk::spawn_blocking(is_bulk, decode).instrument(span).await.expect("decoding a row does not panic")
     }
 
     async fn commit(&self, events: Vec<StoredEvent>, atomicity: Atomicity) -> Result<Vec<CommitOutcome>, StoreError> {

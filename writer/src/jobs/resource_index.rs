@@ -125,7 +125,9 @@ fn is_resource(stored: &StoredEvent) -> bool {
         EventData::Identity { .. }
         | EventData::ColourAssignment { .. }
         | EventData::SessionEnd { .. }
-        | EventData::Phone { .. } => false,
+        | EventData::Phone { .. }
+        | EventData::Guardianship { .. }
+        | EventData::Ward { .. } => false,
     };
     is_fact && (names("Observation/") || names("Immunization/"))
 }

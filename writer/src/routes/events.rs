@@ -33,6 +33,8 @@ const EXAMPLE_FHIR_NDJSON: &str =
 /// Takes events. An answer of `accepted` or `duplicate` means: durable, folded into the view and published to the
 /// region.
 ///
+/// When more send than can be served, 503 has a place in line (`waiting`).
+///
 /// Problems: 400, 401, 403, 408, 409, 413, 415, 429, 503, as `OperationOutcome` for FHIR clients; of many rows each has
 /// its own.
 #[utoipa::path(
@@ -41,6 +43,7 @@ const EXAMPLE_FHIR_NDJSON: &str =
     operation_id = "send_events",
     tag = "agency",
     security(("identity_token" = [])),
+    params(("Yima-Ticket" = Option<String>, Header, description = "The `ticket` of a place in line")),
     request_body(content(
         (Event = "application/json", example = json!({
             "id": "lab7-000123", "kind": "test_result",
@@ -81,7 +84,7 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Response {
 /// The way of an upload: authenticate, read, split, take, answer.
 async fn take(app: &App, request: Request) -> Result<Response, ProblemResponse> {
     let agency = app.agency(request.headers())?;
-    let submission = app.intake.admit(agency.into()).await?;
+    let submission = app.intake.admit_now(agency.into(), request.headers())?;
     let media_type = media_type(request.headers())?;
     if media_type == MediaType::FhirJson {
         refuse_conditions(request.headers())?;
@@ -90,7 +93,7 @@ async fn take(app: &App, request: Request) -> Result<Response, ProblemResponse> 
     let upload = match media_type {
         MediaType::Json => Upload::event(body),
         MediaType::Ndjson | MediaType::Csv | MediaType::FhirJson | MediaType::FhirNdjson => {
-            submission.run_blocking(move || Upload::split(media_type, body)).await?
+            submission.run_blocking(body.len(), move || Upload::split(media_type, body)).await?
         }
     };
     let form = upload.form;

@@ -14,6 +14,7 @@ use yima_schema::handover;
 use yima_service::http::openapi::description;
 
 use crate::app::App;
+use crate::hints;
 
 const DESCRIPTION: &str = "Takes events about people from agencies: identities, test results, vaccinations, decisions \
     on colours. An accepted event is durable and shows on the phone within a second.";
@@ -23,6 +24,7 @@ const DESCRIPTION: &str = "Takes events about people from agencies: identities, 
 pub fn router(app: Arc<App>, is_described: bool) -> Router {
     // Between services of this system, and not part of the API.
     let internal = Router::new().route(handover::ROUTE, post(citizen::take)).with_state(app.clone());
+    let internal = internal.merge(hints::router(app.hints.clone()));
     let (router, api) = OpenApiRouter::new().routes(routes!(events::create)).with_state(app).split_for_parts();
     let router = router.merge(internal).merge(yima_web::agency());
     if is_described { router.merge(description(api, "yima writer", DESCRIPTION)) } else { router }

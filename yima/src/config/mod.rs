@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use yima_auditor::AuditConfig;
 use yima_read_api::config::ReadApiConfig;
 use yima_schema::guidance::Guidance;
 use yima_schema::rules::Rules;
@@ -27,6 +28,11 @@ use yima_writer::config::{OfflineConfig, WriterConfig};
 use crate::error::CommandError;
 use crate::keys::{KeyDir, Pkcs11Config};
 use cql::CqlConfig;
+
+pub use tls::trusting;
+
+/// Shortest time in seconds between two polls of a page of the demo, where nothing comes as a crowd.
+const DEMO_REFRESH_AFTER_S: u32 = 1;
 
 /// What a process runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,6 +91,8 @@ pub struct Config {
     pub writer: WriterConfig,
     /// Offline bundles.
     pub offline: OfflineConfig,
+    /// The auditor.
+    pub audit: AuditConfig,
     /// The admin port.
     pub admin: AdminConfig,
     /// Stopping.
@@ -170,12 +178,27 @@ impl Config {
         Self::load_with(file, role, std::env::vars())
     }
 
+    /// The settings of the auditor, `yima audit`. Its admin port is one of its own, so that it can run beside a read
+    /// service and a writer.
+    ///
+    /// # Errors
+    /// The errors of all sections together.
+    pub fn load_for_auditor(file: Option<&Path>) -> Result<Self, CommandError> {
+        let mut defaults = Self::default();
+        defaults.admin.listen.set_port(9092);
+        defaults.lifecycle.drain_wait = Duration::ZERO;
+        let check = |config: &Self, checks: &mut Checks<'_>| {
+            config.store.cql.check(checks);
+            config.audit.check(checks);
+        };
+        Ok(config::load_checked(&as_toml(&defaults), file, std::env::vars(), check)?)
+    }
+
     fn load_with(
         file: Option<&Path>,
         role: Role,
         env: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, CommandError> {
-        let defaults = toml::to_string(&role.defaults()).expect("settings are tables, texts, numbers and lists");
         let check = |config: &Self, checks: &mut Checks<'_>| {
             config.store.cql.check(checks);
             config.offline.check(checks);
@@ -187,7 +210,7 @@ impl Config {
                 config.writer.http.check(|setting| format!("writer.http.{setting}"), checks);
             }
         };
-        Ok(config::load_checked(&defaults, file, env, check)?)
+        Ok(config::load_checked(&as_toml(&role.defaults()), file, env, check)?)
     }
 
     /// Most connections of the public ports of that role.
@@ -204,6 +227,12 @@ impl Config {
     /// Whether a public port with that setting of `api_docs` describes its API.
     pub fn describes(&self, api_docs: Option<bool>) -> bool {
         api_docs.unwrap_or(!self.is_real())
+    }
+
+    /// The settings of the read service, with defaults that depend on other sections.
+    pub fn read_api(&self) -> ReadApiConfig {
+        let demo = (!self.is_real()).then_some(DEMO_REFRESH_AFTER_S);
+        ReadApiConfig { refresh_after_s: self.read_api.refresh_after_s.or(demo), ..self.read_api.clone() }
     }
 
     /// The keys of a data directory.
@@ -251,6 +280,10 @@ impl Config {
     }
 }
 
+fn as_toml(defaults: &Config) -> String {
+    toml::to_string(defaults).expect("settings are tables, texts, numbers and lists")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,6 +326,16 @@ mod tests {
         assert_eq!(replicas(&[]), 1);
         assert_eq!(replicas(&[real]), 3);
         assert_eq!(replicas(&[real, ("YIMA_STORE__CQL__MIN_REPLICAS", "2")]), 2);
+    }
+
+    #[test]
+    fn pages_poll_each_second_in_the_demo_alone_unless_set_otherwise() {
+        let pace = |env: &[(&str, &str)]| load(Role::ReadApi, env).unwrap().read_api().refresh_after_s;
+        let (real, set) = (("YIMA_IDENTITY_PROVIDER__KEYS_FILE", "jwks.json"), ("YIMA_READ_API__REFRESH_AFTER_S", "7"));
+        assert_eq!([pace(&[]), pace(&[real]), pace(&[set]), pace(&[real, set])], [Some(1), None, Some(7), Some(7)]);
+        for wrong in ["0", "3601"] {
+            assert!(load(Role::ReadApi, &[("YIMA_READ_API__REFRESH_AFTER_S", wrong)]).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! Section `store.cql.tls`: PEM files, read once at the start.
+//! Section `store.cql.tls`, and which servers a client trusts: PEM files, read once at the start.
 
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::{ClientConfig, RootCertStore};
+use rustls::client::WantsClientCert;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use yima_service::config::{self, Checks};
@@ -37,16 +38,7 @@ impl TlsConfig {
     /// # Errors
     /// A file cannot be read or has another content; names the setting and the file.
     pub fn client(&self) -> Result<Arc<ClientConfig>, CommandError> {
-        let mut roots = RootCertStore::empty();
-        let ca = PemFile::read(&self.ca_file);
-        for certificate in ca.certificates().map_err(|e| unusable(CA_FILE, &e))? {
-            roots.add(certificate).map_err(|e| unusable(CA_FILE, &ca.fault(e)))?;
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("the provider has what TLS 1.2 and 1.3 need")
-            .with_root_certificates(roots);
+        let builder = trusting(Some(&self.ca_file), CA_FILE)?;
         let client = match (&self.cert_file, &self.key_file) {
             // `check` has refused one without the other.
             (None, _) | (_, None) => builder.with_no_client_auth(),
@@ -66,6 +58,28 @@ impl TlsConfig {
         checks.expect(has_key || !has_cert, KEY_FILE, &[CERT_FILE], format!("expected with {CERT_FILE}"));
         checks.expect(has_cert || !has_key, CERT_FILE, &[KEY_FILE], format!("expected with {KEY_FILE}"));
     }
+}
+
+/// A client of servers whose certificates the authorities of that file sign; without a file it trusts none.
+///
+/// # Errors
+/// The file cannot be read or has another content.
+pub fn trusting(
+    ca_file: Option<&Path>,
+    setting: &'static str,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, CommandError> {
+    let mut roots = RootCertStore::empty();
+    if let Some(ca_file) = ca_file {
+        let ca = PemFile::read(ca_file);
+        for certificate in ca.certificates().map_err(|e| unusable(setting, &e))? {
+            roots.add(certificate).map_err(|e| unusable(setting, &ca.fault(e)))?;
+        }
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has what TLS 1.2 and 1.3 need");
+    Ok(builder.with_root_certificates(roots))
 }
 
 fn unusable(setting: &'static str, error: &dyn Display) -> CommandError {

@@ -31,8 +31,10 @@ impl KeyDir {
         let issuers = issuers(set, kept, now);
         let handles = self.seal_keys(set, KeyKind::Seal, "handle", kept, now, &mut unreadable);
         let sessions = self.seal_keys(set, KeyKind::Session, "session", kept, now, &mut unreadable);
+        // Of the same files, which were read just now.
+        let tickets = self.seal_keys(set, KeyKind::Session, "tls ticket", kept, now, &mut Vec::new());
         let is_complete = (issuer.is_some() || !signs_codes) && handles.can_seal() && sessions.can_seal();
-        Loaded { keyring: Keyring::new(issuer, issuers, handles, sessions), unreadable, is_complete }
+        Loaded { keyring: Keyring::new(issuer, issuers, handles, sessions, tickets), unreadable, is_complete }
     }
 
     /// The key that signs: the active one, or the newest retired one while its file is missing. The file of a published

@@ -22,6 +22,7 @@ use yima_service::clock::now;
 use yima_service::disk_space::DiskSpace;
 use yima_service::http::{HostNames, HttpLimits, Tls, TlsConfig, serve};
 use yima_service::jwt::{Issuer, JwtConfig, Verifier};
+use yima_service::levels::Levels;
 use yima_service::lifecycle::Lifecycle;
 use yima_service::open_files;
 use yima_service::telemetry::{self, Telemetry};
@@ -30,12 +31,14 @@ use yima_store::embedded::EmbeddedStore;
 use yima_writer::OperatorFiles;
 
 use crate::audit::{self, LateAuditLog};
+use crate::auditor::serve_samples;
 use crate::backup;
 use crate::cli::Options;
 use crate::config::{Config, Role};
 use crate::demo::{people::People, seed};
 use crate::error::CommandError;
 use crate::keys::{DEMO_ISSUER, KeyDir};
+use crate::level::LevelByHand;
 use crate::metrics;
 use crate::store::{Opening, Plan, ReadStore};
 use writing::Writing;
@@ -53,11 +56,13 @@ struct Process<'a> {
     telemetry: &'a Telemetry,
     lifecycle: Lifecycle,
     utilization: Arc<Utilization>,
+    levels: Arc<Levels>,
     keys: KeyDir,
     pseudonyms: PseudonymKey,
     store: ReadStore,
     disk_space: Arc<DiskSpace>,
     host_names: HostNames,
+    foreign: ForeignFiles,
 }
 
 /// Threads that may block. Events are often allocated in one of them and freed in another; the allocator then keeps the
@@ -113,16 +118,21 @@ async fn start(
     };
     let files = if role.writes() { Some(OperatorFiles::load(&config.writer)?) } else { None };
     let cache = if role.reads() { Some(CacheSettings::load(&config.read_api.cache)?) } else { None };
-    let foreign = if role.reads() { Some(ForeignFiles::load(&config.read_api.foreign)?) } else { None };
+    let foreign = ForeignFiles::load(&config.read_api.foreign)?;
     let mut router = admin::router(lifecycle.readiness().clone(), telemetry.metrics().clone());
     if let Some(cache) = cache.clone() {
         router = router.route("/cache", get(async move || Json(cache.report())));
     }
     let audit_log = LateAuditLog::default();
+    let levels = Levels::new(&config.read_api.levels);
+    let level = LevelByHand::new(levels.clone(), utilization.clone(), audit_log.clone());
+    if role.reads() {
+        router = router.merge(level.router());
+    }
     let router = router.merge(audit::router(audit_log.clone()));
     let host_names = HostNames::new(&config.admin.host_names);
     let router = host_names.guard(router);
-    lifecycle.spawn_critical("admin", serve(admin, None, router, &HttpLimits::default(), &lifecycle));
+    lifecycle.spawn_critical("admin", serve(admin, None, router, None, &HttpLimits::default(), &lifecycle));
 
     if backup::unfinished(&options.data_dir) {
         return Err(CommandError::RestoreUnfinished(options.data_dir.clone()));
@@ -155,6 +165,10 @@ async fn start(
     };
     // Set once: the only call.
     let _ = audit_log.set(store.audit_log());
+    if role.reads() {
+        level.serve(&options.data_dir, &lifecycle);
+    }
+    foreign.watch(&lifecycle, &store.audit_log(), now);
     let embedded = write.as_ref().and_then(|(store, _)| store.embedded().cloned());
     // A CQL database has its own disks.
     let min_free = if embedded.is_some() { config.store.min_free_bytes } else { 0 };
@@ -168,11 +182,13 @@ async fn start(
         telemetry,
         lifecycle,
         utilization,
+        levels,
         keys,
         pseudonyms,
         store,
         disk_space,
         host_names,
+        foreign,
     };
 
     host_monitor::monitor(&process.disk_space, embedded.clone(), &process.lifecycle);
@@ -183,9 +199,10 @@ async fn start(
     // Not before the demo population is complete: a backup holds whole subjects.
     if let Some(store) = &embedded {
         process.serve_backups(store);
+        serve_samples(store, &options.data_dir, &process.lifecycle);
     }
     let people = People::read(&options.data_dir)?.unwrap_or_else(|| People::none(now()));
-    let reading = match (read_port, cache.zip(foreign)) {
+    let reading = match (read_port, cache) {
         (Some(port), Some(settings)) => {
             let writer = match &writing {
                 Some(writing) => writing.for_citizens(),
@@ -286,6 +303,10 @@ fn tls(service: &'static str, section: &'static str, config: Option<&TlsConfig>)
     config.map(|config| Tls::load(service, config)).transpose().map_err(|error| CommandError::Tls { section, error })
 }
 
-async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, CommandError> {
+/// Binds an address; `setting` names it in the error.
+///
+/// # Errors
+/// The system's.
+pub async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, CommandError> {
     TcpListener::bind(address).await.map_err(|e| CommandError::Bind { setting, address, why: e.to_string() })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use yima_read_api::config::CacheConfig;
-use yima_read_api::{CacheSettings, CitizenWriter, DiskTier, ForeignFiles, Keys, ReadApi, Resources};
+use yima_read_api::{CacheSettings, CitizenWriter, DiskTier, Hints, Keys, ReadApi, Resources};
 use yima_schema::subject::PseudonymKey;
 
 use super::{Port, Process};
@@ -38,12 +38,12 @@ pub(super) async fn open_disk(
 pub(super) async fn start(
     process: &Process<'_>,
     people: People,
-    (cache, foreign): (Arc<CacheSettings>, ForeignFiles),
+    cache: Arc<CacheSettings>,
     disk: Option<DiskTier>,
     writer: Arc<dyn CitizenWriter>,
     (listener, tls): Port,
 ) -> Result<ReadApi, CommandError> {
-    let Process { config, telemetry, lifecycle, keys, pseudonyms, rules, guidance, store, .. } = process;
+    let Process { config, telemetry, lifecycle, keys, pseudonyms, rules, guidance, store, foreign, .. } = process;
     let unnamed = guidance.unnamed(rules);
     if !unnamed.is_empty() {
         let reasons = unnamed.join(", ");
@@ -56,7 +56,7 @@ pub(super) async fn start(
     let demo = process.demo(|issuer| identity_provider::router(issuer, people, pseudonyms, rules, store.views()))?;
     process.warn_of_demo(config.read_api.bind);
     let resources = Resources {
-        config: &config.read_api,
+        config: &config.read_api(),
         cache,
         disk,
         region: &config.region.name,
@@ -71,13 +71,15 @@ pub(super) async fn start(
             store: store.id(),
         },
         guidance,
-        foreign,
+        foreign: foreign.clone(),
         writer,
+        hints: Hints::new(config.read_api.writers.clone(), pseudonyms),
         listener,
         tls,
         is_described: config.describes(config.read_api.api_docs),
         more: demo,
         utilization: process.utilization.clone(),
+        levels: process.levels.clone(),
         telemetry,
         lifecycle,
     };

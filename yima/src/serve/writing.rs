@@ -17,7 +17,7 @@ use yima_writer::OperatorFiles;
 use yima_writer::app::{App, Resources};
 use yima_writer::fold::Folder;
 use yima_writer::follow::MarkFollower;
-use yima_writer::offline_bundle::Releases;
+use yima_writer::offline_bundle::{Content, ForeignLists, Releases};
 use yima_writer::refold::Refold;
 use yima_writer::resource_index::FillResourceIndex;
 
@@ -72,11 +72,13 @@ impl Writing {
             clock: now,
         };
         let app = App::new(resources, verifier, &process.store.audit_log());
+        let reported = app.clone();
+        telemetry.metrics().before_scrape(move || reported.report());
         let layer = EdgeLayer::new("writer", &config.writer.http, telemetry);
         let demo = process.demo(identity_provider::agency_router)?;
         let is_described = config.describes(config.writer.api_docs);
         let router = finish(yima_writer::router(app.clone(), is_described).merge(demo), &layer);
-        lifecycle.spawn_critical("writer", serve(port, tls, router, &config.writer.http, lifecycle));
+        lifecycle.spawn_critical("writer", serve(port, tls, router, None, &config.writer.http, lifecycle));
         dead_letters::serve(&app, &options.data_dir, lifecycle);
         emergency::serve(store.bundle(), process.store.audit_log(), &options.data_dir, lifecycle);
         Ok(Self { app, folder, store })
@@ -124,7 +126,7 @@ fn spawn_writer_tasks(process: &Process<'_>, store: &WriteStore, folder: &Arc<Fo
 
 /// The releases of the region's offline bundles.
 fn releases(process: &Process<'_>, store: &WriteStore) -> Releases {
-    let Process { config, keys, guidance, .. } = process;
+    let Process { config, keys, guidance, foreign, .. } = process;
     let (keys, read_api) = (keys.clone(), config.read_api.clone());
     let keys = move || match keys.for_releases(&read_api, now()) {
         Ok(keys) => Some(keys),
@@ -134,8 +136,19 @@ fn releases(process: &Process<'_>, store: &WriteStore) -> Releases {
         }
     };
     let guidance = serde_json::to_vec(guidance).expect("texts by name always serialise");
+    let foreign = foreign.clone();
+    let lists = move || {
+        let trust_list = foreign.trust_list.content();
+        // Without an issuer there is nothing to judge by.
+        (!trust_list.is_empty()).then(|| ForeignLists {
+            trust_list: trust_list.to_part().into(),
+            acceptance: foreign.acceptance.content().to_part().into(),
+            revocations: foreign.revocations.content().to_part().into(),
+        })
+    };
+    let content = Content { guidance: guidance.into(), foreign: Arc::new(lists) };
     let (region, offline) = (config.region.name.clone(), config.offline.clone());
-    Releases::new(store.bundle(), region, offline, guidance.into(), Arc::new(keys), now)
+    Releases::new(store.bundle(), region, offline, content, Arc::new(keys), now)
 }
 
 async fn forget_birth_dates(store: Arc<EmbeddedStore>) {

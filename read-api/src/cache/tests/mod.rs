@@ -1,7 +1,9 @@
 //! The cache over a store in memory: cases that foyer alone would get wrong, and a model that knows what was
 //! acknowledged when.
 
+mod demand;
 mod disk;
+mod hints;
 mod model;
 pub(crate) mod store;
 
@@ -16,13 +18,16 @@ use yima_store::{StoreError, VersionedView};
 
 use super::circuit_breaker::BreakerState;
 use super::follower::Follower;
-use super::single_flight::{Flight, Origin};
+use super::single_flight::Origin;
 use super::*;
 use store::{TestStore, advance, now, subject, view};
 
+fn small() -> CacheConfig {
+    CacheConfig { memory_bytes: 1 << 20, absent_bytes: 1 << 20, ..CacheConfig::default() }
+}
+
 async fn cache(store: &Arc<TestStore>) -> (Arc<ViewCache>, Follower) {
-    let config = CacheConfig { memory_bytes: 1 << 20, absent_bytes: 1 << 20, ..CacheConfig::default() };
-    let views = ViewCache::new(store.clone(), &config, None, now);
+    let views = ViewCache::new(store.clone(), &small(), None, now);
     let follower = Follower::start(store.clone(), views.clone(), Duration::from_millis(1), now).await.unwrap();
     (views, follower)
 }
@@ -74,9 +79,9 @@ async fn a_lookup_that_races_with_the_end_of_a_load_starts_no_second_load() {
     let (views, _follower) = cache(&store).await;
     version(&views, 1).await;
     // As a lookup does that missed before that load ended.
-    let Flight { waiter, joined } = views.load(subject(1), Origin::Disk);
-    let (entry, origin) = waiter.await.unwrap();
-    assert_eq!((joined, origin, entry.version()), (false, Origin::Memory, Version(1)));
+    let flight = views.load(subject(1), Origin::Disk);
+    let (entry, origin) = flight.landed().await.unwrap();
+    assert_eq!((flight.joined, origin, entry.version()), (false, Origin::Memory, Version(1)));
     assert_eq!(store.lookups.load(Ordering::Relaxed), 1);
 }
 
@@ -246,7 +251,7 @@ async fn a_raised_epoch_begins_a_generation() {
     assert_eq!(views.generation(), generation);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn with_our_clock_ahead_of_the_stores_as_of_is_by_the_stores_clock() {
     let store = TestStore::new();
     store.write(subject(1));
@@ -262,6 +267,19 @@ async fn with_our_clock_ahead_of_the_stores_as_of_is_by_the_stores_clock() {
     *store.clock.lock() = Some(now().plus(Duration::from_secs(600)));
     follower.poll().await.unwrap();
     assert_eq!(views.polled_at(), now());
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_our_clock_set_ahead_between_two_polls_a_load_claims_no_later_moment_than_the_stores() {
+    let store = TestStore::new();
+    let (views, mut follower) = cache(&store).await;
+    let store_clock = now();
+    *store.clock.lock() = Some(store_clock);
+    follower.poll().await.unwrap();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    advance(600_000);
+    let as_of = views.get(subject(1), Version::ABSENT).await.unwrap().as_of;
+    assert_eq!(as_of, store_clock.plus(Duration::from_secs(1)));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Random interleavings of writes, polls, lookups, evictions, failures, expiries, crashes and worse on two nodes of a
+//! Random interleavings of writes, polls, hints, lookups, evictions, failures, expiries, crashes and worse on two nodes of a
 //! region, checked against an oracle that knows what was acknowledged when.
 
 use std::collections::HashMap;
@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tempfile::TempDir;
+use yima_store::StreamId;
 
 use super::disk::{options, start};
 use super::store::{TestStore, advance, now, subject};
@@ -25,6 +26,8 @@ enum Step {
     Lookup(usize, u8),
     LookupWithFloor(usize, u8),
     Poll(usize),
+    /// A hint, right or wrong, at a stream.
+    Hint(usize, u32),
     Evict(usize, u8),
     Fail(bool),
     /// Every change expires.
@@ -58,6 +61,7 @@ fn step(may_crash: u32) -> impl Strategy<Value = Step> {
         8 => (node(), subject()).prop_map(|(node, n)| Step::Lookup(node, n)),
         4 => (node(), subject()).prop_map(|(node, n)| Step::LookupWithFloor(node, n)),
         6 => node().prop_map(Step::Poll),
+        4 => (node(), 0..5u32).prop_map(|(node, stream)| Step::Hint(node, stream)),
         2 => (node(), subject()).prop_map(|(node, n)| Step::Evict(node, n)),
         2 => any::<bool>().prop_map(Step::Fail),
         1 => Just(Step::Expire),
@@ -164,6 +168,7 @@ impl World {
             }
             // Fails when the store does.
             Step::Poll(at) => drop(nodes[at].up().1.poll().await),
+            Step::Hint(at, stream) => nodes[at].up().1.follow_hint(StreamId(stream)).await,
             Step::Evict(at, n) => nodes[at].up().0.tiers.evict(subject(n)),
             Step::Fail(failing) => store.failing.store(failing, Ordering::Relaxed),
             Step::Expire => store.expire(),

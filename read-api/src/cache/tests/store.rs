@@ -42,6 +42,8 @@ pub fn view(subject: SubjectId) -> Bytes {
 
 pub struct TestStore {
     views: Mutex<BTreeMap<SubjectId, Version>>,
+    /// Views with content; others have none.
+    contents: Mutex<BTreeMap<SubjectId, Bytes>>,
     streams: Mutex<BTreeMap<StreamId, Stream>>,
     /// Never reused, even after streams have expired, as in both engines.
     next_stream: AtomicU32,
@@ -52,6 +54,8 @@ pub struct TestStore {
     pub lookups: AtomicUsize,
     /// Number of reads of the registry.
     pub registries: AtomicUsize,
+    /// Number of reads of changes.
+    pub reads: AtomicUsize,
     /// The store's clock, returned with the registry once.
     pub clock: Mutex<Option<Time>>,
     pub epoch: AtomicU16,
@@ -75,12 +79,14 @@ impl TestStore {
     pub fn new() -> Arc<Self> {
         let store = Self {
             views: Mutex::default(),
+            contents: Mutex::default(),
             streams: Mutex::default(),
             next_stream: AtomicU32::new(STREAM.0),
             failing: AtomicBool::new(false),
             rejecting: AtomicBool::new(false),
             lookups: AtomicUsize::new(0),
             registries: AtomicUsize::new(0),
+            reads: AtomicUsize::new(0),
             clock: Mutex::default(),
             epoch: AtomicU16::new(1),
             regions: Mutex::default(),
@@ -137,6 +143,12 @@ impl TestStore {
         *version
     }
 
+    /// The same with content.
+    pub fn set_content(&self, subject: SubjectId, view: Bytes) -> Version {
+        self.contents.lock().insert(subject, view);
+        self.set(subject)
+    }
+
     /// Loses a view, which no engine does.
     pub fn lose(&self, subject: SubjectId) {
         self.views.lock().remove(&subject);
@@ -190,7 +202,8 @@ impl ViewReader for TestStore {
             return Err(StoreError::Rejected("by the test".into()));
         }
         let found = |subject: &SubjectId| {
-            let (version, view) = (self.version(*subject), view(*subject));
+            let content = self.contents.lock().get(subject).cloned();
+            let (version, view) = (self.version(*subject), content.unwrap_or_else(|| view(*subject)));
             (version != Version::ABSENT).then_some(VersionedView { version, view })
         };
         let found = subjects.iter().map(found).collect();
@@ -218,6 +231,7 @@ impl Feed for TestStore {
     }
 
     async fn changes(&self, stream: StreamId, after: u64, limit: usize) -> Result<Vec<(u64, Option<Change>)>> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         self.check()?;
         let streams = self.streams.lock();
         let Some(stream) = streams.get(&stream) else { return Ok(Vec::new()) };

@@ -3,6 +3,7 @@
 use std::pin::pin;
 
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 use yima_schema::time::Time;
 use yima_service::rate_limit::RateConfig;
 use yima_store::VersionedView;
@@ -113,7 +114,7 @@ async fn requests_that_wait_for_another_region_hasten_the_polls_and_share_them()
     node.store.write(subject(1));
     let (views, minute) = (node.app.views.clone(), Duration::from_secs(60));
     let follower = Follower::start(node.store.clone(), views.clone(), minute, now).await.unwrap();
-    let following = tokio::spawn(follower.run());
+    let following = tokio::spawn(follower.run(mpsc::channel(1).1));
     let polls = || node.store.registries.load(Ordering::Relaxed);
     let moment = Time::from_secs(500);
     let token = Freshness { region: CHENGDU.into(), subject: subject(1), version: Version(9), moment };

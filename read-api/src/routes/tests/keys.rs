@@ -24,7 +24,13 @@ async fn codes_and_sessions_of_a_retired_key_go_on_and_those_of_a_revoked_key_ha
     let verifying = |pkcs8: &[u8]| IssuerKey::from_pkcs8(pkcs8).unwrap().verifying_key();
     let ring = |signing: &[u8], secrets: &[_], sealing, revoked: &[u8], issuers: IssuerKeys| {
         let of = |purpose| SealKeys::with_ids(secrets, Some(sealing), revoked.to_vec(), purpose);
-        Keyring::new(Some(IssuerKey::from_pkcs8(signing).unwrap()), issuers, of("handle"), of("session"))
+        Keyring::new(
+            Some(IssuerKey::from_pkcs8(signing).unwrap()),
+            issuers,
+            of("handle"),
+            of("session"),
+            of("tls ticket"),
+        )
     };
     let both = || IssuerKeys::new(vec![verifying(&first), verifying(&second)]);
     node.app.keyring.replace(ring(&first, &[old, new], 0, &[], both()));
@@ -79,7 +85,7 @@ async fn a_node_without_the_keys_scans_and_neither_signs_nor_signs_in() {
     let (citizen, guard, code) = (node.citizen(1), node.guard(), node.code(&node.citizen(1)).await);
     let issuers = node.app.keyring.load().issuers().clone();
     let of = |purpose| SealKeys::with_ids(&[(0, [2; 32])], None, Vec::new(), purpose);
-    node.app.keyring.replace(Keyring::new(None, issuers, of("handle"), of("session")));
+    node.app.keyring.replace(Keyring::new(None, issuers, of("handle"), of("session"), of("tls ticket")));
     assert_eq!(reason(&node, &guard, &code).await, GENUINE);
     let request = Request::get("/v1/code").header(AUTHORIZATION, &citizen).body(Body::empty()).unwrap();
     let refused = router(node.app.clone(), true).oneshot(request).await.unwrap();

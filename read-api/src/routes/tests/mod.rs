@@ -2,8 +2,11 @@
 
 mod at_least;
 mod bypass;
+mod cache_modules;
 mod document;
+mod foreign;
 mod keys;
+mod levels;
 mod live_display;
 mod outcomes;
 mod papers;
@@ -11,7 +14,10 @@ mod phones;
 mod roles;
 mod scans;
 mod session_ends;
+mod sign_ins;
+mod wards;
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -27,20 +33,25 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use yima_schema::code::{IssuerKey, IssuerKeys};
-use yima_schema::event::Event;
+use yima_schema::derive::derive;
+use yima_schema::event::{Event, StoredEvent};
 use yima_schema::freshness::Freshness;
 use yima_schema::guidance::Guidance;
 use yima_schema::problem::Problem;
+use yima_schema::rules::Rules;
 use yima_schema::seal::SealKeys;
 use yima_schema::session::{Holder, ScanRole, Session};
-use yima_schema::subject::PseudonymKey;
+use yima_schema::subject::{PseudonymKey, SubjectId};
 use yima_schema::time::DAY;
 use yima_schema::view::Version;
 use yima_service::jwt::{Issuer, JwtConfig, Verifier};
+use yima_service::levels::{ByHand, Levels};
 use yima_service::utilization::Utilization;
+use yima_store::VersionedView;
 
 use super::*;
 use crate::app::{Deployment, Keys};
+use crate::body::Detail;
 use crate::cache::ViewCache;
 use crate::cache::follower::Follower;
 use crate::cache::tests::store::{TestStore, now, subject};
@@ -55,6 +66,22 @@ use crate::offline_bundle::OfflineBundle;
 struct TestWriter {
     events: Mutex<Vec<Event>>,
     failing: AtomicBool,
+    /// Where its views go if it folds as a writer does, and takes each name once.
+    folded: OnceLock<(Arc<ViewCache>, Arc<TestStore>)>,
+}
+
+impl TestWriter {
+    /// Shows the view of a subject's events.
+    fn fold(&self, subject: SubjectId) -> Option<Version> {
+        let (views, store) = self.folded.get()?;
+        let events = self.events.lock();
+        let own: Vec<_> = events.iter().filter(|event| event.subject == subject).cloned().collect();
+        let own: Vec<_> = own.into_iter().map(|event| StoredEvent::new(event, now())).collect();
+        let view = derive(&own, &Rules::built_in()).encode();
+        let version = store.set_content(subject, view.clone());
+        views.apply(subject, VersionedView { version, view });
+        Some(version)
+    }
 }
 
 #[async_trait]
@@ -63,8 +90,14 @@ impl CitizenWriter for TestWriter {
         if self.failing.load(Ordering::Relaxed) {
             return Err(no_writer());
         }
+        let subject = event.subject;
+        let is_known = |known: &Event| (known.subject, &known.agency, &known.id) == (subject, &event.agency, &event.id);
+        if self.folded.get().is_some() && self.events.lock().iter().any(is_known) {
+            return Ok(None);
+        }
         self.events.lock().push(event);
-        Ok(None)
+        let (region, moment) = ("xian".to_owned(), now());
+        Ok(self.fold(subject).map(|version| Freshness { region, subject, version, moment }))
     }
 }
 
@@ -75,6 +108,7 @@ struct Node {
     issuer: Issuer,
     writer: Arc<TestWriter>,
     utilization: Arc<Utilization>,
+    levels: Arc<Levels>,
     metrics: PrometheusHandle,
 }
 
@@ -111,8 +145,22 @@ impl Node {
             foreign: ForeignFiles::load(&config.foreign).unwrap(),
         };
         let (writer, utilization) = (Arc::<TestWriter>::default(), Utilization::fixed(busy));
-        let app = App::new(views, &config, deployment, writer.clone(), utilization.clone(), now);
-        Self { app, store, follower, issuer, writer, utilization, metrics: recorder.handle() }
+        let levels = Levels::new(&config.levels);
+        let app = metrics::with_local_recorder(&recorder, || {
+            let load = (utilization.clone(), levels.clone());
+            App::new(views, &config, deployment, writer.clone(), load, now)
+        });
+        Self { app, store, follower, issuer, writer, utilization, levels, metrics: recorder.handle() }
+    }
+
+    /// Sets the level by hand.
+    fn set_level(&self, level: u8) {
+        self.levels.set(Some(ByHand::new(level, DAY, "test", now()).unwrap()));
+    }
+
+    /// Folds what citizens write from now on, as a writer does.
+    fn folds(&self) {
+        let _ = self.writer.folded.set((self.app.views.clone(), self.store.clone()));
     }
 
     fn bearer(&self, holder: Holder) -> String {
@@ -183,11 +231,11 @@ impl Node {
         (status, serde_json::from_slice(&body).unwrap())
     }
 
-    /// The counts of `cache_requests_total` by outcome, without those that are 0.
+    /// The counts of `cache_requests_total` of views by outcome, without those that are 0.
     fn outcomes(&self) -> Vec<(String, u64)> {
         let count = |line: &str| {
-            let (outcome, count) =
-                line.strip_prefix("cache_requests_total{")?.split_once("outcome=\"")?.1.split_once("\"} ")?;
+            let labels = line.strip_prefix("cache_requests_total{").filter(|labels| labels.contains("\"view\""))?;
+            let (outcome, count) = labels.split_once("outcome=\"")?.1.split_once("\"} ")?;
             let count = count.parse().unwrap();
             (count > 0).then(|| (outcome.to_owned(), count))
         };
@@ -206,7 +254,7 @@ fn keyring(issuer: Option<&[u8]>, secrets: &[(u8, [u8; 32])], sealing: Option<u8
     let issuer = issuer.map(|pkcs8| IssuerKey::from_pkcs8(pkcs8).unwrap());
     let issuers = IssuerKeys::new(issuer.iter().map(IssuerKey::verifying_key).collect());
     let of = |purpose| SealKeys::with_ids(secrets, sealing, revoked.to_vec(), purpose);
-    Keyring::new(issuer, issuers, of("handle"), of("session"))
+    Keyring::new(issuer, issuers, of("handle"), of("session"), of("tls ticket"))
 }
 
 fn as_text(outcomes: &[(&str, u64)]) -> Vec<(String, u64)> {

@@ -8,24 +8,21 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use yima_schema::agency::CITIZEN;
 use yima_schema::code::{CodeError, PhoneKeyPair, TokenSecret, verify};
-use yima_schema::derive::derive;
-use yima_schema::event::{Colour, EventData, EventKind, StoredEvent};
-use yima_schema::rules::Rules;
+use yima_schema::event::{Colour, EventData, EventKind};
 use yima_schema::time::{HOUR, Time};
-use yima_store::VersionedView;
 
 use super::*;
 use crate::cache::tests::store::advance;
 
 /// A batch of a phone, with its keys.
-struct Batch {
-    answer: Value,
+pub(super) struct Batch {
+    pub(super) answer: Value,
     pairs: Vec<PhoneKeyPair>,
 }
 
 impl Batch {
     /// The code of the token in force.
-    fn show(&self, now: Time) -> String {
+    pub(super) fn show(&self, now: Time) -> String {
         self.show_by(now, now)
     }
 
@@ -86,9 +83,20 @@ impl Node {
     }
 
     async fn tokens(&self, bearer: &str, phone: &str, count: usize) -> Result<Batch, (StatusCode, Value)> {
+        self.tokens_for(bearer, phone, count, &[]).await
+    }
+
+    /// The same with further header fields.
+    pub(super) async fn tokens_for(
+        &self,
+        bearer: &str,
+        phone: &str,
+        count: usize,
+        further: &[(&str, &str)],
+    ) -> Result<Batch, (StatusCode, Value)> {
         let pairs: Vec<_> = (0..count).map(|_| PhoneKeyPair::generate()).collect();
-        let keys: Vec<_> = pairs.iter().map(|pair| URL_SAFE_NO_PAD.encode(pair.public().compressed())).collect();
-        let headers = [("yima-phone", phone), ("yima-token-keys", &keys.join(","))];
+        let keys = keys_of(&pairs);
+        let headers = [&[("yima-phone", phone), ("yima-token-keys", &keys)], further].concat();
         match self.json("GET", "/v1/tokens", bearer, &headers, Value::Null).await {
             (StatusCode::OK, answer) => Ok(Batch { answer, pairs }),
             refused => Err(refused),
@@ -108,6 +116,12 @@ impl Node {
         );
         body["reason"].as_str().unwrap().to_owned()
     }
+}
+
+/// The value of `Yima-Token-Keys`.
+pub(super) fn keys_of(pairs: &[PhoneKeyPair]) -> String {
+    let keys: Vec<_> = pairs.iter().map(|pair| URL_SAFE_NO_PAD.encode(pair.public().compressed())).collect();
+    keys.join(",")
 }
 
 /// An event of an agency about the first citizen.

@@ -15,7 +15,7 @@ const NUMBER: &str = "610102199003070016";
 const OPENED: [&str; 4] = [DISPLAY, "/v1/code", "/v1/history", "/v1/display/events"];
 
 impl Node {
-    async fn ask(&self, method: &str, path: &str, bearer: &str) -> StatusCode {
+    pub(super) async fn ask(&self, method: &str, path: &str, bearer: &str) -> StatusCode {
         self.answer(method, path, bearer).await.status()
     }
 

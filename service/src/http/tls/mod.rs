@@ -14,10 +14,12 @@ use axum::http::HeaderValue;
 use axum::http::header::STRICT_TRANSPORT_SECURITY;
 use axum::response::Response;
 use pin_project_lite::pin_project;
-use rustls::ServerConfig;
+use rustls::server::{Acceptor, ProducesTickets};
+use rustls::version::{TLS12, TLS13};
+use rustls::{CipherSuite, ServerConfig, SupportedProtocolVersion};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::Service;
 
@@ -76,7 +78,11 @@ pub enum TlsError {
 #[derive(Clone)]
 pub struct Tls {
     service: &'static str,
-    acceptor: TlsAcceptor,
+    /// Of clients that speak TLS 1.3.
+    newest: Arc<ServerConfig>,
+    /// Of the others. What is in a ticket of TLS 1.2 opens the recorded connection (RFC 9325 section 3.4), so its
+    /// tickets are of this process alone, which throws their keys away after 12 h.
+    tls12: Arc<ServerConfig>,
     certificate: Arc<Certificate>,
     handshake_timeout: Duration,
     hsts: Option<HeaderValue>,
@@ -92,23 +98,22 @@ impl Tls {
     /// When the system has no randomness.
     pub fn load(service: &'static str, config: &TlsConfig) -> Result<Self, TlsError> {
         let certificate = Certificate::load(service, config)?;
-        let mut server = ServerConfig::builder_with_provider(Arc::new(certificate::provider()))
-            .with_safe_default_protocol_versions()
-            .expect("the provider has what TLS 1.2 and 1.3 need")
-            .with_no_client_auth()
-            .with_cert_resolver(certificate.clone());
-        server.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // Phones reconnect often: a ticket saves both sides the signature, and this side from storing sessions.
-        server.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().expect("system random source");
         // max-age=0 would make browsers forget an earlier one.
         let hsts = (config.hsts_s > 0).then(|| format!("max-age={}", config.hsts_s));
         Ok(Self {
             service,
-            acceptor: TlsAcceptor::from(Arc::new(server)),
+            newest: Arc::new(server(&certificate, &[&TLS13, &TLS12])),
+            tls12: Arc::new(server(&certificate, &[&TLS12])),
             certificate,
             handshake_timeout: config.handshake_timeout,
             hsts: hsts.and_then(|text| HeaderValue::try_from(text).ok()),
         })
+    }
+
+    /// The same with tickets that others make and open too, for clients that speak TLS 1.3.
+    pub fn with_tickets(mut self, tickets: Arc<dyn ProducesTickets>) -> Self {
+        Arc::make_mut(&mut self.newest).ticketer = tickets;
+        self
     }
 
     /// Watches the files; never ends.
@@ -136,13 +141,39 @@ impl Tls {
             socket.try_write(PLAIN)?;
             return Err(io::ErrorKind::InvalidData.into());
         }
-        self.acceptor.accept(stream).await
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let speaks_newest = hello.client_hello().cipher_suites().iter().any(is_of_tls13);
+        let config = if speaks_newest { &self.newest } else { &self.tls12 };
+        hello.into_stream(config.clone()).await
+    }
+
+    /// `Strict-Transport-Security` on answers, if that is set.
+    pub(super) fn hsts(&self) -> &Option<HeaderValue> {
+        &self.hsts
     }
 
     /// `app`, with `Strict-Transport-Security` on its answers.
     pub(super) fn around<S>(&self, app: S) -> StrictTransport<S> {
         StrictTransport { app, hsts: self.hsts.clone() }
     }
+}
+
+/// A server of these versions, with tickets of its own.
+fn server(certificate: &Arc<Certificate>, versions: &[&'static SupportedProtocolVersion]) -> ServerConfig {
+    let mut server = ServerConfig::builder_with_provider(Arc::new(certificate::provider()))
+        .with_protocol_versions(versions)
+        .expect("the provider has what TLS 1.2 and 1.3 need")
+        .with_no_client_auth()
+        .with_cert_resolver(certificate.clone());
+    server.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // Phones reconnect often: a ticket saves both sides the signature, and this side from storing sessions.
+    server.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().expect("system random source");
+    server
+}
+
+/// RFC 8446 appendix B.4.
+fn is_of_tls13(suite: &CipherSuite) -> bool {
+    u16::from(*suite) >> 8 == 0x13
 }
 
 /// A service whose answers have `Strict-Transport-Security`, if that is set.

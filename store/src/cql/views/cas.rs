@@ -38,6 +38,7 @@ impl Inner {
 
     async fn set_view(&self, write: &ViewWrite) -> Result<CompareAndSet> {
         self.deny(&write.denials).await?;
+        failpoint::pass("denials_written")?;
         let statements = &self.statements.views;
         let (subject, next, view) = (&write.subject.as_bytes()[..], write.next.0 as i64, &write.view[..]);
         let set = if write.expected == Version::ABSENT {

@@ -24,6 +24,8 @@ const CHANGING: usize = 100;
 const EVENTS: usize = 5;
 /// From one new connection to the next.
 const APART: Duration = Duration::from_millis(1);
+/// From one change to the next: fewer a second than are held back as a crowd's.
+const CHANGES_APART: Duration = Duration::from_millis(30);
 /// The time without a change.
 const IDLE: Duration = Duration::from_secs(20);
 
@@ -126,6 +128,7 @@ fn changes(yima: &Yima, people: &[Person], received: &mpsc::Receiver<(usize, Ins
     let lab = yima.agency_token("lab-7");
     let (mut from_sent, mut from_accepted) = (Vec::new(), Vec::new());
     for n in 0..EVENTS * people.len() {
+        std::thread::sleep(CHANGES_APART);
         let person = n % people.len();
         let event = people[person].test(&format!("live-{n}"), "negative", HOUR);
         let sent = Instant::now();

@@ -115,6 +115,7 @@ fn index(named: &[PartName], released_at: Time) {
         denylist: (0..SLOTS).map(|slot| SlotParts { slot: 83_148 + slot, parts: named.to_vec() }).collect(),
         emergency: None,
         guidance: None,
+        foreign: None,
     };
     let (signed, took) = timed(|| index.sign(&key).expect("a key that is here"));
     report!(

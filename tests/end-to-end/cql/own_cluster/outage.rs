@@ -95,6 +95,6 @@ fn a_read_node_without_database_and_writer_serves_stale_views_with_their_time() 
         assert_eq!(reply.json(200)["colour"]["code"], *colour);
         assert!(as_of(&reply) > last_as_of);
     }
-    let loads = reader.metric("cache_requests_total", &["outcome=\"miss\""]);
+    let loads = reader.metric("cache_requests_total", &["module=\"view\"", "outcome=\"miss\""]);
     assert_eq!(loads, 0.0, "a view that the feed replayed was loaded");
 }

@@ -5,8 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use yima_harness::checker::options;
-use yima_harness::{Person, Region, RegionStore, Yima, new_person, until};
+use yima_harness::checker::{options, patient_options};
+use yima_harness::{Options, Person, Region, RegionStore, Yima, new_person, until};
 use yima_schema::time::{HOUR, Time};
 use yima_store::failpoint::POINTS;
 use yima_store::{Feed, MarkFeed};
@@ -27,8 +27,8 @@ struct Test {
 }
 
 impl Test {
-    fn new(keyspace: &str) -> Self {
-        let region = Region::new(&cluster(), 1, "xian", keyspace, options());
+    fn new(keyspace: &str, options: Options) -> Self {
+        let region = Region::new(&cluster(), 1, "xian", keyspace, options);
         let (other, reader) = (region.writer(&[]), region.reader(&[]));
         let stored = RegionStore::open(&region);
         let lab = other.agency_token("lab-7");
@@ -94,7 +94,7 @@ impl Test {
 /// again, it is acknowledged.
 #[test]
 fn a_writer_killed_at_any_step_leaves_its_event_folded_or_absent() {
-    let test = Test::new("killed");
+    let test = Test::new("killed", options());
     let mut outcomes = Vec::new();
     for point in POINTS {
         let mut writer = test.region.writer(&[("FAILPOINT", &format!("{point}:kill"))]);
@@ -119,7 +119,7 @@ fn a_writer_killed_at_any_step_leaves_its_event_folded_or_absent() {
 /// and one more. Resumed, it finishes its request.
 #[test]
 fn a_writer_paused_at_any_step_finishes_and_takes_nothing_back() {
-    let test = Test::new("paused");
+    let test = Test::new("paused", options());
     for point in POINTS {
         let mut writer = test.region.writer(&[("FAILPOINT", &format!("{point}:stop"))]);
         let person = new_person();
@@ -149,7 +149,7 @@ fn a_writer_paused_at_any_step_finishes_and_takes_nothing_back() {
 /// A writer that gets no answer or an error from the database retries until it succeeds.
 #[test]
 fn a_writer_retries_past_timeouts_and_errors() {
-    let test = Test::new("retried");
+    let test = Test::new("retried", patient_options());
     for failpoint in [
         "view_set:timeout",
         "view_set:unavailable",
@@ -159,8 +159,7 @@ fn a_writer_retries_past_timeouts_and_errors() {
         "appended:unavailable",
     ] {
         // Only the failpoint's timeout counts: a real one before the event is durable is rightly answered 503.
-        let patient = ("YIMA_STORE__CQL__REQUEST_TIMEOUT_MS", "10000");
-        let writer = test.region.writer(&[("FAILPOINT", failpoint), patient]);
+        let mut writer = test.region.writer(&[("FAILPOINT", failpoint)]);
         let person = new_person();
         let session = test.reader.session_of(&person);
         let event = person.test("t-1", "negative", HOUR);
@@ -168,5 +167,6 @@ fn a_writer_retries_past_timeouts_and_errors() {
         assert!(writer.stderr().contains("failpoint triggered"), "{failpoint} did not happen");
         test.assert_shows(&session, 1, &writer);
         assert_eq!(test.stored(&person), (1, 1), "{failpoint}");
+        assert!(writer.stop().success(), "{failpoint}");
     }
 }

@@ -2,22 +2,31 @@
 
 use std::time::Duration;
 
-use yima_harness::checker::{BOUND, Clients, Workload, converge, options, people, quiesce};
+use yima_harness::checker::{BOUND, Clients, Workload, converge, patient_options, people, quiesce};
 use yima_harness::{Region, Yima, now};
 use yima_schema::time::Time;
 
 use crate::cql::cluster;
 
-/// Two writers and two read nodes in one region, one of each in a second region, and nine senders of events
-/// about the same 200 subjects.
+/// Two writers and two read nodes in one region, one of which gets hints, one of each in a second region, and nine
+/// senders of events about the same 200 subjects.
 #[test]
 fn two_regions_keep_every_promise() {
     let cluster = cluster();
-    let base = options();
+    let base = patient_options();
     let xian = Region::new(&cluster, 1, "xian", "two_regions", base.clone());
     let chengdu = Region::new(&cluster, 2, "chengdu", "two_regions", base);
     let writers = [xian.writer(&[]), xian.writer(&[]), chengdu.writer(&[])];
-    let readers = [xian.reader(&[]), xian.reader(&[]), chengdu.reader(&[])];
+    let hints = |writers: &[Yima]| {
+        let addresses: Vec<_> = writers.iter().map(|w| w.writer_url().replace("http://", "")).collect();
+        format!("{addresses:?}")
+    };
+    let (of_xian, of_chengdu) = (hints(&writers[..2]), hints(&writers[2..]));
+    let readers = [
+        xian.reader(&[("YIMA_READ_API__WRITERS", &of_xian)]),
+        xian.reader(&[]),
+        chengdu.reader(&[("YIMA_READ_API__WRITERS", &of_chengdu)]),
+    ];
     let regions = [0, 0, 1];
     let clients = Clients::new(
         people(&readers[0], 200),

@@ -14,7 +14,7 @@ use std::time::Duration;
 use yima_schema::time::Time;
 
 pub use clients::{Clients, Workload};
-pub use quiesce::{BOUND, converge, options, people, quiesce};
+pub use quiesce::{BOUND, converge, options, patient_options, people, quiesce};
 pub use rules::show_everything;
 
 /// An acknowledged event.

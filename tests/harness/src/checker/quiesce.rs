@@ -30,6 +30,15 @@ pub fn options() -> Options {
         .env("YIMA_READ_API__CACHE__POLL_MS", 50)
 }
 
+/// [`options`] for a run in which no writer dies: a database that is slow for some seconds, as one on a busy disk is,
+/// costs no acknowledgement, and no writer its stream.
+///
+/// # Panics
+/// Without a temporary directory.
+pub fn patient_options() -> Options {
+    options().env("YIMA_STORE__CQL__DEAD_AFTER_MS", 60_000).env("YIMA_STORE__CQL__REQUEST_TIMEOUT_MS", 10_000)
+}
+
 /// People without any stored event, each with a session as the node would have issued it.
 ///
 /// # Panics

@@ -1,6 +1,7 @@
 //! The addresses on which the nodes of a cluster listen.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
 
 use super::namespaces::{self, Namespaces};
 
@@ -20,11 +21,12 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    /// `127.0.C.(10 d + n)` for node n of datacenter d, with the first free C; with namespaces `10.99.C.(10 d + n)`.
-    pub(super) fn claim(nodes: &[usize], with_namespaces: bool) -> Self {
+    /// `127.0.C.(10 d + n)` for node n of datacenter d, with the first free C; with namespaces `10.99.C.(10 d + n)`, and
+    /// `round_trip` between datacenters.
+    pub(super) fn claim(nodes: &[usize], with_namespaces: bool, round_trip: Duration) -> Self {
         for c in 1..=254 {
             let Ok(claim) = TcpListener::bind((Ipv4Addr::new(127, 0, c, 1), STORAGE_PORT)) else { continue };
-            let namespaces = with_namespaces.then(|| Namespaces::new(c, nodes));
+            let namespaces = with_namespaces.then(|| Namespaces::new(c, nodes, round_trip));
             let network = if with_namespaces { namespaces::NETWORK } else { [127, 0] };
             let address = |d: usize, n: usize| address(network, c, d, n);
             let datacenters = nodes.iter().zip(1..);

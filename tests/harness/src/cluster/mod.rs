@@ -63,7 +63,7 @@ impl Cluster {
     /// # Panics
     /// When Java or Maven is missing, or a node does not come up.
     pub fn start(options: ClusterOptions) -> Self {
-        let addresses = Addresses::claim(&options.nodes, options.namespaces);
+        let addresses = Addresses::claim(&options.nodes, options.namespaces, options.round_trip);
         // Not in the system's temporary directory, which may be in memory.
         let parent = jars::target_dir().join("cassandra");
         fs::create_dir_all(&parent).expect("the target directory can be written");

@@ -2,12 +2,15 @@
 //!
 //! The namespace of a datacenter has the addresses of its region and its nodes on `lo`. It has two links: `wan` leads
 //! to the other datacenters, through a namespace that forwards between them, and `root` to the test. A cut takes down
-//! `wan`: packets are lost without an error to the sender.
+//! `wan`: packets are lost without an error to the sender. On their way between datacenters packets can be delayed
+//! (`delay.py`, since not every kernel has netem).
 
 use std::collections::HashSet;
+use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -20,6 +23,7 @@ pub(super) struct Namespaces {
     nodes: Vec<usize>,
     /// The datacenters that are cut off.
     cut_off: Mutex<HashSet<usize>>,
+    delaying: Option<Child>,
 }
 
 /// Last byte of the test's address.
@@ -35,10 +39,10 @@ impl Namespaces {
     ///
     /// # Panics
     /// When this process is not root, or the system refuses.
-    pub(super) fn new(c: u8, nodes: &[usize]) -> Self {
+    pub(super) fn new(c: u8, nodes: &[usize], round_trip: Duration) -> Self {
         require_root();
         sweep();
-        let namespaces = Self { c, nodes: nodes.to_vec(), cut_off: Mutex::default() };
+        let mut namespaces = Self { c, nodes: nodes.to_vec(), cut_off: Mutex::default(), delaying: None };
         let wan = namespaces.wan();
         ip(&format!("netns add {wan}"));
         ip(&format!("-n {wan} link set lo up"));
@@ -49,7 +53,34 @@ impl Namespaces {
         for datacenter in 1..=nodes.len() {
             namespaces.add(datacenter);
         }
+        if !round_trip.is_zero() {
+            namespaces.delaying = Some(namespaces.delay(round_trip / 2));
+        }
         namespaces
+    }
+
+    /// Sends every packet from a datacenter through a device whose other end is a program that delays it.
+    fn delay(&self, one_way: Duration) -> Child {
+        const DEVICE: &str = "delay";
+        let wan = self.wan();
+        ip(&format!("-n {wan} tuntap add dev {DEVICE} mode tun"));
+        ip(&format!("-n {wan} link set {DEVICE} up txqueuelen 10000"));
+        // Packets come back from another device than the one towards their sender.
+        let filter = format!("for d in all default {DEVICE}; do echo 0 >/proc/sys/net/ipv4/conf/$d/rp_filter; done");
+        run(inside(&wan, "sh").args(["-c", &filter]));
+        ip(&format!("-n {wan} route add default dev {DEVICE} table 100"));
+        for datacenter in 1..=self.nodes.len() {
+            ip(&format!("-n {wan} rule add iif dc{datacenter} lookup 100"));
+        }
+        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cluster/delay.py");
+        let mut command = inside(&wan, "python3");
+        command.args([program, DEVICE, &one_way.as_millis().to_string()]).stdout(Stdio::piped());
+        let mut delaying = command.spawn().expect("python3 delays the packets between datacenters");
+        let mut line = String::new();
+        let output = delaying.stdout.take().expect("it is piped");
+        BufReader::new(output).read_line(&mut line).expect("its output can be read");
+        assert!(!line.is_empty(), "the program that delays packets did not begin");
+        delaying
     }
 
     fn add(&self, datacenter: usize) {
@@ -130,6 +161,11 @@ const PREFIX: &str = "yima-";
 
 impl Drop for Namespaces {
     fn drop(&mut self) {
+        if let Some(delaying) = &mut self.delaying {
+            // It may have ended by itself.
+            let _ = delaying.kill();
+            let _ = delaying.wait();
+        }
         for name in (1..=self.nodes.len()).map(|d| self.name(d)).chain([self.wan()]) {
             // A namespace whose creation failed does not exist.
             let _ = Command::new("ip").args(["netns", "delete", &name]).output();

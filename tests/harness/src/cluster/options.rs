@@ -1,6 +1,7 @@
 //! How a cluster is started.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// How to start a cluster. Datacenters, and the nodes of each, are counted from 1.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub struct ClusterOptions {
     pub(super) passwords: bool,
     pub(super) tls: bool,
     pub(super) namespaces: bool,
+    /// Between nodes of two datacenters; needs namespaces unless it is zero.
+    pub(super) round_trip: Duration,
 }
 
 impl Default for ClusterOptions {
@@ -32,6 +35,7 @@ impl Default for ClusterOptions {
             passwords: false,
             tls: false,
             namespaces: false,
+            round_trip: Duration::ZERO,
         }
     }
 }
@@ -102,5 +106,11 @@ impl ClusterOptions {
     pub fn namespaces(mut self) -> Self {
         self.namespaces = true;
         self
+    }
+
+    /// The same, with so much time for each round trip between nodes of two datacenters.
+    pub fn round_trip(mut self, round_trip: Duration) -> Self {
+        self.round_trip = round_trip;
+        self.namespaces()
     }
 }

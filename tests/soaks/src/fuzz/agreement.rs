@@ -1,8 +1,5 @@
 //! The two readers of codes that need no network, the program's and the checkpoint's page's, say the same of each code.
 
-use std::io::{BufWriter, Write};
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use aws_lc_rs::rand::SystemRandom;
@@ -10,6 +7,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
+use yima_harness::{Compared, compare_with_page};
 use yima_schema::code::{IssuerKey, IssuerKeys, verify};
 use yima_schema::time::Time;
 
@@ -29,21 +27,10 @@ pub(crate) fn agree(codes: u64, seed: u64, corpus: &Corpus) -> usize {
     let resigner = Resigner::new(corpus, &issuing);
     report!("seed {seed}");
     let begun = Instant::now();
-    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/pages");
-    let mut page = Command::new("npm")
-        .args(["run", "--silent", "judge"])
-        .current_dir(pages)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("npm is installed: the pages are built by it");
-    let mut lines = BufWriter::new(page.stdin.take().expect("piped"));
-    let mut write = |line: Value| writeln!(lines, "{line}").expect("the page's reader takes every line");
-    write(json!({ "keys": issuers.jwks() }));
     let kept = corpus.inputs("code");
-    for n in 0..codes {
-        let mut random = StdRng::seed_from_u64(seed ^ n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let text = if n % 2 == 0 {
+    let line = |n: u64| {
+        let mut random = random(seed, n);
+        let text = if n.is_multiple_of(2) {
             String::from_utf8_lossy(&Mutator::new(seed, n, &kept).input(Encoding::Base45)).into_owned()
         } else {
             resigner.code(&mut random)
@@ -53,16 +40,23 @@ pub(crate) fn agree(codes: u64, seed: u64, corpus: &Corpus) -> usize {
         let says = judged(&text, &issuers, now);
         let is_issued = || kept.iter().any(|issued| differs_in_its_mac_alone(issued, text.trim().as_bytes()));
         assert!(n % 2 == 1 || !says.is_array() || is_issued(), "accepted, but not issued: {text}");
-        write(json!([now.as_secs(), text, says]));
-    }
-    drop(lines);
-    let output = page.wait_with_output().expect("the page's reader ends after the last line");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let [read, accepted, differ]: [u64; 3] =
-        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: three numbers expected, not {said}"));
+        json!([now.as_secs(), text, says])
+    };
+    let keys = std::iter::once(json!({ "keys": issuers.jwks() }));
+    report_agreement("codes", codes, begun, &compare_with_page("judge", keys.chain((0..codes).map(line))))
+}
+
+/// The random numbers of one code.
+pub(super) fn random(seed: u64, n: u64) -> StdRng {
+    StdRng::seed_from_u64(seed ^ n.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+/// Returns the number of codes that were judged differently.
+pub(super) fn report_agreement(what: &str, codes: u64, begun: Instant, compared: &Compared) -> usize {
+    let Compared { read, accepted, differ } = *compared;
     assert_eq!(read, codes, "every code was read");
     report!(
-        "both readers of codes: {read} codes in {:.0} s, {accepted} accepted by their signatures, {differ} judged \
+        "both readers of {what}: {read} in {:.0} s, {accepted} accepted by their signatures, {differ} judged \
          differently",
         begun.elapsed().as_secs_f64()
     );
@@ -78,13 +72,15 @@ fn differs_in_its_mac_alone(issued: &[u8], text: &[u8]) -> bool {
 fn judged(text: &str, issuers: &IssuerKeys, now: Time) -> Value {
     match verify(text, issuers, now) {
         Ok(claims) => {
+            let guardian = claims.guardian;
             let Some(snapshot) = claims.snapshot else {
                 let paper = claims.paper.expect("a scanner without a network reads no other tokens");
-                return json!([claims.issuer, paper.name, paper.document]);
+                return json!([claims.issuer, guardian, paper.name, paper.document]);
             };
             let test = snapshot.test_at(&claims.validity, now).map(|(result, age)| (result, age.as_secs()));
             let colour = snapshot.colour_at(&claims.validity, now);
-            json!([claims.issuer, colour, test, snapshot.vaccination, snapshot.name, snapshot.lag.as_secs()])
+            let (name, lag) = (snapshot.name, snapshot.lag.as_secs());
+            json!([claims.issuer, guardian, colour, test, snapshot.vaccination, name, lag])
         }
         Err(error) => json!(error.as_str()),
     }
@@ -149,7 +145,7 @@ fn sign(key: &EcdsaKeyPair, message: &[u8]) -> Vec<u8> {
 }
 
 /// A CBOR byte string of at most 65,535 bytes.
-fn byte_string(content: &[u8]) -> Vec<u8> {
+pub(super) fn byte_string(content: &[u8]) -> Vec<u8> {
     let [high, low] = u16::try_from(content.len()).unwrap_or(u16::MAX).to_be_bytes();
     match (high, low) {
         (0, 0..24) => [&[0x40 | low], content].concat(),

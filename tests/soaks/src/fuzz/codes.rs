@@ -79,6 +79,7 @@ impl Issuing {
             phone,
             snapshot: Some(if is_long { most } else { least }),
             paper: None,
+            guardian: false,
         }
     }
 
@@ -95,7 +96,15 @@ impl Issuing {
     }
 
     fn shown(&self, is_long: bool) -> String {
-        let issued = self.claims(true, is_long).issue(&handle(Some(1)), &self.issuer, &self.handles, &self.keys);
+        self.show(&self.claims(true, is_long))
+    }
+
+    fn by_guardian(&self) -> String {
+        self.show(&Claims { guardian: true, ..self.claims(true, true) })
+    }
+
+    fn show(&self, claims: &Claims) -> String {
+        let issued = claims.issue(&handle(Some(1)), &self.issuer, &self.handles, &self.keys);
         let issued = issued.expect("a key of this process signs");
         self.phone.show(&issued.token, &issued.secret, issued_at())
     }
@@ -121,6 +130,7 @@ pub(super) fn codes(corpus: &Corpus) -> impl Fn(&str) -> Result<Outcome, String>
             ("paper", &|| issuing.paper()),
             ("phone-least", &|| issuing.shown(false)),
             ("phone-most", &|| issuing.shown(true)),
+            ("phone-guardian", &|| issuing.by_guardian()),
         ],
     );
     let issuers = IssuerKeys::new(vec![issuing.issuer.verifying_key()]);

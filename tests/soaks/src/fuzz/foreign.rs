@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use serde_json::Value;
 use yima_foreign::certificate::{Certificate, Product, Proof};
-use yima_foreign::{AcceptanceRules, TrustList};
+use yima_foreign::{AcceptanceRules, Revocations, TrustList};
 use yima_schema::time::Time;
 
 use super::readers::Outcome;
@@ -27,14 +27,16 @@ impl Issuers {
         let now: Time = vectors["now"].as_str().and_then(|now| now.parse().ok()).expect("a time");
         let trust = TrustList::parse(&vectors["trust_list"].to_string()).expect("a trust list");
         let codes = vectors["vectors"].as_array().into_iter().flatten().filter_map(|vector| vector["code"].as_str());
-        let read = codes.filter_map(|code| yima_foreign::read(code, &trust, now).ok());
+        let read = codes.filter_map(|code| yima_foreign::read(code, &trust, &Revocations::default(), now).ok());
         let genuine = read.map(|certificate| stated(&certificate)).collect();
         Arc::new(Self { now, trust, rules: AcceptanceRules::built_in(), genuine })
     }
 
     /// Reads a text.
     pub(super) fn read(&self, text: &str) -> Result<Outcome, String> {
-        let Ok(certificate) = yima_foreign::read(text, &self.trust, self.now) else { return Ok(Outcome::Refused) };
+        let Ok(certificate) = yima_foreign::read(text, &self.trust, &Revocations::default(), self.now) else {
+            return Ok(Outcome::Refused);
+        };
         self.rules.judge(&certificate, self.now);
         if self.genuine.contains(&stated(&certificate)) {
             Ok(Outcome::Accepted)

@@ -11,6 +11,7 @@ mod corpus;
 mod duplicates;
 mod events;
 mod foreign;
+mod foreign_agreement;
 mod json;
 mod mutation;
 mod readers;
@@ -26,6 +27,7 @@ use parking_lot::Mutex;
 
 pub(crate) use self::agreement::agree;
 pub(crate) use self::corpus::Corpus;
+pub(crate) use self::foreign_agreement::agree_about_foreign;
 use self::mutation::Mutator;
 use self::readers::{Outcome, Reader, readers};
 

@@ -4,7 +4,9 @@ import { lang } from "../shared/i18n.ts";
 import { words } from "../shared/words.ts";
 import { agencyWords } from "./words.ts";
 
-export const KINDS = ["test_result", "vaccination", "identity", "colour_assignment", "retraction"] as const;
+export const KINDS = [
+  "test_result", "vaccination", "identity", "colour_assignment", "retraction", "guardianship",
+] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** How the text of a field is read: `time` into RFC 3339, `date` into YYYY-MM-DD, `word` into one of a list. */
@@ -101,6 +103,18 @@ export const FIELDS = {
   until: { label: ["截止时间", "Until"], type: "time", headings: ["截止日期", "有效期至"] },
   event_id: { label: ["要撤回的编号", "Number to take back"], type: "text", headings: [] },
   why: { label: ["撤回原因", "Why it is taken back"], type: "text", headings: ["撤回理由"] },
+  guardian_document_type: {
+    label: ["监护人证件类型", "Guardian's type of document"],
+    type: "word",
+    headings: [],
+    prefix: "document",
+    spellings: { cn_resident_id: ["身份证", "idcard"] },
+  },
+  guardian_document_number: {
+    label: ["监护人证件号码", "Guardian's document number"],
+    type: "document",
+    headings: ["监护人证件号", "监护人身份证号", "监护人身份证号码"],
+  },
   revision: { label: ["更正次数", "Correction"], type: "number", headings: ["修订号"] },
   agency: { label: ["机构", "Agency"], type: "text", headings: [] },
 } as const satisfies Record<string, Field>;
@@ -116,6 +130,7 @@ const OWN: Record<Kind, readonly [readonly FieldName[], readonly FieldName[]]> =
   identity: [["name"], ["born", "deceased_at"]],
   colour_assignment: [["colour", "reason"], ["until"]],
   retraction: [["event_id", "why"], []],
+  guardianship: [["guardian_document_type", "guardian_document_number"], ["until"]],
 };
 
 /** Without a kind, those of every event. */
@@ -156,10 +171,13 @@ function wordOf({ prefix }: Field, value: string): readonly [string, string] | n
   return prefix !== undefined && Object.hasOwn(all, key) ? all[key]! : null;
 }
 
+const DOCUMENT_TYPES = ["cn_resident_id", "passport", "hk_mo_tw_permit", "local"] as const;
+
 /** The words that the page knows for the values of a field. A region may have more reasons than these. */
 export const VALUES = {
   kind: KINDS,
-  document_type: ["cn_resident_id", "passport", "hk_mo_tw_permit", "local"],
+  document_type: DOCUMENT_TYPES,
+  guardian_document_type: DOCUMENT_TYPES,
   test: ["nucleic_acid", "antigen"],
   result: ["negative", "positive", "inconclusive", "invalid"],
   colour: ["green", "yellow", "red"],

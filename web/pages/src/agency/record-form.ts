@@ -1,6 +1,7 @@
 /** The form for one event of any kind: a new one, or the correction of one that was sent. */
 import { RefusedError, requestJson } from "../shared/api.ts";
 import { byId, setText } from "../shared/dom.ts";
+import { inLine, placeText } from "../shared/line.ts";
 import type { ConfirmDialog } from "./confirm-dialog.ts";
 import { localTime } from "./dates.ts";
 import { FIELD_NAMES, FIELDS, fieldLabel, requiredFields, type FieldName, type Kind } from "./fields.ts";
@@ -121,7 +122,7 @@ export class RecordForm {
       for (const input of part.querySelectorAll<Input>("[name]")) input.disabled = part.hidden;
     }
     // These are about the present, unlike a sample or a dose.
-    if (kind === "identity" || kind === "retraction") this.#setNow();
+    if (kind === "identity" || kind === "retraction" || kind === "guardianship") this.#setNow();
     else if (this.#corrected === null) this.#input("occurred_at").value = "";
     this.#showErrors([]);
   }
@@ -164,8 +165,12 @@ export class RecordForm {
     this.#button.disabled = true;
     this.#setStatus("", () => t("sending"));
     try {
-      const request = { bearer, body: toEvent(record), timeoutMs: TIMEOUT_MS };
-      const answer = await requestJson<RowAnswer>("POST", "/v1/events", request);
+      const answer = await inLine(
+        (headers) =>
+          requestJson<RowAnswer>("POST", "/v1/events", { bearer, headers, body: toEvent(record), timeoutMs: TIMEOUT_MS }),
+        (place) => this.#setStatus("", () => (place === null ? t("sending") : placeText(place))),
+        () => count === this.#clearCount,
+      );
       if (count !== this.#clearCount) return;
       const { status, reason } = answer;
       this.#setStatus(status, () => t(`status_${status}`, reason === undefined ? "" : reasonText(reason)));

@@ -95,7 +95,10 @@ function headingsAt({ rows }: Table): number {
 function assumptions(fields: FieldName[]): EventRecord {
   const assumed: EventRecord = {};
   if (!fields.includes("document_type")) assumed.document_type = "cn_resident_id";
-  if (!fields.includes("kind")) {
+  if (!fields.includes("kind") && fields.includes("guardian_document_number")) {
+    assumed.kind = "guardianship";
+    if (!fields.includes("guardian_document_type")) assumed.guardian_document_type = "cn_resident_id";
+  } else if (!fields.includes("kind")) {
     const kinds = (["test_result", "vaccination", "colour_assignment", "retraction"] as const).filter((kind) =>
       ownFields(kind).some((field) => fields.includes(field)),
     );

@@ -17,7 +17,7 @@ export function connectTemplates(t: Translate): void {
 async function saveTemplate(extension: TableExtension, t: Translate): Promise<void> {
   const kind = byId<HTMLSelectElement>("template-kind").value as Kind;
   // The kind follows from the other columns.
-  const all: FieldName[] = [...requiredFields(kind), ...ownFields(kind)];
+  const all: FieldName[] = [...requiredFields(kind), ...ownFields(kind), "revision"];
   const fields = FIELD_NAMES.filter((name) => name !== "kind" && all.includes(name));
   const headings = fields.map((name) => fieldLabel(name, kind));
   const notes = fields.map((name) => [fieldLabel(name, kind), fieldNote(name, kind, t)]);
@@ -30,7 +30,8 @@ async function saveTemplate(extension: TableExtension, t: Translate): Promise<vo
 function fieldNote(name: FieldName, kind: Kind, t: Translate): string {
   const { type } = FIELDS[name];
   const words = WORDS[name]?.map((value) => valueText(name, value)).join(t("list_comma"));
-  const hint = type === "time" ? t("time_hint") : type === "date" ? t("date_hint") : "";
-  const note = words ?? (name === "vaccine" ? t("vaccine_hint") : hint);
+  const ofType = type === "time" ? t("time_hint") : type === "date" ? t("date_hint") : "";
+  const ofName = name === "vaccine" ? t("vaccine_hint") : name === "revision" ? t("revision_hint") : ofType;
+  const note = words ?? ofName;
   return requiredFields(kind).includes(name) ? note : t("optional", note);
 }

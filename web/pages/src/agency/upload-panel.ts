@@ -1,6 +1,7 @@
 /** The part of the page that sends a file: chosen, read and shown, then sent when the clerk says so. */
 import { RefusedError } from "../shared/api.ts";
 import { byId, make, setText } from "../shared/dom.ts";
+import { placeText } from "../shared/line.ts";
 import { safeRecord } from "./csv.ts";
 import { save, saveTable, tableExtension } from "./download.ts";
 import { fieldLabel } from "./fields.ts";
@@ -172,6 +173,7 @@ export class UploadPanel {
       this.#progress = progress;
       const { waiting } = progress;
       if (waiting === null) this.#setStatus("", () => t("uploading"));
+      else if (waiting.place !== null) this.#setStatus("", () => placeText(waiting));
       else this.#setStatus("", () => t(waiting.busy ? "waiting_busy" : "waiting_unreachable", waiting.seconds));
     }));
     byId("stop").hidden = false;

@@ -1,5 +1,6 @@
 /** Sends a file in batches. */
 import { RefusedError, requestText, UnreachableError } from "../shared/api.ts";
+import { placeOf, ticketOf } from "../shared/line.ts";
 import { countLineBreaks } from "./csv.ts";
 import type { FileRow, ParsedFile } from "./parse-file.ts";
 import { problemText, reasonText } from "./reason-text.ts";
@@ -21,7 +22,7 @@ export interface Progress {
   total: number;
   counts: Record<RowStatus, number>;
   /** Set during a wait before a retry; `busy` if the service asked for it, false if it cannot be reached. */
-  waiting: { seconds: number; busy: boolean } | null;
+  waiting: { seconds: number; busy: boolean; place: number | null } | null;
 }
 
 const BATCH_ROWS = 1_000;
@@ -130,10 +131,12 @@ export class Upload {
     const { header, contentType } = this.#file;
     const lines = rows.map((row) => row.text);
     const body = (header === null ? lines : [header, ...lines]).join("\n");
+    let ticket: Record<string, string> = {};
     for (let failures = 1; ; failures += 1) {
       try {
         const answer = await requestText("POST", "/v1/events", {
           bearer: this.#token,
+          headers: ticket,
           content: { type: contentType, text: body },
           signal: this.#controller.signal,
           timeoutMs: TIMEOUT_MS,
@@ -142,17 +145,21 @@ export class Upload {
       } catch (error) {
         const transient = error instanceof UnreachableError || (error instanceof RefusedError && error.transient);
         if (this.#controller.signal.aborted || !transient) throw error;
-        this.#maybeStored ||= error instanceof UnreachableError || error.status >= 500;
+        const inLine = ticketOf(error);
+        ticket = inLine ?? ticket;
+        // Who is sent into the line was not read.
+        this.#maybeStored ||= error instanceof UnreachableError || (error.status >= 500 && inLine === null);
         const [retryAfterMs, busy] = error instanceof RefusedError ? [error.retryAfterMs, error.busy] : [null, false];
-        await this.#wait(retryAfterMs ?? Math.min(30_000, 1_000 * 2 ** failures), busy);
+        const place = error instanceof RefusedError ? placeOf(error) : null;
+        await this.#wait(retryAfterMs ?? Math.min(30_000, 1_000 * 2 ** failures), busy, place);
       }
     }
   }
 
-  async #wait(ms: number, busy: boolean): Promise<void> {
+  async #wait(ms: number, busy: boolean, place: number | null = null): Promise<void> {
     const until = Date.now() + ms;
     while (Date.now() < until) {
-      this.#progress.waiting = { seconds: Math.ceil((until - Date.now()) / 1_000), busy };
+      this.#progress.waiting = { seconds: Math.ceil((until - Date.now()) / 1_000), busy, place };
       this.#show(this.#progress);
       await new Promise((done) => setTimeout(done, Math.min(1_000, until - Date.now())));
       this.#controller.signal.throwIfAborted();

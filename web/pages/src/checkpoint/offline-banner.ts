@@ -19,8 +19,10 @@ export function drawOffline(offline: OfflineJudge, outcome: Outcome): void {
   setText(byId("offline-as-of"), isJudging ? asOf : "");
   setText(byId("offline-note"), note());
   const emergency = isJudgedBy ? bundle.emergency(at) : null;
-  const until = emergency && t("offline_emergency", minuteTime(emergency.until * 1_000));
-  setText(byId("offline-emergency"), isJudging && emergency ? `${until} ${emergency.why}` : "");
+  byId("offline-emergency").hidden = !isJudging || !emergency;
+  setText(byId("offline-emergency-until"), emergency ? t("offline_emergency", minuteTime(emergency.until * 1_000)) : "");
+  // An operator's words, in any language.
+  setText(byId("offline-emergency-why"), emergency?.why ?? "");
 
   function note(): string {
     if (!isJudging) return refusal === null ? "" : t("offline_refused");

@@ -2,9 +2,13 @@
 import { BundleKeeper } from "../offline/keeper.ts";
 import { judgeOffline, type OfflineVerdict } from "../offline/judge.ts";
 import { OfflineStore } from "../offline/store.ts";
+import type { Bundle } from "../offline/bundle.ts";
 import { now } from "../shared/time.ts";
 import type { Checkpoint, Scan } from "../shared/types.ts";
 import { isForeignCode } from "./typed-code.ts";
+
+/** The part of the page for codes of other systems, a bundle of its own. */
+type ForeignModule = typeof import("../foreign/foreign.ts");
 
 /** What the code says, as far as the checkpoint's role allows. */
 export type OfflineFacts = Pick<OfflineVerdict, "says" | "paper"> & { showsTestAge: boolean };
@@ -12,7 +16,7 @@ export type OfflineFacts = Pick<OfflineVerdict, "says" | "paper"> & { showsTestA
 export type OfflineOutcome =
   /** A verdict, and what the code says. */
   | { kind: "scan"; scan: Scan; offline: OfflineFacts }
-  /** A bundle past its limit, or a clock before its release; a code of another system. */
+  /** A bundle past its limit, or a clock before its release; a code of another system, without lists to judge it by. */
   | { kind: "unchecked"; why: "bundle_over" | "clock" | "foreign" };
 
 export class OfflineJudge {
@@ -22,12 +26,17 @@ export class OfflineJudge {
   #post: Checkpoint | null = null;
   #isStarted = false;
   #isOffline = false;
+  #foreign: Promise<ForeignModule | null> | null = null;
   readonly #loaded: Promise<void>;
 
   constructor(changed: () => void) {
     this.#changed = changed;
     this.#keeper = new BundleKeeper(this.#store, {
-      changed,
+      changed: () => {
+        // While there is a network: the service worker does not serve a page that it has not opened.
+        if (this.bundle?.foreign) void this.#loadForeign();
+        changed();
+      },
       reachable: () => this.reachable(),
       unreachable: () => this.unreachable(),
     });
@@ -95,12 +104,38 @@ export class OfflineJudge {
     const state = bundle.state(at);
     if (state === "over") return { kind: "unchecked", why: "bundle_over" };
     if (state === "clock") return { kind: "unchecked", why: "clock" };
-    if (isForeignCode(code)) return { kind: "unchecked", why: "foreign" };
-    const { verdict, reason, says, paper } = await judgeOffline(code, bundle, this.#post.require_test_within_h, at);
+    if (isForeignCode(code)) return this.#judgeForeign(code, bundle, this.#post, at);
+    const judged = await judgeOffline(code, bundle, this.#post.require_test_within_h, at);
+    const { reason, says, paper, guardian } = judged;
     const { role } = this.#post;
+    // A machine can compare no document.
+    const verdict = judged.verdict === "pass" && guardian && role === "turnstile" ? "check" : judged.verdict;
     // As with the service: a turnstile is shown nobody, and only a hospital when somebody was tested.
     const shown = role === "turnstile" ? { says: null, paper: null } : { says, paper };
-    const scan = { verdict, reason, instruction: "", identity: null, colour: null, as_of: null };
+    const scan = { verdict, reason, instruction: "", guardian, identity: null, colour: null, as_of: null };
     return { kind: "scan", scan, offline: { ...shown, showsTestAge: role === "hospital" } };
+  }
+
+  async #judgeForeign(code: string, bundle: Bundle, post: Checkpoint, at: number): Promise<OfflineOutcome> {
+    const foreign = bundle.foreign && (await this.#loadForeign());
+    const lists = foreign?.openLists(bundle.foreign!);
+    if (!foreign || !lists) return { kind: "unchecked", why: "foreign" };
+    let scan = await foreign.judgeForeign(code, lists, post.require_test_within_h, Math.floor(at * 1_000));
+    // What is accepted may have changed since.
+    if (scan.verdict === "pass" && bundle.state(at) === "old") scan = { ...scan, verdict: "check", reason: "bundle_old" };
+    if (post.role === "turnstile") {
+      const { foreign: _, ...rest } = scan;
+      // A machine lets nobody through whose document has to be compared.
+      scan = { ...rest, identity: null, verdict: scan.verdict === "pass" ? "check" : scan.verdict };
+    }
+    return { kind: "scan", scan, offline: { says: null, paper: null, showsTestAge: false } };
+  }
+
+  #loadForeign(): Promise<ForeignModule | null> {
+    this.#foreign ??= (import("/assets/foreign.js" as string) as Promise<ForeignModule>).catch(() => {
+      this.#foreign = null;
+      return null;
+    });
+    return this.#foreign;
   }
 }

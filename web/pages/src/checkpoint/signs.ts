@@ -31,11 +31,14 @@ const SIGNS: Record<string, Sign> = {
   foreign_in_parts: "foreign",
   foreign_issuer_unknown: "foreign",
   foreign_key_usage: "foreign",
+  foreign_revoked: "foreign",
   foreign_expired: "expired",
   foreign_not_yet_valid: "early",
 };
 
 /** null for the other verdicts, whose signs are their own, and for a reason of a later server. */
-export function signFor({ verdict, reason }: Pick<Scan, "verdict" | "reason">): Sign | null {
+export function signFor({ verdict, reason, guardian }: Pick<Scan, "verdict" | "reason" | "guardian">): Sign | null {
+  // Only the guardian is left to check.
+  if (verdict === "check" && reason === "green" && guardian) return "identity";
   return verdict === "check" && Object.hasOwn(SIGNS, reason) ? SIGNS[reason]! : null;
 }

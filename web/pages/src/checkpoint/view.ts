@@ -23,6 +23,9 @@ export function draw(outcome: Outcome): void {
   byId("verdict-shape").replaceChildren(...(busy ? [] : [shape(sign ?? verdict)]));
   setText(byId("verdict-word"), sign === null ? t(`verdict_${verdict}`) : t(`sign_${sign}`));
   setText(byId("instruction"), instruction(outcome));
+  const byGuardian = outcome.kind === "scan" && outcome.scan.guardian === true;
+  byId("by-guardian").hidden = !byGuardian;
+  setText(byId("by-guardian"), byGuardian ? t("by_guardian") : "");
   drawCountdown(outcome);
   byId("person").replaceChildren(...(outcome.kind === "scan" ? facts(outcome) : []));
 }
@@ -49,6 +52,8 @@ function instruction(outcome: Outcome): string {
       if (outcome.offline && isOfTime(outcome.scan.reason)) {
         return `${lookup("do", outcome.scan.reason)}\n${t("offline_clock", clockTime(now()))}`;
       }
+      // What to compare is said beside it.
+      if (outcome.scan.guardian && outcome.scan.reason === "green") return t("do_by_guardian");
       // The server's instruction is English.
       return lookup("do", outcome.scan.reason) ?? (lang() === "en" ? outcome.scan.instruction : t("do_other"));
     case "unchecked":
@@ -57,10 +62,11 @@ function instruction(outcome: Outcome): string {
 }
 
 /** Whether a wrong clock may be the reason. Online it is not this device's. */
-const isOfTime = (reason: string): boolean => reason === "not_yet_valid" || reason === "stale_proof";
+const isOfTime = (reason: string): boolean =>
+  ["not_yet_valid", "stale_proof", "foreign_not_yet_valid"].includes(reason);
 
 function facts({ scan, offline }: Extract<Outcome, { kind: "scan" }>): Node[] {
-  return offline ? offlineFacts(offline) : person(scan);
+  return offline && !scan.foreign ? offlineFacts(offline) : person(scan);
 }
 
 function person(scan: Scan): Node[] {

@@ -4,6 +4,7 @@ import { Poller } from "../shared/poller.ts";
 import { now } from "../shared/time.ts";
 import type { Code } from "../shared/types.ts";
 import type { UpdateListener } from "./display-updater.ts";
+import { by, isNotAGuardian, type Presenter } from "./presenter.ts";
 
 /**
  * Why there is no code: none has come yet, the last one has expired, the status has changed, the phone's clock is before
@@ -38,7 +39,7 @@ const MIN_INTERVAL_MS = 10_000;
  * undefined).
  */
 export class CodeUpdater implements Codes {
-  readonly #session: string;
+  readonly #presenter: Presenter;
   readonly #etag: () => string | null | undefined;
   readonly #listener: UpdateListener;
   readonly #poller: Poller;
@@ -50,12 +51,16 @@ export class CodeUpdater implements Codes {
   /** The display has another colour than the code: the rate limit's interval is not awaited. */
   #urgent = false;
 
-  constructor(session: string, etag: () => string | null | undefined, listener: UpdateListener) {
-    this.#session = session;
+  constructor(presenter: Presenter, etag: () => string | null | undefined, listener: UpdateListener) {
+    this.#presenter = presenter;
     this.#etag = etag;
     this.#listener = listener;
     this.#poller = new Poller(() => this.#update(), {
       failed: (error) => {
+        if (isNotAGuardian(error)) {
+          this.#poller.stop();
+          return listener.guardianshipOver();
+        }
         this.#failure = failureOf(error);
         listener.changed();
       },
@@ -95,7 +100,7 @@ export class CodeUpdater implements Codes {
     const urgent = this.#urgent;
     this.#urgent = this.#outdated = false;
     try {
-      const { code, expires_at } = await requestJson<Code>("GET", "/v1/code", { bearer: this.#session, etag });
+      const { code, expires_at } = await requestJson<Code>("GET", "/v1/code", { ...by(this.#presenter), etag });
       this.#loadedAt = now();
       this.#failure = null;
       // The colour changed during the request: this code may be of the old colour.

@@ -20,6 +20,8 @@ interface Facts {
   /** null after it was over: then only the phone's id is left, so that the same person does not get another phone. */
   session: string | null;
   sessionEndsAt: number;
+  /** The ward whose code it is, which the session's holder shows; null: the holder's own. */
+  ward: string | null;
   /** Shows that the phone exists, to a node that has not heard of it: until the first batch. */
   freshness: string | null;
   /** Masked. */
@@ -110,7 +112,8 @@ async function put({ id, batch, ...facts }: Kept): Promise<void> {
 async function open({ id, sealed, keys }: Entry): Promise<Kept> {
   const { facts, batch } = await unseal<Content>(sealed);
   const tokens = batch?.tokens.map((text, n) => ({ text, ...keys[n]! })) ?? [];
-  return { id, ...facts, batch: batch && { ...batch, tokens } };
+  // Earlier pages knew no wards.
+  return { id, ...facts, ward: facts.ward ?? null, batch: batch && { ...batch, tokens } };
 }
 
 /** One transaction; null if there is no database and none is to be made. */

@@ -5,13 +5,12 @@ import { DisplayUpdater } from "./display-updater.ts";
 import { drawHistory, renewHistory } from "./history.ts";
 import type { Kept } from "./kept.ts";
 import { PhoneCodes, type PhoneListener } from "./phone-codes.ts";
-import type { Session } from "./registration.ts";
+import type { Session } from "./presenter.ts";
 import type { CitizenWord } from "./text.ts";
 import { draw } from "./view.ts";
 
 export class OnScreen {
-  readonly session: string;
-  readonly sessionEndsAt: number;
+  readonly presenter: Session;
   readonly display: DisplayUpdater;
   /** The entry with this phone's keys; null: bare codes. */
   kept: Kept | null = null;
@@ -20,23 +19,27 @@ export class OnScreen {
   readonly #listener: PhoneListener;
   #codes: CodeUpdater | PhoneCodes;
 
-  constructor({ session, endsAt }: Session, kept: Kept | null, listener: PhoneListener) {
-    this.session = session;
-    this.sessionEndsAt = endsAt;
+  constructor(presenter: Session, kept: Kept | null, listener: PhoneListener) {
+    this.presenter = presenter;
     this.#listener = listener;
-    this.display = new DisplayUpdater(session, {
+    this.display = new DisplayUpdater(presenter, {
       changed: () => listener.changed(),
       sessionOver: () => listener.sessionOver(),
+      guardianshipOver: () => listener.guardianshipOver(),
       newVersion: (colourChanged) => {
         this.#codes.newVersion(colourChanged);
         keepGuidance(() => {
           listener.changed();
           drawHistory();
         });
-        renewHistory({ bearer: session, etag: this.display.etag });
+        if (presenter.ward === null) renewHistory({ bearer: presenter.session, etag: this.display.etag });
       },
     });
     this.#codes = this.#codesOf(kept);
+  }
+
+  get sessionEndsAt(): number {
+    return this.presenter.endsAt;
   }
 
   /** Goes on with the keys of an entry, or without keys. */
@@ -66,7 +69,7 @@ export class OnScreen {
   #codesOf(kept: Kept | null): CodeUpdater | PhoneCodes {
     this.kept = kept;
     const display = this.display;
-    if (kept) return new PhoneCodes(kept, this.session, () => display, this.#listener);
-    return new CodeUpdater(this.session, () => (display.display ? display.etag : undefined), this.#listener);
+    if (kept) return new PhoneCodes(kept, this.presenter, () => display, this.#listener);
+    return new CodeUpdater(this.presenter, () => (display.display ? display.etag : undefined), this.#listener);
   }
 }

@@ -3,6 +3,7 @@ import { RefusedError, requestJson, requestText } from "../shared/api.ts";
 import { byId, make, setText } from "../shared/dom.ts";
 import { date } from "../shared/time.ts";
 import type { Paper } from "../shared/types.ts";
+import { by, type Presenter } from "./presenter.ts";
 import { qrCode } from "./qr.ts";
 import { t, type CitizenWord } from "./text.ts";
 
@@ -13,10 +14,10 @@ type Layout = "page" | "card";
 let note: CitizenWord | null = null;
 /** What the browser prints. */
 let sheet: { paper: Paper; layout: Layout } | null = null;
-let session: () => string | null = () => null;
+let current: () => Presenter | null = () => null;
 
-export function setUpPaper(current: () => string | null): void {
-  session = current;
+export function setUpPaper(presenter: () => Presenter | null): void {
+  current = presenter;
   for (const layout of ["page", "card"] as const) {
     byId(`paper-${layout}`).addEventListener("click", () => void print(layout));
   }
@@ -50,15 +51,15 @@ function say(word: CitizenWord | null): void {
 }
 
 async function print(layout: Layout): Promise<void> {
-  const bearer = session();
-  if (bearer === null) return;
+  const presenter = current();
+  if (presenter === null) return;
   say("waiting_paper");
-  const paper = await requestJson<Paper>("GET", "/v1/paper", { bearer }).catch((error: unknown) => {
+  const paper = await requestJson<Paper>("GET", "/v1/paper", by(presenter)).catch((error: unknown) => {
     say(error instanceof RefusedError && error.status === 429 ? "paper_too_many" : "paper_failed");
     return null;
   });
   // The person may have signed out meanwhile.
-  if (!paper || session() !== bearer) return;
+  if (!paper || current() !== presenter) return;
   sheet = { paper, layout };
   say(null);
   window.print();
@@ -83,20 +84,20 @@ function lines({ code, number, name, document: shown, expires_at }: Paper): Node
 }
 
 async function revoke(): Promise<void> {
-  const bearer = session();
+  const presenter = current();
   const input = byId<HTMLInputElement>("paper-number");
   const number = input.value.replace(/[\s-]/g, "").toLowerCase();
-  if (bearer === null) return;
+  if (presenter === null) return;
   if (!/^[0-9a-f]{16}$/.test(number)) {
     say("paper_number_wrong");
     return input.focus();
   }
   say("waiting_paper");
-  const done = await requestText("DELETE", `/v1/papers/${number}`, { bearer }).then(
+  const done = await requestText("DELETE", `/v1/papers/${number}`, by(presenter)).then(
     () => true,
     () => false,
   );
-  if (session() !== bearer) return;
+  if (current() !== presenter) return;
   if (done) input.value = "";
   say(done ? "paper_revoked" : "paper_revoke_failed");
 }

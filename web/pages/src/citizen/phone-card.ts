@@ -17,8 +17,9 @@ export function keepsNothing(): void {
   fault ??= "no_storage";
 }
 
-/** `keep` gets the name that the holder chose. */
-export function setUpPhoneCard(keep: (name: string) => Promise<void>): void {
+/** `keep` gets the name that the holder chose; `showEnded` goes on with a code after its end. */
+export function setUpPhoneCard(keep: (name: string) => Promise<void>, showEnded: () => void): void {
+  byId("show-ended").addEventListener("click", showEnded);
   const name = byId<HTMLInputElement>("phone-name");
   name.value = proposeName(navigator.userAgent);
   byId("keep-form").addEventListener("submit", (event) => {
@@ -39,6 +40,7 @@ interface PhoneState {
 
 export function drawPhoneCard({ phoneCodes, sessionEndsAt, notice }: PhoneState): void {
   byId("keep-form").hidden = phoneCodes !== null || fault !== null;
+  byId("show-ended").hidden = phoneCodes?.showsEnded !== false;
   setText(byId("phone-notice"), notice === null ? "" : t(notice));
   setText(byId("phone-state"), phoneCodes === null ? withoutKeys() : withKeys(phoneCodes, sessionEndsAt));
 }
@@ -51,7 +53,7 @@ function withKeys(codes: PhoneCodes, sessionEndsAt: number): string {
   const endsAt = codes.endsAt;
   const texts: string[] = [];
   if (endsAt === null) texts.push(t("phone_waiting"));
-  else if (endsAt <= now()) texts.push(t("code_ended", minuteTime(endsAt)));
+  else if (endsAt <= now()) texts.push(t(codes.showsEnded ? "phone_ended_code" : "code_ended", minuteTime(endsAt)));
   else texts.push(t(endsAt - now() < SOON_MS ? "phone_soon" : "phone_until", minuteTime(endsAt)));
   if (codes.unsaved) texts.push(t("phone_unsaved"));
   if (Math.abs(serverClockOffset()) >= CLOCK_MS) texts.push(t("phone_clock", Math.round(Math.abs(serverClockOffset()) / 60_000)));

@@ -10,6 +10,7 @@ import { changeKept, findKept, type Batch, type Kept } from "./kept.ts";
 import { exclusively } from "./locks.ts";
 import { isLaxer, ownStatus, type OwnStatus } from "./own-status.ts";
 import { fetchBatch, isUnknownPhone } from "./phones.ts";
+import { isNotAGuardian, type Presenter } from "./presenter.ts";
 
 const ROTATE_MS = 15_000;
 /** An older code is not shown, such as one from before the phone slept. It counts for 60 s. */
@@ -19,12 +20,16 @@ const CLOCK_MS = 5_000;
 const MIN_INTERVAL_MS = 10_000;
 /** Until the first display arrives, which pokes. */
 const WAIT_MS = 15_000;
+/** In an emergency checkpoints accept codes that have ended, at most so long ago. */
+const MAX_ENDED_MS = 24 * 3_600_000;
 /** Timers take no longer time. */
 const MAX_WAIT_MS = 3_600_000;
 
 export interface PhoneListener extends UpdateListener {
   /** The service does not know this phone any more. */
   phoneEnded(): void;
+  /** The browser has no room to replace tokens that permit too much. */
+  noRoom(): void;
   /** Another tab has signed this person out. */
   forgotten(): void;
 }
@@ -38,7 +43,7 @@ export class PhoneCodes implements Codes {
   unsaved = false;
 
   readonly #kept: Kept;
-  readonly #session: string;
+  readonly #presenter: Presenter;
   readonly #display: () => DisplayUpdater;
   readonly #listener: PhoneListener;
   readonly #poller: Poller;
@@ -48,12 +53,13 @@ export class PhoneCodes implements Codes {
   #tokens: Token[] = [];
   #code: { text: string; of: Token; at: number } | null = null;
   #isMaking = false;
+  #showsEnded = false;
   #failure: NoCode | null = null;
   #stopped = false;
 
-  constructor(kept: Kept, session: string, display: () => DisplayUpdater, listener: PhoneListener) {
+  constructor(kept: Kept, presenter: Presenter, display: () => DisplayUpdater, listener: PhoneListener) {
     this.#kept = kept;
-    this.#session = session;
+    this.#presenter = presenter;
     this.#display = display;
     this.#listener = listener;
     try {
@@ -63,20 +69,22 @@ export class PhoneCodes implements Codes {
     }
     this.#poller = new Poller(() => this.#renew(), {
       failed: (error) => {
-        if (isUnknownPhone(error)) {
+        if (isUnknownPhone(error) || isNotAGuardian(error)) {
           this.#poller.stop();
-          return listener.phoneEnded();
+          return isUnknownPhone(error) ? listener.phoneEnded() : listener.guardianshipOver();
         }
         this.#failure = failureOf(error);
         listener.changed();
       },
       sessionOver: () => listener.sessionOver(),
+      // New tokens are not urgent while there is one.
+      wakeMs: () => (this.#inForce() ? Math.random() * display().paceMs : 0),
     });
   }
 
   /** The code of now, or why there is none. Makes a new one when it is time; then the page is redrawn. */
   current(): { text: string } | NoCode {
-    const token = this.#inForce();
+    const token = this.#inForce() ?? (this.#showsEnded ? this.#lastEnded() : null);
     if (token === null) return this.#whyNone();
     const age = this.#code?.of === token ? now() - this.#code.at : Infinity;
     // After a correction of the clock the age may be negative.
@@ -102,6 +110,17 @@ export class PhoneCodes implements Codes {
     return last ? last.claims.expiresAt * 1_000 : null;
   }
 
+  /** The last token has ended, and may count in an emergency: whether it is shown; null if there is no such token. */
+  get showsEnded(): boolean | null {
+    return this.#inForce() === null && this.#lastEnded() !== null ? this.#showsEnded : null;
+  }
+
+  /** Goes on with the last token after its end, until there is another one. */
+  showEnded(): void {
+    this.#showsEnded = true;
+    this.#listener.changed();
+  }
+
   newVersion(): void {
     this.#dropLaxerTokens();
     this.#poller.poke();
@@ -121,15 +140,16 @@ export class PhoneCodes implements Codes {
     if (batch && token && this.#isLaxerThanDisplay(token)) {
       this.#take(null);
       const isOlder = (stored: Batch | null): boolean => stored !== null && stored.fetchedAt <= batch.fetchedAt;
-      changeKept(this.#kept.id, (kept) => (isOlder(kept.batch) ? { ...kept, batch: null } : kept)).catch(() => {
-        this.unsaved = true;
-      });
+      changeKept(this.#kept.id, (kept) => (isOlder(kept.batch) ? { ...kept, batch: null } : kept)).catch(() =>
+        this.#stopped ? undefined : this.#listener.noRoom(),
+      );
     }
   }
 
   /** The keys of the batch before are dropped. Throws if a token cannot be read. */
   #take(batch: Batch | null): void {
     this.#batch = null;
+    this.#showsEnded = false;
     this.#fetchedAt = batch?.fetchedAt ?? this.#fetchedAt;
     this.#tokens = (batch?.tokens ?? []).map(({ text, key, secret }) => {
       const token = decodeBase64Url(text);
@@ -141,6 +161,11 @@ export class PhoneCodes implements Codes {
   #inForce(): Token | null {
     const seconds = now() / 1_000;
     return this.#tokens.find(({ claims }) => claims.validFrom <= seconds && seconds < claims.expiresAt) ?? null;
+  }
+
+  #lastEnded(): Token | null {
+    const [last, ago] = [this.#tokens.at(-1), now() - (this.endsAt ?? NaN)];
+    return last && ago >= 0 && ago < MAX_ENDED_MS ? last : null;
   }
 
   #whyNone(): NoCode {
@@ -209,7 +234,7 @@ export class PhoneCodes implements Codes {
     if (stored?.batch && stored.batch.fetchedAt > this.#fetchedAt) return stored.batch;
     const { display, etag } = this.#display();
     const version = display!.version;
-    const batch = await fetchBatch(stored ?? this.#kept, this.#session, { etag, version });
+    const batch = await fetchBatch(stored ?? this.#kept, this.#presenter, { etag, version, until: this.endsAt });
     const change = (kept: Kept): Kept => {
       return { ...kept, batch, freshness: null, identity: display!.identity, clockOffset: serverClockOffset() };
     };

@@ -3,11 +3,12 @@ import { byId, make, setText } from "../shared/dom.ts";
 import { date } from "../shared/time.ts";
 import type { Phone, Phones } from "../shared/types.ts";
 import { endPhone, listPhones } from "./phones.ts";
+import type { Presenter } from "./presenter.ts";
 import { t, type CitizenWord } from "./text.ts";
 
 /** Whose phones are listed. */
 export interface Holder {
-  session: string;
+  presenter: Presenter;
   /** The id of this phone; null if it has no keys. */
   phone: string | null;
 }
@@ -49,7 +50,7 @@ export function drawPhoneList(): void {
 async function refresh(): Promise<void> {
   const holder = current();
   if (!holder || !byId<HTMLDetailsElement>("phones").open) return;
-  await show(listPhones(holder.session), "phones_unread");
+  await show(listPhones(holder.presenter), "phones_unread");
 }
 
 async function show(answer: Promise<Phones>, failed: CitizenWord): Promise<void> {
@@ -90,7 +91,7 @@ function endButton({ id }: Phone): Node {
     }
     button.disabled = true;
     const others = { ...phones!, phones: phones!.phones.filter((other) => other.id !== id) };
-    void show(endPhone(holder.session, id).then(() => others), "phone_end_failed");
+    void show(endPhone(holder.presenter, id).then(() => others), "phone_end_failed");
   });
   return button;
 }

@@ -12,8 +12,6 @@ import type { OwnStatus } from "./own-status.ts";
 import { qrCode } from "./qr.ts";
 import { t } from "./text.ts";
 
-/** An older display is marked as not live. */
-const LIVE_MS = 10_000;
 /** Whether a decision for this colour without an end is shown as open-ended. */
 const OPEN_ENDED: Record<ColourCode, boolean> = { green: false, yellow: true, red: true, none: false };
 
@@ -28,12 +26,13 @@ export interface Own {
 /** Draws the whole page. Cheap enough for each second: only differences change the document. */
 export function draw(display: DisplayUpdater, code: { text: string } | NoCode, own: Own | null): void {
   const superseded = display.superseded();
-  const live = display.failure === null && now() - display.asOf <= LIVE_MS;
+  const live = display.failure === null && now() - display.asOf <= display.liveMs;
   // The newer of the two, if the display is not live.
   const isOwnNewer = own?.status && !live && (superseded || !display.display || display.asOf < own.status.asOf);
   const status = isOwnNewer ? own.status : null;
   drawClock(live);
   drawBanner(display, own, status);
+  drawLevel(display.level);
   if (status) drawColour(status.colour, null);
   else drawDisplayColour(display, superseded);
   drawCode(own ? code : codeOf(display, code, superseded));
@@ -50,7 +49,7 @@ export function clear(): void {
   for (const id of ["name", "document", "tests", "vaccination", "as-of", "code-note"]) setText(byId(id), "");
   for (const id of ["colour-shape", "qr", "decision", "steps", "earlier-tests", "help"]) byId(id).replaceChildren();
   byId("to-do").hidden = byId("earlier").hidden = true;
-  byId("banner").hidden = byId("next-code").hidden = true;
+  byId("banner").hidden = byId("next-code").hidden = byId("level").hidden = byId("results").hidden = true;
   delete byId("colour").dataset["colour"];
   delete byId("code").dataset["code"];
   for (const name of ["colour", "live", "holds"]) delete document.body.dataset[name];
@@ -78,7 +77,7 @@ function drawBanner(display: DisplayUpdater, own: Own | null, status: OwnStatus 
   const asOf = status?.asOf ?? display.asOf;
   const age = now() - asOf;
   // Before the first answer there is no age, but a failure is shown at once.
-  const isOld = display.failure !== null || (display.display !== null && age > LIVE_MS);
+  const isOld = display.failure !== null || (display.display !== null && age > display.liveMs);
   const shown = isOld || display.regionSilent;
   byId("banner").hidden = !shown;
   if (!shown) return;
@@ -88,6 +87,14 @@ function drawBanner(display: DisplayUpdater, own: Own | null, status: OwnStatus 
   // Outside the live region, because it changes each second.
   const text = isOwn ? t("own_age", minuteTime(asOf)) : display.display ? t("stale_age", ago(asOf)) : t("retrying");
   setText(byId("banner-age"), text);
+}
+
+/** What a busy server leaves out; tests and vaccination can then be asked for on their own. */
+function drawLevel(level: number): void {
+  byId("level").hidden = byId("results").hidden = level === 0;
+  if (level === 0) return;
+  const left = level < 5 ? "extras" : level < 6 ? "pace" : level < 7 ? "vaccination" : "tests";
+  setText(byId("level"), t(`level_${left}`));
 }
 
 function drawDisplayColour({ display, failure }: DisplayUpdater, superseded: boolean): void {

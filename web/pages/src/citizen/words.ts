@@ -8,9 +8,32 @@ export const citizenWords = {
   own_age: ["信息截至 {}，非实时", "Information of {}, not live"],
   within_hours: ["{} 小时内", "within {}\u00a0h"],
 
+  level_extras: [
+    "系统繁忙：实时更新和部分功能暂停，健康码照常使用。",
+    "The service is busy: live updates and some features pause. Your code works as usual.",
+  ],
+  level_pace: [
+    "系统繁忙：本页每一两分钟更新一次，健康码照常使用。",
+    "The service is busy: this page updates every minute or two. Your code works as usual.",
+  ],
+  level_vaccination: [
+    "系统繁忙：暂不显示疫苗接种，健康码照常使用。",
+    "The service is busy: vaccinations are not shown for now. Your code works as usual.",
+  ],
+  level_tests: [
+    "系统繁忙：暂时只显示姓名和颜色，健康码照常使用。",
+    "The service is busy: only name and colour are shown for now. Your code works as usual.",
+  ],
+  results: ["检测与疫苗接种", "Tests and vaccination"],
+
   this_phone: ["本机", "This phone"],
   phone_until: ["无网络也能出示健康码，至 {}。", "Shows the code without a network until {}."],
   phone_soon: ["无网络只能出示到 {}，请在此之前连接网络。", "Shows the code without a network only until {}: connect before."],
+  phone_show_ended: ["应急期间：出示已到期的健康码", "In an emergency: show the code that has ended"],
+  phone_ended_code: [
+    "正在出示已于 {} 到期的健康码，仅在应急期间有效。",
+    "Showing the code that ended at {}: it counts in an emergency only.",
+  ],
   phone_waiting: ["正在准备离线健康码…", "Getting ready to show the code without a network…"],
   phone_unsaved: [
     "本机存储空间不足：关闭此页面后，健康码需要网络。",
@@ -68,7 +91,39 @@ export const citizenWords = {
   paper_too_many: ["今天打印次数过多，请明天再试。", "Too many were printed today. Please try again tomorrow."],
   waiting_paper: ["请稍候…", "One moment…"],
 
+  wards: ["为他人出示健康码", "Show somebody else's code"],
+  wards_about: [
+    "作为监护人，可为子女或父母出示健康码。查验人员会看到由监护人出示。",
+    "As a guardian you show the code of a child or a parent. Checkpoints see that a guardian shows it.",
+  ],
+  wards_none: ["暂无。", "Nobody yet."],
+  wards_unread: ["暂时无法读取，请稍后再试。", "This cannot be read now. Please try again later."],
+  wards_full: ["数量已达上限。", "There are as many as are allowed."],
+  wards_often: ["次数过多，请稍后再试。", "Too often. Please try again later."],
+  ward_invitation: ["对方的邀请", "The other person's invitation"],
+  ward_redeem: ["接受邀请", "Accept it"],
+  ward_show: ["出示 {} 的健康码", "Show the code of {}"],
+  ward_shown: ["您以监护人身份出示此码", "You show this code as a guardian"],
+  ward_own: ["返回本人", "My own code"],
+  ward_over: ["您已不再是此人的监护人，健康码不再显示。", "You are not this person's guardian any more: their code is not shown."],
+  relation_until: ["至 {}", "until {}"],
+
+  guardians: ["谁可以出示您的健康码", "Who may show your code"],
+  guardians_about: [
+    "邀请一人为您出示健康码，请只当面给本人。随时可停用。",
+    "Invite a person to show your code. Give the invitation to that person only. You can end it at any time.",
+  ],
+  guardians_none: ["目前只有您本人。", "Only you so far."],
+  invite: ["生成邀请", "Make an invitation"],
+  invitation_qr: ["邀请二维码", "QR code of the invitation"],
+  invitation_copy: ["复制邀请", "Copy the invitation"],
+  invitation_until: ["{} 前有效，仅限一人。", "Valid until {}, for one person."],
+  invitation_wrong: ["这不是他人的有效邀请，请完整复制。", "This is not another person's invitation. Copy all of it."],
+  invitation_over: ["邀请已过期或已被使用，请对方重新生成。", "The invitation has expired or was used. Ask for a new one."],
+  invitation_failed: ["暂时无法完成，请稍后再试。", "This cannot be done now. Please try again later."],
+
   people: ["本机上的人员", "People on this phone"],
+  people_ward: ["由您监护", "you are the guardian"],
   people_add: ["添加一人", "Add a person"],
   people_now: ["当前", "on the screen"],
 } as const;

@@ -14,6 +14,7 @@ const HANDLE = -65_537;
 const SNAPSHOT = -65_539;
 const DENIAL_TAG = -65_540;
 const PAPER = -65_541;
+const GUARDIAN = -65_542;
 /** Claims that every token has. */
 const LEAST_CLAIMS = 5;
 
@@ -37,6 +38,8 @@ export interface Claims {
   paper: Paper | null;
   /** The phone's key, and the name of its tokens on denylists; null in a token without a phone's key. */
   phone: { point: PhonePoint; denialTag: Bytes } | null;
+  /** A guardian shows it, for whom it is of. */
+  guardian: boolean;
 }
 
 /** As it was read, nothing of it verified. */
@@ -76,11 +79,13 @@ function readClaims(reader: Reader): Claims {
     reader.key(DENIAL_TAG);
     phone = { point, denialTag: reader.bytes(8) };
   }
-  const further = count - LEAST_CLAIMS - (waits ? 1 : 0) - (phone ? 2 : 0);
+  const guardian = reader.isNext(GUARDIAN);
+  if (guardian) expect(reader.bool());
+  const further = count - LEAST_CLAIMS - (waits ? 1 : 0) - (phone ? 2 : 0) - (guardian ? 1 : 0);
   expect(further >= 0);
   skipFurtherClaims(reader, further);
   reader.end();
-  return { issuer, issuedAt, validFrom, expiresAt, snapshot, paper, phone };
+  return { issuer, issuedAt, validFrom, expiresAt, snapshot, paper, phone, guardian };
 }
 
 /** A map with a COSE_Key (RFC 9053 section 7.1.1): kty EC2, crv P-256, x, and y as its sign bit. */
@@ -96,7 +101,7 @@ function readPoint(reader: Reader): PhonePoint {
 
 /** Claims of later versions: their numbers descend, as the order of encodings asks for. */
 function skipFurtherClaims(reader: Reader, count: number): void {
-  let before = BigInt(PAPER);
+  let before = BigInt(GUARDIAN);
   for (let left = count; left > 0; left--) {
     const claim = reader.int();
     expect(claim < before);

@@ -57,6 +57,14 @@ export interface Index {
   /** By slot: 6 hours, counted from 1970. */
   slots: ReadonlyMap<number, PartName[]>;
   emergency: Emergency | null;
+  /** What codes of other systems are judged by; null: by nothing. */
+  foreign: ForeignBlobs | null;
+}
+
+export interface ForeignBlobs {
+  trustList: Blob;
+  acceptance: Blob;
+  revocations: Blob;
 }
 
 export type IndexRefusal = "malformed" | "unknown_issuer" | "forged" | "older";
@@ -84,7 +92,8 @@ export async function readIndex(bytes: Bytes): Promise<Index> {
 async function readPayload(payload: Bytes): Promise<Index> {
   const reader = new Reader(payload);
   const seconds = (): number => reader.seconds();
-  expect(reader.map() === 10);
+  const fields = reader.map();
+  expect(fields === 10 || fields === 11);
   reader.key(1);
   const region = reader.text();
   reader.key(6);
@@ -116,6 +125,13 @@ async function readPayload(payload: Bytes): Promise<Index> {
   reader.key(-8);
   // The guidance document, which this page does not need.
   reader.nullable(() => readBlob(reader));
+  let foreign: ForeignBlobs | null = null;
+  if (fields === 11) {
+    reader.key(-9);
+    const blob = (): Blob => readBlob(reader);
+    const [trustList, acceptance, revocations] = tuple(reader, [blob, blob, blob]);
+    foreign = { trustList, acceptance, revocations };
+  }
   reader.end();
   return {
     region,
@@ -127,6 +143,7 @@ async function readPayload(payload: Bytes): Promise<Index> {
     rules: { version, proofAge, ahead, lag, issuedNotBefore },
     slots,
     emergency,
+    foreign,
   };
 }
 

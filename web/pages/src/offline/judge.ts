@@ -37,6 +37,8 @@ export interface OfflineVerdict {
   } | null;
   /** The holder whom a printed code names; null of others. */
   paper: Paper | null;
+  /** A guardian shows a code that was read. */
+  guardian: boolean;
 }
 
 /**
@@ -54,16 +56,16 @@ export async function judgeOffline(
   const claims = await verifyCode(text, issuers, now, times);
   if (typeof claims === "string") {
     const verdict = claims === "forged" || claims === "wrong_phone" ? "stop" : "check";
-    return { verdict, reason: claims, says: null, paper: null };
+    return { verdict, reason: claims, says: null, paper: null, guardian: false };
   }
-  const { snapshot, paper, issuedAt, validFrom } = claims;
-  if (!snapshot) return { verdict: "check", reason: "paper", says: null, paper };
+  const { snapshot, paper, issuedAt, validFrom, guardian } = claims;
+  if (!snapshot) return { verdict: "check", reason: "paper", says: null, paper, guardian };
   const colour = colourAt(snapshot, validFrom, now);
   const test = testAt(snapshot, issuedAt, now);
   const reason = judge(claims, snapshot, colour, test, bundle, requireTestWithinH, now);
   const { doses, complete, name, lag } = snapshot;
   const says = { colour, test, doses, complete, name, asOf: issuedAt - lag };
-  return { verdict: reason === "green" ? "pass" : reason === "red" ? "stop" : "check", reason, says, paper };
+  return { verdict: reason === "green" ? "pass" : reason === "red" ? "stop" : "check", reason, says, paper, guardian };
 }
 
 /** A restriction stands whatever else is known. */

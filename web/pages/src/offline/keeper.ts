@@ -6,7 +6,7 @@ import { RefusedError, requestBytes, requestJson, UnreachableError } from "../sh
 import { Poller } from "../shared/poller.ts";
 import { assumeServerClockOffset, serverClockOffset } from "../shared/time.ts";
 import { Bundle } from "./bundle.ts";
-import { openIndex, readIndex, type IndexRefusal, type PartName } from "./index.ts";
+import { openIndex, readIndex, type Blob, type IndexRefusal } from "./index.ts";
 import type { OfflineStore } from "./store.ts";
 
 const PATH = "/v1/offline-bundle";
@@ -94,6 +94,7 @@ export class BundleKeeper {
     this.#listener.reachable();
     void this.#store.put("clockOffset", serverClockOffset());
     if (answer.body !== null) await this.#take(answer.body, answer.headers.get("etag"));
+    else this.#noRefusal();
     return this.refusal === null ? untilNext(answer.headers) : LATER_MS;
   }
 
@@ -118,6 +119,13 @@ export class BundleKeeper {
     }
   }
 
+  /** The bundle held is the newest. */
+  #noRefusal(): void {
+    if (this.refusal === null) return;
+    this.refusal = null;
+    this.#listener.changed();
+  }
+
   #hold(bundle: Bundle, etag: string | null): void {
     this.#held = { bundle, etag };
     this.#listener.changed();
@@ -128,7 +136,7 @@ async function publishedKeys(): Promise<IssuerKeys> {
   return issuerKeys(await requestJson<KeySet>("GET", "/v1/keys"));
 }
 
-async function loadPart({ sha256 }: PartName): Promise<Bytes> {
+async function loadPart({ sha256 }: Blob): Promise<Bytes> {
   // Its name is its content's, so any cache may have it.
   const { body } = await requestBytes(`${PATH}/${sha256}`, { cache: "default", timeoutMs: 60_000 });
   if (body === null) throw new UnreachableError("304 in place of a body");

@@ -10,7 +10,7 @@ const NAME = "yima.offline";
 const VERSION = 1;
 /** The object store of the records below, by their names. */
 const RECORDS = "records";
-/** The object store of the parts of the denylist, by their names. */
+/** The object store of the bundle's parts, by their names. */
 const PARTS = "parts";
 
 export interface Records {

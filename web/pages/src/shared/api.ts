@@ -43,6 +43,8 @@ export class UnreachableError extends Error {}
 
 export interface RequestOptions {
   bearer?: string | undefined;
+  /** The ward whose code the request is about; null: the bearer's own. */
+  ward?: string | null | undefined;
   /** Sent as JSON. */
   body?: unknown;
   /** Sent unchanged. */
@@ -78,6 +80,7 @@ export async function request(
 ): Promise<Response> {
   const headers = new Headers({ ...options.headers, accept: options.accept ?? "application/json" });
   if (options.bearer) headers.set("authorization", `Bearer ${options.bearer}`);
+  if (options.ward) headers.set("yima-for", options.ward);
   if (options.etag) headers.set("if-none-match", options.etag);
   if (options.lastEventId) headers.set("last-event-id", options.lastEventId);
   const cache = options.cache ?? (method === "POST" ? "default" : "no-store");
@@ -167,6 +170,11 @@ async function requestWhole<T>(
     clearTimeout(timer);
     options.signal?.removeEventListener("abort", cancel);
   }
+}
+
+/** Whether the service refused with a problem of this name. */
+export function isProblem(error: unknown, name: string): boolean {
+  return error instanceof RefusedError && error.problem?.type.endsWith(`/${name}`) === true;
 }
 
 async function readProblem(response: Response): Promise<Problem | null> {

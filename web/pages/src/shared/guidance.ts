@@ -5,6 +5,8 @@ import { Poller } from "./poller.ts";
 import type { Colour, Guidance } from "./types.ts";
 
 const RENEW_MS = 3_600_000;
+/** Pages that wake together do not ask together. */
+const WAKE_MS = 60_000;
 
 let guidance: Guidance | null = null;
 let poller: Poller | null = null;
@@ -19,7 +21,7 @@ export function keepGuidance(changed: () => void): void {
       changed();
       return RENEW_MS;
     },
-    { failed: () => undefined, sessionOver: () => undefined },
+    { failed: () => undefined, sessionOver: () => undefined, wakeMs: () => Math.random() * WAKE_MS },
   );
 }
 

@@ -4,6 +4,10 @@ import { RefusedError } from "./api.ts";
 export interface PollerListener {
   failed(error: unknown): void;
   sessionOver(): void;
+  /** How long a run may wait at most when the page wakes: is seen again, or has a network again. 0 if not given. */
+  wakeMs?(): number;
+  /** How long to wait after a run without an answer; null, as if not given: some seconds. */
+  retryMs?(): number | null;
 }
 
 /**
@@ -20,12 +24,14 @@ export class Poller {
   #failures = 0;
   /** Earliest next run, by this device's clock. */
   #notBefore = 0;
+  /** When the next run is due, by this device's clock. */
+  #dueAt = 0;
 
   constructor(work: () => Promise<number>, listener: PollerListener) {
     this.#work = work;
     this.#listener = listener;
-    document.addEventListener("visibilitychange", this.#pauseOrResume);
-    window.addEventListener("online", this.#pauseOrResume);
+    document.addEventListener("visibilitychange", this.#pauseOrWake);
+    window.addEventListener("online", this.#pauseOrWake);
     this.poke();
   }
 
@@ -43,19 +49,24 @@ export class Poller {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
-    document.removeEventListener("visibilitychange", this.#pauseOrResume);
-    window.removeEventListener("online", this.#pauseOrResume);
+    document.removeEventListener("visibilitychange", this.#pauseOrWake);
+    window.removeEventListener("online", this.#pauseOrWake);
   }
 
-  #pauseOrResume = (): void => {
-    if (document.hidden) clearTimeout(this.#timer);
-    else this.poke();
+  #pauseOrWake = (): void => {
+    if (document.hidden) return clearTimeout(this.#timer);
+    const wake = this.#listener.wakeMs?.() ?? 0;
+    if (this.#running) return void (this.#runAgain ||= wake === 0);
+    const due = this.#dueAt - Date.now();
+    // A run that was due while the page slept may have been due on many phones.
+    this.#schedule(due > 0 ? Math.min(due, wake) : wake);
   };
 
   #schedule(delayMs: number): void {
     clearTimeout(this.#timer);
-    if (this.#stopped || document.hidden) return;
     const wait = Math.max(delayMs, this.#notBefore - Date.now());
+    this.#dueAt = Date.now() + wait;
+    if (this.#stopped || document.hidden) return;
     this.#timer = setTimeout(() => void this.#run(), wait);
   }
 
@@ -82,7 +93,8 @@ export class Poller {
     }
     this.#failures += 1;
     // 1, 2, 4, 8 s with up to 20 % jitter, so that phones that failed together do not retry together.
-    const backoff = Math.min(8_000, 1_000 * 2 ** (this.#failures - 1)) * (1 + Math.random() / 5);
+    const usual = Math.min(8_000, 1_000 * 2 ** (this.#failures - 1)) * (1 + Math.random() / 5);
+    const backoff = this.#listener.retryMs?.() ?? usual;
     const wait = error instanceof RefusedError ? (error.retryAfterMs ?? backoff) : backoff;
     if (error instanceof RefusedError) this.#notBefore = Date.now() + wait;
     this.#listener.failed(error);

@@ -17,26 +17,17 @@ export interface ReceiveOptions extends RequestOptions {
 
 const DEFAULT_RETRY_MS = 3_000;
 
-/** How a connection ended. */
-interface EventsEnd {
-  /** Milliseconds to wait before the next connection. */
-  retryMs: number;
-  /** The server ended it in order; otherwise it broke, or was silent. */
-  inOrder: boolean;
-}
-
 /**
- * Opens one connection and receives its events until it ends for any reason. Rejects if the connection failed before the
- * server sent a `retry` field.
+ * Opens one connection and receives its events until it ends for any reason. Resolves to the milliseconds to wait before
+ * the next connection; rejects if the connection failed before the server sent a `retry` field.
  */
-export async function receiveEvents(path: string, options: ReceiveOptions): Promise<EventsEnd> {
+export async function receiveEvents(path: string, options: ReceiveOptions): Promise<number> {
   const { signal, silenceMs, onEvent } = options;
   const controller = new AbortController();
   const cancel = (): void => controller.abort();
   signal.addEventListener("abort", cancel, { once: true });
   let timer = setTimeout(cancel, silenceMs);
   let retryMs: number | null = null;
-  let inOrder = false;
   try {
     const { body } = await request("GET", path, { ...options, accept: "text/event-stream" }, controller.signal);
     if (!body) throw new UnreachableError("a response without a body");
@@ -45,10 +36,7 @@ export async function receiveEvents(path: string, options: ReceiveOptions): Prom
     let incomplete = "";
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) {
-        inOrder = true;
-        break;
-      }
+      if (done) break;
       clearTimeout(timer);
       timer = setTimeout(cancel, silenceMs);
       const events = (incomplete + decoder.decode(value, { stream: true })).split("\n\n");
@@ -67,5 +55,5 @@ export async function receiveEvents(path: string, options: ReceiveOptions): Prom
     signal.removeEventListener("abort", cancel);
     controller.abort();
   }
-  return { retryMs: retryMs ?? DEFAULT_RETRY_MS, inOrder };
+  return retryMs ?? DEFAULT_RETRY_MS;
 }

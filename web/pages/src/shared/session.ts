@@ -1,5 +1,7 @@
 /** Sessions: where the tab keeps them, and how a token is exchanged for one. */
 import { RefusedError, requestJson, requestText } from "./api.ts";
+import { byId, setText } from "./dom.ts";
+import { inLine, placeText, type Place } from "./line.ts";
 import type { Checkpoint, DemoPeople, DemoPerson, NewSession } from "./types.ts";
 
 export type Role = "citizen" | "checkpoint";
@@ -82,13 +84,23 @@ export function parseClaims(token: string): Record<string, unknown> {
 /** The token lacks the scope that this page needs. */
 export class WrongRoleError extends Error {}
 
-const SCOPES: Record<Role, string> = { citizen: "display", checkpoint: "scan" };
+const SCOPES: Record<Role, readonly string[]> = {
+  citizen: ["display"],
+  checkpoint: ["scan", "scan:turnstile", "scan:hospital"],
+};
 
-/** Exchanges an identity token for a session. */
-export async function exchangeToken(token: string, role: Role): Promise<NewSession> {
+/** Exchanges an identity token for a session. While many sign in, waits in line as long as `isWanted`. */
+export async function exchangeToken(token: string, role: Role, isWanted = () => true): Promise<NewSession> {
   const { scope } = parseClaims(token);
-  if (typeof scope === "string" && !scope.split(" ").includes(SCOPES[role])) throw new WrongRoleError();
-  return requestJson<NewSession>("POST", "/v1/sessions", { bearer: token });
+  if (typeof scope === "string" && !scope.split(" ").some((word) => SCOPES[role].includes(word))) throw new WrongRoleError();
+  const line = byId("line");
+  const show = (place: Place | null): void => {
+    line.hidden = place === null;
+    setText(line, place === null ? "" : placeText(place));
+  };
+  const exchange = (headers: Record<string, string>): Promise<NewSession> =>
+    requestJson<NewSession>("POST", "/v1/sessions", { bearer: token, headers });
+  return inLine(exchange, show, isWanted).finally(() => show(null));
 }
 
 /** Exchanges a token of the demo's identity provider for a session. */

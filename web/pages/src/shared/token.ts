@@ -25,7 +25,7 @@ export function onSession(role: Role, signedIn: (session: NewSession) => void, f
     const exchange = ++latestExchange;
     const ifLatest = <T>(then: (result: T) => void) => (result: T): void =>
       void (exchange === latestExchange && then(result));
-    exchangeToken(token, role).then(ifLatest(signedIn), ifLatest((error: unknown) => failed(wordFor(error))));
+    exchangeToken(token, role, () => exchange === latestExchange).then(ifLatest(signedIn), ifLatest((error: unknown) => failed(wordFor(error))));
   });
 }
 

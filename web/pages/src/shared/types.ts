@@ -87,11 +87,58 @@ export interface Phones {
   most: number;
 }
 
+/** A person whose code the citizen may show. */
+export interface Ward {
+  /** Names the person to the service; another text in each answer. */
+  ward: string;
+  name: string | null;
+  document: string | null;
+  since: string;
+  /** null until one of the two, or the agency, ends it. */
+  until: string | null;
+  /** null if the two have agreed. */
+  agency: string | null;
+}
+
+/** `POST /v1/wards`. */
+export interface NewWard extends Ward {
+  freshness?: string;
+}
+
+/** `GET /v1/wards`, the newest first. */
+export interface Wards {
+  wards: Ward[];
+}
+
+/** A person who may show the citizen's code. */
+export interface Guardian extends Omit<Ward, "ward"> {
+  guardian: string;
+  /** How many of the guardian's phones show it without a network. */
+  phones: number;
+}
+
+/** `GET /v1/guardians`, the newest first. */
+export interface Guardians {
+  guardians: Guardian[];
+}
+
+/** `POST /v1/guardians/invitations`. */
+export interface Invitation {
+  invitation: string;
+  expires_at: string;
+}
+
 /** `GET /v1/tokens`, in the order of their times; bytes in base64url. */
 export interface Tokens {
   now: string;
   tokens: { token: string; secret: string; valid_from: string; expires_at: string }[];
   refresh_at: string;
+}
+
+/** `GET /v1/results`. */
+export interface Results {
+  tests: TestResult[];
+  vaccination: Vaccination;
 }
 
 /** `GET /v1/history`, newest first. */
@@ -140,6 +187,8 @@ export interface Scan {
   verdict: Verdict;
   reason: string;
   instruction: string;
+  /** A guardian shows the code of another person. */
+  guardian?: boolean;
   identity: Identity | null;
   colour: Colour | null;
   tests?: TestResult[] | null;
@@ -161,6 +210,8 @@ export interface Foreign {
   tests: { test: string | null; result: string | null; sampled_at: string }[];
   /** Dates. */
   recovery: { first_positive_on: string; valid_from: string; valid_until: string } | null;
+  /** Version of the acceptance rules that the verdict is by. */
+  acceptance_version: number;
 }
 
 /** `POST /v1/sessions`. */
@@ -188,6 +239,8 @@ export interface Problem {
   title: string;
   detail?: string;
   errors?: { pointer: string; detail: string }[];
+  /** A place in line. */
+  waiting?: { ticket: string; place: number; expected_at: string };
 }
 
 /** `GET /demo/people`; exists only in the demo. */

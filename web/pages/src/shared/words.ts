@@ -119,9 +119,13 @@ export const words = {
   code_often: ["获取二维码过于频繁。\n{} 秒后自动重试。", "Too many codes were asked for.\nThe next one comes in {} s."],
   no_status: ["暂无状态", "No status yet"],
   code_updating: ["状态正在更新，请稍候…", "Your status is being updated…"],
+  line_place: ["人数较多，您排在第 {} 位。", "Many are waiting: you are number {} in line."],
+  line_full: ["排队人数已满。", "The line is full."],
+  line_wait: ["{} 秒后自动继续，请勿关闭本页。", "This page goes on by itself in {} s: leave it open."],
+
   stale_offline: ["无网络连接，以下内容非实时", "No connection: what you see is not live"],
   stale_busy: ["系统繁忙，以下内容非实时", "The service is busy: what you see is not live"],
-  stale_unproved: ["暂时无法确认最新状态", "The latest state cannot be confirmed right now"],
+  stale_unproved: ["尚未确认最新状态，轻触屏幕立即更新", "The latest state is not confirmed yet: touch the screen to update now"],
   stale_region: ["外地数据暂未同步，以下内容可能不全", "Another region cannot be reached: its results may be missing"],
   stale_age: ["数据为 {}", "Last update: {}"],
   retrying: ["正在自动重试。", "Retrying automatically."],
@@ -192,9 +196,9 @@ export const words = {
       "Tab or with nothing.",
   ],
   guide_offline: [
-    "无网络时本页自行查验，并显示数据时间。截图、伪造的码照样识别；证件和境外码须联网。",
+    "无网络时本页自行查验，并显示数据时间。截图、伪造的码照样识别；查验证件须联网。",
     "Without a connection this page judges by itself and shows of when its data is. It still tells pictures and " +
-      "forgeries. Documents and foreign codes need a connection.",
+      "forgeries. Looking documents up needs a connection.",
   ],
   guide_keys: [
     "键盘：Esc 清屏，换下一位；Tab 移到按钮和证件查验；回车确认。",
@@ -236,7 +240,10 @@ export const words = {
     "无网络连接，本机没有离线数据。\n请重新扫码，或按断网预案处理。",
     "No connection, and this device has no data to judge by. Scan again, or follow your rule for outages.",
   ],
-  unchecked_foreign: ["境外码须联网查验。", "A foreign code needs a connection. Scan again, or follow your rule for outages."],
+  unchecked_foreign: [
+    "本机没有境外签发机构名单，境外码须联网查验。",
+    "This device has no list of foreign issuers, so a foreign code needs a connection. Follow your rule for outages.",
+  ],
   unchecked_bundle_over: [
     "无网络连接，本机的离线数据已停用。\n请按断网预案处理。",
     "No connection, and this device's data is too old to judge by. Follow your rule for outages.",
@@ -277,6 +284,11 @@ export const words = {
   ],
 
   do_green: ["绿码，可以通行。", "Green code. Let the person pass."],
+  do_by_guardian: ["绿码，本人证件一致方可放行。", "Green code. Let the person pass if the document is theirs."],
+  by_guardian: [
+    "由监护人出示：请核对健康码本人的证件。",
+    "Shown by a guardian: compare the document of the person whose code it is.",
+  ],
   do_red: ["红码，禁止入内。\n请联系现场负责人。", "Red code. Do not let the person in; call your supervisor."],
   do_yellow: ["黄码。\n请按黄码流程处理。", "Yellow code. Follow the procedure for yellow."],
   do_not_registered: [
@@ -351,6 +363,10 @@ export const words = {
   ],
   do_foreign_issuer_unknown: ["境外码，签发机构未知。\n请核对证件。", "Foreign code of an unknown issuer. Look at the document."],
   do_foreign_key_usage: ["境外码：签发机构无权证明此项内容。\n请核对证件。", "The issuer may not certify this. Look at the document."],
+  do_foreign_revoked: [
+    "境外码已被签发机构撤销。\n请核对证件，并要求出示其他证明。",
+    "The issuer has revoked this foreign code. Look at the document, and ask for another proof.",
+  ],
   do_foreign_expired: ["境外码已过期。\n请出示新的证明。", "The foreign code has expired. Ask for a newer one."],
   do_foreign_not_yet_valid: ["境外码尚未生效。\n请核对证件。", "The foreign code is not valid yet. Look at the document."],
   do_other: ["请按本点规定处理，\n必要时联系现场负责人。", "Follow your checkpoint's rule. If in doubt, call your supervisor."],

@@ -53,7 +53,7 @@ impl Column {
 
 /// Every field of every event kind, in the order in which errors list them. A test compares them with the fields that
 /// JSON events have.
-pub(super) static COLUMNS: [Column; 19] = [
+pub(super) static COLUMNS: [Column; 21] = [
     Column::required("id", Place::Event),
     Column::required("kind", Place::Event),
     Column::required("document_type", Place::Subject),
@@ -72,6 +72,8 @@ pub(super) static COLUMNS: [Column; 19] = [
     Column::text("until", Place::Data),
     Column::text("event_id", Place::Data),
     Column::text("why", Place::Data),
+    Column::text("guardian_document_type", Place::Data),
+    Column::text("guardian_document_number", Place::Data),
     Column::text("agency", Place::Event),
 ];
 

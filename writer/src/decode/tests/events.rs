@@ -26,6 +26,12 @@ pub(super) fn complete(kind: EventKind) -> Value {
             json!({"colour": "red", "reason": "quarantine", "until": "2026-09-28T07:30:00Z"})
         }
         EventKind::Retraction => json!({"event_id": "t-1", "why": "mixed up"}),
+        EventKind::Guardianship => json!({
+            "guardian_document_type": "passport",
+            "guardian_document_number": "E12345678",
+            "until": "2044-03-07T00:00:00Z",
+        }),
+        EventKind::Ward => json!({"ward": "x", "is_over": false}),
         EventKind::SessionEnd => json!({"sessions": {"through": "2026-09-21T07:30:00Z", "sessions": []}}),
         EventKind::Phone => json!({"id": 1, "change": {"Started": {"name": "Phone"}}}),
     };
@@ -156,6 +162,42 @@ fn a_reason_gives_only_its_colours() {
 }
 
 #[test]
+fn a_guardian_is_another_person_until_a_later_moment() {
+    let guardianship = |field: &str, value: Value| {
+        let mut event = complete(EventKind::Guardianship);
+        event["data"][field] = value;
+        error_pointers(decode_event(&event))
+    };
+    assert!(guardianship("until", Value::Null).is_empty());
+    for (field, value) in [
+        ("until", json!("2026-09-21T07:30:00Z")),
+        ("until", json!("tomorrow")),
+        ("until", json!(18)),
+        ("guardian_document_type", json!("library_card")),
+        ("guardian_document_type", Value::Null),
+        ("guardian_document_number", json!("E1")),
+        ("guardian_document_number", json!(7)),
+        ("guardian_document_number", Value::Null),
+        ("guardian", json!("x")),
+    ] {
+        assert_eq!(guardianship(field, value.clone()), [format!("/data/{field}")], "{value}");
+    }
+    let with_guardian = |kind: &str, number: &str| {
+        let mut event = complete(EventKind::Guardianship);
+        event["data"] = json!({"guardian_document_type": kind, "guardian_document_number": number});
+        error_pointers(decode_event(&event))
+    };
+    let number = ["/data/guardian_document_number"];
+    assert_eq!(with_guardian("cn_resident_id", "610102 1990 03070016"), number, "the subject");
+    assert_eq!(with_guardian("cn_resident_id", "610102209903070018"), number, "not born yet");
+    assert_eq!(with_guardian("local", "lab-8/42"), number, "another agency's number");
+    assert!(with_guardian("local", "lab-7/42").is_empty());
+    let mut before_birth = complete(EventKind::Guardianship);
+    before_birth["occurred_at"] = json!("1989-01-01T00:00:00Z");
+    assert_eq!(error_pointers(decode_event(&before_birth)), ["/occurred_at"]);
+}
+
+#[test]
 fn other_vaccines_are_ignored_and_names_are_masked() {
     let mut event = test_result();
     event["kind"] = json!("vaccination");
@@ -240,8 +282,8 @@ fn every_result_test_and_assignable_colour_is_decoded_by_its_name() {
 }
 
 #[test]
-fn an_agency_cannot_end_a_session_or_register_a_phone() {
-    for kind in [EventKind::SessionEnd, EventKind::Phone] {
+fn an_agency_cannot_end_a_session_register_a_phone_or_write_a_notice() {
+    for kind in [EventKind::SessionEnd, EventKind::Phone, EventKind::Ward] {
         let Err(RowError::Rejected(problem)) = decode_event(&complete(kind)).event else { panic!() };
         assert_eq!(problem.errors[0].pointer, "/kind");
         assert!(!problem.errors[0].detail.contains(kind.as_str()), "{}", problem.errors[0].detail);

@@ -32,13 +32,31 @@ pub struct ReleaseKeys {
     pub issuers: Vec<VerifyingKey>,
 }
 
+/// The lists by which codes of other systems are judged, as a scanner reads them.
+#[derive(Clone)]
+pub struct ForeignLists {
+    /// Whose signatures count.
+    pub trust_list: Bytes,
+    /// Which of their statements let a person pass.
+    pub acceptance: Bytes,
+    /// Which of their codes were revoked one by one.
+    pub revocations: Bytes,
+}
+
+/// What a release has beside the denylist.
+pub struct Content {
+    /// The guidance document.
+    pub guidance: Bytes,
+    /// The lists in force; `None`: codes of other systems are not judged without a network.
+    pub foreign: Arc<dyn Fn() -> Option<ForeignLists> + Send + Sync>,
+}
+
 /// Makes releases.
 pub struct Releases {
     store: Arc<dyn BundleStore>,
     region: String,
     config: OfflineConfig,
-    /// The guidance document.
-    guidance: Bytes,
+    content: Content,
     /// The keys in force; `None`, once logged, if this node has none that signs. May block.
     keys: Arc<dyn Fn() -> Option<ReleaseKeys> + Send + Sync>,
     clock: fn() -> Time,
@@ -63,16 +81,16 @@ enum Outcome {
 }
 
 impl Releases {
-    /// Releases of a region. `guidance`: the document's bytes.
+    /// Releases of a region.
     pub fn new(
         store: Arc<dyn BundleStore>,
         region: String,
         config: OfflineConfig,
-        guidance: Bytes,
+        content: Content,
         keys: Arc<dyn Fn() -> Option<ReleaseKeys> + Send + Sync>,
         clock: fn() -> Time,
     ) -> Self {
-        Self { store, region, config, guidance, keys, clock }
+        Self { store, region, config, content, keys, clock }
     }
 
     /// Makes the releases that are due, until it is dropped.

@@ -1,11 +1,12 @@
 //! Makes one release: the new parts of each slot, and the index.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
 use yima_schema::bundle::{
-    AcceptanceRules, Ages, Blob, Emergency, Index, MAX_TAGS, PartName, Precision, SlotParts, TagSet, Ways, ranges,
+    AcceptanceRules, Ages, Blob, Emergency, ForeignLists, Index, MAX_TAGS, PartName, Precision, SlotParts, TagSet,
+    Ways, ranges,
 };
 use yima_schema::code::{DenialTag, MAX_AHEAD, MAX_PROOF_AGE, MAX_TOKEN_LIFETIME, SLOT};
 use yima_schema::time::{HOUR, Time};
@@ -36,6 +37,8 @@ impl Releases {
         parts: &mut PartCache,
     ) -> Result<Index, StoreError> {
         let ages = Ages { warn: self.config.warn, grace: self.config.grace, stop: self.config.stop };
+        let kept = before.as_ref().filter(|before| before.released_at.utc_day() == released_at.utc_day());
+        let kept: HashSet<_> = kept.into_iter().flat_map(Index::blobs).collect();
         let mut named: HashMap<_, _> =
             before.into_iter().flat_map(|index| index.denylist).map(|slot| (slot.slot, slot.parts)).collect();
         let mut denylist = Vec::new();
@@ -44,8 +47,15 @@ impl Releases {
             let named = named.remove(&slot).unwrap_or_default();
             denylist.push(SlotParts { slot, parts: self.build_slot(slot, named, released_at, parts).await? });
         }
-        let guidance = Blob::of(&self.guidance);
-        self.store.keep_bundle_part(guidance.sha256, self.guidance.clone()).await?;
+        let guidance = self.keep(&self.content.guidance, &kept).await?;
+        let foreign = match (self.content.foreign)() {
+            Some(lists) => Some(ForeignLists {
+                trust_list: self.keep(&lists.trust_list, &kept).await?,
+                acceptance: self.keep(&lists.acceptance, &kept).await?,
+                revocations: self.keep(&lists.revocations, &kept).await?,
+            }),
+            None => None,
+        };
         let index = Index {
             region: self.region.clone(),
             released_at,
@@ -61,10 +71,20 @@ impl Releases {
             denylist,
             emergency,
             guidance: Some(guidance),
+            foreign,
         };
         let blobs: Vec<_> = index.blobs().map(|blob| blob.sha256).collect();
         parts.0.retain(|sha256, _| blobs.contains(sha256));
         Ok(index)
+    }
+
+    /// Stores a document as a part. One that was stored today (`kept`) stays for two days more.
+    async fn keep(&self, document: &Bytes, kept: &HashSet<Blob>) -> Result<Blob, StoreError> {
+        let blob = Blob::of(document);
+        if !kept.contains(&blob) || self.store.bundle_part(blob.sha256).await?.is_none() {
+            self.store.keep_bundle_part(blob.sha256, document.clone()).await?;
+        }
+        Ok(blob)
     }
 
     /// The parts of a slot, given those that the release before named.

@@ -30,8 +30,8 @@ fn store(dir: &tempfile::TempDir, name: &str) -> Arc<EmbeddedStore> {
 /// A writer that has just started, with that key.
 fn writer(store: &Arc<EmbeddedStore>, n: u8) -> Releases {
     let keys = move || Some(ReleaseKeys { signs: key(n), issuers: vec![key(n).verifying_key()] });
-    let guidance = Bytes::from_static(b"{}");
-    Releases::new(store.clone(), "test".into(), OfflineConfig::default(), guidance, Arc::new(keys), now)
+    let content = Content { guidance: Bytes::from_static(b"{}"), foreign: Arc::new(|| None) };
+    Releases::new(store.clone(), "test".into(), OfflineConfig::default(), content, Arc::new(keys), now)
 }
 
 async fn release(writer: &Releases, at: Time) -> Option<Outcome> {

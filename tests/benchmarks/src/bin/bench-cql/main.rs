@@ -1,6 +1,7 @@
 //! The benchmark of the CQL engine on Apache Cassandra: beside the driver alone in interleaved rounds, then the
-//! services' memory, then two regions and the cost of a read node: `bench-cql [ROUNDS [quick]]`. Everything shares this
-//! machine: only ratios, and times at a low rate, carry over to another.
+//! services' memory, then two regions, of which one catches up: `bench-cql [ROUNDS [quick]]`. `bench-cql propagation
+//! [COUNT [quick]]`: how soon an event shows on other nodes, and the cost of a read node. Everything shares this machine:
+//! only ratios, and times at a low rate, carry over to another.
 
 #[macro_use]
 extern crate yima_harness;
@@ -11,6 +12,7 @@ mod figures;
 mod lookups;
 mod memory;
 mod node;
+mod propagation;
 mod regions;
 mod samples;
 
@@ -26,28 +28,38 @@ use regions::Regions;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let rounds: usize = arguments.next().map_or(5, |n| n.parse().expect("ROUNDS: a number"));
+    let mut arguments = std::env::args().skip(1).peekable();
+    let propagation = arguments.next_if(|word| word == "propagation").is_some();
+    let number: Option<usize> = arguments.next().map(|n| n.parse().expect("ROUNDS or COUNT: a number"));
     let quick = arguments.next().is_some_and(|word| word == "quick" || panic!("expected quick, not {word}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let nodes = ClusterOptions::default().benchmark();
+
+    if propagation {
+        report!("-- two regions of one node each, 100 ms of round trip between them");
+        let cluster = Cluster::start(nodes.nodes([1, 1]).round_trip(Duration::from_millis(100)));
+        return runtime.block_on(async {
+            let regions = Regions::open(&cluster).await;
+            propagation::measure(&cluster, &regions, number.unwrap_or(1_000)).await;
+            node::cost(&cluster, &regions, if quick { 5 } else { 30 }).await;
+        });
+    }
 
     report!("-- one node");
-    let cluster = Arc::new(Cluster::start(ClusterOptions::default().benchmark()));
+    let cluster = Arc::new(Cluster::start(nodes.clone()));
     let options = options(&cluster, "xian");
     runtime.block_on(async {
         migrate(&options, None, now()).await.expect("an empty database");
-        let views = events::compare(&options, rounds, if quick { 8_000 } else { 16_000 }).await;
-        lookups::compare(&options, rounds, views, if quick { 40_000 } else { 200_000 }).await;
+        let views = events::compare(&options, number.unwrap_or(5), if quick { 8_000 } else { 16_000 }).await;
+        lookups::compare(&options, number.unwrap_or(5), views, if quick { 40_000 } else { 200_000 }).await;
     });
     memory::memory(&cluster, if quick { 2 } else { 20 });
     drop(cluster);
 
     report!("-- two regions of one node each");
-    let cluster = Cluster::start(ClusterOptions::default().benchmark().nodes([1, 1]));
+    let cluster = Cluster::start(nodes.nodes([1, 1]));
     runtime.block_on(async {
         let regions = Regions::open(&cluster).await;
-        regions.visible(500).await;
-        node::cost(&cluster, &regions, if quick { 5 } else { 30 }).await;
         regions.drain(if quick { 20_000 } else { 100_000 }).await;
     });
 }

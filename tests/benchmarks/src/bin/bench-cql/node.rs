@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use yima_harness::Cluster;
 use yima_schema::rules::Rules;
-use yima_store::{Published, WriterStore};
+use yima_store::{Published, StreamId, WriterStore};
 
 use crate::connections::Connections;
-use crate::regions::{Reader, Regions};
+use crate::regions::{Reader, Regions, serve_hints};
 use crate::samples::{self, first_change};
 
 /// Changes per second.
@@ -16,19 +17,24 @@ const CHANGES: usize = 1_000;
 /// Publications per second.
 const PUBLICATIONS: usize = 50;
 
-/// Measures both, each for this many seconds.
+/// Measures both, each for this many seconds, of a node that only polls and of one that is given hints.
 pub(crate) async fn cost(cluster: &Cluster, regions: &Regions, seconds: usize) {
-    let (connections, reader) = Connections::of(cluster, Reader::start(cluster, "xian")).await;
-    // Its requests at the start are over by then.
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    measure(&connections, "idle", async {
-        tokio::time::sleep(Duration::from_secs(seconds as u64)).await;
-        0
-    })
-    .await;
+    let (published, hints) = watch::channel(StreamId(0));
+    let writer = serve_hints(hints).await;
     let bytes = first_change(&samples::events(1)[0], &Rules::built_in()).encode().len();
-    measure(&connections, &format!("while changes of {bytes} bytes are published"), publish(regions, seconds)).await;
-    drop(reader);
+    for (name, writers) in [("a polling read node", Vec::new()), ("a hinted read node", vec![writer])] {
+        let (connections, reader) = Connections::of(cluster, Reader::start(cluster, "xian", writers)).await;
+        // Its requests at the start are over by then.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        measure(&connections, &format!("{name}, idle"), async {
+            tokio::time::sleep(Duration::from_secs(seconds as u64)).await;
+            0
+        })
+        .await;
+        let publishing = format!("{name}, while changes of {bytes} bytes are published");
+        measure(&connections, &publishing, publish(regions, seconds, &published)).await;
+        drop(reader);
+    }
 }
 
 async fn measure(connections: &Connections<'_>, when: &str, work: impl Future<Output = usize>) {
@@ -37,7 +43,7 @@ async fn measure(connections: &Connections<'_>, when: &str, work: impl Future<Ou
     let (after, seconds) = (connections.traffic().await, start.elapsed().as_secs_f64());
     let per_second = |before: u64, after: u64| (after - before) as f64 / seconds;
     report!(
-        "a read node, {when} ({:.0}/s): {:.1} requests/s, {:.0} bytes/s received, {:.0} bytes/s sent, {} connections",
+        "{when} ({:.0}/s): {:.1} requests/s, {:.0} bytes/s received, {:.0} bytes/s sent, {} connections",
         changes as f64 / seconds,
         per_second(before.requests, after.requests),
         per_second(before.received_bytes, after.received_bytes),
@@ -47,7 +53,7 @@ async fn measure(connections: &Connections<'_>, when: &str, work: impl Future<Ou
 }
 
 /// Publishes changes in xian, evenly paced; returns their number.
-async fn publish(regions: &Regions, seconds: usize) -> usize {
+async fn publish(regions: &Regions, seconds: usize, hinted: &watch::Sender<StreamId>) -> usize {
     let (store, rules) = (&regions.xian.store, Arc::new(Rules::built_in()));
     let stream = store.open_stream().await.expect("a stream");
     let of_each = CHANGES / PUBLICATIONS;
@@ -58,6 +64,7 @@ async fn publish(regions: &Regions, seconds: usize) -> usize {
         pace.tick().await;
         let published = store.publish(stream, changes, Vec::new()).await.expect("the database answers");
         assert_eq!(published, Published::Open);
+        hinted.send_replace(stream);
     }
     store.close_stream(stream).await.expect("an open stream");
     publications * of_each

@@ -1,13 +1,16 @@
-//! The one middleware: request id, metrics, trace, access log, in-flight limit, check of the head, deadline and caught
-//! panics, in one future without boxes. Separate layers for each of these cost a quarter of the throughput.
+//! The one middleware: request id, metrics, trace, access log, refusals by level and in-flight limit, check of the
+//! head, deadline and caught panics, in one future without boxes. Separate layers for each of these cost a quarter of
+//! the throughput.
+
+mod direct;
+mod layer;
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::HttpBody;
 use axum::extract::MatchedPath;
@@ -15,57 +18,21 @@ use axum::http::header::{CACHE_STATUS, CONNECTION};
 use axum::http::{HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use pin_project_lite::pin_project;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tower::{Layer, Service};
 use tracing::Span;
-use yima_schema::problem::{Problem, ProblemType};
 
+use self::layer::{Shared, describe, level_field, text};
+use super::ProblemResponse;
+use super::deadline;
 use super::error_page::{self, FirstLanguage};
 use super::head;
+use super::refusal::Refusal;
 use super::request_id::{self, X_REQUEST_ID};
-use super::route::{CLIENT_GONE, Route, Routes, Series};
-use super::{HttpLimits, ProblemResponse};
-use crate::telemetry::{Sampling, Telemetry};
+use super::route::{CLIENT_GONE, Route, Series};
 
-/// The middleware of one server. [`super::finish`] puts it around the routes; a clone shares limit and metrics.
-#[derive(Clone)]
-pub struct EdgeLayer(&'static Shared);
-
-struct Shared {
-    service: &'static str,
-    max_in_flight: usize,
-    request_timeout: Duration,
-    in_flight: AtomicUsize,
-    routes: Routes,
-    sampling: Sampling,
-}
-
-impl EdgeLayer {
-    /// The middleware of the server that metrics call `service`. To be called once per server: its state lives as long
-    /// as the process.
-    pub fn new(service: &'static str, limits: &HttpLimits, telemetry: &Telemetry) -> Self {
-        let shared: &'static Shared = Box::leak(Box::new(Shared {
-            service,
-            max_in_flight: limits.max_in_flight.get(),
-            request_timeout: limits.request_timeout,
-            in_flight: AtomicUsize::new(0),
-            routes: Routes::new(service),
-            sampling: telemetry.sampling(),
-        }));
-        // Read at each scrape: a gauge that every request changes would be one more contended cache line.
-        telemetry.metrics().before_scrape(move || {
-            let in_flight = u32::try_from(shared.in_flight.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
-            metrics::gauge!("http_requests_in_flight", "service" => shared.service).set(in_flight);
-        });
-        Self(shared)
-    }
-
-    /// The middleware around a service outside any [`axum::Router`], such as a hot path that is answered before
-    /// routing. `route` labels its requests in metrics.
-    pub fn around<S>(&self, route: &'static str, inner: S) -> Edge<S> {
-        Edge { inner, shared: self.0, route: Some(self.0.routes.get(route)), first: Arc::default() }
-    }
-}
+pub use direct::Handled;
+pub use layer::{EdgeLayer, Ranking, YIMA_LEVEL};
 
 impl<S> Layer<S> for EdgeLayer {
     type Service = Edge<S>;
@@ -115,13 +82,14 @@ where
         let series = route.series(request.method());
         let id = request_id::of(request.headers());
         let in_flight = InFlight::begin(self.shared, series);
-        let fits = in_flight.fits();
-        let span = if fits { self.shared.sampling.span(&request, series.method, &route.path, &id) } else { None };
+        let refusal = self.shared.refuses(series.class, self.shared.level());
+        let span = if refusal.is_none() { self.shared.span(request.headers(), route, series, text(&id)) } else { None };
         let has_body = !request.body().is_end_stream();
         let page = error_page::first_language(request.method(), request.headers());
         let head = Head { shared: self.shared, route, id, span, in_flight, sleep: None, has_body, page };
-        if !fits {
-            return EdgeFuture { inner: None, answer: Some(overloaded()), head };
+        if let Some(refusal) = refusal {
+            let answer = self.shared.refuse(series.class, refusal).into_response();
+            return EdgeFuture { inner: None, answer: Some(answer), head };
         }
         if let Err(problem) = head::check(&request) {
             let mut answer = ProblemResponse::from(problem).into_response();
@@ -175,7 +143,7 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for EdgeFuture<F> 
             (Some(answer), _) => answer,
             (None, Some(inner)) => match this.head.guard(|| inner.poll(cx)) {
                 Ok(Poll::Ready(Ok(answer))) => answer,
-                Ok(Poll::Pending) if !this.head.in_flight.wait() => overloaded(),
+                Ok(Poll::Pending) if !this.head.in_flight.wait() => this.head.overloaded(),
                 Ok(Poll::Pending) => match this.head.poll_deadline(cx) {
                     Poll::Ready(answer) => answer,
                     Poll::Pending => return Poll::Pending,
@@ -196,33 +164,36 @@ struct Panicked;
 
 impl Panicked {
     fn answer(self) -> Response {
-        let detail = "The request failed; the cause is logged. It may be sent again";
-        ProblemResponse::from(Problem::new(ProblemType::Internal, detail)).into_response()
+        super::refusal::failed().into_response()
     }
 }
 
 impl Head {
-    /// Runs a step of the handler within the span, and logs a panic.
+    /// Runs a step of the handler within the span and the deadline, and logs a panic.
     fn guard<T>(&self, step: impl FnOnce() -> T) -> Result<T, Panicked> {
         let _entered = self.span.as_ref().map(Span::enter);
+        let step = || deadline::within(self.deadline(), step);
         // Unwind safe, since the inner future is dropped: nothing half done is used again.
         catch_unwind(AssertUnwindSafe(step)).map_err(|_panic| {
-            let (service, route, id) = (self.shared.service, &self.route.path, self.id.to_str().unwrap_or_default());
+            let (service, route, id) = (self.shared.service, &self.route.path, text(&self.id));
             tracing::error!(service, %route, request_id = id, "a handler panicked; answered 500");
             Panicked
         })
     }
 
+    fn overloaded(&self) -> Response {
+        self.shared.refuse(self.in_flight.series.class, Refusal::Full).into_response()
+    }
+
+    /// `None`: in a time that no clock shows.
+    fn deadline(&self) -> Option<Instant> {
+        self.in_flight.started.checked_add(self.shared.request_timeout)
+    }
+
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
-        let deadline = self.shared.request_timeout;
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(deadline)));
-        sleep.as_mut().poll(cx).map(|()| {
-            ProblemResponse::from(
-                Problem::new(ProblemType::Unavailable, "The answer was not ready in time; try again shortly")
-                    .retry_after(1),
-            )
-            .into_response()
-        })
+        let Some(deadline) = self.deadline() else { return Poll::Pending };
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        sleep.as_mut().poll(cx).map(|()| super::refusal::late().into_response())
     }
 
     fn finish(&mut self, mut answer: Response) -> Response {
@@ -230,30 +201,19 @@ impl Head {
         let elapsed = self.in_flight.finish(status);
         let id = std::mem::replace(&mut self.id, HeaderValue::from_static(""));
         if let Some(span) = self.span.take() {
-            span.record("http.response.status_code", status);
-            if status >= 500 {
-                span.record("otel.status_code", "ERROR");
-            }
-            // One of few texts: see the handlers that set `Cache-Status`.
-            if let Some(outcome) = answer.headers().get(CACHE_STATUS).and_then(|value| value.to_str().ok()) {
-                span.record("cache.status", outcome);
-            }
+            describe(&span, status, answer.headers().get(CACHE_STATUS));
         }
-        tracing::debug!(
-            service = self.shared.service,
-            route = &*self.route.path,
-            status,
-            elapsed_us = elapsed.as_micros(),
-            request_id = id.to_str().unwrap_or_default(),
-            "answered"
-        );
+        self.shared.log(self.route, self.in_flight.series.method, status, elapsed, text(&id));
         if let Some(first) = self.page {
-            error_page::in_place_of_a_problem(&mut answer, first, id.to_str().unwrap_or_default());
+            error_page::in_place_of_a_problem(&mut answer, first, text(&id));
         }
         let headers = answer.headers_mut();
         // A 304 leaves the client nothing to report, and the id would be an eighth of the answer.
         if status != StatusCode::NOT_MODIFIED {
             headers.insert(X_REQUEST_ID, id);
+        }
+        if let Some(level) = level_field(self.shared.level()) {
+            headers.insert(YIMA_LEVEL, level);
         }
         if self.has_body && MAY_LEAVE_THE_BODY.contains(&status) {
             // A connection with half a request in it cannot be used again, and the client has to know (RFC 9112 section
@@ -279,17 +239,12 @@ impl InFlight {
         Self { shared, series, started: Instant::now(), waits: false, finished: false }
     }
 
-    /// Whether the limit admits one more.
-    fn fits(&self) -> bool {
-        self.shared.in_flight.load(Ordering::Relaxed) < self.shared.max_in_flight
-    }
-
-    /// Counts the request as in flight from now on. `false`: others have reached the limit meanwhile.
+    /// Counts the request as in flight from now on. `false`: its class has no room.
     fn wait(&mut self) -> bool {
         if std::mem::replace(&mut self.waits, true) {
             return true;
         }
-        self.shared.in_flight.fetch_add(1, Ordering::Relaxed) < self.shared.max_in_flight
+        self.shared.in_flight.enter(self.series.class)
     }
 
     fn finish(&mut self, status: u16) -> Duration {
@@ -297,7 +252,7 @@ impl InFlight {
         if !std::mem::replace(&mut self.finished, true) {
             self.series.record(status, elapsed);
             if self.waits {
-                self.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
+                self.shared.in_flight.leave();
             }
         }
         elapsed
@@ -308,12 +263,4 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.finish(CLIENT_GONE);
     }
-}
-
-/// The refusal over the in-flight limit. It takes about a microsecond: one small document is written.
-fn overloaded() -> Response {
-    ProblemResponse::from(
-        Problem::new(ProblemType::Unavailable, "Too many requests are in flight; try again shortly").retry_after(1),
-    )
-    .into_response()
 }

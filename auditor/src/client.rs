@@ -1,0 +1,47 @@
+//! The HTTP client, for nodes and the writer. What was sent is not sent again.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+
+/// Largest body that is read, in bytes.
+const MAX_BODY: usize = 1 << 18;
+/// An idle connection is closed after this time, before the service closes it.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// A client that keeps its connections. A clone shares them.
+pub type Client = HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// A client that trusts what `tls` trusts.
+pub fn client(tls: ClientConfig) -> Client {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    let connector =
+        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
+    HyperClient::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(connector)
+}
+
+/// A whole answer.
+pub(crate) struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// Sends a request; `None` without a whole answer in time.
+pub(crate) async fn send(client: &Client, request: Request<Full<Bytes>>, timeout: Duration) -> Option<Reply> {
+    let exchange = async {
+        let (head, body) = client.request(request).await.ok()?.into_parts();
+        let body = Limited::new(body, MAX_BODY).collect().await.ok()?.to_bytes();
+        Some(Reply { status: head.status, headers: head.headers, body })
+    };
+    tokio::time::timeout(timeout, exchange).await.ok()?
+}

@@ -1,0 +1,104 @@
+{{/* Labels of a component: dict "root" $ "component" "read-api". */}}
+{{- define "yima.selector" -}}
+app.kubernetes.io/name: yima
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{- define "yima.labels" -}}
+{{ include "yima.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+app.kubernetes.io/part-of: yima
+yima/region: {{ required "region.name is the name of this region" .root.Values.region.name }}
+{{- end }}
+
+{{- define "yima.name" -}}
+{{ .root.Release.Name }}-{{ .component }}
+{{- end }}
+
+{{- define "yima.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{/* What the restricted Pod Security Standard asks of a pod. */}}
+{{- define "yima.podSecurity" -}}
+automountServiceAccountToken: false
+# Variables of services begin with their names, such as YIMA_, which yima would take for settings.
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: {{ .user }}
+  runAsGroup: {{ .user }}
+  fsGroup: {{ .user }}
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: { type: RuntimeDefault }
+{{- end }}
+
+{{- define "yima.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: { drop: [ALL] }
+{{- end }}
+
+{{/* Over zones strictly, over machines if possible. */}}
+{{- define "yima.spread" -}}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: topology.kubernetes.io/zone
+    whenUnsatisfiable: DoNotSchedule
+    labelSelector: { matchLabels: { {{ include "yima.selector" . | replace "\n" ", " }} } }
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector: { matchLabels: { {{ include "yima.selector" . | replace "\n" ", " }} } }
+{{- end }}
+
+{{/* The variables that every process of yima needs: settings that differ between regions. */}}
+{{- define "yima.env" -}}
+- { name: YIMA_REGION__NAME, value: {{ .Values.region.name | quote }} }
+- { name: YIMA_IDENTITY_PROVIDER__ISSUER, value: {{ required "identityProvider.issuer is the iss of its tokens" .Values.identityProvider.issuer | quote }} }
+- { name: YIMA_STORE__CQL__CONTACT_POINTS, value: {{ required "database.contactPoints are nodes of the database" .Values.database.contactPoints | toJson | quote }} }
+- { name: YIMA_STORE__CQL__DATACENTER, value: {{ required "database.datacenter is the database's name of it" .Values.database.datacenter | quote }} }
+{{- end }}
+
+{{- define "yima.extraEnv" -}}
+{{- range $name, $value := . }}
+- { name: {{ $name }}, value: {{ $value | toString | quote }} }
+{{- end }}
+{{- end }}
+
+{{- define "yima.mounts" -}}
+- { name: data, mountPath: /var/lib/yima }
+- { name: keys, mountPath: /var/lib/yima/keys, readOnly: true }
+- { name: settings, mountPath: /etc/yima, readOnly: true }
+{{- end }}
+
+{{/* dict "root" $ "configMap" NAME: keys and settings; the volume `data` is each workload's own. */}}
+{{- define "yima.volumes" -}}
+{{- $values := .root.Values -}}
+- name: keys
+  secret: { secretName: {{ $values.keysSecret }}, defaultMode: 0440 }
+- name: settings
+  projected:
+    defaultMode: 0440
+    sources:
+      - configMap: { name: {{ .configMap }} }
+      - configMap: { name: {{ $values.identityProvider.keys.configMap }}, items: [{ key: {{ $values.identityProvider.keys.key }}, path: jwks.json }] }
+      - configMap: { name: {{ $values.agencies.configMap }}, items: [{ key: {{ $values.agencies.key }}, path: agencies.toml }] }
+      - secret: { name: {{ $values.database.password.secret }}, items: [{ key: {{ $values.database.password.key }}, path: cql-password }] }
+      - secret: { name: {{ $values.database.authority.secret }}, items: [{ key: {{ $values.database.authority.key }}, path: cql-ca.pem }] }
+{{- end }}
+
+{{- define "yima.probes" -}}
+# The first start fills the disk tier.
+startupProbe: { httpGet: { path: /health/live, port: admin }, periodSeconds: 2, failureThreshold: 300 }
+livenessProbe: { httpGet: { path: /health/live, port: admin }, periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5 }
+readinessProbe: { httpGet: { path: /health/ready, port: admin }, periodSeconds: 2, failureThreshold: 2 }
+{{- end }}
+
+{{/* The name of a pod of a set in the cluster's DNS: dict "root" $ "component" "writer" "n" 0. */}}
+{{- define "yima.host" -}}
+{{ $name := include "yima.name" . }}{{ $name }}-{{ .n }}.{{ $name }}.{{ .root.Release.Namespace }}.svc.cluster.local
+{{- end }}
