@@ -45,3 +45,16 @@ pub(crate) async fn send(client: &Client, request: Request<Full<Bytes>>, timeout
     };
     tokio::time::timeout(timeout, exchange).await.ok()?
 }
+
+/// The body of the answer 200 to a `GET` without a token.
+///
+/// # Errors
+/// What came instead, as the end of a sentence about the server: no whole answer in time, or another status.
+pub async fn get(client: &Client, url: &str, timeout: Duration) -> Result<Bytes, String> {
+    let request = Request::get(url).body(Full::default()).map_err(|_| "has no valid address".to_owned())?;
+    match send(client, request, timeout).await {
+        None => Err("does not answer".to_owned()),
+        Some(reply) if reply.status != StatusCode::OK => Err(format!("answers {}", reply.status)),
+        Some(reply) => Ok(reply.body),
+    }
+}

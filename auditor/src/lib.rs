@@ -18,7 +18,7 @@ mod sampler;
 mod watch;
 
 pub use canary::{Canary, CanaryAgency};
-pub use client::client;
+pub use client::{Client, client, get};
 pub use config::{AuditConfig, CanaryConfig, MAX_PER_SECOND, NodeConfig};
 pub use fact::{Fact, Shows, Source};
 pub use metrics::{METRICS, SourceUp};

@@ -1,7 +1,7 @@
 //! The metrics that this crate emits, described in one place.
 
 use yima_service::telemetry::MetricDescription;
-use yima_service::telemetry::MetricKind::{self, Counter, Gauge};
+use yima_service::telemetry::MetricKind::{self, Counter, Gauge, Histogram};
 
 /// Every metric of this crate.
 pub const METRICS: &[MetricDescription] = &[
@@ -26,6 +26,13 @@ pub const METRICS: &[MetricDescription] = &[
          up at the deadline, because the requests had ended.",
     ),
     metric("cache_loads", Gauge, &[], "Loads under way."),
+    metric(
+        "cache_tier_duration_seconds",
+        Histogram,
+        &["tier"],
+        "Time of one lookup in `memory` (one of 64 is timed), of one read of the `disk` tier with the wait for a thread, \
+         of one call of the `store` for a load with the wait for its turn. A read or call may be for many subjects.",
+    ),
     metric(
         "cache_memory_entries",
         Gauge,

@@ -25,11 +25,22 @@ pub struct AdminConfig {
     /// Requests for other names are answered 421, since a page of any site could send them through its visitors'
     /// browsers (DNS rebinding).
     pub host_names: Vec<String>,
+    /// Admin ports of all nodes of all regions, `host:port` each: those that `yima status` and the operator's page at
+    /// `/` of this port ask. Without any, this node alone.
+    pub nodes: Vec<String>,
+    /// Base URL of the Prometheus with the alerts, plain HTTP, such as `http://10.0.0.9:9090`: the alerts that fire are
+    /// shown with the state of the nodes.
+    pub prometheus: Option<String>,
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)), host_names: Vec::new() }
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)),
+            host_names: Vec::new(),
+            nodes: Vec::new(),
+            prometheus: None,
+        }
     }
 }
 

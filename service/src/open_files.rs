@@ -12,7 +12,7 @@ pub fn raise(connections: u64) {
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         tracing::warn!(%error, "the soft limit of open files cannot be raised; it stays as it is");
     }
-    let wanted = connections.saturating_add(BESIDE);
+    let wanted = wanted(connections);
     if let Some(allowed) = allowed()
         && allowed < wanted
     {
@@ -23,6 +23,16 @@ pub fn raise(connections: u64) {
              or lower max_connections"
         );
     }
+}
+
+/// The files that a process with so many connections may have open.
+pub fn wanted(connections: u64) -> u64 {
+    connections.saturating_add(BESIDE)
+}
+
+/// The hard limit, to which a process raises its own; `None` if there is none.
+pub fn most() -> Option<u64> {
+    getrlimit(Resource::Nofile).maximum
 }
 
 /// The soft limit; `None` if there is none.

@@ -49,6 +49,17 @@ pub enum Engine {
     Cql,
 }
 
+/// What runs in a process.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Service {
+    /// `yima` without a command.
+    Everything,
+    /// `yima read-api`.
+    ReadApi,
+    /// `yima writer`.
+    Writer,
+}
+
 /// How codes stand on paper.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum PaperLayout {
@@ -91,6 +102,15 @@ pub enum Command {
     Level {
         #[command(subcommand)]
         action: LevelAction,
+    },
+    /// Print the state of all nodes in plain words. Exit code: 0, 1 with warnings, 2 if something is critical.
+    Status(Status),
+    /// Check whether this machine could serve, before it does: settings, files, keys, ports, disk, certificates, database,
+    /// clocks. Changes nothing. Exit code: 0, 1 with warnings, 2 if the service would not start or not work.
+    Doctor {
+        /// What will run here.
+        #[arg(value_enum, default_value = "everything")]
+        service: Service,
     },
     /// Write everything in the data directory, including the keys, to one encrypted file; yima may keep running.
     /// Embedded store.
@@ -176,6 +196,18 @@ pub struct Rebuild {
     /// Subjects per second [default: as fast as the store allows].
     #[arg(long, value_parser = rate)]
     pub rate: Option<Rate>,
+}
+
+/// Options of `yima status`.
+#[derive(Args)]
+pub struct Status {
+    /// Admin port of a node, `host:port`; may be given several times [default: setting admin.nodes, or else this
+    /// machine's node].
+    #[arg(long = "node")]
+    pub nodes: Vec<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `yima load`.

@@ -124,6 +124,9 @@ pub enum CommandError {
     /// Signals cannot be received.
     #[error("signals cannot be received: {0}")]
     Signals(#[source] io::Error),
+    /// Standard output cannot be written.
+    #[error("standard output: {0}")]
+    Output(#[source] io::Error),
     /// A task of the start ended early.
     #[error("{0} was interrupted")]
     Interrupted(&'static str),

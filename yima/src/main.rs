@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod dead_letters;
 mod demo;
+mod doctor;
 #[cfg(test)]
 mod documents;
 mod emergency;
@@ -20,6 +21,7 @@ mod metrics;
 mod migrate;
 mod papers;
 mod serve;
+mod status;
 mod store;
 mod tokens;
 
@@ -69,6 +71,8 @@ fn run(Cli { command, options }: Cli) -> Result<u8, CommandError> {
         Some(Command::DeadLetters { action }) => return dead_letters::run(&options, &action).map(|()| 0),
         Some(Command::Emergency { action }) => return emergency::run(&options, &action).map(|()| 0),
         Some(Command::Level { action }) => return level::run(&options, &action).map(|()| 0),
+        Some(Command::Doctor { service }) => return doctor::run(&options, service.into()),
+        Some(Command::Status(arguments)) => return status::run(&options, &arguments),
         Some(Command::Backup { file, secret }) => return backup::backup(&options, &file, &secret).map(|()| 0),
         Some(Command::Restore { file, secret }) => return backup::restore(&options, &file, &secret).map(|()| 0),
         Some(Command::Keys { action }) => return keys::run(&options, &action).map(|()| 0),

@@ -2,6 +2,7 @@
 //! it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tracing::Instrument;
 use yima_schema::subject::SubjectId;
@@ -48,11 +49,13 @@ impl ViewCache {
     }
 
     async fn fill_from_disk(self: &Arc<Self>, disk: Arc<Disk>, subjects: Vec<SubjectId>) -> Vec<Option<Arc<Entry>>> {
-        let (cache, count) = (Arc::clone(self), subjects.len());
+        let (cache, count, start) = (Arc::clone(self), subjects.len(), Instant::now());
         let read = tokio::task::spawn_blocking(move || {
             subjects.into_iter().map(|subject| cache.tiers.admit_from_disk(&disk, subject)).collect()
         });
-        read.instrument(span!("read_disk_tier", subjects = count)).await.unwrap_or_else(|_| vec![None; count])
+        let found = read.instrument(span!("read_disk_tier", subjects = count)).await;
+        self.times.record_disk(start);
+        found.unwrap_or_else(|_| vec![None; count])
     }
 
     /// Results are in the order of the subjects.
@@ -66,7 +69,10 @@ impl ViewCache {
         }
         // Before the store is read: what is acknowledged meanwhile may be missing in what it returns.
         let provenance = self.progress.provenance(self.progress.earlier_clock((self.clock)()));
-        let views = match self.store.lookup(&subjects, Some(demand)).await {
+        let start = Instant::now();
+        let found = self.store.lookup(&subjects, Some(demand)).await;
+        self.times.record_store(start);
+        let views = match found {
             Ok(views) => views,
             Err(error) => return vec![Err(error); subjects.len()],
         };

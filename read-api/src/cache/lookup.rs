@@ -57,7 +57,7 @@ impl ViewCache {
     /// before the poll ends.
     pub fn peek(&self, subject: SubjectId, floor: Version, now: Time) -> Option<Answer> {
         let generations = self.progress.generations();
-        let entry = self.tiers.get(subject)?;
+        let entry = self.times.memory(|| self.tiers.get(subject))?;
         let outcome = hit(&entry);
         let provenance = entry.provenance();
         let (newest, proof) = (provenance.version, generations.proof(provenance.generation));

@@ -27,6 +27,7 @@ mod single_flight;
 mod subscriptions;
 #[cfg(test)]
 pub(crate) mod tests;
+mod tier_times;
 mod tiers;
 mod tuning;
 
@@ -49,6 +50,7 @@ use outcome::Outcomes;
 use regions::Regions;
 use single_flight::SingleFlight;
 use subscriptions::Subscriptions;
+use tier_times::TierTimes;
 use tiers::Tiers;
 
 pub(crate) use audit::Audit;
@@ -70,6 +72,7 @@ pub struct ViewCache {
     single_flight: Arc<SingleFlight>,
     bounds: ArcSwap<Bounds>,
     outcomes: Outcomes,
+    times: TierTimes,
     subscriptions: Arc<Subscriptions>,
     audit_rate: AuditRate,
     clock: fn() -> Time,
@@ -94,6 +97,7 @@ impl ViewCache {
             single_flight: Arc::default(),
             bounds: ArcSwap::from_pointee(Bounds::new(config)),
             outcomes: Outcomes::new("view"),
+            times: TierTimes::default(),
             subscriptions: Arc::default(),
             audit_rate: AuditRate::new(config.audit_per_s),
             clock,

@@ -95,20 +95,15 @@ impl Answer {
     }
 
     /// Writes a problem as the whole answer; returns its status.
-    pub(super) fn refuse(&mut self, problem: ProblemResponse) -> StatusCode {
-        let (status, fields, body) = problem.into_parts();
-        self.begin(status);
-        for (name, value) in &fields {
-            self.field(name.as_str(), value.as_bytes());
-        }
-        self.end(&body);
-        status
+    pub(super) fn refuse(&mut self, prepared: &Prepared) -> StatusCode {
+        self.begin(prepared.status);
+        self.bytes.extend_from_slice(&prepared.fields);
+        self.end(&prepared.body);
+        prepared.status
     }
 
     fn field(&mut self, name: &str, value: &[u8]) {
-        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
-            self.bytes.extend_from_slice(part);
-        }
+        write_field(&mut self.bytes, name, value);
     }
 
     /// `Date` (RFC 9110 section 6.6.1), written anew once a second.
@@ -124,6 +119,28 @@ impl Answer {
             }
             self.field(DATE.as_str(), text.as_bytes());
         });
+    }
+}
+
+/// A problem as an answer that is given often: its header fields and body as bytes.
+pub(super) struct Prepared {
+    status: StatusCode,
+    fields: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl From<ProblemResponse> for Prepared {
+    fn from(problem: ProblemResponse) -> Self {
+        let (status, headers, body) = problem.into_parts();
+        let mut fields = Vec::new();
+        headers.iter().for_each(|(name, value)| write_field(&mut fields, name.as_str(), value.as_bytes()));
+        Self { status, fields, body }
+    }
+}
+
+fn write_field(bytes: &mut Vec<u8>, name: &str, value: &[u8]) {
+    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        bytes.extend_from_slice(part);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use yima_harness::{Options, Yima};
 
-use super::{PHONE, phone};
+use super::{PHONE, checkpoint, demo_codes, phone, scan};
 
 fn set(yima: &Yima, level: &str) {
     yima.command(&["level", "set", level, "--for", "1h", "--why", "test"]);
@@ -32,4 +32,22 @@ fn a_page_says_what_is_left_out_keeps_what_it_shows_and_offers_the_rest() {
     late.see("#results-list .test");
     late.assert_accessible();
     late.picture("citizen-level-7");
+}
+
+#[test]
+fn a_guard_reads_what_a_busy_service_leaves_out_beside_the_verdict() {
+    let yima = Yima::start(Options::default().unlimited());
+    let code = &demo_codes(&yima)[0];
+    let desk = checkpoint(&yima);
+    let pass = || desk.see("#verdict[data-verdict='pass']");
+    scan(&desk, code);
+    pass();
+    assert!(!desk.text("#person").contains("busy"), "{}", desk.text("#person"));
+    for (level, says) in [("3", "no look-ups by document"), ("7", "tests or vaccinations may be missing")] {
+        set(&yima, level);
+        scan(&desk, code);
+        desk.see_xpath(&format!("//*[@id='person']//*[contains(., '{says}')]"));
+        pass();
+    }
+    desk.assert_accessible();
 }

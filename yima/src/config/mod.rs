@@ -25,6 +25,7 @@ use yima_store::cql::CqlOptions;
 use yima_store::embedded::EmbeddedOptions;
 use yima_writer::config::{OfflineConfig, WriterConfig};
 
+use crate::cli::Service;
 use crate::error::CommandError;
 use crate::keys::{KeyDir, Pkcs11Config};
 use cql::CqlConfig;
@@ -45,7 +46,26 @@ pub enum Role {
     Writer,
 }
 
+impl From<Service> for Role {
+    fn from(service: Service) -> Self {
+        match service {
+            Service::Everything => Self::Everything,
+            Service::ReadApi => Self::ReadApi,
+            Service::Writer => Self::Writer,
+        }
+    }
+}
+
 impl Role {
+    /// As the command line names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Everything => "everything",
+            Self::ReadApi => "read-api",
+            Self::Writer => "writer",
+        }
+    }
+
     /// Whether it has the read service's port.
     pub fn reads(self) -> bool {
         matches!(self, Self::Everything | Self::ReadApi)
@@ -192,6 +212,14 @@ impl Config {
             config.audit.check(checks);
         };
         Ok(config::load_checked(&as_toml(&defaults), file, std::env::vars(), check)?)
+    }
+
+    /// The settings of a command that asks running nodes.
+    ///
+    /// # Errors
+    /// The errors of all sections together.
+    pub fn load_for_status(file: Option<&Path>) -> Result<Self, CommandError> {
+        Ok(config::load_checked(&as_toml(&Self::default()), file, std::env::vars(), |_, _| ())?)
     }
 
     fn load_with(

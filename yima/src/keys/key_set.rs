@@ -233,6 +233,11 @@ impl KeySet {
         })
     }
 
+    /// The key of a kind that signs or seals.
+    pub fn active(&self, kind: KeyKind, kept: &KeptFor, now: Time) -> Option<&KeyEntry> {
+        self.states(kind, kept, now).find_map(|(entry, state)| (state == KeyState::Active).then_some(entry))
+    }
+
     /// Every key's kind, id and state.
     pub fn all_states(&self, kept: &KeptFor, now: Time) -> Vec<(KeyKind, String, KeyState)> {
         let of = |kind| self.states(kind, kept, now).map(move |(entry, state)| (kind, entry.id.clone(), state));

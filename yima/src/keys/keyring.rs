@@ -82,6 +82,16 @@ impl KeyDir {
         if keys.can_seal() { Ok(keys) } else { Err(unreadable.pop().unwrap_or_else(|| self.no_active_key())) }
     }
 
+    /// The active keys by kind, each as the number that `key_active_number` has for it.
+    ///
+    /// # Errors
+    /// `keys.json` is invalid, or a key is missing.
+    pub fn active_numbers(&self, config: &ReadApiConfig, now: Time) -> Result<Vec<(KeyKind, u32)>, CommandError> {
+        let (set, kept) = (self.key_set(now)?, KeptFor::new(config));
+        let number = |kind| Some((kind, set.active(kind, &kept, now)?.short_id()?));
+        Ok(KeyKind::ALL.into_iter().filter_map(number).collect())
+    }
+
     /// `keys.json` names no active key.
     pub(super) fn no_active_key(&self) -> CommandError {
         CommandError::key(&self.directory.join(KEYS), &"expected an active key of each kind")

@@ -115,8 +115,7 @@ impl KeyWatch {
         }
         metrics::gauge!("keys_unreadable").set(self.unreadable.len() as f64);
         for kind in KeyKind::ALL {
-            let active = |(entry, state): (_, KeyState)| (state == KeyState::Active).then_some(entry);
-            let active = self.set.states(kind, &self.kept, now()).find_map(active);
+            let active = self.set.active(kind, &self.kept, now());
             let since = active.map_or(0, |entry| entry.active_from.as_secs());
             metrics::gauge!("key_active_since_seconds", "kind" => kind.as_str()).set(since as f64);
             let number = active.and_then(KeyEntry::short_id).map_or(-1.0, f64::from);

@@ -40,6 +40,7 @@ use crate::error::CommandError;
 use crate::keys::{DEMO_ISSUER, KeyDir};
 use crate::level::LevelByHand;
 use crate::metrics;
+use crate::status::{Nodes, ThisNode};
 use crate::store::{Opening, Plan, ReadStore};
 use writing::Writing;
 
@@ -129,6 +130,13 @@ async fn start(
     if role.reads() {
         router = router.merge(level.router());
     }
+    let this_node = ThisNode {
+        role,
+        region: config.region.name.clone(),
+        readiness: lifecycle.readiness().clone(),
+        metrics: telemetry.metrics().clone(),
+    };
+    let router = router.merge(this_node.router(Nodes::new(&config.admin, &[])));
     let router = router.merge(audit::router(audit_log.clone()));
     let host_names = HostNames::new(&config.admin.host_names);
     let router = host_names.guard(router);

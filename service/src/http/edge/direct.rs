@@ -45,7 +45,7 @@ where
             if request.may_want_page {
                 return false;
             }
-            (answer.refuse(self.shared.refuse(series.class, Refusal::Level)), None)
+            (answer.refuse(self.shared.refusals.refuse_prepared(series.class, Refusal::Level)), None)
         } else {
             let span = self.shared.span(&HeaderMap::new(), self.route, series, answer.id());
             let entered = span.as_ref().map(Span::enter);
@@ -56,7 +56,7 @@ where
                 Ok(Handled::Answered(status)) => (status, span),
                 // The other way would refuse it too, after making hyper.
                 Ok(Handled::Waits) if !request.may_want_page && !self.shared.in_flight.has_room_for(series.class) => {
-                    (answer.refuse(self.shared.refuse(series.class, Refusal::Full)), span)
+                    (answer.refuse(self.shared.refusals.refuse_prepared(series.class, Refusal::Full)), span)
                 }
                 Ok(Handled::Waits | Handled::Left) | Err(_) => return false,
             }

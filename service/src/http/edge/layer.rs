@@ -8,12 +8,12 @@ use tracing::Span;
 
 use super::Edge;
 use super::direct::{DirectEdge, Handled};
+use crate::http::HttpLimits;
 use crate::http::direct::{Answer, Direct};
 use crate::http::in_flight::InFlightLimit;
 use crate::http::known::Known;
-use crate::http::refusal::Refusal;
+use crate::http::refusal::{Refusal, Refusals};
 use crate::http::route::{ClassOf, Route, Routes, Series};
-use crate::http::{HttpLimits, ProblemResponse};
 use crate::levels::{Class, Level, Levels};
 use crate::lifecycle::Lifecycle;
 use crate::telemetry::{Sampling, Telemetry};
@@ -46,6 +46,7 @@ pub(super) struct Shared {
     /// `None`: all requests are alike, and the in-flight limit is fixed.
     levels: Option<Arc<Levels>>,
     pub(super) routes: Routes,
+    pub(super) refusals: Refusals,
     sampling: Sampling,
 }
 
@@ -67,7 +68,7 @@ impl EdgeLayer {
     ) -> Self {
         let Ranking { levels, utilization, class_of } = ranking;
         let Self(shared) = Self::leak(service, limits, telemetry, class_of, Some(levels));
-        Refusal::register(service);
+        shared.refusals.register();
         lifecycle.spawn_until_stop("in-flight limit", async move {
             let mut ticks = tokio::time::interval(ADAPT_EVERY);
             loop {
@@ -91,6 +92,7 @@ impl EdgeLayer {
             in_flight: InFlightLimit::new(limits.max_in_flight.get()),
             levels,
             routes: Routes::new(service, class_of),
+            refusals: Refusals::new(service),
             sampling: telemetry.sampling(),
         }));
         // Read at each scrape: a gauge that every request changes would be one more contended cache line.
@@ -132,12 +134,6 @@ impl Shared {
         // One that memory answers, or a waiting room, takes no place from anyone.
         let may_come_in = class.is_usually_answered_at_once();
         (!may_come_in && !self.in_flight.has_room_for(class)).then_some(Refusal::Full)
-    }
-
-    /// The answer to a refused request.
-    pub(super) fn refuse(&self, class: Class, refusal: Refusal) -> ProblemResponse {
-        refusal.count(self.service, class);
-        refusal.problem(class)
     }
 
     pub(super) fn span(&self, headers: &HeaderMap, route: &Route, series: &Series, id: &str) -> Option<Span> {

@@ -88,7 +88,7 @@ where
         let page = error_page::first_language(request.method(), request.headers());
         let head = Head { shared: self.shared, route, id, span, in_flight, sleep: None, has_body, page };
         if let Some(refusal) = refusal {
-            let answer = self.shared.refuse(series.class, refusal).into_response();
+            let answer = self.shared.refusals.refuse(series.class, refusal).into_response();
             return EdgeFuture { inner: None, answer: Some(answer), head };
         }
         if let Err(problem) = head::check(&request) {
@@ -182,7 +182,7 @@ impl Head {
     }
 
     fn overloaded(&self) -> Response {
-        self.shared.refuse(self.in_flight.series.class, Refusal::Full).into_response()
+        self.shared.refusals.refuse(self.in_flight.series.class, Refusal::Full).into_response()
     }
 
     /// `None`: in a time that no clock shows.

@@ -110,8 +110,12 @@ impl Certificate {
         metrics::counter!("tls_reloads_total", "service" => self.service, "outcome" => outcome)
     }
 
+    pub(super) fn valid_until(&self) -> Time {
+        self.pair.load().ends
+    }
+
     fn report(&self, ends: &Gauge) {
-        let ms = self.pair.load().ends.as_millis() - now().as_millis();
+        let ms = self.valid_until().as_millis() - now().as_millis();
         ends.set(ms as f64 / 1_000.0);
     }
 }

@@ -27,6 +27,7 @@ use super::paced::Paced;
 use crate::config;
 use crate::pem::PemError;
 use certificate::Certificate;
+use yima_schema::time::Time;
 
 /// The first byte of a client that speaks TLS: a record of type handshake (RFC 8446 section 5.1).
 const HANDSHAKE: u8 = 22;
@@ -114,6 +115,11 @@ impl Tls {
     pub fn with_tickets(mut self, tickets: Arc<dyn ProducesTickets>) -> Self {
         Arc::make_mut(&mut self.newest).ticketer = tickets;
         self
+    }
+
+    /// Until when the certificates in use are valid: the first of the chain to end.
+    pub fn valid_until(&self) -> Time {
+        self.certificate.valid_until()
     }
 
     /// Watches the files; never ends.

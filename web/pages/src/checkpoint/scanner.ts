@@ -1,5 +1,5 @@
 /** Checks codes and documents at the read API, and codes by itself while that does not answer. */
-import { RefusedError, requestJson } from "../shared/api.ts";
+import { RefusedError, requestConditional } from "../shared/api.ts";
 import { isOneOf, VERDICTS, type Scan } from "../shared/types.ts";
 import type { OfflineJudge, OfflineOutcome } from "./offline.ts";
 
@@ -9,7 +9,8 @@ export type Outcome =
   /** A code is being typed. */
   | { kind: "reading" }
   | { kind: "waiting" }
-  | { kind: "scan"; scan: Scan; offline?: undefined }
+  /** `level`: what the service leaves out (`Yima-Level`). */
+  | { kind: "scan"; scan: Scan; level: number; offline?: undefined }
   | OfflineOutcome
   | { kind: "unchecked"; why: "offline" | "bundle_none" | "refused" | "invalid" | "forbidden" | Unreadable }
   | RateLimited;
@@ -99,14 +100,15 @@ export class Scanner {
     const refusal = this.#refusals[kind];
     if (refusal && Date.now() < refusal.until) return refusal;
     try {
-      const scan = await requestJson<Scan>("POST", "/v1/scan", {
+      const { body: scan, headers } = await requestConditional<Scan>("POST", "/v1/scan", {
         bearer: this.#session,
         body: request,
         signal,
         timeoutMs: TIMEOUT_MS,
       });
       this.#offline.reachable();
-      return isOneOf(VERDICTS, scan.verdict) ? { kind: "scan", scan } : { kind: "unchecked", why: "refused" };
+      if (scan === null || !isOneOf(VERDICTS, scan.verdict)) return { kind: "unchecked", why: "refused" };
+      return { kind: "scan", scan, level: Number(headers.get("yima-level") ?? 0) };
     } catch (error) {
       if (signal.aborted) return null;
       const isCode = "code" in request;

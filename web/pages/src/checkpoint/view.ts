@@ -65,8 +65,15 @@ function instruction(outcome: Outcome): string {
 const isOfTime = (reason: string): boolean =>
   ["not_yet_valid", "stale_proof", "foreign_not_yet_valid"].includes(reason);
 
-function facts({ scan, offline }: Extract<Outcome, { kind: "scan" }>): Node[] {
-  return offline && !scan.foreign ? offlineFacts(offline) : person(scan);
+function facts(outcome: Extract<Outcome, { kind: "scan" }>): Node[] {
+  if (!outcome.offline) return [...person(outcome.scan), ...levelLine(outcome.level)];
+  return outcome.scan.foreign ? person(outcome.scan) : offlineFacts(outcome.offline);
+}
+
+/** What the service leaves out at this level of degradation (docs/levels.md). */
+function levelLine(level: number): Node[] {
+  if (level < 3) return [];
+  return [make("p", "level", t(level < 6 ? "guard_level_documents" : "guard_level_facts"))];
 }
 
 function person(scan: Scan): Node[] {

@@ -145,6 +145,14 @@ export const words = {
 
   // The checkpoint's page. Chinese instructions have a line break after the finding, which a browser would not insert.
   guard_sign_in: ["以查验人员身份登录", "Sign in as checkpoint staff"],
+  guard_level_documents: [
+    "系统繁忙：暂不能按证件查询，扫码照常。",
+    "The service is busy: no look-ups by document for now. Scanning works as usual.",
+  ],
+  guard_level_facts: [
+    "系统繁忙：检测或疫苗接种可能未显示，判定照常有效。",
+    "The service is busy: tests or vaccinations may be missing here. The verdict is as reliable as ever.",
+  ],
   guard_note: ["演示查验点：扫描居民页面上的健康码。", "Demo checkpoint: scan the code on a citizen's page."],
   no_code: ["没有健康码？查验证件", "No code? Look up a document"],
   document_type: ["证件类型", "Type of document"],
