@@ -8,7 +8,7 @@ use futures::FutureExt;
 use schemars::JsonSchema;
 use sd_notify::NotifyState;
 use serde::{Deserialize, Serialize};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -54,6 +54,29 @@ impl Ended {
             Self::Requested => 0,
             Self::Crashed(_) => 1,
             Self::Deadline => 2,
+        }
+    }
+}
+
+/// SIGINT and SIGTERM, which end the process at once until this exists: to be made before the process is ready.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Installs the handlers.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn install() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
         }
     }
 }
@@ -143,20 +166,10 @@ impl Lifecycle {
     /// Then runs until SIGINT, SIGTERM, [`Self::stop`] or a crash; then: not ready, wait for the balancer, soft stop,
     /// wait for the tasks. The deadline or a second signal is the hard stop. The caller then closes the parts that need
     /// an order (position, cache, telemetry).
-    ///
-    /// # Errors
-    /// The signal handlers cannot be installed.
-    pub async fn run_until_stopped(&self) -> std::io::Result<Ended> {
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let mut signalled = async || {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        };
+    pub async fn run_until_stopped(&self, mut signals: Signals) -> Ended {
         notify_manager(&[NotifyState::Ready]);
         tokio::select! {
-            () = signalled() => self.stop(),
+            () = signals.next() => self.stop(),
             () = self.stop_requested.cancelled() => {}
         }
         tracing::info!(waiting_s = self.config.drain_wait.as_secs(), "stopping; not ready from now on");
@@ -164,7 +177,7 @@ impl Lifecycle {
         self.readiness.stopping();
         let finished = tokio::select! {
             finished = self.stop_softly() => finished,
-            () = signalled() => false,
+            () = signals.next() => false,
         };
         self.soft.cancel();
         self.hard.cancel();
@@ -177,7 +190,7 @@ impl Lifecycle {
             None => Ended::Deadline,
         };
         tracing::info!(?ended, "stopped");
-        Ok(ended)
+        ended
     }
 
     /// The part of stopping that a second signal cuts short. Returns whether every task finished before the deadline.
@@ -223,7 +236,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(500)).await;
         });
         life.stop();
-        assert_eq!(life.run_until_stopped().await.unwrap(), Ended::Requested);
+        assert_eq!(life.run_until_stopped(Signals::install().unwrap()).await, Ended::Requested);
     }
 
     #[tokio::test(start_paused = true)]
@@ -231,7 +244,7 @@ mod tests {
         let life = life();
         life.spawn("stuck", std::future::pending());
         life.stop();
-        assert_eq!(life.run_until_stopped().await.unwrap(), Ended::Deadline);
+        assert_eq!(life.run_until_stopped(Signals::install().unwrap()).await, Ended::Deadline);
         assert!(life.hard().is_cancelled());
     }
 
@@ -240,7 +253,7 @@ mod tests {
         for ending in [true, false] {
             let life = life();
             life.spawn_critical("follower", async move { assert!(ending, "a panic of the test") });
-            assert_eq!(life.run_until_stopped().await.unwrap(), Ended::Crashed("follower"));
+            assert_eq!(life.run_until_stopped(Signals::install().unwrap()).await, Ended::Crashed("follower"));
         }
     }
 
@@ -253,6 +266,6 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(!life.soft().is_cancelled());
         life.stop();
-        assert_eq!(life.run_until_stopped().await.unwrap(), Ended::Requested);
+        assert_eq!(life.run_until_stopped(Signals::install().unwrap()).await, Ended::Requested);
     }
 }

@@ -5,7 +5,7 @@ use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use yima_service::http::HttpLimits;
-use yima_service::lifecycle::Ended;
+use yima_service::lifecycle::{Ended, Signals};
 
 use crate::support::{Gate, Server, answer, start, until_closed};
 
@@ -30,7 +30,7 @@ async fn a_stop_finishes_requests_under_way_and_closes_idle_connections() {
     gate.reached().await;
 
     let life = server.life.clone();
-    let stopped = tokio::spawn(async move { life.run_until_stopped().await.unwrap() });
+    let stopped = tokio::spawn(async move { life.run_until_stopped(Signals::install().unwrap()).await });
     server.life.stop();
     until_closed(&mut idle).await;
     assert!(server.life.soft().is_cancelled() && !server.life.hard().is_cancelled());
@@ -76,8 +76,10 @@ async fn a_stop_closes_connections_with_less_than_a_request() {
         }
     }
     let life = server.life.clone();
-    let (stopped_at, stopped) =
-        (std::time::Instant::now(), tokio::spawn(async move { life.run_until_stopped().await.unwrap() }));
+    let (stopped_at, stopped) = (
+        std::time::Instant::now(),
+        tokio::spawn(async move { life.run_until_stopped(Signals::install().unwrap()).await }),
+    );
     server.life.stop();
     assert_eq!(stopped.await.unwrap(), Ended::Requested);
     assert!(stopped_at.elapsed() < std::time::Duration::from_secs(1), "{:?}", stopped_at.elapsed());

@@ -23,7 +23,7 @@ fn numbers() -> Vec<String> {
         }
         let cells: Vec<_> = line.split('|').map(str::trim).collect();
         if let ["", key, default, ..] = cells[..]
-            && default.starts_with(|first: char| first == '`')
+            && default.starts_with('`')
             && default[1..].starts_with(|first: char| first.is_ascii_digit())
         {
             keys.extend(sections.iter().map(|section| format!("{section}.{}", key.trim_matches('`'))));
@@ -65,10 +65,10 @@ fn fault(options: &Options, key: &str, value: i64) -> Option<String> {
 fn the_least_and_the_most_of_each_number_start_or_are_named() {
     let keys = numbers();
     assert!(keys.len() > 60, "{keys:?}");
+    // One data directory: nothing is made again.
+    let options = Options::default().population(0);
     let mut faults = Vec::new();
     for key in keys {
-        // One data directory: nothing is made again.
-        let options = Options::default().population(0);
         faults.extend(VALUES.iter().filter_map(|&value| fault(&options, &key, value)));
     }
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n\n"));

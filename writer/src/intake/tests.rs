@@ -12,7 +12,7 @@ use yima_schema::rules::Rules;
 use yima_schema::subject::PseudonymKey;
 use yima_schema::time::Time;
 use yima_service::disk_space::DiskSpace;
-use yima_service::lifecycle::{Lifecycle, LifecycleConfig};
+use yima_service::lifecycle::{Lifecycle, LifecycleConfig, Signals};
 use yima_store::embedded::{EmbeddedOptions, EmbeddedStore};
 
 use super::*;
@@ -101,7 +101,7 @@ async fn a_batch_keeps_its_permit_after_its_client_has_disconnected() {
     assert_eq!(send(&intake, "t-3").await, RowStatus::Accepted);
     assert_eq!(send(&intake, "t-1").await, RowStatus::Duplicate, "the batch that had begun was finished");
     lifecycle.stop();
-    lifecycle.run_until_stopped().await.unwrap();
+    lifecycle.run_until_stopped(Signals::install().unwrap()).await;
     assert_eq!(BEGUN.load(Ordering::SeqCst), 3, "the request that waited for a permit had begun a batch");
     a_batch_goes_on_after_its_request_was_answered().await;
 }
@@ -122,7 +122,7 @@ async fn a_batch_goes_on_after_its_request_was_answered() {
     assert!(intake.admit("lab-7".into()).await.is_err(), "the batch has given its permit back");
     drop(stopped_clock);
     lifecycle.stop();
-    lifecycle.run_until_stopped().await.unwrap();
+    lifecycle.run_until_stopped(Signals::install().unwrap()).await;
     let config = WriterConfig::default();
     let pipeline = &intake.pipeline;
     let next = Intake::new(Resources {

@@ -17,7 +17,7 @@ use yima_schema::subject::PseudonymKey;
 use yima_service::admin;
 use yima_service::clock::now;
 use yima_service::http::{HostNames, HttpLimits, serve};
-use yima_service::lifecycle::Lifecycle;
+use yima_service::lifecycle::{Lifecycle, Signals};
 use yima_service::telemetry::{self, Telemetry};
 use yima_store::StoreError;
 use yima_store::cql::{CqlOptions, CqlStore};
@@ -138,8 +138,8 @@ impl Process<'_> {
         }
         let nodes = config.audit.nodes.len();
         tracing::info!(address = %config.admin.listen, nodes, "the auditor is ready");
-        let ended = lifecycle.run_until_stopped().await.map_err(CommandError::Signals)?;
-        Ok(ended.exit_code())
+        let signals = Signals::install().map_err(CommandError::Signals)?;
+        Ok(lifecycle.run_until_stopped(signals).await.exit_code())
     }
 }
 

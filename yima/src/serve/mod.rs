@@ -23,7 +23,7 @@ use yima_service::disk_space::DiskSpace;
 use yima_service::http::{HostNames, HttpLimits, Tls, TlsConfig, serve};
 use yima_service::jwt::{Issuer, JwtConfig, Verifier};
 use yima_service::levels::Levels;
-use yima_service::lifecycle::Lifecycle;
+use yima_service::lifecycle::{Lifecycle, Signals};
 use yima_service::open_files;
 use yima_service::telemetry::{self, Telemetry};
 use yima_service::utilization::Utilization;
@@ -223,6 +223,7 @@ async fn start(
     if let Some(store) = process.store.cql() {
         clock_monitor::monitor(store, role, &process.lifecycle);
     }
+    let signals = Signals::install().map_err(CommandError::Signals)?;
     starting.release();
     match role {
         // A real identity provider would refuse the tokens of the demo's commands.
@@ -236,12 +237,17 @@ async fn start(
         Role::ReadApi => tracing::info!(address = %config.read_api.bind, "the read service is ready"),
         Role::Writer => tracing::info!(address = %config.writer.bind, "the writer is ready"),
     }
-    process.run(writing, reading).await
+    process.run(writing, reading, signals).await
 }
 
 impl Process<'_> {
     /// Runs until the stop, then seals the writer's stream and closes the store, in this order.
-    async fn run(self, writing: Option<Writing>, reading: Option<ReadApi>) -> Result<u8, CommandError> {
+    async fn run(
+        self,
+        writing: Option<Writing>,
+        reading: Option<ReadApi>,
+        signals: Signals,
+    ) -> Result<u8, CommandError> {
         let sweep = async {
             let mut ticks = tokio::time::interval(SWEEP_EVERY);
             loop {
@@ -253,10 +259,9 @@ impl Process<'_> {
             }
         };
         let ended = tokio::select! {
-            ended = self.lifecycle.run_until_stopped() => ended,
+            ended = self.lifecycle.run_until_stopped(signals) => ended,
             never = sweep => never,
         };
-        let ended = ended.map_err(CommandError::Signals)?;
         // No request is running any more.
         if let Some(writing) = writing {
             writing.close().await;
