@@ -160,7 +160,9 @@ fn one_connection_goes_both_ways_in_order() {
 
 #[test]
 fn displays_without_hyper_use_the_same_quota() {
-    let yima = Yima::start(Options::default().env("YIMA_READ_API__LIMITS__DISPLAY__REQUESTS", 8));
+    // A window in which nothing comes back, however slow the machine.
+    let options = Options::default().env("YIMA_READ_API__LIMITS__DISPLAY__REQUESTS", 8);
+    let yima = Yima::start(options.env("YIMA_READ_API__LIMITS__DISPLAY__WINDOW_S", 3_600));
     let (person, lab) = (new_person(), yima.agency_token("lab-7"));
     yima.event(&lab, &person.test("t-1", "negative", HOUR));
     let session = yima.session_of(&person);

@@ -203,7 +203,8 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "offline_bundle_age_seconds",
-        |read| read.value > 1_800.0,
+        // Infinite without a bundle: the first is made just after the start.
+        |read| read.value > 1_800.0 && (read.value.is_finite() || read.up > 120.0),
         Severity::Critical,
         |read| format!("checkpoints without a network judge by a bundle of {} ago", span(read.value)),
         Some("YimaOfflineBundleOld"),

@@ -32,6 +32,11 @@ fn what_is_wrong_is_said_in_words() {
         ("tls_certificate_expires_seconds{service=\"writer\"} 90000", "the certificate of writer ends in 25 h"),
         ("process_start_time_seconds 900000\nbackup_as_of_seconds 0", "no backup in the 28 h since the start"),
         ("process_start_time_seconds 999990\nbackup_as_of_seconds 900000", "the last backup is 28 h old"),
+        ("process_start_time_seconds 999990\noffline_bundle_age_seconds +Inf", ""),
+        (
+            "process_start_time_seconds 900000\noffline_bundle_age_seconds +Inf",
+            "checkpoints without a network judge by a bundle of an unknown time ago",
+        ),
         ("level 6", "busy, level 6: no vaccination"),
         ("data_dir_free_bytes 10\ndata_dir_total_bytes 100", "10 % of the disk is free"),
         ("key_active_since_seconds{kind=\"seal\"} -40000000", ""),
