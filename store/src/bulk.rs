@@ -21,8 +21,22 @@ static THREADS: LazyLock<Runtime> = LazyLock::new(|| {
     builder.build().expect("a runtime without drivers needs nothing of the system")
 });
 
+#[cfg(feature = "faults")]
+thread_local!(static WITHOUT_THREADS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) });
+
+/// From now on the runtimes of this thread do such work in tasks of their own: a simulation that is to be repeated has
+/// no other threads.
+#[cfg(feature = "faults")]
+pub fn without_threads() {
+    WITHOUT_THREADS.set(true);
+}
+
 /// Works in a thread that may block: in one of these, of which there are as many as processors, if `is_bulk`.
 pub fn spawn_blocking<T: Send + 'static>(is_bulk: bool, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    #[cfg(feature = "faults")]
+    if WITHOUT_THREADS.get() {
+        return tokio::spawn(async { work() });
+    }
     if is_bulk { THREADS.spawn_blocking(work) } else { tokio::task::spawn_blocking(work) }
 }
 

@@ -1,8 +1,9 @@
 //! The marks of one stream, from the saved position on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use yima_schema::mark::EventName;
 use yima_schema::time::Time;
 use yima_store::{MarkFeed, Place, Source, StoreError, Watermark};
