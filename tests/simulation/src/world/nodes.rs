@@ -183,7 +183,9 @@ async fn write(
         while published.changed().await.is_ok() {
             let stream = *published.borrow_and_update();
             wait(chance::below(100)).await;
-            hints.lock().iter().for_each(|(_, reader)| drop(reader.try_send(stream)));
+            hints.lock().iter().for_each(|(_, reader)| {
+                let _ = reader.try_send(stream); // it listens to others, or has gone
+            });
         }
     };
     match marks {
