@@ -11,4 +11,6 @@ mod oracle;
 mod tests;
 mod world;
 
+#[cfg(test)]
+use world::on_paused_time;
 pub use world::{Engine, Report, Setting, run};

@@ -16,7 +16,7 @@ use yima_store::*;
 use crate::cql::{CqlModel, Database};
 use crate::embedded::{Disk, EmbeddedModel};
 use crate::network::{self, Process};
-use crate::{chance, clock};
+use crate::{chance, clock, on_paused_time};
 
 /// The cases of what the simulation uses: events, marks, views and streams.
 const BESIDE: [&str; 6] = [
@@ -242,8 +242,7 @@ fn conforms(is_cql: bool) {
     bulk::without_threads();
     chance::begin(1);
     network::calm();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(async {
+    on_paused_time(async {
         clock::begin();
         let models = Models { is_cql, ..Models::default() };
         for case in cases().into_iter().filter(|case| !BESIDE.contains(&case.name)) {

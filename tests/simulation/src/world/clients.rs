@@ -24,7 +24,8 @@ const LABORATORIES: usize = 4;
 /// How long a client waits for its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn event(number: usize, of: usize) -> StoredEvent {
+/// An event of a subject, both by their numbers.
+pub(crate) fn event(number: usize, of: usize) -> StoredEvent {
     let event = Event {
         subject: subject(of),
         agency: "lab-7".into(),

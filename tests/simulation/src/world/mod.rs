@@ -24,7 +24,7 @@ use crate::network;
 use crate::oracle::Oracle;
 use nodes::Node;
 #[cfg(test)]
-pub(crate) use nodes::Store;
+pub(crate) use {clients::event, nodes::Store};
 
 /// The engine of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,7 +97,7 @@ fn number_of(subject: SubjectId) -> usize {
 }
 
 /// Rules that show every test.
-fn rules() -> Arc<Rules> {
+pub(crate) fn rules() -> Arc<Rules> {
     static RULES: OnceLock<Arc<Rules>> = OnceLock::new();
     let parse = || {
         let built_in = include_str!("../../../../schema/rules/default.toml");
@@ -108,7 +108,7 @@ fn rules() -> Arc<Rules> {
     Arc::clone(RULES.get_or_init(parse))
 }
 
-fn token_keys() -> Arc<TokenKeys> {
+pub(crate) fn token_keys() -> Arc<TokenKeys> {
     Arc::new(TokenKeys::new(&PseudonymKey::from_bytes(&[7; 32])))
 }
 
@@ -120,12 +120,16 @@ pub fn run(seed: u64, setting: Setting) -> Report {
     bulk::without_threads();
     chance::begin(seed);
     network::calm();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime without drivers needs nothing of the system").block_on(async {
+    on_paused_time(async {
         clock::begin();
-        let world = World::new(setting);
-        world.run().await
+        World::new(setting).run().await
     })
+}
+
+/// Runs on a runtime whose time goes on only when everything waits.
+pub(crate) fn on_paused_time<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime without drivers needs nothing of the system").block_on(work)
 }
 
 impl World {

@@ -1,0 +1,52 @@
+//! A fault that the engine has, kept as the model shows it.
+//!
+//! Heartbeats are plain rows: the later timestamp wins, which is the clock of the database node that took the write. A
+//! node whose clock is ahead takes a heartbeat of a writer; the writer dies, and the node's clock is set right. The final
+//! heartbeat of the sealed stream then loses against the earlier one, and nobody follows the stream's marks until the
+//! clocks have passed its timestamp. What the writer had stored is not folded, and a view that it had set and not
+//! published is not shown by every node, for as long as the clock was ahead.
+
+use std::sync::Arc;
+
+use yima_store::{ViewReader, WriterStore, bulk};
+use yima_writer::fold::Folder;
+use yima_writer::follow::MarkFollower;
+
+use crate::clock::{self, OF_NODE, ms, wait};
+use crate::cql::{CqlModel, Database};
+use crate::network::{self, Process, REPLICAS};
+use crate::world::{event, rules, subject, token_keys};
+use crate::{chance, on_paused_time};
+
+/// Milliseconds until the event of a writer that died is folded by the next one.
+fn folded_after(ahead_ms: i64) -> u64 {
+    bulk::without_threads();
+    chance::begin(1);
+    network::calm();
+    on_paused_time(async {
+        clock::begin();
+        let database: Arc<Database> = Arc::default();
+        let process = Arc::new(Process::default());
+        let writer = CqlModel::open(Arc::clone(&database), Arc::clone(&process), OF_NODE[0]);
+        (0..REPLICAS).for_each(|replica| network::set_replica_ahead(replica, ahead_ms));
+        writer.append(vec![event(0, 0)]).await.unwrap();
+        wait(1_000).await;
+        process.kill();
+        network::calm();
+        let died_at = ms();
+        let next = CqlModel::open(database, Arc::default(), OF_NODE[1]);
+        let folder = Folder::start(next.clone(), rules(), token_keys()).await.unwrap();
+        let mut follower = MarkFollower::new(next.clone(), Arc::new(folder));
+        while next.lookup(subject(0)).await.unwrap().is_none() {
+            follower.round().await.unwrap();
+            wait(100).await;
+        }
+        ms() - died_at
+    })
+}
+
+#[test]
+fn a_heartbeat_of_a_clock_ahead_hides_the_end_of_its_stream() {
+    assert!(folded_after(0) < 5_000);
+    assert!((55_000..65_000).contains(&folded_after(60_000)));
+}
