@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use yima_schema::change::Change;
 use yima_schema::event::{EventCounts, StoredEvent};
 use yima_schema::subject::SubjectId;
@@ -130,7 +131,10 @@ pub struct EmbeddedModel {
     opened: u64,
     first_mark: u64,
     published: Notify,
-    applied: watch::Sender<Vec<(StreamId, u64)>>,
+    /// How far the follower of the process has come; empty without one.
+    applied: Mutex<Vec<(StreamId, u64)>>,
+    /// Not a `watch`, which wakes those who wait in an order that no seed decides.
+    follower_moved: Notify,
 }
 
 impl EmbeddedModel {
@@ -146,8 +150,15 @@ impl EmbeddedModel {
             on_disk.opened += 1;
             (on_disk.opened, on_disk.next_mark)
         };
-        let applied = watch::Sender::new(Vec::new());
-        Arc::new(Self { disk, process, opened, first_mark, published: Notify::new(), applied })
+        Arc::new(Self {
+            disk,
+            process,
+            opened,
+            first_mark,
+            published: Notify::new(),
+            applied: Mutex::default(),
+            follower_moved: Notify::new(),
+        })
     }
 
     /// Writes once it is synced.
@@ -177,10 +188,20 @@ impl EmbeddedModel {
     }
 
     async fn reached(&self, stream: StreamId, number: u64) {
-        let mut applied = self.applied.subscribe();
-        let reached = applied.wait_for(|streams| {
-            streams.is_empty() || streams.iter().any(|(id, through)| *id == stream && *through >= number)
-        });
+        let has_reached = || {
+            let applied = self.applied.lock();
+            applied.is_empty() || applied.iter().any(|(id, through)| *id == stream && *through >= number)
+        };
+        let reached = async {
+            loop {
+                let mut moved = pin!(self.follower_moved.notified());
+                moved.as_mut().enable(); // before the comparison, so that no move is missed
+                if has_reached() {
+                    return;
+                }
+                moved.await;
+            }
+        };
         let _ = tokio::time::timeout(PATIENCE, reached).await;
     }
 
@@ -247,7 +268,8 @@ impl Feed for EmbeddedModel {
     }
 
     fn applied(&self, through: &[(StreamId, u64)]) {
-        self.applied.send_replace(through.to_vec());
+        *self.applied.lock() = through.to_vec();
+        self.follower_moved.notify_waiters();
     }
 
     async fn woken(&self) {
