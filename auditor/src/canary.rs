@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use yima_schema::subject::{Document, DocumentType, PseudonymKey};
 use yima_schema::time::Time;
 
-use crate::client::{Client, send};
+use yima_service::http::client::{Client, send};
 use crate::fact::{Fact, Shows, Source};
 use crate::metrics::SourceUp;
 use crate::watch::Auditor;

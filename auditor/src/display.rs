@@ -14,7 +14,7 @@ use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_schema::view::Version;
 
-use crate::client::{Client, send};
+use yima_service::http::client::{Client, send};
 
 /// How long a session of the auditor is valid.
 const SESSION: Duration = Duration::from_secs(60);

@@ -12,7 +12,7 @@ use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_service::lifecycle::Lifecycle;
 
-use crate::client::Client;
+use yima_service::http::client::Client;
 use crate::config::{AuditConfig, NodeConfig};
 use crate::display::{Answer, ask};
 use crate::fact::{Fact, Judgement, Source};

@@ -27,6 +27,8 @@ sub vcl_recv {
         }
         return (synth(200, req.http.Purged + " documents"));
     }
+    # No public document depends on a cookie; the routes of the sign-in read them.
+    if (req.url !~ "^/sign-(in|out)") { unset req.http.Cookie; }
     # While a node answers, a copy may be so old that the next request gets it and a new one is fetched behind it.
     # Not of the offline bundle's index, which is asked for at the moment of its next release.
     if (std.healthy(req.backend_hint)) {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::http::header::IF_NONE_MATCH;
+use tokio::sync::mpsc;
+use yima_schema::audit::{AuditEntry, AuditRecord};
 use yima_schema::code::TokenKeys;
 use yima_schema::guardianship_tokens::GuardianshipKeys;
 use yima_schema::guidance::Guidance;
@@ -18,6 +20,7 @@ use yima_service::http::ProblemResponse;
 use yima_service::http::public::Public;
 use yima_service::jwt::{self, Verifier};
 use yima_service::levels::Levels;
+use yima_service::oidc::SignIn;
 use yima_service::utilization::Utilization;
 use yima_service::waiting_room::WaitingRoom;
 
@@ -61,6 +64,10 @@ pub(crate) struct Deployment<'a> {
     pub foreign: ForeignFiles,
     /// What checkpoints without a network judge by.
     pub offline_bundle: Arc<OfflineBundle>,
+    /// Sign-in at the identity provider's page, if it is offered.
+    pub sign_in: Option<SignIn>,
+    /// Takes records of what people at checkpoints do.
+    pub audit: mpsc::Sender<AuditRecord>,
 }
 
 /// Cache, keys, limits and settings, shared by all handlers of a read service.
@@ -87,6 +94,8 @@ pub(crate) struct App {
     pub(crate) offline_bundle: Arc<OfflineBundle>,
     pub(crate) limits: Limiters,
     pub(crate) sign_ins: WaitingRoom,
+    pub(crate) sign_in: Option<SignIn>,
+    audit: mpsc::Sender<AuditRecord>,
     pub(crate) document_lookups: Arc<DocumentLookups>,
     pub(crate) session_ends: SessionEnds,
     pub(crate) citizen_writer: Arc<dyn CitizenWriter>,
@@ -116,7 +125,7 @@ impl App {
         (utilization, levels): (Arc<Utilization>, Arc<Levels>),
         clock: fn() -> Time,
     ) -> Arc<Self> {
-        let Deployment { region, keys, guidance, foreign, offline_bundle } = deployment;
+        let Deployment { region, keys, guidance, foreign, offline_bundle, sign_in, audit } = deployment;
         let line_keys = keys.pseudonyms.seal_keys("waiting room");
         let guidance = serde_json::to_vec(guidance).expect("texts by name always serialise");
         Arc::new(Self {
@@ -141,6 +150,8 @@ impl App {
             foreign,
             offline_bundle,
             limits: Limiters::new(&config.limits),
+            sign_in,
+            audit,
             sign_ins: WaitingRoom::new("sign_in", line_keys, config.limits.sign_in.per_second()),
             document_lookups: Arc::default(),
             session_ends: SessionEnds::default(),
@@ -152,6 +163,15 @@ impl App {
             levels,
             clock,
         })
+    }
+
+    /// Records what a person at a checkpoint did. More than the store takes are in the log alone.
+    pub fn record(&self, entry: AuditEntry) {
+        let record = AuditRecord { at: (self.clock)(), entry };
+        tracing::info!(record = record.to_json(), "a person of a checkpoint");
+        if self.audit.try_send(record).is_err() {
+            tracing::warn!("a record is in the log, but not in the audit log");
+        }
     }
 
     /// Ends every live display at once and refuses new ones. To be called at the soft stop.
@@ -184,7 +204,7 @@ impl App {
         Ok(self.session_of(jwt::bearer(headers)?, now)?)
     }
 
-    fn session_of(&self, token: &str, now: Time) -> Result<Session, Problem> {
+    pub(crate) fn session_of(&self, token: &str, now: Time) -> Result<Session, Problem> {
         match self.opened_sessions.open(token, &self.keyring.load()) {
             Ok(session) if session.expires_at > now => Ok(session),
             Ok(_) | Err(SealError::Unknown) => Err(session_over()),

@@ -44,12 +44,15 @@ pub struct ReadApiConfig {
     /// How long a checkpoint's session lasts.
     #[serde(rename = "checkpoint_session_s", with = "config::S")]
     pub checkpoint_session: Duration,
+    /// The public port's address as browsers see it, such as `https://code.city.example`: with it people [sign in at the
+    /// identity provider's page](guides/identity-provider.md). Needs `identity_provider.client_id`.
+    pub public_url: Option<String>,
     /// Shortest time between two polls of a page; the longest is twice as long, and so is the time over which a crowd is
     /// spread. Pages are told by `Yima-Refresh-After`, [longer when the node is busy](caching.md#http). 1 to 3600.
-    /// Default: 30, but 1 without `identity_provider.keys_file`.
+    /// Default: 30, but 1 with the demo's identity provider.
     pub refresh_after_s: Option<u32>,
     /// Whether [`/openapi.json` and `/docs/`](api.md) are served: the API's description, and a page to read and try it.
-    /// Default: only without `identity_provider.keys_file`.
+    /// Default: only with the demo's identity provider.
     pub api_docs: Option<bool>,
     /// TLS of the public port.
     pub tls: Option<TlsConfig>,
@@ -79,6 +82,7 @@ impl Default for ReadApiConfig {
             signs_codes: true,
             citizen_session: DAY * 30,
             checkpoint_session: HOUR * 12,
+            public_url: None,
             refresh_after_s: None,
             api_docs: None,
             tls: None,

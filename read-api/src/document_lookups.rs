@@ -13,7 +13,7 @@ use yima_store::AuditLog;
 
 /// How long look-ups are counted together.
 const MINUTE: Duration = Duration::from_secs(60);
-/// Checkpoints counted apart in a minute; all others are counted together, since names come from tokens.
+/// Checkpoints and persons counted apart in a minute; all others are counted together, since names come from tokens.
 const MAX_CHECKPOINTS: usize = 1_000;
 
 /// What became of a look-up.
@@ -47,18 +47,26 @@ struct Counts {
 /// The counts since the last report.
 #[derive(Default)]
 pub(crate) struct DocumentLookups {
-    /// `None`: all checkpoints beyond [`MAX_CHECKPOINTS`].
-    minute: Mutex<HashMap<Option<Box<str>>, Counts>>,
+    /// `None`: all beyond [`MAX_CHECKPOINTS`].
+    minute: Mutex<HashMap<Option<Asker>, Counts>>,
+}
+
+/// Who looks people up.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Asker {
+    checkpoint: Box<str>,
+    /// Of its staff, if the session names one.
+    operator: Option<Box<str>>,
 }
 
 impl DocumentLookups {
     /// Counts a look-up.
-    pub(crate) fn count(&self, checkpoint: &str, outcome: Outcome) {
+    pub(crate) fn count(&self, checkpoint: &str, operator: Option<&str>, outcome: Outcome) {
         metrics::counter!("scan_documents_total", "outcome" => outcome.label()).increment(1);
         let mut minute = self.minute.lock();
-        let name = Some(Box::from(checkpoint));
-        let name = if minute.len() < MAX_CHECKPOINTS || minute.contains_key(&name) { name } else { None };
-        let counts = minute.entry(name).or_default();
+        let asker = Some(Asker { checkpoint: checkpoint.into(), operator: operator.map(Into::into) });
+        let asker = if minute.len() < MAX_CHECKPOINTS || minute.contains_key(&asker) { asker } else { None };
+        let counts = minute.entry(asker).or_default();
         match outcome {
             Outcome::Asked => counts.asked += 1,
             Outcome::Refused => counts.refused += 1,
@@ -70,11 +78,17 @@ impl DocumentLookups {
     fn take(&self, at: Time) -> Vec<AuditRecord> {
         let minute = std::mem::take(&mut *self.minute.lock());
         let all = |counts: &Counts| counts.asked + counts.refused + counts.forbidden;
-        metrics::gauge!("scan_documents_checkpoint_max").set(minute.values().map(all).max().unwrap_or_default());
-        let record = |(checkpoint, counts): (Option<Box<str>>, Counts)| {
+        let mut of_checkpoint: HashMap<Option<&str>, u32> = HashMap::new();
+        for (asker, counts) in &minute {
+            *of_checkpoint.entry(asker.as_ref().map(|asker| &*asker.checkpoint)).or_default() += all(counts);
+        }
+        let most = of_checkpoint.values().copied().max().unwrap_or_default();
+        metrics::gauge!("scan_documents_checkpoint_max").set(most);
+        let record = |(asker, counts): (Option<Asker>, Counts)| {
             let Counts { asked, refused, forbidden } = counts;
-            let entry =
-                AuditEntry::DocumentLookups { checkpoint: checkpoint.map(String::from), asked, refused, forbidden };
+            let (checkpoint, operator) = asker.map(|Asker { checkpoint, operator }| (checkpoint, operator)).unzip();
+            let (checkpoint, operator) = (checkpoint.map(String::from), operator.flatten().map(String::from));
+            let entry = AuditEntry::DocumentLookups { checkpoint, operator, asked, refused, forbidden };
             AuditRecord { at, entry }
         };
         minute.into_iter().map(record).collect()
@@ -109,17 +123,18 @@ mod tests {
     fn checkpoints_are_counted_apart_up_to_a_bound() {
         let lookups = DocumentLookups::default();
         for outcome in [Outcome::Asked, Outcome::Asked, Outcome::Refused, Outcome::Forbidden] {
-            lookups.count("gate-0", outcome);
+            lookups.count("gate-0", Some("u-1"), outcome);
         }
         for n in 1..MAX_CHECKPOINTS + 50 {
-            lookups.count(&format!("gate-{n}"), Outcome::Asked);
+            lookups.count(&format!("gate-{n}"), None, Outcome::Asked);
         }
-        lookups.count("gate-0", Outcome::Asked);
+        lookups.count("gate-0", Some("u-1"), Outcome::Asked);
         let at = Time::default();
         let records = lookups.take(at);
         let record = |checkpoint: Option<&str>, asked, refused, forbidden| {
+            let operator = (checkpoint == Some("gate-0")).then(|| "u-1".to_owned());
             let checkpoint = checkpoint.map(str::to_owned);
-            AuditRecord { at, entry: AuditEntry::DocumentLookups { checkpoint, asked, refused, forbidden } }
+            AuditRecord { at, entry: AuditEntry::DocumentLookups { checkpoint, operator, asked, refused, forbidden } }
         };
         assert_eq!(records.len(), MAX_CHECKPOINTS + 1);
         assert!(records.contains(&record(Some("gate-0"), 3, 1, 1)));

@@ -6,11 +6,13 @@ use std::time::Duration;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use yima_schema::audit::AuditRecord;
 use yima_schema::guidance::Guidance;
 use yima_service::clock::now;
 use yima_service::http::{EdgeLayer, Ranking, Tls, serve};
 use yima_service::levels::Levels;
 use yima_service::lifecycle::Lifecycle;
+use yima_service::oidc::SignIn;
 use yima_service::telemetry::{Telemetry, describe};
 use yima_service::utilization::Utilization;
 use yima_store::{AuditLog, BundleReader, Feed, StoreError, ViewReader};
@@ -54,6 +56,8 @@ pub struct Resources<'a> {
     pub audit_log: Arc<dyn AuditLog>,
     /// Secrets and public keys.
     pub keys: Keys,
+    /// Sign-in at the identity provider's page, if it is offered.
+    pub sign_in: Option<SignIn>,
     /// What the pages tell citizens.
     pub guidance: &'a Guidance,
     /// By which codes of other systems are judged.
@@ -91,6 +95,7 @@ impl ReadApi {
             resources;
         let Resources {
             guidance,
+            sign_in,
             bundle,
             listener,
             tls,
@@ -123,7 +128,9 @@ impl ReadApi {
         let aged = offline_bundle.clone();
         telemetry.metrics().before_scrape(move || aged.report());
         lifecycle.spawn_until_stop("offline bundle", offline_bundle.clone().follow());
-        let deployment = Deployment { region, keys, guidance, foreign, offline_bundle };
+        let (audit, records) = mpsc::channel(1_000);
+        lifecycle.spawn_until_stop("audit records", keep_records(audit_log.clone(), records));
+        let deployment = Deployment { region, keys, guidance, foreign, offline_bundle, sign_in, audit };
         let tls = tls.map(|tls| tls.with_tickets(Tickets::new(deployment.keys.keyring.clone())));
         let config = &ReadApiConfig { cache: settings, ..config.clone() };
         let app = App::new(views, config, deployment, writer, (utilization.clone(), levels.clone()), now);
@@ -151,5 +158,13 @@ impl ReadApi {
     /// Drops rate-limit entries that no longer restrict anyone. To be called about once a minute.
     pub fn sweep(&self) {
         self.app.sweep();
+    }
+}
+
+async fn keep_records(audit_log: Arc<dyn AuditLog>, mut records: mpsc::Receiver<AuditRecord>) {
+    while let Some(record) = records.recv().await {
+        if let Err(error) = audit_log.audit(&record).await {
+            tracing::warn!(%error, "a record is in the log, but not in the audit log");
+        }
     }
 }

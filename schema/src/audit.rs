@@ -22,12 +22,37 @@ pub enum AuditEntry {
     DocumentLookups {
         /// The checkpoint; `None` for all beyond those that a node counts apart.
         checkpoint: Option<String>,
+        /// Who of its staff, by the identity provider's name for them; `None` if their token names nobody.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        operator: Option<String>,
         /// Look-ups that were answered.
         asked: u32,
         /// Look-ups over the checkpoint's limit.
         refused: u32,
         /// Look-ups without the scope for them.
         forbidden: u32,
+    },
+    /// A person of an agency or a checkpoint has signed in.
+    OperatorSignedIn {
+        /// The agency, if they are of one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        agency: Option<String>,
+        /// The checkpoint, if they are of one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        checkpoint: Option<String>,
+        /// Who, by the identity provider's name for them.
+        operator: String,
+    },
+    /// A person of an agency has sent events on its page.
+    EventsSent {
+        /// The agency.
+        agency: String,
+        /// Who, likewise.
+        operator: String,
+        /// Rows that they sent.
+        rows: u64,
+        /// Rows of these that were accepted.
+        accepted: u64,
     },
     /// A service read a file again that an operator replaced.
     FileReloaded {
@@ -98,7 +123,13 @@ mod tests {
     #[test]
     fn a_record_is_flat_json() {
         let lookups =
-            AuditEntry::DocumentLookups { checkpoint: Some("gate-1".into()), asked: 3, refused: 0, forbidden: 0 };
+            AuditEntry::DocumentLookups {
+                checkpoint: Some("gate-1".into()),
+                operator: None,
+                asked: 3,
+                refused: 0,
+                forbidden: 0,
+            };
         let record = AuditRecord { at: Time::from_secs(1_790_000_000), entry: lookups };
         assert_eq!(
             record.to_json(),

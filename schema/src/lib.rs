@@ -1,6 +1,7 @@
 //! The data that yima stores and sends: types, codecs, rules, code format, problem types. No I/O and no clock.
 
 pub mod agency;
+pub mod agency_session;
 pub mod audit;
 pub mod bundle;
 pub mod change;

@@ -30,3 +30,5 @@ pub const MAX_NAME_CHARS: usize = 200;
 pub const MAX_WHY_CHARS: usize = 200;
 /// Longest code that a scan reads, in characters.
 pub const MAX_CODE_CHARS: usize = 1_500;
+/// Longest name of a person who works for an agency or a checkpoint.
+pub const MAX_OPERATOR_CHARS: usize = 64;

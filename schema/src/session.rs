@@ -30,6 +30,8 @@ pub enum Holder {
         looks_up_documents: bool,
         /// What it is shown of the people.
         role: ScanRole,
+        /// Who of the staff, by the identity provider's name for them; 1 to 64 visible ASCII characters.
+        operator: Option<String>,
     },
 }
 
@@ -60,6 +62,20 @@ enum Holder2 {
     Checkpoint { checkpoint: String, require_test_within_h: Option<u16>, looks_up_documents: bool },
 }
 
+/// A session as format 3 has it: nobody of the staff is named.
+#[derive(Serialize, Deserialize)]
+struct Session3 {
+    id: u64,
+    expires_at: Time,
+    holder: Holder3,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Holder3 {
+    Citizen { subject: SubjectId },
+    Checkpoint { checkpoint: String, require_test_within_h: Option<u16>, looks_up_documents: bool, role: ScanRole },
+}
+
 /// An opened session.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
@@ -84,15 +100,19 @@ impl Session {
         // format 1 (after a rollback) still opens it: that skips what follows a session.
         let plain = match &self.holder {
             Holder::Citizen { .. } => postcard::to_extend(&(self, self.started_at), vec![1]),
-            // So does a program before there were roles.
-            Holder::Checkpoint { checkpoint, require_test_within_h, looks_up_documents, role: ScanRole::Guard } => {
-                let (checkpoint, looks_up_documents) = (checkpoint.clone(), *looks_up_documents);
-                let require_test_within_h = *require_test_within_h;
-                let holder = Holder2::Checkpoint { checkpoint, require_test_within_h, looks_up_documents };
-                let session = Session2 { id: self.id, expires_at: self.expires_at, holder };
-                postcard::to_extend(&(session, self.started_at), vec![2])
+            // So does a program before there were roles, or before the staff had names.
+            Holder::Checkpoint { checkpoint, require_test_within_h, looks_up_documents, role, operator: None } => {
+                let (checkpoint, looks_up_documents, role) = (checkpoint.clone(), *looks_up_documents, *role);
+                let (require_test_within_h, id, expires_at) = (*require_test_within_h, self.id, self.expires_at);
+                if role == ScanRole::Guard {
+                    let holder = Holder2::Checkpoint { checkpoint, require_test_within_h, looks_up_documents };
+                    postcard::to_extend(&(Session2 { id, expires_at, holder }, self.started_at), vec![2])
+                } else {
+                    let holder = Holder3::Checkpoint { checkpoint, require_test_within_h, looks_up_documents, role };
+                    postcard::to_extend(&(Session3 { id, expires_at, holder }, self.started_at), vec![3])
+                }
             }
-            Holder::Checkpoint { .. } => postcard::to_extend(&(self, self.started_at), vec![3]),
+            Holder::Checkpoint { .. } => postcard::to_extend(&(self, self.started_at), vec![4]),
         };
         URL_SAFE_NO_PAD.encode(keys.seal(&plain.expect("a session always encodes")))
     }
@@ -114,7 +134,8 @@ impl Session {
                 Self::decode::<Session2>(body).or_else(|_| Self::decode::<Session2>(&[body, &[0]].concat()))
             }
             [2, body @ ..] => Self::decode::<Session2>(body),
-            [3, body @ ..] => Self::decode::<Self>(body),
+            [3, body @ ..] => Self::decode::<Session3>(body),
+            [4, body @ ..] => Self::decode::<Self>(body),
             _ => Err(SealError::Unknown),
         }
     }
@@ -135,8 +156,21 @@ impl From<Session2> for Session {
         let holder = match holder {
             Holder2::Citizen { subject } => Holder::Citizen { subject },
             Holder2::Checkpoint { checkpoint, require_test_within_h, looks_up_documents } => {
-                let role = ScanRole::Guard;
-                Holder::Checkpoint { checkpoint, require_test_within_h, looks_up_documents, role }
+                let (role, operator) = (ScanRole::Guard, None);
+                Holder::Checkpoint { checkpoint, require_test_within_h, looks_up_documents, role, operator }
+            }
+        };
+        Self { id, started_at: Time::default(), expires_at, holder }
+    }
+}
+
+impl From<Session3> for Session {
+    fn from(Session3 { id, expires_at, holder }: Session3) -> Self {
+        let holder = match holder {
+            Holder3::Citizen { subject } => Holder::Citizen { subject },
+            Holder3::Checkpoint { checkpoint, require_test_within_h, looks_up_documents, role } => {
+                let operator = None;
+                Holder::Checkpoint { checkpoint, require_test_within_h, looks_up_documents, role, operator }
             }
         };
         Self { id, started_at: Time::default(), expires_at, holder }
@@ -146,6 +180,7 @@ impl From<Session2> for Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::MAX_OPERATOR_CHARS;
 
     #[test]
     fn a_sealed_session_opens_and_a_forged_one_does_not() {
@@ -158,6 +193,21 @@ mod tests {
         assert!(Session::open(&token[1..], &keys).is_err());
         assert!(Session::open(&"A".repeat(10_000), &keys).is_err());
         assert!(Session::open("", &keys).is_err());
+    }
+
+    #[test]
+    fn the_longest_session_that_names_its_operator_opens() {
+        let keys = SealKeys::new(&[[3; 32]], "session");
+        let holder = Holder::Checkpoint {
+            checkpoint: "g".repeat(64),
+            require_test_within_h: Some(u16::MAX),
+            looks_up_documents: true,
+            role: ScanRole::Hospital,
+            operator: Some("o".repeat(MAX_OPERATOR_CHARS)),
+        };
+        let (started_at, expires_at) = (Time::from_secs(1_900_000_000), Time::from_secs(1_900_043_200));
+        let session = Session { id: u64::MAX, started_at, expires_at, holder };
+        assert!(Session::open(&session.seal(&keys), &keys).unwrap() == session);
     }
 
     #[test]
@@ -175,6 +225,7 @@ mod tests {
             require_test_within_h: Some(48),
             looks_up_documents: false,
             role: ScanRole::Guard,
+            operator: None,
         });
         assert!(open(&citizen).unwrap() == of_citizen);
         assert!(open(&checkpoint).unwrap() == of_checkpoint);
@@ -186,6 +237,7 @@ mod tests {
             require_test_within_h: None,
             looks_up_documents: false,
             role: ScanRole::Turnstile,
+            operator: None,
         });
         assert!(Session::open(&of_turnstile.seal(&keys), &keys).unwrap() == of_turnstile);
 

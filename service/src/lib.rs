@@ -8,6 +8,7 @@ pub mod http;
 pub mod jwt;
 pub mod levels;
 pub mod lifecycle;
+pub mod oidc;
 pub mod open_files;
 pub mod operator_file;
 pub mod pem;

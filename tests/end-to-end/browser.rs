@@ -9,6 +9,7 @@ mod flows;
 mod foreign;
 mod guidance;
 mod hand_scanner;
+mod keycloak;
 mod language;
 mod layout;
 mod levels;

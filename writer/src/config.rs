@@ -50,8 +50,14 @@ pub struct WriterConfig {
     /// [`[writer.events]`](#read_apilimitsname-and-writerevents). An upload of more is slowed down; one that needs
     /// longer than `request_timeout_ms` ends in 503.
     pub events: RateConfig,
+    /// The public port's address as browsers see it, such as `https://agencies.city.example`: with it people of agencies
+    /// [sign in at the identity provider's page](guides/identity-provider.md). Needs `identity_provider.client_id`.
+    pub public_url: Option<String>,
+    /// How long the session of a person on the agency's page lasts.
+    #[serde(rename = "agency_session_s", with = "config::S")]
+    pub agency_session: Duration,
     /// Whether [`/openapi.json` and `/docs/`](api.md) are served: the API's description, and a page to read and try it.
-    /// Default: only without `identity_provider.keys_file`.
+    /// Default: only with the demo's identity provider.
     pub api_docs: Option<bool>,
     /// TLS of the public port.
     pub tls: Option<TlsConfig>,
@@ -77,6 +83,8 @@ impl Default for WriterConfig {
             fhir_date_offset_minutes: 0,
             codes_file: None,
             events: RateConfig::new(20_000, Duration::from_secs(1)),
+            public_url: None,
+            agency_session: Duration::from_secs(12 * 3_600),
             api_docs: None,
             tls: None,
             http,

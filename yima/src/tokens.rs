@@ -87,6 +87,7 @@ pub fn checkpoint_sessions(options: &Options, count: u32) -> Result<impl Iterato
             require_test_within_h: None,
             looks_up_documents: false,
             role: ScanRole::Guard,
+            operator: None,
         };
         Session { id: rand::random(), started_at, expires_at, holder }.seal(&seal)
     }))

@@ -33,6 +33,8 @@ pub(super) struct Checkpoint {
     require_test_within_h: Option<u16>,
     may_scan_documents: bool,
     role: ScanRole,
+    /// Who of its staff, for the audit log.
+    operator: Option<String>,
 }
 
 /// A resolved code or document.
@@ -128,8 +130,8 @@ impl Checkpoint {
     /// 401, 403.
     pub fn of(app: &App, headers: &HeaderMap, now: Time) -> Result<Self, ProblemResponse> {
         match app.session(headers, now)?.holder {
-            Holder::Checkpoint { checkpoint: name, require_test_within_h, looks_up_documents, role } => {
-                Ok(Self { name, require_test_within_h, may_scan_documents: looks_up_documents, role })
+            Holder::Checkpoint { checkpoint: name, require_test_within_h, looks_up_documents, role, operator } => {
+                Ok(Self { name, require_test_within_h, may_scan_documents: looks_up_documents, role, operator })
             }
             Holder::Citizen { .. } => Err(insufficient_scope(Scope::Scan, "Only a checkpoint's session can scan")),
         }
@@ -165,7 +167,7 @@ impl Checkpoint {
     /// # Errors
     /// 403, 429, 503 from level 3 on.
     pub fn resolve_document(&self, app: &App, document: &Document) -> Result<(Target, Remaining), ProblemResponse> {
-        let count = |outcome| app.document_lookups.count(&self.name, outcome);
+        let count = |outcome| app.document_lookups.count(&self.name, self.operator.as_deref(), outcome);
         if !self.may_scan_documents {
             count(Outcome::Forbidden);
             let detail = "Looking people up by their document needs the scope `scan:document`";

@@ -16,6 +16,7 @@ pub(crate) fn class_of(method: &str, route: &str) -> Class {
         // What takes rights away is for the day on which a phone is lost.
         ("DELETE", _) => Class::Code,
         (_, "/v1/sessions" | "/v1/code" | "/v1/tokens") => Class::Code,
+        (_, "/sign-in" | "/sign-in/callback" | "/sign-in/{page}" | "/sign-out") => Class::Code,
         // A guardian without keys of a ward on the phone shows the ward's code by what this lists.
         ("GET" | "HEAD", "/v1/wards") => Class::Code,
         (_, "/v1/wards" | "/v1/phones" | "/v1/guardians" | "/v1/guardians/invitations" | "/v1/paper") => Class::Errand,

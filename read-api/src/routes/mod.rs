@@ -17,6 +17,7 @@ mod scan;
 mod scan_request;
 mod scans;
 mod sessions;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -76,9 +77,9 @@ pub(crate) fn router(app: Arc<App>, is_described: bool) -> Router {
         .routes(routes!(guidance::guidance))
         .routes(routes!(offline_bundle::index))
         .routes(routes!(offline_bundle::part))
-        .with_state(app)
+        .with_state(app.clone())
         .split_for_parts();
-    let router = router.merge(yima_web::reading());
+    let router = router.merge(sign_in::router(app)).merge(yima_web::reading());
     if is_described { router.merge(description(api, "yima read-api", DESCRIPTION)) } else { router }
 }
 

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
+use yima_schema::audit::AuditEntry;
 use yima_schema::problem::{Problem, ProblemType};
 use yima_schema::session::{Holder, ScanRole, Session};
 use yima_schema::subject::Document;
@@ -22,7 +23,7 @@ use crate::app::{App, Citizen};
 
 /// A session, to be sent as the bearer token until it expires.
 #[derive(Serialize, ToSchema)]
-struct SessionBody<'a> {
+pub(super) struct SessionBody<'a> {
     session: String,
     expires_at: Time,
     /// Absent for a citizen.
@@ -39,6 +40,24 @@ struct CheckpointBody<'a> {
     looks_up_documents: bool,
     /// What it is shown of the people.
     role: ScanRole,
+}
+
+impl<'a> SessionBody<'a> {
+    /// The session with its sealed form.
+    pub(super) fn of(session: &'a Session, token: String) -> Self {
+        let checkpoint = match &session.holder {
+            Holder::Citizen { .. } => None,
+            Holder::Checkpoint { checkpoint, require_test_within_h, looks_up_documents, role, operator: _ } => {
+                Some(CheckpointBody {
+                    name: checkpoint,
+                    require_test_within_h: *require_test_within_h,
+                    looks_up_documents: *looks_up_documents,
+                    role: *role,
+                })
+            }
+        };
+        Self { session: token, expires_at: session.expires_at, checkpoint }
+    }
 }
 
 /// A session for the holder of the identity token in `Authorization`. When more sign in than can be served, 503 has a
@@ -66,7 +85,23 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Res
         let is_spent = refused.problem().kind == ProblemType::TooManyRequests;
         if is_spent { app.sign_ins.turn_away(admitted, &claimed, now).into() } else { refused }
     })?;
-    let holder = holder(&app, &claims)?;
+    let (session, token, remaining) = start(&app, &claims, now)?;
+    let mut response = axum::Json(SessionBody::of(&session, token)).into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    app.limits.session.describe(remaining, response.headers_mut());
+    Ok(response)
+}
+
+/// Starts a session for whom an identity token names, and seals it.
+///
+/// # Errors
+/// 403, 429, 503.
+pub(super) fn start(
+    app: &App,
+    claims: &Claims,
+    now: Time,
+) -> Result<(Session, String, Remaining), ProblemResponse> {
+    let holder = holder(app, claims)?;
     let limit = &app.limits.session;
     let (key, lifetime) = match &holder {
         Holder::Citizen { subject } => (subject.fingerprint(), app.citizen_session),
@@ -76,23 +111,16 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Res
     let keyring = app.keyring.load();
     let seal_keys = keyring.for_new_sessions()?;
     let session = Session { id: rand::random(), started_at: now, expires_at: now.plus(lifetime), holder };
-    if let Holder::Citizen { subject } = session.holder {
-        app.session_ends.started(subject, &session, now);
+    match &session.holder {
+        Holder::Citizen { subject } => app.session_ends.started(*subject, &session, now),
+        Holder::Checkpoint { checkpoint, operator: Some(operator), .. } => {
+            let (checkpoint, operator) = (Some(checkpoint.clone()), operator.clone());
+            app.record(AuditEntry::OperatorSignedIn { agency: None, checkpoint, operator });
+        }
+        Holder::Checkpoint { operator: None, .. } => {}
     }
-    let checkpoint = match &session.holder {
-        Holder::Citizen { .. } => None,
-        Holder::Checkpoint { checkpoint, require_test_within_h, looks_up_documents, role } => Some(CheckpointBody {
-            name: checkpoint,
-            require_test_within_h: *require_test_within_h,
-            looks_up_documents: *looks_up_documents,
-            role: *role,
-        }),
-    };
-    let body = SessionBody { session: session.seal(seal_keys), expires_at: session.expires_at, checkpoint };
-    let mut response = axum::Json(body).into_response();
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    limit.describe(remaining, response.headers_mut());
-    Ok(response)
+    let token = session.seal(seal_keys);
+    Ok((session, token, remaining))
 }
 
 /// Ends the citizen's session: it opens nothing any more, on this node at once and elsewhere as soon as the end is
@@ -170,6 +198,7 @@ fn holder(app: &App, claims: &Claims) -> Result<Holder, ProblemResponse> {
             // A turnstile can compare no document with its holder.
             looks_up_documents: claims.allows(Scope::ScanDocument) && role != ScanRole::Turnstile,
             role,
+            operator: claims.operator.clone(),
         });
     }
     if claims.allows(Scope::Display) {

@@ -10,7 +10,7 @@ use axum::http::header::{
     ACCEPT, ACCEPT_LANGUAGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
     RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 use base64::prelude::{BASE64_STANDARD, Engine};
 
@@ -30,18 +30,18 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 
 /// The language that comes first on the page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum FirstLanguage {
+pub(crate) enum FirstLanguage {
     Chinese,
     English,
 }
 
-/// One language's words for a status.
-struct Words {
-    title: &'static str,
-    what: &'static str,
-    /// Ends with the link.
-    advice: &'static str,
-    link: &'static str,
+/// One language's words for what happened.
+pub(crate) struct Words {
+    pub title: &'static str,
+    pub what: &'static str,
+    /// Ends with the link. `{s}`: the seconds to wait.
+    pub advice: &'static str,
+    pub link: &'static str,
 }
 
 /// Where the link leads.
@@ -55,7 +55,7 @@ enum Target {
 
 /// Whether the request is a browser's that opens an address, rather than an API client's: it is for `text/html`, and
 /// for no kind of JSON as much (RFC 9110 section 12.5.1). `*/*` alone is an API client's.
-pub(super) fn first_language(method: &Method, headers: &HeaderMap) -> Option<FirstLanguage> {
+pub(crate) fn first_language(method: &Method, headers: &HeaderMap) -> Option<FirstLanguage> {
     let accept = headers.get(ACCEPT)?.to_str().ok()?;
     if !accept.contains("text/html") || !matches!(*method, Method::GET | Method::HEAD) {
         return None;
@@ -91,6 +91,24 @@ pub(super) fn in_place_of_a_problem(answer: &mut Response, first: FirstLanguage,
     let headers = answer.headers_mut();
     headers.remove(CONTENT_LENGTH);
     headers.remove(CONTENT_ENCODING);
+    describe(headers);
+}
+
+/// A page of its own, whose link leads to `address`.
+pub(crate) fn respond(
+    status: StatusCode,
+    wait_s: Option<u32>,
+    first: FirstLanguage,
+    words: [Words; 2],
+    address: &str,
+) -> Response {
+    let mut answer = Response::new(Body::from(render(status.as_u16(), wait_s, first, "", words, address)));
+    *answer.status_mut() = status;
+    describe(answer.headers_mut());
+    answer
+}
+
+fn describe(headers: &mut HeaderMap) {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CONTENT_SECURITY_POLICY, POLICY.clone());
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -104,6 +122,17 @@ pub(super) fn page(status: u16, wait_s: Option<u32>, first: FirstLanguage, reque
         Target::Start => "/",
         Target::Again => "",
     };
+    render(status, wait_s, first, request_id, [chinese, english], address)
+}
+
+fn render(
+    status: u16,
+    wait_s: Option<u32>,
+    first: FirstLanguage,
+    request_id: &str,
+    [chinese, english]: [Words; 2],
+    address: &str,
+) -> String {
     let section = |lang, heading, words: &Words| {
         let Words { title, what, advice, link } = words;
         let advice = advice.replace("{s}", &wait_s.unwrap_or(1).max(1).to_string());
@@ -280,7 +309,7 @@ mod tests {
 
     #[tokio::test]
     async fn answers_other_than_problems_stay() {
-        let mut answer = (axum::http::StatusCode::NOT_FOUND, "other").into_response();
+        let mut answer = (StatusCode::NOT_FOUND, "other").into_response();
         in_place_of_a_problem(&mut answer, FirstLanguage::English, "id-1");
         assert_eq!(to_bytes(answer.into_body(), 16).await.unwrap(), "other");
     }

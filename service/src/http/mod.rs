@@ -3,13 +3,14 @@
 mod activity;
 mod arrivals;
 pub mod body;
+pub mod client;
 mod coding;
 mod connection;
 pub mod deadline;
 mod direct;
 mod docs;
 mod edge;
-mod error_page;
+pub(crate) mod error_page;
 mod head;
 mod host;
 mod in_flight;

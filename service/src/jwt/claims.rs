@@ -62,6 +62,9 @@ pub struct Claims {
     /// The number of the citizen's identity document.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub document_number: Option<String>,
+    /// The person of an agency or a checkpoint, by the identity provider's name for them (`sub`).
+    #[serde(rename = "sub", skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
 }
 
 impl Claims {

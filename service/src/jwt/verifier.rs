@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,24 +12,27 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::{Error, ErrorKind};
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, JwkSet, KeyAlgorithm, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use jsonwebtoken::{Algorithm, Validation};
 use parking_lot::Mutex;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use yima_schema::problem::{Problem, ProblemType};
+use yima_schema::subject::DocumentType;
 use yima_schema::time::Time;
 
-use super::{AUDIENCE, Claims, JwtConfig, MAX_TOKEN_BYTES, Scope};
+use super::keys::{CurrentKeys, Key, KeySet};
+use super::{AUDIENCE, ClaimNames, Claims, JwksError, JwtConfig, MAX_TOKEN_BYTES, Scope};
 use crate::clock;
 use crate::http::ProblemResponse;
-use crate::http::unique_members::{self, NotUnique};
+use crate::http::unique_members;
 use crate::rate_limit::{RateConfig, RateLimiter};
 
 /// How far the identity provider's clock may be off this machine's.
 const LEEWAY: Duration = Duration::from_secs(60);
-/// Characters of a signature: 64 bytes in base64url (RFC 7518 section 3.4).
-const SIGNATURE_CHARS: usize = 86;
+/// Characters of a signature by ES256 or EdDSA: 64 bytes in base64url (RFC 7518 section 3.4, RFC 8032 section 5.1.6).
+const EC_SIGNATURE_CHARS: usize = 86;
+/// Characters of a signature by RS256: as many bits as the key, 2,048 to 4,096.
+const RSA_SIGNATURE_CHARS: RangeInclusive<usize> = 342..=683;
 /// The types of a JWT and of an access token (RFC 7519 section 5.1, RFC 9068 section 2.1); a token may have none. Other
 /// types are of tokens for another purpose.
 const TYPES: [&str; 4] = ["JWT", "at+jwt", "application/jwt", "application/at+jwt"];
@@ -37,36 +41,36 @@ const CACHED_FOR: Duration = Duration::from_secs(300);
 /// Most tokens in the cache, a few hundred bytes each.
 const CACHED_TOKENS: usize = 4_096;
 
-/// The identity provider's keys cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum JwksError {
-    /// The file cannot be read.
-    #[error("the key file cannot be read")]
-    Unreadable(#[source] std::io::Error),
-    /// The file is not a JWKS document.
-    #[error("expected a JWKS document (RFC 7517)")]
-    NotJwks(#[source] serde_json::Error),
-    /// An object of the document has a member twice; the JSON Pointer to it.
-    #[error("{0}: expected one member of this name")]
-    Duplicate(String),
-    /// The document has no key for ES256 signatures.
-    #[error("expected at least one EC key on P-256 for signatures")]
-    NoKey,
-}
-
 /// Verifies tokens of one issuer.
 pub struct Verifier {
-    keys: Vec<Key>,
+    keys: Arc<CurrentKeys>,
     validation: Validation,
+    names: ClaimNames,
+    document_type: Option<DocumentType>,
     max_life: Duration,
     /// Failed checks of all clients together.
     failures: RateLimiter,
     verified: Mutex<HashMap<[u8; 32], Verified>>,
 }
 
-struct Key {
-    id: Option<String>,
-    key: DecodingKey,
+/// What a token's header says.
+struct Head {
+    algorithm: Algorithm,
+    kid: Option<String>,
+}
+
+impl Head {
+    fn fits(&self, key: &Key) -> bool {
+        key.algorithm == self.algorithm && (self.kid.is_none() || key.id.is_none() || key.id == self.kid)
+    }
+}
+
+/// What an ID token has to be beside valid (OpenID Connect Core 1.0 section 3.1.3.7).
+pub struct IdToken<'a> {
+    /// Whom it is meant for.
+    pub client_id: &'a str,
+    /// The text that the sign-in was begun with.
+    pub nonce: &'a str,
 }
 
 #[derive(Clone)]
@@ -87,7 +91,7 @@ struct Received {
     #[serde(default, deserialize_with = "number")]
     nbf: Option<f64>,
     #[serde(flatten)]
-    claims: Claims,
+    others: Map<String, Value>,
 }
 
 /// A number where there is a member; not null.
@@ -105,20 +109,8 @@ enum Refusal {
 }
 
 impl Verifier {
-    /// A verifier with the keys of a JWKS document; keys for anything but ES256 are ignored.
-    ///
-    /// # Errors
-    /// The text is no JWKS document, or has no such key.
-    pub fn from_jwks(jwks: &str, config: &JwtConfig) -> Result<Self, JwksError> {
-        unique_members::check(jwks.as_bytes()).map_err(|error| match error {
-            NotUnique::Duplicate(pointer) => JwksError::Duplicate(pointer),
-            NotUnique::Json(error) => JwksError::NotJwks(error),
-        })?;
-        let jwks: JwkSet = serde_json::from_str(jwks).map_err(JwksError::NotJwks)?;
-        let keys: Vec<Key> = jwks.keys.iter().filter_map(es256_key).collect();
-        if keys.is_empty() {
-            return Err(JwksError::NoKey);
-        }
+    /// A verifier with the keys in force.
+    pub fn new(keys: Arc<CurrentKeys>, config: &JwtConfig) -> Self {
         let mut validation = Validation::new(Algorithm::ES256);
         validation.set_audience(&[AUDIENCE]);
         validation.set_issuer(&[&config.issuer]);
@@ -127,7 +119,17 @@ impl Verifier {
         validation.leeway = LEEWAY.as_secs();
         let failures = RateConfig::new(config.failures_per_s.get(), Duration::from_secs(1));
         let failures = RateLimiter::new("failed-sign-in", &failures);
-        Ok(Self { keys, validation, max_life: config.max_life, failures, verified: Mutex::default() })
+        let (names, document_type) = (config.claims.clone(), config.document_type);
+        let max_life = config.max_life;
+        Self { keys, validation, names, document_type, max_life, failures, verified: Mutex::default() }
+    }
+
+    /// A verifier with the keys of a JWKS document; others than are read here are ignored.
+    ///
+    /// # Errors
+    /// The text is no JWKS document, or has no key that can be used.
+    pub fn from_jwks(jwks: &str, config: &JwtConfig) -> Result<Self, JwksError> {
+        Ok(Self::new(CurrentKeys::fixed(KeySet::from_jwks(jwks)?), config))
     }
 
     /// A verifier with the keys of a file with a JWKS document.
@@ -147,7 +149,8 @@ impl Verifier {
     ///
     /// # Errors
     /// [`ProblemType::Unauthenticated`]; it names the failed check only for an expired or a long-lived token.
-    /// [`ProblemType::TooManyRequests`] when `checks` are spent.
+    /// [`ProblemType::TooManyRequests`] when `checks` are spent. [`ProblemType::Unavailable`] for a key that is not known
+    /// yet: the provider is asked now.
     pub fn verify(&self, token: &str, checks: &RateLimiter) -> Result<Arc<Claims>, ProblemResponse> {
         refuse_long(token)?;
         let now = clock::now();
@@ -156,12 +159,13 @@ impl Verifier {
         if let Some(verified) = self.verified.lock().get(&hash).filter(|verified| now < verified.until) {
             return Ok(Arc::clone(&verified.claims));
         }
-        let kid = self.key_id(token).ok_or_else(|| problem(&Refusal::Invalid))?;
+        let keys = self.keys.load();
+        let head = self.known_head(token, &keys, now)?;
         let is_prepaid = self.failures.is_spent() || checks.is_spent();
         if is_prepaid {
             checks.take_shared()?;
         }
-        let checked = self.check(token, kid.as_deref(), now);
+        let checked = self.check(token, &head, &keys, AUDIENCE, now);
         if !is_prepaid {
             match &checked {
                 Ok(_) => _ = checks.take_shared()?,
@@ -169,8 +173,8 @@ impl Verifier {
                 Err(_) => _ = self.failures.take_shared(),
             }
         }
-        let Received { exp, claims, .. } = checked.map_err(|refusal| problem(&refusal))?;
-        let claims = Arc::new(claims);
+        let Received { exp, others, .. } = checked.map_err(|refusal| problem(&refusal))?;
+        let claims = Arc::new(self.claims(&others)?);
         // Only agencies': a citizen's token comes once, and has a document number, which must not stay in memory.
         if claims.allows(Scope::EventsWrite) {
             // Saturates, as does `from_secs`; a token without end is still verified again.
@@ -180,6 +184,34 @@ impl Verifier {
         Ok(claims)
     }
 
+    /// The claims of an ID token that the provider has handed over for a code. Where [`Self::verify`] is for what anybody
+    /// may send, this costs no budget.
+    ///
+    /// # Errors
+    /// [`ProblemType::Unauthenticated`], also for one that was issued for something else. [`ProblemType::Unavailable`] for
+    /// a key that is not known here.
+    pub fn verify_id_token(&self, token: &str, is: &IdToken<'_>) -> Result<Claims, ProblemResponse> {
+        refuse_long(token)?;
+        let (now, keys) = (clock::now(), self.keys.load());
+        let head = head(token).ok_or_else(|| problem(&Refusal::Invalid))?;
+        if !keys.0.iter().any(|key| head.fits(key)) {
+            return Err(unknown_key());
+        }
+        let received = self.check(token, &head, &keys, is.client_id, now).map_err(|refusal| problem(&refusal))?;
+        let text = |name: &str| received.others.get(name).and_then(Value::as_str);
+        // One that names several is for the party that it was authorised for.
+        let is_alone = received.others.get("aud").is_none_or(|aud| aud.as_array().is_none_or(|all| all.len() == 1));
+        let is_ours = text("azp").map_or(is_alone, |party| party == is.client_id);
+        if !is_ours || text("nonce") != Some(is.nonce) {
+            return Err(problem(&Refusal::Invalid));
+        }
+        self.claims(&received.others)
+    }
+
+    fn claims(&self, token: &Map<String, Value>) -> Result<Claims, ProblemResponse> {
+        self.names.read(token, self.document_type).ok_or_else(|| problem(&Refusal::Invalid))
+    }
+
     /// Names whom a token says it is of, without a check of its signature: each token of one person or checkpoint gives
     /// the same. Costs its sender nothing.
     ///
@@ -187,48 +219,36 @@ impl Verifier {
     /// [`ProblemType::Unauthenticated`] for what no token of the identity provider looks like.
     pub fn claimed_holder(&self, token: &str) -> Result<[u8; 32], ProblemResponse> {
         refuse_long(token)?;
-        let claims = self.key_id(token).and_then(|_| URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok());
+        self.known_head(token, &self.keys.load(), clock::now())?;
+        let claims = token.split('.').nth(1).and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok());
         let claims: Option<Map<String, Value>> = claims.and_then(|claims| serde_json::from_slice(&claims).ok());
         let claims = claims.ok_or_else(|| problem(&Refusal::Invalid))?;
-        let names = ["document_type", "document_number", "checkpoint"].map(|name| claims.get(name));
-        let names = serde_json::to_vec(&names).expect("JSON values always serialise");
+        let names = serde_json::to_vec(&self.names.holder(&claims)).expect("JSON values always serialise");
         let mut holder = [0; 32];
         holder.copy_from_slice(digest(&SHA256, &names).as_ref());
         Ok(holder)
     }
 
-    /// The key that a token names, if any. `None`: no token of the identity provider looks so (RFC 7515 section 4.1,
-    /// RFC 8725 section 3.11).
-    fn key_id(&self, token: &str) -> Option<Option<String>> {
-        let mut parts = token.split('.');
-        let (header, _claims, signature) = (parts.next()?, parts.next()?, parts.next()?);
-        if signature.len() != SIGNATURE_CHARS || parts.next().is_some() {
-            return None;
+    /// What a token's header says, if one of the keys fits it.
+    fn known_head(&self, token: &str, keys: &KeySet, now: Time) -> Result<Head, ProblemResponse> {
+        let head = head(token).ok_or_else(|| problem(&Refusal::Invalid))?;
+        if keys.0.iter().any(|key| head.fits(key)) {
+            return Ok(head);
         }
-        let header = URL_SAFE_NO_PAD.decode(header).ok()?;
-        unique_members::check(&header).ok()?;
-        let header: Map<String, Value> = serde_json::from_slice(&header).ok()?;
-        let text = |name: &str| match header.get(name) {
-            None => Some(None),
-            Some(Value::String(text)) => Some(Some(text.as_str())),
-            Some(_) => None,
-        };
-        let is_known_type = text("typ")?.is_none_or(|given| TYPES.iter().any(|typ| typ.eq_ignore_ascii_case(given)));
-        // `crit` names extensions that have to be understood; none is.
-        if text("alg")? != Some("ES256") || !is_known_type || header.contains_key("crit") {
-            return None;
+        if !self.keys.want(now) {
+            return Err(problem(&Refusal::Invalid));
         }
-        let kid = text("kid")?;
-        let fits = |key: &Key| kid.is_none() || key.id.is_none() || key.id.as_deref() == kid;
-        self.keys.iter().any(fits).then(|| kid.map(str::to_owned))
+        Err(unknown_key())
     }
 
-    /// Checks the token with the key that it names, or with each key when it names none.
-    fn check(&self, token: &str, kid: Option<&str>, now: Time) -> Result<Received, Refusal> {
-        let fits = |key: &&Key| kid.is_none() || key.id.is_none() || key.id.as_deref() == kid;
+    /// Checks the token with the key that it names, or with each key of its algorithm when it names none.
+    fn check(&self, token: &str, head: &Head, keys: &KeySet, aud: &str, now: Time) -> Result<Received, Refusal> {
+        let mut validation = self.validation.clone();
+        validation.algorithms = vec![head.algorithm];
+        validation.set_audience(&[aud]);
         let mut result = Err(ErrorKind::InvalidSignature.into());
-        for key in self.keys.iter().filter(fits) {
-            result = jsonwebtoken::decode(token, &key.key, &self.validation).map(|token| token.claims);
+        for key in keys.0.iter().filter(|key| head.fits(key)) {
+            result = jsonwebtoken::decode(token, &key.key, &validation).map(|token| token.claims);
             let other_key = result.as_ref().is_err_and(|error| matches!(error.kind(), ErrorKind::InvalidSignature));
             if !other_key {
                 break;
@@ -272,6 +292,42 @@ fn refuse_long(token: &str) -> Result<(), Problem> {
     if is_long { Err(Problem::new(ProblemType::Unauthenticated, detail)) } else { Ok(()) }
 }
 
+/// What a token's header says. `None`: no token of an identity provider looks so (RFC 7515 section 4.1, RFC 8725 section
+/// 3.11).
+fn head(token: &str) -> Option<Head> {
+    let mut parts = token.split('.');
+    let (header, _claims, signature) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    let header = URL_SAFE_NO_PAD.decode(header).ok()?;
+    unique_members::check(&header).ok()?;
+    let header: Map<String, Value> = serde_json::from_slice(&header).ok()?;
+    let text = |name: &str| match header.get(name) {
+        None => Some(None),
+        Some(Value::String(text)) => Some(Some(text.as_str())),
+        Some(_) => None,
+    };
+    let (algorithm, chars) = match text("alg")?? {
+        "ES256" => (Algorithm::ES256, EC_SIGNATURE_CHARS..=EC_SIGNATURE_CHARS),
+        "EdDSA" => (Algorithm::EdDSA, EC_SIGNATURE_CHARS..=EC_SIGNATURE_CHARS),
+        "RS256" => (Algorithm::RS256, RSA_SIGNATURE_CHARS),
+        // `none`, HS256 and whatever else there is.
+        _ => return None,
+    };
+    let is_known_type = text("typ")?.is_none_or(|given| TYPES.iter().any(|typ| typ.eq_ignore_ascii_case(given)));
+    // `crit` names extensions that have to be understood; none is.
+    if !chars.contains(&signature.len()) || !is_known_type || header.contains_key("crit") {
+        return None;
+    }
+    Some(Head { algorithm, kid: text("kid")?.map(str::to_owned) })
+}
+
+fn unknown_key() -> ProblemResponse {
+    let detail = "The key of this token is not known yet, and the identity provider is asked; try again shortly";
+    Problem::new(ProblemType::Unavailable, detail).retry_after(2).into()
+}
+
 fn problem(refusal: &Refusal) -> ProblemResponse {
     let detail = match refusal {
         Refusal::Invalid => "The token is not valid: get one from the identity provider",
@@ -283,19 +339,8 @@ fn problem(refusal: &Refusal) -> ProblemResponse {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Verifier({} keys)", self.keys.len())
+        write!(f, "Verifier({} keys)", self.keys.load().0.len())
     }
-}
-
-/// A key for ES256 signatures; `None` for any other key, of which a JWKS document may have some.
-fn es256_key(jwk: &jsonwebtoken::jwk::Jwk) -> Option<Key> {
-    let AlgorithmParameters::EllipticCurve(curve) = &jwk.algorithm else { return None };
-    let common = &jwk.common;
-    let fits = curve.curve == EllipticCurve::P256
-        && common.key_algorithm.is_none_or(|algorithm| algorithm == KeyAlgorithm::ES256)
-        && common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
-    let key = DecodingKey::from_jwk(jwk).ok()?;
-    fits.then(|| Key { id: common.key_id.clone(), key })
 }
 
 #[cfg(test)]

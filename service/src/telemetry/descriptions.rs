@@ -95,6 +95,12 @@ pub const METRICS: &[MetricDescription] = &[
                503 exist, as 0, from a route's first request on",
     },
     MetricDescription {
+        name: "identity_provider_up",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "With `identity_provider.discovery`: 1 when the provider's addresses and keys could be fetched last time",
+    },
+    MetricDescription {
         name: "level",
         kind: MetricKind::Gauge,
         labels: &[],

@@ -13,7 +13,8 @@ pub(super) async fn audit_records_read_back_in_order_and_stay(harness: &dyn Harn
     let start = Time::from_millis(Time::from_secs(1_790_000_000).as_millis() + i64::from(rand::random::<u16>()));
     let record = |second: u64| {
         let checkpoint = Some(format!("gate-{}-{second}", start.as_millis()));
-        let entry = AuditEntry::DocumentLookups { checkpoint, asked: second as u32, refused: 0, forbidden: 0 };
+        let (operator, asked) = (None, second as u32);
+        let entry = AuditEntry::DocumentLookups { checkpoint, operator, asked, refused: 0, forbidden: 0 };
         AuditRecord { at: start.plus(Duration::from_secs(second)), entry }
     };
     // Over midnight, and not in the order of their times.

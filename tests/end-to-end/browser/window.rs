@@ -163,6 +163,17 @@ impl Window {
         self.loaded();
     }
 
+    /// Closes the tab and opens `url` in another one of the same browser.
+    #[track_caller]
+    pub fn reopen(&self, url: &str) {
+        self.run(async {
+            let tab = self.client().new_window(true).await?;
+            self.client().close_window().await?;
+            self.client().switch_to_window(tab.handle).await
+        });
+        self.go_to(url);
+    }
+
     fn loaded(&self) {
         if self.engine != Engine::Chromium {
             self.run(self.client().execute(COLLECT_FAULTS, Vec::new()));

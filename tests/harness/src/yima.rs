@@ -52,6 +52,15 @@ impl Yima {
         }
     }
 
+    /// The same on ports that its clients know before.
+    ///
+    /// # Panics
+    /// See [`Self::start`].
+    pub fn start_on(ports: [u16; 3], options: Options) -> Self {
+        let started = Self::try_start_on(ports, options);
+        started.unwrap_or_else(|StartError { stderr, .. }| panic!("yima did not become ready:\n{stderr}"))
+    }
+
     /// As [`Self::start`], for tests of an instance that must refuse to start.
     ///
     /// # Errors
@@ -60,10 +69,10 @@ impl Yima {
     /// # Panics
     /// When the process cannot be spawned.
     pub fn try_start(options: Options) -> Result<Self, StartError> {
-        Self::start_on(free_ports(), options)
+        Self::try_start_on(free_ports(), options)
     }
 
-    fn start_on(ports: [u16; 3], options: Options) -> Result<Self, StartError> {
+    fn try_start_on(ports: [u16; 3], options: Options) -> Result<Self, StartError> {
         let mut command = options.command();
         for (variable, port) in ["YIMA_READ_API__BIND", "YIMA_WRITER__BIND", "YIMA_ADMIN__LISTEN"].iter().zip(ports) {
             command.env(variable, format!("{}:{port}", options.address()));
@@ -178,8 +187,7 @@ impl Yima {
     /// # Panics
     /// When it does not become ready.
     pub fn start_again(&mut self) {
-        let started = Self::start_on(self.ports, self.options.clone());
-        *self = started.unwrap_or_else(|StartError { stderr, .. }| panic!("yima did not become ready:\n{stderr}"));
+        *self = Self::start_on(self.ports, self.options.clone());
     }
 
     /// Its process id.

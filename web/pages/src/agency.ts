@@ -10,6 +10,7 @@ import { agencyWords } from "./agency/words.ts";
 import { requestJson } from "./shared/api.ts";
 import { byId, setText } from "./shared/dom.ts";
 import { startLanguage, translator } from "./shared/i18n.ts";
+import { comesBack, connectRedirect, leaveProvider, lookupKeptSession, offerRedirect } from "./shared/redirect.ts";
 import { parseClaims, SessionStore } from "./shared/session.ts";
 import { keepShell } from "./shared/shell.ts";
 import { onToken } from "./shared/token.ts";
@@ -66,12 +67,12 @@ function fileSent(name: string, stored: FileRow[]): void {
   sent.addFile(file);
 }
 
-function signIn(newToken: string): void {
-  const newAgency = agencyOf(newToken);
+/** A person's session, which the browser keeps, names its agency beside the token. */
+function signIn(newToken: string, newAgency = agencyOf(newToken), isKept = false): void {
   const changed = newAgency === null || newAgency !== agency;
   if (changed) clear();
   [token, agency, notice] = [newToken, newAgency, () => ""];
-  store.save(newToken);
+  if (!isKept) store.save(newToken);
   byId("sign-in").hidden = true;
   for (const id of ["work", "sign-out", "single-card", "sent"]) byId(id).hidden = false;
   panel.redraw();
@@ -123,6 +124,13 @@ function showTokenForm(): void {
   // The element that had the focus is hidden.
   byId("sign-in").focus();
   void offerDemo();
+  void offerRedirect("agency");
+}
+
+/** Whoever signed in at the provider's page in this browser, and whose session it keeps. */
+async function showKeptSession(): Promise<void> {
+  const kept = await lookupKeptSession<{ session: string; agency: string }>("agency");
+  if (kept && token === null) signIn(kept.session, kept.agency, true);
 }
 
 async function offerDemo(): Promise<void> {
@@ -150,9 +158,14 @@ function redraw(): void {
 }
 
 startLanguage(byId("lang"), redraw, agencyWords);
-onToken(signIn);
+onToken((entered) => signIn(entered));
+connectRedirect("agency");
 byId("demo-agency").addEventListener("click", () => void signInDemo());
-byId("sign-out").addEventListener("click", signOut);
+byId("sign-out").addEventListener("click", () => {
+  const session = token;
+  signOut();
+  if (session !== null) leaveProvider(session).catch(() => undefined);
+});
 connectTemplates(t);
 // The browser asks, in its own words.
 addEventListener("beforeunload", (event) => {
@@ -160,8 +173,11 @@ addEventListener("beforeunload", (event) => {
 });
 // A reload does not sign out.
 const stored = store.lookup();
-if (stored === null) showTokenForm();
-else signIn(stored);
+comesBack();
+if (stored === null) {
+  showTokenForm();
+  void showKeptSession();
+} else signIn(stored);
 redraw();
 // A new version takes over with its worker: its part for workbooks need not fit this page, which loads its own before.
 void loadXlsx().then(() => keepShell("/agency-worker.js", "/"));

@@ -11,6 +11,7 @@ import type { Typed } from "./checkpoint/typed-code.ts";
 import { draw, drawCountdown } from "./checkpoint/view.ts";
 import { byId, setText } from "./shared/dom.ts";
 import { startLanguage, t, type Word } from "./shared/i18n.ts";
+import { comesBack, connectRedirect, leaveProvider, lookupKeptSession, offerRedirect } from "./shared/redirect.ts";
 import { lookupDemoPeople, SessionStore, signInDemo } from "./shared/session.ts";
 import { keepShell } from "./shared/shell.ts";
 import { clockTime, now } from "./shared/time.ts";
@@ -82,6 +83,14 @@ function showSignIn(reason: Word | null): void {
   // The element that had the focus is hidden.
   byId("sign-in").focus();
   void offerDemo();
+  void offerRedirect("checkpoint");
+}
+
+/** Whoever signed in at the provider's page in this browser, and whose session it keeps. */
+async function showKeptSession(): Promise<void> {
+  const session = await lookupKeptSession<NewSession>("checkpoint");
+  // Without a network the page judges under no session.
+  if (session && store.lookup() === null) signedIn(session);
 }
 
 /** Shows the demo's button, or the form for a token of the city's identity provider. */
@@ -200,7 +209,11 @@ documentForm.addEventListener("submit", (event) => {
 });
 // A hidden page shows no person when it is visible again.
 document.addEventListener("visibilitychange", () => document.hidden && scanner?.clear());
-byId("sign-out").addEventListener("click", () => signOut(null));
+byId("sign-out").addEventListener("click", () => {
+  const session = store.lookup();
+  signOut(null);
+  if (session) leaveProvider(session).catch(() => undefined);
+});
 byId("next").addEventListener("click", nextPerson);
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.isComposing) return;
@@ -215,10 +228,14 @@ sound.addEventListener("click", () => {
 });
 for (const touch of ["click", "keydown"]) document.addEventListener(touch, () => signal.enableAudio());
 onSession("checkpoint", signedIn, failed);
+connectRedirect("checkpoint");
 const guard = byId<HTMLButtonElement>("demo-guard");
 guard.addEventListener("click", () => void signInAsGuard(guard));
 const stored = store.lookup();
-if (stored === null) showSignIn(null);
-else start(stored);
+comesBack();
+if (stored === null) {
+  showSignIn(null);
+  void showKeptSession();
+} else start(stored);
 tick();
 keepShell("/checkpoint-worker.js", "/checkpoint");

@@ -22,6 +22,7 @@ import { citizenWords } from "./citizen/words.ts";
 import { RefusedError } from "./shared/api.ts";
 import { byId, setText } from "./shared/dom.ts";
 import { startLanguage } from "./shared/i18n.ts";
+import { comesBack, connectRedirect, leaveProvider, lookupKeptSession, offerRedirect } from "./shared/redirect.ts";
 import { endAllSessions, endSession, SessionStore } from "./shared/session.ts";
 import { keepShell } from "./shared/shell.ts";
 import { assumeServerClockOffset, now } from "./shared/time.ts";
@@ -94,6 +95,7 @@ function showSignIn(reason: CitizenWord | null): void {
   void refreshPeople();
   redraw();
   showDemoPeople({ signedIn: (session) => void signedIn(session), failed });
+  void offerRedirect("citizen");
 }
 
 function stop(): void {
@@ -277,7 +279,10 @@ async function signOutEverywhere(person: OnScreen): Promise<void> {
   if (outcome !== null) for (const { id } of entries) void remove(id);
   // Somebody else may have signed in meanwhile.
   if (shown && shown !== person) return;
-  if (outcome !== null) return signOut(outcome);
+  if (outcome !== null) {
+    signOut(outcome);
+    return leaveProvider(session);
+  }
   everywhereFailed = true;
   redraw();
 }
@@ -289,6 +294,8 @@ async function signOutHere({ presenter: { session } }: OnScreen): Promise<void> 
   for (const { phone, ward } of entries) await endPhone({ session, ward }, phone);
   await endSession(session);
   await removed;
+  // What the browser keeps opens nothing any more.
+  await leaveProvider(session).catch(() => undefined);
 }
 
 /** Redraws at each full second, so that the clock skips none. */
@@ -297,19 +304,32 @@ function tick(): void {
   setTimeout(tick, 1_000 - (now() % 1_000));
 }
 
+/** Whether the browser keeps a session of somebody who signed in at the provider's page, who is shown then. */
+async function showKeptSession(): Promise<boolean> {
+  const session = await lookupKeptSession<NewSession>("citizen");
+  if (session !== null && !shown) await signedIn(session);
+  return session !== null;
+}
+
 async function start(): Promise<void> {
+  if (comesBack() && (await showKeptSession())) return;
   const [stored, shownBefore] = [store.lookup(), sessionStorage.getItem(PERSON)];
   const showStored = (session: string): void =>
     show({ session, endsAt: now() + store.lookupEnd() - Date.now(), ward: null }, null);
   if (stored !== null && shownBefore === null) return showStored(stored);
   people = (await readPeople()).filter(({ session }) => session !== null);
   const kept = people.find(({ id }) => id === shownBefore) ?? (stored === null ? people[0] : undefined);
-  if (!kept) return stored === null ? showSignIn(null) : showStored(stored);
+  if (!kept && stored === null) {
+    showSignIn(null);
+    return void showKeptSession();
+  }
+  if (!kept) return showStored(stored!);
   assumeServerClockOffset(kept.clockOffset);
   showKept(kept);
 }
 
 onSession("citizen", (session) => void signedIn(session), failed);
+connectRedirect("citizen");
 /** The citizen, while they show their own code. */
 const own = (): Session | null => (shown?.presenter.ward === null ? shown.presenter : null);
 
@@ -343,7 +363,9 @@ startLanguage(
   citizenWords,
 );
 byId("print").addEventListener("click", () => window.print());
-byId("everywhere").addEventListener("click", () => shown && void signOutEverywhere(shown));
+byId("everywhere").addEventListener("click", () => {
+  if (shown) signOutEverywhere(shown).catch(() => undefined);
+});
 byId("sign-out").addEventListener("click", () => {
   const person = shown;
   signOut(null);

@@ -6,16 +6,17 @@ use axum::extract::{Request, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
+use yima_schema::audit::AuditEntry;
 use yima_schema::limits::MAX_BODY_BYTES;
 use yima_schema::problem::Problem;
 use yima_service::http::{ProblemResponse, body};
 
 use super::fhir::{is_fhir_client, refuse_conditions};
 use crate::answer::{self, EventAnswer};
-use crate::app::App;
+use crate::app::{App, Sender};
 use crate::decode::openapi::Event;
 use crate::decode::upload::{MediaType, Upload};
-use crate::intake::{Receipt, RowAnswer};
+use crate::intake::{Receipt, RowAnswer, RowStatus};
 
 const EXAMPLE_NDJSON: &str = concat!(
     r#"{"id":"v-1","kind":"vaccination","subject":{"document_type":"passport","document_number":"E12345678"},"#,
@@ -83,8 +84,8 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Response {
 
 /// The way of an upload: authenticate, read, split, take, answer.
 async fn take(app: &App, request: Request) -> Result<Response, ProblemResponse> {
-    let agency = app.agency(request.headers())?;
-    let submission = app.intake.admit_now(agency.into(), request.headers())?;
+    let Sender { agency, operator } = app.sender(request.headers())?;
+    let submission = app.intake.admit_now(agency.clone().into(), request.headers())?;
     let media_type = media_type(request.headers())?;
     if media_type == MediaType::FhirJson {
         refuse_conditions(request.headers())?;
@@ -98,6 +99,10 @@ async fn take(app: &App, request: Request) -> Result<Response, ProblemResponse> 
     };
     let form = upload.form;
     let Receipt { answers, remaining } = app.intake.take(&submission, upload).await?;
+    if let Some(operator) = operator {
+        let accepted = answers.iter().filter(|row| row.status == RowStatus::Accepted).count() as u64;
+        app.record(AuditEntry::EventsSent { agency, operator, rows: answers.len() as u64, accepted });
+    }
     let mut response = answer::render(form, answers).await?;
     app.intake.describe(remaining, response.headers_mut());
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -3,6 +3,7 @@
 mod citizen;
 mod events;
 mod fhir;
+mod sign_in;
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ pub fn router(app: Arc<App>, is_described: bool) -> Router {
     // Between services of this system, and not part of the API.
     let internal = Router::new().route(handover::ROUTE, post(citizen::take)).with_state(app.clone());
     let internal = internal.merge(hints::router(app.hints.clone()));
-    let (router, api) = OpenApiRouter::new().routes(routes!(events::create)).with_state(app).split_for_parts();
-    let router = router.merge(internal).merge(yima_web::agency());
+    let (router, api) = OpenApiRouter::new().routes(routes!(events::create)).with_state(app.clone()).split_for_parts();
+    let router = router.merge(internal).merge(sign_in::router(app)).merge(yima_web::agency());
     if is_described { router.merge(description(api, "yima writer", DESCRIPTION)) } else { router }
 }

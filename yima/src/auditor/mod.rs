@@ -104,7 +104,7 @@ impl Process<'_> {
         lifecycle.spawn_critical("admin", serve(listener, None, router, None, &HttpLimits::default(), lifecycle));
 
         let tls = trusting(config.audit.ca_file.as_deref(), "audit.ca_file")?.with_no_client_auth();
-        let client = yima_auditor::client(tls);
+        let client = yima_service::http::client::client(tls);
         let auditor = Auditor::new(&config.audit, region, client.clone(), Arc::clone(&sessions), lifecycle, now);
         let read_api = config.read_api.clone();
         lifecycle.spawn_until_stop("session keys", async move {

@@ -20,6 +20,7 @@ use yima_service::admin::AdminConfig;
 use yima_service::config::{self, Checks};
 use yima_service::jwt::JwtConfig;
 use yima_service::lifecycle::LifecycleConfig;
+use yima_service::oidc::is_secure;
 use yima_service::telemetry::TelemetryConfig;
 use yima_store::cql::CqlOptions;
 use yima_store::embedded::EmbeddedOptions;
@@ -228,8 +229,19 @@ impl Config {
         env: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, CommandError> {
         let check = |config: &Self, checks: &mut Checks<'_>| {
+            config.identity_provider.check(checks);
             config.store.cql.check(checks);
             config.offline.check(checks);
+            for (is_there, key, url) in [
+                (role.reads(), "read_api.public_url", &config.read_api.public_url),
+                (role.writes(), "writer.public_url", &config.writer.public_url),
+            ] {
+                let Some(url) = url.as_ref().filter(|_| is_there) else { continue };
+                let client_id = "identity_provider.client_id";
+                checks.expect(is_origin(url), key, &[], "expected an address such as https://code.city.example");
+                let has_client = config.identity_provider.client_id.is_some();
+                checks.expect(has_client, key, &[client_id], format!("expected with {client_id} only"));
+            }
             if role.reads() {
                 config.read_api.check(checks);
                 config.read_api.http.check(|setting| format!("read_api.http.{setting}"), checks);
@@ -249,7 +261,7 @@ impl Config {
 
     /// Whether real data is to be expected: another identity provider than the demo's issues the tokens.
     pub fn is_real(&self) -> bool {
-        self.identity_provider.keys_file.is_some()
+        self.identity_provider.is_real()
     }
 
     /// Whether a public port with that setting of `api_docs` describes its API.
@@ -306,6 +318,12 @@ impl Config {
         let text = std::fs::read_to_string(path).map_err(|e| CommandError::file(path, &e))?;
         Ok(Guidance::parse(&text)?)
     }
+}
+
+/// Whether pages can be below it: an address without path and query, over TLS or on this machine.
+fn is_origin(url: &str) -> bool {
+    let host = url.split_once("://").map_or("", |(_, host)| host.trim_end_matches('/'));
+    is_secure(url) && !host.contains(['/', '?'])
 }
 
 fn as_toml(defaults: &Config) -> String {

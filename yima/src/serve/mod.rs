@@ -7,6 +7,7 @@ mod writing;
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,10 +21,12 @@ use yima_schema::subject::PseudonymKey;
 use yima_service::admin;
 use yima_service::clock::now;
 use yima_service::disk_space::DiskSpace;
+use yima_service::http::client::client;
 use yima_service::http::{HostNames, HttpLimits, Tls, TlsConfig, serve};
 use yima_service::jwt::{Issuer, JwtConfig, Verifier};
 use yima_service::levels::Levels;
 use yima_service::lifecycle::{Lifecycle, Signals};
+use yima_service::oidc::{Page, Provider, SignIn};
 use yima_service::open_files;
 use yima_service::telemetry::{self, Telemetry};
 use yima_service::utilization::Utilization;
@@ -34,7 +37,7 @@ use crate::audit::{self, LateAuditLog};
 use crate::auditor::serve_samples;
 use crate::backup;
 use crate::cli::Options;
-use crate::config::{Config, Role};
+use crate::config::{Config, Role, trusting};
 use crate::demo::{people::People, seed};
 use crate::error::CommandError;
 use crate::keys::{DEMO_ISSUER, KeyDir};
@@ -64,6 +67,8 @@ struct Process<'a> {
     disk_space: Arc<DiskSpace>,
     host_names: HostNames,
     foreign: ForeignFiles,
+    /// The real identity provider, if it is followed.
+    provider: Option<Arc<Provider>>,
 }
 
 /// Threads that may block. Events are often allocated in one of them and freed in another; the allocator then keeps the
@@ -181,7 +186,9 @@ async fn start(
     // A CQL database has its own disks.
     let min_free = if embedded.is_some() { config.store.min_free_bytes } else { 0 };
     let disk_space = Arc::new(DiskSpace::new(options.data_dir.clone(), min_free));
+    let provider = provider(config, &options.data_dir, &lifecycle)?;
     let process = Process {
+        provider,
         population,
         options,
         config,
@@ -288,6 +295,9 @@ impl Process<'_> {
     /// The verifier of identity tokens: by the configured keys, or by those of the demo identity provider.
     fn verifier(&self) -> Result<Verifier, CommandError> {
         let config = &self.config.identity_provider;
+        if let Some(provider) = &self.provider {
+            return Ok(Verifier::new(provider.keys(), config));
+        }
         let Some(path) = &config.keys_file else {
             let jwks = self.keys.identity_provider()?.jwks();
             let jwks = serde_json::to_string(&jwks).expect("public keys always encode");
@@ -297,16 +307,42 @@ impl Process<'_> {
         Verifier::from_file(path, config).map_err(|e| CommandError::file(path, &e))
     }
 
+    /// Sign-in at the provider's page, for a port with that public address.
+    fn sign_in(&self, public_url: Option<&String>, pages: &'static [Page]) -> Option<SignIn> {
+        let (provider, url) = self.provider.as_ref().zip(public_url)?;
+        Some(SignIn::new(provider.clone(), self.pseudonyms.seal_keys("sign-in"), url, pages, now))
+    }
+
     /// Warns if other machines can get the demo's tokens.
     fn warn_of_demo(&self, public: SocketAddr) {
         if !self.config.is_real() && !public.ip().is_loopback() {
             tracing::warn!(
                 address = %public,
                 "the demo identity provider issues tokens to anyone, and this port is reachable from other machines: \
-                 set identity_provider.keys_file before storing real data"
+                 set identity_provider.discovery or keys_file before storing real data"
             );
         }
     }
+}
+
+/// The identity provider that is followed, if one is.
+///
+/// # Errors
+/// Its authorities cannot be read.
+fn provider(
+    config: &Config,
+    data_dir: &Path,
+    lifecycle: &Lifecycle,
+) -> Result<Option<Arc<Provider>>, CommandError> {
+    let config = &config.identity_provider;
+    if !config.discovery {
+        return Ok(None);
+    }
+    let ca_file = config.issuer.starts_with("https:").then_some(config.ca_file.as_path());
+    let tls = trusting(ca_file, "identity_provider.ca_file")?.with_no_client_auth();
+    let provider = Provider::open(config, data_dir, client(tls), now);
+    lifecycle.spawn_until_stop("identity provider", provider.clone().follow());
+    Ok(Some(provider))
 }
 
 /// A bound public port, with TLS if configured.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use yima_read_api::config::CacheConfig;
 use yima_read_api::{CacheSettings, CitizenWriter, DiskTier, Hints, Keys, ReadApi, Resources};
 use yima_schema::subject::PseudonymKey;
+use yima_service::oidc::Page;
 
 use super::{Port, Process};
 use crate::cli::Options;
@@ -70,6 +71,7 @@ pub(super) async fn start(
             identity_provider: process.verifier()?,
             store: store.id(),
         },
+        sign_in: process.sign_in(config.read_api.public_url.as_ref(), Page::READING),
         guidance,
         foreign: foreign.clone(),
         writer,

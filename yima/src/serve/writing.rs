@@ -11,6 +11,7 @@ use yima_schema::freshness::Freshness;
 use yima_schema::problem::Problem;
 use yima_service::clock::now;
 use yima_service::http::{EdgeLayer, finish, serve};
+use yima_service::oidc::Page;
 use yima_store::embedded::EmbeddedStore;
 use yima_store::{EventReader, ResourceIndex, SubjectScan, ViewReader};
 use yima_writer::OperatorFiles;
@@ -71,7 +72,8 @@ impl Writing {
             lifecycle: lifecycle.clone(),
             clock: now,
         };
-        let app = App::new(resources, verifier, &process.store.audit_log());
+        let sign_in = process.sign_in(config.writer.public_url.as_ref(), Page::WRITING);
+        let app = App::new(resources, verifier, sign_in, &process.store.audit_log());
         let reported = app.clone();
         telemetry.metrics().before_scrape(move || reported.report());
         let layer = EdgeLayer::new("writer", &config.writer.http, telemetry);

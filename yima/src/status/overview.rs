@@ -5,9 +5,9 @@ use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use yima_auditor::{Client, client, get};
 use yima_service::admin::AdminConfig;
 use yima_service::clock::now;
+use yima_service::http::client::{Client, client, get};
 
 use super::NodeStatus;
 use super::findings::{Finding, Severity, span};

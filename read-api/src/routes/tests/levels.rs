@@ -125,6 +125,7 @@ async fn verdicts_read_the_view_whatever_is_shown() {
             require_test_within_h: Some(hours),
             looks_up_documents: true,
             role,
+            operator: None,
         })
     };
     for (hours, verdict, reason) in [(48, "pass", "green"), (0, "check", "test_too_old")] {

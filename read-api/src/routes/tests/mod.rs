@@ -143,6 +143,8 @@ impl Node {
             keys,
             guidance: &Guidance::built_in(),
             foreign: ForeignFiles::load(&config.foreign).unwrap(),
+            sign_in: None,
+            audit: tokio::sync::mpsc::channel(1).0,
         };
         let (writer, utilization) = (Arc::<TestWriter>::default(), Utilization::fixed(busy));
         let levels = Levels::new(&config.levels);
@@ -199,7 +201,8 @@ impl Node {
     /// A checkpoint that is shown of people what its role allows.
     fn checkpoint_of_role(&self, role: ScanRole) -> String {
         let (checkpoint, looks_up_documents) = ("gate-1".to_owned(), false);
-        self.bearer(Holder::Checkpoint { checkpoint, require_test_within_h: None, looks_up_documents, role })
+        let (require_test_within_h, operator) = (None, None);
+        self.bearer(Holder::Checkpoint { checkpoint, require_test_within_h, looks_up_documents, role, operator })
     }
 
     fn checkpoint_named(&self, name: &str, looks_up_documents: bool) -> String {
@@ -209,6 +212,7 @@ impl Node {
             require_test_within_h: None,
             looks_up_documents,
             role: ScanRole::Guard,
+            operator: None,
         })
     }
 

@@ -72,7 +72,8 @@ impl Node {
     async fn scanned(&self, code: &str, role: ScanRole) -> Value {
         let checkpoint = format!("gate-{}", rand::random::<u32>());
         let (require_test_within_h, looks_up_documents) = (None, false);
-        let holder = Holder::Checkpoint { checkpoint, require_test_within_h, looks_up_documents, role };
+        let operator = None;
+        let holder = Holder::Checkpoint { checkpoint, require_test_within_h, looks_up_documents, role, operator };
         body(self.scan(&self.bearer(holder), code, None).await).await
     }
 }

@@ -9,11 +9,12 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::addresses::{Addresses, CQL_PORT, is_free};
-use super::{Cluster, ClusterOptions, jars, java, node};
+use super::{Cluster, ClusterOptions, java, node};
+use crate::maven::target_dir;
 use crate::until;
 
 fn directory() -> PathBuf {
-    jars::target_dir().join("cql-cluster")
+    target_dir().join("cql-cluster")
 }
 
 /// Runs a program in a session of its own, which does not end with this terminal.

@@ -2,7 +2,6 @@
 
 mod addresses;
 mod by_hand;
-mod jars;
 mod java;
 mod member;
 mod namespaces;
@@ -29,7 +28,7 @@ use crate::turn::turn;
 use crate::until;
 
 pub use by_hand::{down, status, up};
-pub use jars::fetch_cassandra;
+pub use crate::maven::fetch_cassandra;
 pub(crate) use node::memory_bytes;
 pub use node::{Node, resident_bytes};
 pub use options::ClusterOptions;
@@ -65,7 +64,7 @@ impl Cluster {
     pub fn start(options: ClusterOptions) -> Self {
         let addresses = Addresses::claim(&options.nodes, options.namespaces, options.round_trip);
         // Not in the system's temporary directory, which may be in memory.
-        let parent = jars::target_dir().join("cassandra");
+        let parent = crate::maven::target_dir().join("cassandra");
         fs::create_dir_all(&parent).expect("the target directory can be written");
         let directory = TempDir::with_prefix_in("cluster-", parent).expect("the target directory can be written");
         let mut cluster = Self::prepare(options, addresses, directory.path());

@@ -100,6 +100,7 @@ pub(super) fn sessions(corpus: &Corpus) -> impl Fn(&str) -> Result<Outcome, Stri
         require_test_within_h: Some(48),
         looks_up_documents: true,
         role: ScanRole::Guard,
+        operator: None,
     };
     let citizen = Holder::Citizen { subject: subject() };
     let issue = |holder: &Holder| session(holder.clone()).seal(&keys);

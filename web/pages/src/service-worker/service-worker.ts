@@ -52,6 +52,8 @@ worker.addEventListener("fetch", (event) => {
   const { origin, pathname } = new URL(request.url);
   if (request.method !== "GET" || origin !== worker.location.origin) return;
   const isNavigation = request.mode === "navigate";
+  // A sign-in goes to another site and back: its cookies come with the browser's own request alone.
+  if (isNavigation && /^\/sign-(in|out)(\/|$)/.test(pathname)) return;
   if (isNavigation ? pathname === PAGE : Object.hasOwn(FILES, pathname)) {
     // The browser may have removed the file to make room.
     event.respondWith(kept(pathname).then((file) => file ?? fetch(request)));

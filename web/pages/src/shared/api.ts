@@ -43,6 +43,8 @@ export class UnreachableError extends Error {}
 
 export interface RequestOptions {
   bearer?: string | undefined;
+  /** Sends the browser's cookies; only the routes of the sign-in read one. */
+  cookies?: boolean;
   /** The ward whose code the request is about; null: the bearer's own. */
   ward?: string | null | undefined;
   /** Sent as JSON. */
@@ -86,7 +88,8 @@ export async function request(
   const cache = options.cache ?? (method === "POST" ? "default" : "no-store");
   // The page may be closed right after a sign-out.
   const keepalive = method === "DELETE";
-  const init: RequestInit = { method, headers, cache, credentials: "omit", redirect: "error", signal, keepalive };
+  const credentials = options.cookies ? "same-origin" : "omit";
+  const init: RequestInit = { method, headers, cache, credentials, redirect: "error", signal, keepalive };
   if (options.body !== undefined) {
     headers.set("content-type", "application/json");
     init.body = JSON.stringify(options.body);

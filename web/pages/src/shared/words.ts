@@ -27,6 +27,7 @@ export const words = {
     "Your session is over: it has expired or was ended on another device. Please sign in again.",
   ],
   no_demo: ["请用本市身份认证服务签发的令牌登录。", "Sign in with the token that your city's identity service gives you."],
+  redirect: ["用城市身份认证服务登录", "Sign in with your city's identity service"],
   token: ["身份令牌（JWT）", "Identity token (JWT)"],
   sign_in: ["登录", "Sign in"],
   token_refused: ["令牌无效或已过期，请用新令牌登录。", "The token is not valid or has expired. Sign in with a new one."],

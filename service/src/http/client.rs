@@ -1,9 +1,9 @@
-//! The HTTP client, for nodes and the writer. What was sent is not sent again.
+//! The HTTP client, for other services of this system and for the identity provider. What was sent is not sent again.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HyperClient;
@@ -13,6 +13,8 @@ use rustls::ClientConfig;
 
 /// Largest body that is read, in bytes.
 const MAX_BODY: usize = 1 << 18;
+/// Time for a connection to open.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// An idle connection is closed after this time, before the service closes it.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -24,20 +26,24 @@ pub fn client(tls: ClientConfig) -> Client {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT_WITHIN));
     let connector =
         HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
     HyperClient::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).build(connector)
 }
 
 /// A whole answer.
-pub(crate) struct Reply {
+pub struct Reply {
+    /// The status.
     pub status: StatusCode,
+    /// The header fields.
     pub headers: HeaderMap,
+    /// The body, of at most 256 KiB.
     pub body: Bytes,
 }
 
 /// Sends a request; `None` without a whole answer in time.
-pub(crate) async fn send(client: &Client, request: Request<Full<Bytes>>, timeout: Duration) -> Option<Reply> {
+pub async fn send(client: &Client, request: Request<Full<Bytes>>, timeout: Duration) -> Option<Reply> {
     let exchange = async {
         let (head, body) = client.request(request).await.ok()?.into_parts();
         let body = Limited::new(body, MAX_BODY).collect().await.ok()?.to_bytes();
