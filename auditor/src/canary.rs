@@ -13,10 +13,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use yima_schema::subject::{Document, DocumentType, PseudonymKey};
 use yima_schema::time::Time;
 
-use yima_service::http::client::{Client, send};
 use crate::fact::{Fact, Shows, Source};
 use crate::metrics::SourceUp;
 use crate::watch::Auditor;
+use yima_service::http::client::{Client, send};
 
 /// For the writer to answer: its own limit for a batch and some more.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);

@@ -12,11 +12,11 @@ use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_service::lifecycle::Lifecycle;
 
-use yima_service::http::client::Client;
 use crate::config::{AuditConfig, NodeConfig};
 use crate::display::{Answer, ask};
 use crate::fact::{Fact, Judgement, Source};
 use crate::metrics::{Counts, WINDOWS};
+use yima_service::http::client::Client;
 
 /// When a node is asked before the first window ends, until it shows the fact. With that window's look these are five
 /// displays in the first second: half of what the person may ask for, so the person's own page is not refused.

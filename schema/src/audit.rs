@@ -122,14 +122,13 @@ mod tests {
 
     #[test]
     fn a_record_is_flat_json() {
-        let lookups =
-            AuditEntry::DocumentLookups {
-                checkpoint: Some("gate-1".into()),
-                operator: None,
-                asked: 3,
-                refused: 0,
-                forbidden: 0,
-            };
+        let lookups = AuditEntry::DocumentLookups {
+            checkpoint: Some("gate-1".into()),
+            operator: None,
+            asked: 3,
+            refused: 0,
+            forbidden: 0,
+        };
         let record = AuditRecord { at: Time::from_secs(1_790_000_000), entry: lookups };
         assert_eq!(
             record.to_json(),

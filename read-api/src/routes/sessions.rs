@@ -96,11 +96,7 @@ pub async fn create(State(app): State<Arc<App>>, request: Request) -> Result<Res
 ///
 /// # Errors
 /// 403, 429, 503.
-pub(super) fn start(
-    app: &App,
-    claims: &Claims,
-    now: Time,
-) -> Result<(Session, String, Remaining), ProblemResponse> {
+pub(super) fn start(app: &App, claims: &Claims, now: Time) -> Result<(Session, String, Remaining), ProblemResponse> {
     let holder = holder(app, claims)?;
     let limit = &app.limits.session;
     let (key, lifetime) = match &holder {

@@ -50,7 +50,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(COOKIE, HeaderValue::from_static("a=1; __Host-b=2;c=3"));
         headers.append(COOKIE, HeaderValue::from_static("d=4"));
-        for (name, value) in [("a", Some("1")), ("__Host-b", Some("2")), ("c", Some("3")), ("d", Some("4")), ("b", None)]
+        for (name, value) in
+            [("a", Some("1")), ("__Host-b", Some("2")), ("c", Some("3")), ("d", Some("4")), ("b", None)]
         {
             assert_eq!(find(&headers, name), value, "{name}");
         }

@@ -129,7 +129,9 @@ impl Key {
     fn new(algorithm: Algorithm, id: &str) -> Self {
         let private = match algorithm {
             Algorithm::ES256 => EncodingKey::from_ec_der(&Issuer::generate().unwrap().0),
-            Algorithm::EdDSA => EncodingKey::from_ed_der(Ed25519KeyPair::generate().unwrap().to_pkcs8v1().unwrap().as_ref()),
+            Algorithm::EdDSA => {
+                EncodingKey::from_ed_der(Ed25519KeyPair::generate().unwrap().to_pkcs8v1().unwrap().as_ref())
+            }
             Algorithm::RS256 => {
                 let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
                 let pkcs8: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().unwrap();
@@ -163,10 +165,12 @@ fn kind(verifier: &Verifier, token: &str) -> Option<ProblemType> {
 
 #[test]
 fn only_tls_and_this_machine_are_secure() {
-    for secure in ["https://idp.example/realms/city", "http://127.0.0.1:8080/x", "http://[::1]/", "http://localhost:1"] {
+    for secure in ["https://idp.example/realms/city", "http://127.0.0.1:8080/x", "http://[::1]/", "http://localhost:1"]
+    {
         assert!(is_secure(secure), "{secure}");
     }
-    for other in ["http://idp.example", "http://localhost.example", "https://u:p@idp.example", "ftp://127.0.0.1", "idp", ""]
+    for other in
+        ["http://idp.example", "http://localhost.example", "https://u:p@idp.example", "ftp://127.0.0.1", "idp", ""]
     {
         assert!(!is_secure(other), "{other}");
     }
@@ -217,7 +221,8 @@ async fn what_the_provider_says_wrong_changes_nothing() {
     idp.publish(&[&key]);
     let provider = idp.provider(directory.path());
     assert!(provider.refresh(Duration::ZERO).await.is_some());
-    let (right, jwks) = (idp.says.lock().metadata.clone(), idp.says.lock().jwks.clone());
+    let right = idp.says.lock().metadata.clone();
+    let jwks = idp.says.lock().jwks.clone();
     for (name, wrong) in [
         ("issuer", json!("https://other.example")),
         ("issuer", json!(format!("{}/", idp.issuer()))),

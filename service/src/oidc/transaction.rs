@@ -40,10 +40,7 @@ impl Transaction {
         }
         let mut sealed = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let (expires_at, secret) = keys.open_beside(&mut sealed, purpose.as_bytes()).ok()?.split_first_chunk()?;
-        Some(Self {
-            expires_at: Time::from_millis(i64::from_be_bytes(*expires_at)),
-            secret: secret.try_into().ok()?,
-        })
+        Some(Self { expires_at: Time::from_millis(i64::from_be_bytes(*expires_at)), secret: secret.try_into().ok()? })
     }
 
     /// Comes back with the code, so that a code that was begun elsewhere is not taken (RFC 6749 section 10.12).

@@ -81,7 +81,12 @@ impl Trouble {
             ],
             Self::WrongRole => [
                 say("无权使用此页面", "此账号不适用于本页面。", "请换用其他账号：", "回到页面"),
-                say("Not for this page", "This account is not for this page.", "Use another one: ", "go back to the page"),
+                say(
+                    "Not for this page",
+                    "This account is not for this page.",
+                    "Use another one: ",
+                    "go back to the page",
+                ),
             ],
         }
     }

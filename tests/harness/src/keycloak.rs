@@ -14,7 +14,7 @@ use crate::maven::fetch_keycloak;
 use crate::{Http, Reply, until};
 
 /// A cold start on a busy machine: its first start also builds the server.
-const START_WITHIN: Duration = Duration::from_secs(180);
+const START_WITHIN: Duration = Duration::from_secs(300);
 const ADMIN: &str = "admin";
 
 /// A running Keycloak. Ends when it is dropped.

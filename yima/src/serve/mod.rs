@@ -329,11 +329,7 @@ impl Process<'_> {
 ///
 /// # Errors
 /// Its authorities cannot be read.
-fn provider(
-    config: &Config,
-    data_dir: &Path,
-    lifecycle: &Lifecycle,
-) -> Result<Option<Arc<Provider>>, CommandError> {
+fn provider(config: &Config, data_dir: &Path, lifecycle: &Lifecycle) -> Result<Option<Arc<Provider>>, CommandError> {
     let config = &config.identity_provider;
     if !config.discovery {
         return Ok(None);

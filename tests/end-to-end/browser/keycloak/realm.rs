@@ -40,11 +40,12 @@ pub fn realm([read, write]: [&str; 2], number: &str) -> Value {
         "attributes": [{ "name": "username" }, { "name": "email" }, { "name": "firstName" }, { "name": "lastName" }],
         "unmanagedAttributePolicy": "ENABLED",
     });
+    let roles = ["display", "scan", "scan:document", "events:write"].map(|name| json!({ "name": name }));
     let pages = [format!("{read}/"), format!("{read}/checkpoint"), format!("{write}/")];
     json!({
         "realm": NAME, "enabled": true, "sslRequired": "none", "defaultSignatureAlgorithm": "ES256",
         "accessTokenLifespan": 900,
-        "roles": { "realm": ["display", "scan", "scan:document", "events:write"].map(|name| json!({ "name": name })) },
+        "roles": { "realm": roles },
         "users": [
             user("anna", &["display"], json!({ "document_number": [number] })),
             user("guard", &["scan", "scan:document"], json!({ "checkpoint": ["gate-7"] })),

@@ -65,7 +65,8 @@ pub fn begin(port: &str, page: &str, user: &str) -> Begun {
     assert_eq!(form.status, 200, "{}", form.text());
     let action = form.text().split("action=\"").nth(1).and_then(|rest| rest.split('"').next());
     let action = action.expect("a form").replace("&amp;", "&");
-    let fields = Serializer::new(String::new()).append_pair("username", user).append_pair("password", PASSWORD).finish();
+    let fields =
+        Serializer::new(String::new()).append_pair("username", user).append_pair("password", PASSWORD).finish();
     let back = jar.send("POST", &action, Some(&fields));
     assert_eq!(back.status, 302, "{}", back.text());
     Begun { jar, authorization, callback: back.header("location").to_owned() }

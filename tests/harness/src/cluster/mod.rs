@@ -27,8 +27,8 @@ use namespaces::Namespaces;
 use crate::turn::turn;
 use crate::until;
 
-pub use by_hand::{down, status, up};
 pub use crate::maven::fetch_cassandra;
+pub use by_hand::{down, status, up};
 pub(crate) use node::memory_bytes;
 pub use node::{Node, resident_bytes};
 pub use options::ClusterOptions;
