@@ -1,5 +1,5 @@
-//! Identity tokens: JWTs (RFC 7519) that an identity provider issues and yima verifies, signed by ES256, RS256 (RFC 7518)
-//! or EdDSA (RFC 8037).
+//! Identity tokens: JWTs (RFC 7519) that an identity provider issues and yima verifies, signed by ES256, RS256 (RFC
+//! 7518) or EdDSA (RFC 8037).
 
 mod claim_names;
 mod claims;
@@ -41,12 +41,12 @@ pub struct JwtConfig {
     /// `iss` of every identity token. Used with `keys_file` or `discovery`.
     pub issuer: String,
     /// The identity provider's public keys: a JWKS document (RFC 7517 section 5), read at start. Without it and
-    /// `discovery` the demo's own provider is used, which issues tokens to anyone (`/demo/…`); with one of them there is
-    /// no `/demo/…`.
+    /// `discovery` the demo's own provider is used, which issues tokens to anyone (`/demo/…`); with one of them there
+    /// is no `/demo/…`.
     pub keys_file: Option<PathBuf>,
-    /// Whether `issuer` is a URL from which [the provider's addresses and keys are fetched](guides/identity-provider.md)
-    /// (OpenID Connect Discovery 1.0), in place of `keys_file`. They are kept in the data directory, so that a dead
-    /// provider stops no client.
+    /// Whether `issuer` is a URL from which [the provider's addresses and keys are
+    /// fetched](guides/identity-provider.md) (OpenID Connect Discovery 1.0), in place of `keys_file`. They are kept in
+    /// the data directory, so that a dead provider stops no client.
     pub discovery: bool,
     /// This deployment's name at the provider (`client_id`). With `discovery`, and with `read_api.public_url` or
     /// `writer.public_url`, people sign in at the provider's own page. Default: by tokens only.

@@ -149,8 +149,8 @@ impl Verifier {
     ///
     /// # Errors
     /// [`ProblemType::Unauthenticated`]; it names the failed check only for an expired or a long-lived token.
-    /// [`ProblemType::TooManyRequests`] when `checks` are spent. [`ProblemType::Unavailable`] for a key that is not known
-    /// yet: the provider is asked now.
+    /// [`ProblemType::TooManyRequests`] when `checks` are spent. [`ProblemType::Unavailable`] for a key that is not
+    /// known yet: the provider is asked now.
     pub fn verify(&self, token: &str, checks: &RateLimiter) -> Result<Arc<Claims>, ProblemResponse> {
         refuse_long(token)?;
         let now = clock::now();
@@ -184,12 +184,12 @@ impl Verifier {
         Ok(claims)
     }
 
-    /// The claims of an ID token that the provider has handed over for a code. Where [`Self::verify`] is for what anybody
-    /// may send, this costs no budget.
+    /// The claims of an ID token that the provider has handed over for a code. Where [`Self::verify`] is for what
+    /// anybody may send, this costs no budget.
     ///
     /// # Errors
-    /// [`ProblemType::Unauthenticated`], also for one that was issued for something else. [`ProblemType::Unavailable`] for
-    /// a key that is not known here.
+    /// [`ProblemType::Unauthenticated`], also for one that was issued for something else. [`ProblemType::Unavailable`]
+    /// for a key that is not known here.
     pub fn verify_id_token(&self, token: &str, is: &IdToken<'_>) -> Result<Claims, ProblemResponse> {
         refuse_long(token)?;
         let (now, keys) = (clock::now(), self.keys.load());
@@ -292,8 +292,8 @@ fn refuse_long(token: &str) -> Result<(), Problem> {
     if is_long { Err(Problem::new(ProblemType::Unauthenticated, detail)) } else { Ok(()) }
 }
 
-/// What a token's header says. `None`: no token of an identity provider looks so (RFC 7515 section 4.1, RFC 8725 section
-/// 3.11).
+/// What a token's header says. `None`: no token of an identity provider looks so (RFC 7515 section 4.1, RFC 8725
+/// section 3.11).
 fn head(token: &str) -> Option<Head> {
     let mut parts = token.split('.');
     let (header, _claims, signature) = (parts.next()?, parts.next()?, parts.next()?);

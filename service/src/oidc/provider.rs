@@ -1,5 +1,5 @@
-//! The identity provider as this process knows it: its metadata and keys, fetched now and then and kept on disk, so that
-//! its death stops nobody who has signed in, and no restart.
+//! The identity provider as this process knows it: its metadata and keys, fetched now and then and kept on disk, so
+//! that its death stops nobody who has signed in, and no restart.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -145,8 +145,8 @@ impl Provider {
         }
     }
 
-    /// The metadata, fetched anew with the keys unless that was tried within `unless_within`; `None` if the provider did
-    /// not answer then, whatever is kept of it. Callers at one time share one fetch.
+    /// The metadata, fetched anew with the keys unless that was tried within `unless_within`; `None` if the provider
+    /// did not answer then, whatever is kept of it. Callers at one time share one fetch.
     pub(super) async fn refresh(&self, unless_within: Duration) -> Option<Arc<Metadata>> {
         let mut last = self.last.lock().await;
         let now = (self.clock)();

@@ -85,7 +85,8 @@ impl Idp {
         let idp = Self { address, says, server };
         let url = |path: &str| format!("{}/{path}", idp.issuer());
         idp.says.lock().metadata = json!({
-            "issuer": idp.issuer(), "authorization_endpoint": url("authorize?realm=city"), "token_endpoint": url("token"),
+            "issuer": idp.issuer(), "authorization_endpoint": url("authorize?realm=city"),
+            "token_endpoint": url("token"),
             "jwks_uri": url("keys"), "end_session_endpoint": url("end"), "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": true,
         });

@@ -20,7 +20,7 @@ export function comesBack(): boolean {
   return isBack;
 }
 
-/** The session that the browser keeps for the page, which no script can read; null without one, or without an answer. */
+/** The session that the browser keeps for the page, in a cookie; null without one, or without an answer. */
 export async function lookupKeptSession<S>(page: Page): Promise<S | null> {
   return (await ask<S>(page))?.session ?? null;
 }
