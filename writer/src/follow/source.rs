@@ -98,8 +98,10 @@ impl StreamFollower {
         folder: &Folder,
     ) -> Result<(), StoreError> {
         self.read(source, Place::Here, marks).await?;
-        let missed = self.resolve_missing(source, marks).await?;
+        let resolved = self.resolve_missing(source, marks).await;
+        // Also if the source region does not answer: what has arrived here is folded all the same.
         self.fold_arrived(source, marks, folder).await?;
+        let missed = resolved?;
         self.fetch_late(source, marks, folder).await?;
         // After a missed mark its event may be missing.
         if !source.missed && !missed {

@@ -42,6 +42,14 @@ struct FakeFeed {
     store: Arc<EmbeddedStore>,
     settled: Mutex<(u64, Time)>,
     leased: Mutex<bool>,
+    /// Whether the source region does not answer.
+    source_lost: Mutex<bool>,
+}
+
+impl FakeFeed {
+    fn ask_source(&self) -> Result<(), StoreError> {
+        if *self.source_lost.lock() { Err(StoreError::Unavailable("the source region".into())) } else { Ok(()) }
+    }
 }
 
 #[async_trait]
@@ -63,6 +71,7 @@ impl MarkFeed for FakeFeed {
     ) -> Result<Vec<(u64, Option<EventName>)>, StoreError> {
         let mut rows = self.marks_here.lock().clone();
         if place == Place::Source {
+            self.ask_source()?;
             rows.extend(self.marks_elsewhere.lock().clone());
         }
         Ok(rows.range(after + 1..).take(limit).map(|(n, event)| (*n, event.clone())).collect())
@@ -75,6 +84,7 @@ impl MarkFeed for FakeFeed {
     }
 
     async fn fetch(&self, _: &Source, events: &[EventName]) -> Result<Vec<bool>, StoreError> {
+        self.ask_source()?;
         let mut fetched = Vec::new();
         for name in events {
             let event = self.events_elsewhere.lock().iter().find(|e| EventName::of(e) == *name).cloned();
@@ -128,6 +138,7 @@ impl Test {
             store: store.clone(),
             settled: Mutex::new((0, Time::MIN)),
             leased: Mutex::new(true),
+            source_lost: Mutex::new(false),
         });
         let damaged = Arc::new(Damaged { store, subject: SubjectId::from_bytes([UNREADABLE; 16]) });
         let folder =
@@ -212,6 +223,18 @@ async fn marks_beyond_a_gap_are_folded_and_the_gap_is_read_at_the_source() {
     test.round_when_late().await;
     assert!(test.is_folded(2).await);
     assert_eq!(test.settled(), (3, true));
+}
+
+#[tokio::test]
+async fn marks_beyond_a_gap_are_folded_though_the_source_region_is_lost() {
+    let mut test = Test::new(4).await;
+    *test.feed.source_lost.lock() = true;
+    test.mark(3, 3);
+    test.follower.round().await.unwrap();
+    test.arrive(3).await;
+    test.follower.streams.values_mut().for_each(StreamFollower::age);
+    assert!(matches!(test.follower.round().await, Err(StoreError::Unavailable(_))));
+    assert!(test.is_folded(3).await);
 }
 
 #[tokio::test]
