@@ -146,7 +146,7 @@ pub struct CacheConfig {
     #[serde(rename = "max_stale_s", with = "config::S")]
     pub max_stale: Duration,
     /// Another region that has not been heard for longer is silent: a scan of green is `check`, and answers name the
-    /// region. 0 disables this, for a region that is [lost for good](consistency.md).
+    /// region. 0 disables this, for a region that is away, until it is back or [retired](operations/regions.md).
     #[serde(rename = "max_region_lag_s", with = "config::S")]
     pub max_region_lag: Duration,
     /// Longest time between two polls of the feed, within which every node shows a change. In one process the follower is

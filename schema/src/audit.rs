@@ -88,6 +88,20 @@ pub enum AuditEntry {
         /// Who, likewise.
         by: String,
     },
+    /// An operator has retired another region, or finished that.
+    RegionRetired {
+        /// The region.
+        region: String,
+        /// Events that it acknowledged at this moment or later have to be sent again; `None`: all of them.
+        events_from: Option<Time>,
+        /// Whether its signs of life were ignored.
+        force: bool,
+    },
+    /// An operator has taken this region back.
+    RegionRejoined {
+        /// The region.
+        region: String,
+    },
     /// An operator did something to the store as a whole.
     OperatorAction {
         /// The command.

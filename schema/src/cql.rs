@@ -21,6 +21,7 @@ pub const SHARED: &[Migration] = &[
     Migration { number: 2, name: "audit", text: include_str!("../cql/shared/0002_audit.cql") },
     Migration { number: 3, name: "dead_letters", text: include_str!("../cql/shared/0003_dead_letters.cql") },
     Migration { number: 4, name: "resources", text: include_str!("../cql/shared/0004_resources.cql") },
+    Migration { number: 5, name: "retirements", text: include_str!("../cql/shared/0005_retirements.cql") },
 ];
 
 /// Migrations of a region's own keyspace.

@@ -30,6 +30,11 @@ impl<S> Deferred<S> {
         let _ = self.0.set(store);
     }
 
+    /// The store, once it is reached.
+    pub fn reached(&self) -> Option<Arc<S>> {
+        self.0.get().cloned()
+    }
+
     fn get(&self) -> Result<&S> {
         self.0.get().map(Arc::as_ref).ok_or_else(|| StoreError::Unavailable("not reached since the start".into()))
     }

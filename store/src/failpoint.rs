@@ -33,6 +33,18 @@ pub const KEY_POINTS: &[&str] = &["key_written", "keys_listed"];
 /// once after the last.
 pub const BACKUP_POINTS: &[&str] = &["row_backed_up", "row_restored", "part_restored"];
 
+/// The failpoints of a region's retirement and of its return.
+pub const REGION_POINTS: &[&str] = &[
+    "retiring_recorded",
+    "replicas_removed",
+    "retired_recorded",
+    "keyspace_dropped",
+    "replicas_added",
+    "rejoining_recorded",
+    "region_rebuilt",
+    "region_reconciled",
+];
+
 /// Passes a failpoint.
 ///
 /// # Errors
@@ -85,7 +97,8 @@ mod armed {
     fn parse(text: &str) -> Failpoint {
         let parts: Vec<&str> = text.split(':').collect();
         let (point, action) = (parts[0], parts.get(1).copied().unwrap_or_default());
-        let known = [super::POINTS, super::KEY_POINTS, super::BACKUP_POINTS].concat().contains(&point);
+        let known =
+            [super::POINTS, super::KEY_POINTS, super::BACKUP_POINTS, super::REGION_POINTS].concat().contains(&point);
         assert!(known, "FAILPOINT: no point {point}");
         let action = match action {
             "kill" => Action::Signal(Signal::KILL),

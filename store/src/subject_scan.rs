@@ -98,10 +98,10 @@ pub trait SubjectScan: Send + Sync {
     async fn lease_task(&self, task: &str) -> Result<bool>;
     /// Releases the lease on a task.
     async fn release_task(&self, task: &str) -> Result<()>;
-    /// Remembers that this region has, since that moment, compared all subjects with every other region and copied the
+    /// Remembers that this region has, since that moment, compared all subjects with these other regions and copied the
     /// events it lacked. The reconciliation makes up for marks missed before it: their events were stored long before
     /// the marks could expire, so clocks may differ by hours.
-    async fn reconciled(&self, since: Time) -> Result<()>;
+    async fn reconciled(&self, regions: &[String], since: Time) -> Result<()>;
     /// The oldest rules among this region's writers with an open stream, 0 for one that announced none; `None` if there
     /// is no such writer.
     async fn oldest_rules(&self) -> Result<Option<u32>>;

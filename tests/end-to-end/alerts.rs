@@ -11,8 +11,13 @@ use crate::auditor;
 use crate::dashboard::{exported, selected};
 
 /// Metrics that need several regions, a disk tier or a real identity provider; these nodes have none of them.
-const NOT_HERE: [&str; 4] =
-    ["cache_audit_findings_total", "cache_region_lag_seconds", "identity_provider_up", "marks_total"];
+const NOT_HERE: [&str; 5] = [
+    "cache_audit_findings_total",
+    "cache_region_lag_seconds",
+    "identity_provider_up",
+    "marks_total",
+    "retired_region_nodes_up",
+];
 /// The parts of each section of the runbook, in this order.
 const PARTS: [&str; 4] = ["\n**Means.** ", "\n**Look at.** ", "\n**Do.** ", "\n**Over when.** "];
 

@@ -10,7 +10,7 @@
 //! 5. `answer/` renders the result of each row as JSON, NDJSON or FHIR.
 //!
 //! Beside it, [`follow`] folds events of other regions and of dead writers by their marks, and [`jobs`] scan all
-//! subjects (refold, filling the index of resources, reconcile, rebuild) and release offline bundles. [`hints`] tell read
+//! subjects (refold, filling the index of resources, reconcile, rebuild), retire regions and release offline bundles. [`hints`] tell read
 //! services what was published.
 
 mod admission;
@@ -36,6 +36,6 @@ mod routes;
 pub use self::metrics::METRICS;
 pub use decode::openapi;
 pub use intake::Replayed;
-pub use jobs::{Rate, offline_bundle, rebuild, reconcile, refold, resource_index};
+pub use jobs::{Rate, offline_bundle, rebuild, reconcile, refold, rejoin, resource_index, retire};
 pub use operator_file::{OperatorFileError, OperatorFiles};
 pub use routes::router;

@@ -81,6 +81,15 @@ pub enum Command {
         /// many as it has nodes].
         #[arg(long)]
         replication: Option<Replication>,
+        /// Without the replicas of the other regions, which are down. Two regions that are cut from each other must not
+        /// both do so.
+        #[arg(long)]
+        alone: bool,
+    },
+    /// List the regions, give one up that is lost for good, or take it back. Needs the CQL store, and no service.
+    Region {
+        #[command(subcommand)]
+        action: RegionAction,
     },
     /// Find and repair divergence: events that a region lacks, views that are not the fold of their events.
     Reconcile(Reconcile),
@@ -188,6 +197,37 @@ pub struct Reconcile {
     /// Begin anew, even if an earlier run was interrupted.
     #[arg(long)]
     pub restart: bool,
+    /// Leave out a region that is down; may be repeated. Run it again with that region later.
+    #[arg(long, value_name = "REGION")]
+    pub without: Vec<String>,
+}
+
+/// What to do about regions.
+#[derive(Subcommand)]
+pub enum RegionAction {
+    /// Print one a line: state, nodes that answer, newest heartbeat, up to which moment it is followed here. Exit code 1:
+    /// a region needs attention, and standard error says why.
+    List,
+    /// Give up another region for good: it is fenced, and nobody waits for it any more. Prints from which moment agencies
+    /// have to send events again. Safe to repeat.
+    Retire {
+        /// The region that is lost.
+        name: String,
+        /// The same once more.
+        #[arg(long, value_name = "NAME")]
+        confirm: String,
+        /// Also if its nodes answer or its heartbeats arrive: whoever is connected to it is refused from now on.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Bring this region back after it was retired: replicas, views, and the events of either side. Safe to repeat.
+    Rejoin {
+        /// This region.
+        name: String,
+        /// Leave out another region, which is down; may be repeated.
+        #[arg(long, value_name = "REGION")]
+        without: Vec<String>,
+    },
 }
 
 /// Options of `yima rebuild`.

@@ -20,6 +20,7 @@ mod maintenance;
 mod metrics;
 mod migrate;
 mod papers;
+mod region;
 mod serve;
 mod status;
 mod store;
@@ -65,7 +66,8 @@ fn run(Cli { command, options }: Cli) -> Result<u8, CommandError> {
         None => Role::Everything,
         Some(Command::ReadApi) => Role::ReadApi,
         Some(Command::Writer) => Role::Writer,
-        Some(Command::Migrate { replication }) => return migrate::run(&options, replication).map(|()| 0),
+        Some(Command::Migrate { replication, alone }) => return migrate::run(&options, replication, alone).map(|()| 0),
+        Some(Command::Region { action }) => return region::run(&options, &action),
         Some(Command::Reconcile(arguments)) => return maintenance::reconcile_all(&options, &arguments).map(|()| 0),
         Some(Command::Rebuild(arguments)) => return maintenance::rebuild_region(&options, &arguments).map(|()| 0),
         Some(Command::DeadLetters { action }) => return dead_letters::run(&options, &action).map(|()| 0),

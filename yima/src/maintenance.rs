@@ -19,7 +19,7 @@ use crate::config::{Config, Role};
 use crate::error::CommandError;
 
 /// How long an event may be in transit between regions.
-const SETTLE: Duration = Duration::from_secs(2);
+pub const SETTLE: Duration = Duration::from_secs(2);
 /// Interval of progress lines on a terminal.
 const TERMINAL_EVERY: Duration = Duration::from_secs(1);
 /// Interval of progress lines in a file or journal.
@@ -34,6 +34,7 @@ pub fn reconcile_all(options: &Options, arguments: &Reconcile) -> Result<(), Com
     let how = reconcile::Options {
         report: arguments.report,
         rate: arguments.rate,
+        without: arguments.without.clone(),
         restart: arguments.restart,
         settle: SETTLE,
         clock: now,
@@ -68,7 +69,7 @@ pub fn rebuild_region(options: &Options, arguments: &Rebuild) -> Result<(), Comm
     Ok(())
 }
 
-fn settings(options: &Options) -> Result<(CqlOptions, Arc<Rules>, Arc<TokenKeys>), CommandError> {
+pub fn settings(options: &Options) -> Result<(CqlOptions, Arc<Rules>, Arc<TokenKeys>), CommandError> {
     if matches!(options.store, Some(Engine::Embedded)) {
         return Err(CommandError::Usage("--store embedded: this command is for the CQL store".into()));
     }
@@ -79,11 +80,11 @@ fn settings(options: &Options) -> Result<(CqlOptions, Arc<Rules>, Arc<TokenKeys>
     Ok((CqlOptions { pseudonym_fingerprint: pseudonyms.fingerprint(), ..config.cql()? }, rules, tokens))
 }
 
-fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
+pub fn block_on<T>(work: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::Runtime)?.block_on(work)
 }
 
-fn reconcile_line(report: &reconcile::Report) -> String {
+pub fn reconcile_line(report: &reconcile::Report) -> String {
     let reconcile::Report { subjects, behind, fetched, sent, unreadable, part } = report;
     format!(
         "{:.1} % subjects={subjects} views_behind={behind} events_fetched={fetched} events_sent={sent} \
@@ -92,7 +93,7 @@ fn reconcile_line(report: &reconcile::Report) -> String {
     )
 }
 
-fn rebuild_line(report: &rebuild::Report) -> String {
+pub fn rebuild_line(report: &rebuild::Report) -> String {
     let rebuild::Report { subjects, unreadable, part } = report;
     format!("{:.1} % subjects={subjects} unreadable={unreadable}", part * 100.0)
 }
@@ -104,12 +105,12 @@ fn print_result(line: &str) {
 
 /// Prints progress to standard error, at most once per interval.
 #[derive(Default)]
-struct ProgressPrinter {
+pub struct ProgressPrinter {
     printed_at: Mutex<Option<Instant>>,
 }
 
 impl ProgressPrinter {
-    fn print(&self, line: impl Fn() -> String) {
+    pub fn print(&self, line: impl Fn() -> String) {
         let every = if std::io::stderr().is_terminal() { TERMINAL_EVERY } else { LOG_EVERY };
         let mut printed_at = self.printed_at.lock().unwrap_or_else(PoisonError::into_inner);
         if printed_at.is_none_or(|printed_at| printed_at.elapsed() >= every) {

@@ -37,6 +37,19 @@ pub const METRICS: &[MetricDescription] = &[
         help: "Read service: keys of keys.json that are or will be in use and whose file is missing or invalid here",
     },
     MetricDescription {
+        name: "region_retired",
+        kind: MetricKind::Gauge,
+        labels: &[],
+        help: "CQL store: 1 once this process has seen that its region was retired: it takes no events and shows nothing new",
+    },
+    MetricDescription {
+        name: "retired_region_nodes_up",
+        kind: MetricKind::Gauge,
+        labels: &["region"],
+        help: "CQL store: nodes of a retired region's datacenter that this process is connected to; above 0 it has come \
+               back",
+    },
+    MetricDescription {
         name: "store_takes_writes",
         kind: MetricKind::Gauge,
         labels: &[],

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use yima_service::clock::now;
-use yima_store::cql::{CqlOptions, Step, migrate};
+use yima_store::cql::{CqlOptions, Step, migrate, migrate_alone};
 
 use crate::cli::{Engine, Options, Replication};
 use crate::config::{Config, Role};
@@ -14,7 +14,7 @@ use crate::error::CommandError;
 ///
 /// # Errors
 /// Settings, keys, or the database.
-pub fn run(options: &Options, replication: Option<Replication>) -> Result<(), CommandError> {
+pub fn run(options: &Options, replication: Option<Replication>, alone: bool) -> Result<(), CommandError> {
     if matches!(options.store, Some(Engine::Embedded)) {
         return Err(CommandError::Usage(
             "--store embedded: the embedded store creates its tables itself; `yima migrate` is for the CQL store"
@@ -31,10 +31,19 @@ pub fn run(options: &Options, replication: Option<Replication>) -> Result<(), Co
     keys.create(false)?;
     let settings = CqlOptions { pseudonym_fingerprint: keys.pseudonyms()?.fingerprint(), ..settings };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)?;
-    let steps = runtime.block_on(migrate(&settings, replication.map(|r| r.0), now()))?;
+    let replication = replication.map(|r| r.0);
+    let steps = runtime.block_on(async {
+        match alone {
+            false => migrate(&settings, replication, now()).await,
+            true => migrate_alone(&settings, replication, now()).await,
+        }
+    })?;
     let mut lines: Vec<String> = steps.iter().map(describe).collect();
     if lines.is_empty() {
         lines.push("nothing to do".into());
+    }
+    if alone {
+        lines.push("left for later: run `yima migrate` in each region that was down, when it is back".into());
     }
     let written = lines.iter().try_for_each(|line| writeln!(std::io::stdout(), "{line}"));
     written.map_err(|e| CommandError::file(Path::new("standard output"), &e))

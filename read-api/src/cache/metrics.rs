@@ -1,10 +1,17 @@
 //! Sets the gauges of the cache before they are scraped.
 
+use std::collections::BTreeSet;
+
 use metrics::gauge;
+use parking_lot::Mutex;
 
 use super::ViewCache;
 use super::circuit_breaker::BreakerState;
 use super::tiers::TierSizes;
+
+/// The regions whose lag has a gauge.
+#[derive(Default)]
+pub(super) struct ReportedRegions(Mutex<BTreeSet<String>>);
 
 impl ViewCache {
     /// Sets the gauges. To be called before each scrape.
@@ -27,9 +34,17 @@ impl ViewCache {
         gauge!("cache_disk_bytes").set(disk_bytes as f64);
         let now = (self.clock)();
         gauge!("cache_poll_lag_seconds").set(now.since(self.polled_at()).as_secs_f64());
-        for (region, as_of) in &self.regions().as_of {
+        let regions = self.regions();
+        for (region, as_of) in &regions.as_of {
             let lag = as_of.map_or(f64::INFINITY, |as_of| now.since(as_of).as_secs_f64());
             gauge!("cache_region_lag_seconds", "region" => region.clone()).set(lag);
         }
+        // A retired region has no lag.
+        let names: BTreeSet<String> = regions.as_of.iter().map(|(region, _)| region.clone()).collect();
+        let mut reported = self.reported_regions.0.lock();
+        for gone in reported.difference(&names) {
+            gauge!("cache_region_lag_seconds", "region" => gone.clone()).set(f64::NAN);
+        }
+        *reported = names;
     }
 }

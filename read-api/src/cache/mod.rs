@@ -39,6 +39,7 @@ use yima_schema::time::Time;
 use yima_schema::view::Version;
 use yima_store::{VersionedView, ViewReader};
 
+use self::metrics::ReportedRegions;
 use crate::config::CacheConfig;
 use audit::AuditRate;
 use disk::{Disk, State};
@@ -75,6 +76,7 @@ pub struct ViewCache {
     times: TierTimes,
     subscriptions: Arc<Subscriptions>,
     audit_rate: AuditRate,
+    reported_regions: ReportedRegions,
     clock: fn() -> Time,
 }
 
@@ -100,6 +102,7 @@ impl ViewCache {
             times: TierTimes::default(),
             subscriptions: Arc::default(),
             audit_rate: AuditRate::new(config.audit_per_s),
+            reported_regions: ReportedRegions::default(),
             clock,
         })
     }

@@ -40,12 +40,15 @@ impl Metrics {
         self.gather.lock().push(Box::new(gather));
     }
 
-    /// All metrics in Prometheus' text format 0.0.4.
+    /// All metrics in Prometheus' text format 0.0.4. The recorder forgets no gauge: one that was set to NaN is about
+    /// something that no longer exists, and is left out.
     pub fn render(&self) -> String {
         for gather in self.gather.lock().iter() {
             gather();
         }
-        self.handle.render() + &process::cpu_seconds_total()
+        let rendered = self.handle.render();
+        let values = rendered.split_inclusive('\n').filter(|line| !line.trim_end().ends_with(" NaN"));
+        values.collect::<String>() + &process::cpu_seconds_total()
     }
 
     /// Folds the samples of histograms into their buckets.

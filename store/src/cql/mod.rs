@@ -14,6 +14,7 @@
 //! - `bundle.rs` has denials and the offline bundle.
 //! - `dead_letters.rs` keeps rows that were not understood.
 //! - `resources.rs` has the index of FHIR resources.
+//! - `retirement/` retires regions and takes them back. Owns the fence of a process whose region was retired.
 //! - `jobs/` has full scans with their progress, and rebuild.
 //! - `ddl/` has migrations, and the check of the schema at start.
 //! - `region.rs` is the region's row: epoch, rebuild, rules. Owns the rules of this process.
@@ -35,6 +36,7 @@ mod options;
 mod outcome;
 mod region;
 mod resources;
+mod retirement;
 mod retry;
 mod session;
 mod statements;
@@ -61,13 +63,15 @@ use log::seal::HeartbeatWatch;
 use marks::leases::Leases;
 use marks::unsettled::UnsettledMarks;
 use region::FoldRules;
+use retirement::fence::{self, Fence};
 use statements::Statements;
 
 #[cfg(feature = "conformance")]
 pub use bench_driver::BenchDriver;
-pub use ddl::migrate::{Step, is_migrated, migrate};
+pub use ddl::migrate::{Step, is_migrated, migrate, migrate_alone};
 pub use jobs::rebuild::begin_rebuild;
 pub use options::CqlOptions;
+pub use retirement::{RegionStatus, Rejoin, Retirement, RetirementState, begin_rejoin};
 
 /// Requests of one call that are in flight together.
 const CONCURRENT_REQUESTS: usize = 64;
@@ -78,8 +82,8 @@ const KEY_READS: usize = 256;
 /// A session with a region's nodes. Dropping it stops the heartbeats of its streams: other writers will seal them.
 pub struct CqlStore {
     inner: Arc<Inner>,
-    /// Ends with the store.
-    heartbeats: JoinSet<()>,
+    /// Heartbeats, and the look at the retirements. They end with the store.
+    tasks: JoinSet<()>,
 }
 
 /// The part of a store that tasks share which outlive a cancelled call. Each piece of state is private to the file that
@@ -104,6 +108,7 @@ struct Inner {
     leases: Leases,
     unsettled_marks: UnsettledMarks,
     rules: FoldRules,
+    fence: Fence,
 }
 
 /// A stream, named across regions.
@@ -125,6 +130,9 @@ impl CqlStore {
     async fn open_as(options: CqlOptions, rebuilds: bool) -> Result<Arc<Self>> {
         schema::check_name(&options)?;
         let session = session::connect(&options).await?;
+        if !options.rejoins {
+            fence::check_at_start(&session, &options).await?;
+        }
         let identity = schema::check(&session, &options).await?;
         let statements = Statements::prepare(&session, &options).await?;
         let inner = Arc::new(Inner {
@@ -143,16 +151,20 @@ impl CqlStore {
             leases: Leases::default(),
             unsettled_marks: UnsettledMarks::default(),
             rules: FoldRules::default(),
+            fence: Fence::default(),
         });
-        let mut heartbeats = JoinSet::new();
-        heartbeats.spawn(heartbeat::send_heartbeats(Arc::downgrade(&inner), inner.heartbeat_due.clone()));
-        Ok(Arc::new(Self { inner, heartbeats }))
+        let mut tasks = JoinSet::new();
+        tasks.spawn(heartbeat::send_heartbeats(Arc::downgrade(&inner), inner.heartbeat_due.clone()));
+        if !inner.options.rejoins {
+            tasks.spawn(fence::watch(Arc::downgrade(&inner)));
+        }
+        Ok(Arc::new(Self { inner, tasks }))
     }
 }
 
 impl Drop for CqlStore {
     fn drop(&mut self) {
-        self.heartbeats.abort_all();
+        self.tasks.abort_all();
     }
 }
 
@@ -168,13 +180,14 @@ impl Inner {
         RegionStream { region: self.options.region.clone(), stream }
     }
 
-    /// Runs a statement on `table`.
+    /// Runs a statement on `table`, unless the region was retired.
     async fn execute(
         &self,
         table: &'static str,
         statement: &PreparedStatement,
         values: impl SerializeRow,
     ) -> Result<QueryResult> {
+        self.fence.check()?;
         self.session.execute_unpaged(statement, values).await.map_err(|e| error::from_driver(table, &e))
     }
 

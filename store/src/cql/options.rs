@@ -44,6 +44,8 @@ pub struct CqlOptions {
     pub clock: fn() -> Time,
     /// Lowest number of replicas that both keyspaces must have in this datacenter.
     pub min_replicas: u32,
+    /// For the steps of `yima region rejoin` alone: opens a retired region too.
+    pub rejoins: bool,
 }
 
 impl CqlOptions {
@@ -66,6 +68,7 @@ impl CqlOptions {
             lease: Duration::from_secs(10),
             clock: system_clock,
             min_replicas: 1,
+            rejoins: false,
         }
     }
 

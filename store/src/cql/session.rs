@@ -84,7 +84,7 @@ pub(super) async fn connect(options: &CqlOptions) -> Result<Session> {
 }
 
 /// Only nodes of that datacenter, replicas first.
-fn within(datacenter: &str) -> DefaultPolicyBuilder {
+pub(super) fn within(datacenter: &str) -> DefaultPolicyBuilder {
     DefaultPolicy::builder().prefer_datacenter(datacenter.to_owned()).token_aware(true).permit_dc_failover(false)
 }
 

@@ -80,7 +80,7 @@ impl SubjectScan for EmbeddedStore {
         Ok(())
     }
 
-    async fn reconciled(&self, _since: Time) -> Result<()> {
+    async fn reconciled(&self, _regions: &[String], _since: Time) -> Result<()> {
         Ok(())
     }
 

@@ -9,7 +9,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,13 +28,15 @@ pub struct MarkFollower {
     marks: Arc<dyn MarkFeed>,
     folder: Arc<Folder>,
     streams: HashMap<(String, StreamId), StreamFollower>,
+    /// Regions whose gauge has a value.
+    reported: BTreeSet<String>,
     rounds: u32,
 }
 
 impl MarkFollower {
     /// A follower that folds with `folder`.
     pub fn new(marks: Arc<dyn MarkFeed>, folder: Arc<Folder>) -> Self {
-        Self { marks, folder, streams: HashMap::new(), rounds: 0 }
+        Self { marks, folder, streams: HashMap::new(), reported: BTreeSet::new(), rounds: 0 }
     }
 
     /// Follows without end. A round that fails is repeated; only rules newer than the folder's end it, and then the
@@ -93,14 +95,20 @@ impl MarkFollower {
         stream.follow(source, &*self.marks, &self.folder).await
     }
 
-    /// Sets `marks_waiting`: marks that were read and are not folded yet, by region.
-    fn report(&self, sources: &[Source]) {
+    /// Sets `marks_waiting`: marks that were read and are not folded yet, by region; ends it for a region that has no
+    /// source any more.
+    fn report(&mut self, sources: &[Source]) {
         let mut waiting: HashMap<&str, usize> = sources.iter().map(|source| (source.region.as_str(), 0)).collect();
         for ((region, _), stream) in &self.streams {
             *waiting.entry(region).or_default() += stream.waiting();
         }
+        let now: BTreeSet<String> = waiting.keys().map(|region| (*region).to_owned()).collect();
         for (region, count) in waiting {
             metrics::gauge!("marks_waiting", "region" => region.to_owned()).set(count as f64);
         }
+        for region in self.reported.difference(&now) {
+            metrics::gauge!("marks_waiting", "region" => region.clone()).set(f64::NAN);
+        }
+        self.reported = now;
     }
 }

@@ -7,7 +7,7 @@ use yima_schema::rules::Rules;
 use yima_store::cql::{CqlOptions, begin_rebuild};
 use yima_store::{Progress, StoreError, SubjectScan};
 
-use super::full_scan::{FullScan, Rate, Task};
+use super::full_scan::{FullScan, OtherRegions, Rate, Task};
 use super::refold;
 use crate::backoff::with_backoff;
 use crate::fold::Folder;
@@ -46,7 +46,7 @@ pub async fn rebuild(
 ) -> Result<Report, StoreError> {
     let store = begin_rebuild(options, (options.clock)()).await?;
     let folder = Folder::start(store.clone(), rules.clone(), tokens).await?;
-    let task = Task { name: store.rebuild_task(), of_all_regions: false, rate, clock: options.clock };
+    let task = Task { name: store.rebuild_task(), others: OtherRegions::None, rate, clock: options.clock };
     let folded = fold_all(store.clone(), &folder, task, &on_progress).await;
     let report = match folded {
         Ok(report) => report,

@@ -15,7 +15,7 @@ use yima_schema::time::Time;
 use yima_schema::view::View;
 use yima_store::{Progress, StoreError, SubjectScan, VersionedView, ViewReader};
 
-use super::full_scan::{FullScan, Rate, Task};
+use super::full_scan::{FullScan, OtherRegions, Rate, Task};
 use crate::backoff::with_backoff;
 use crate::config::RefoldConfig;
 use crate::fold::Folder;
@@ -69,8 +69,12 @@ impl<S: SubjectScan + ViewReader + 'static> Refold<S> {
         {
             return Ok(false);
         }
-        let task =
-            Task { name: task, of_all_regions: false, rate: Some(Rate(self.config.subjects_per_s)), clock: self.clock };
+        let task = Task {
+            name: task,
+            others: OtherRegions::None,
+            rate: Some(Rate(self.config.subjects_per_s)),
+            clock: self.clock,
+        };
         let mut scan = FullScan::begin(self.store.clone(), task, false).await?;
         let result = self.fold_older(&mut scan, rules).await;
         if result.is_err() {

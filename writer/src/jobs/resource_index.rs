@@ -13,7 +13,7 @@ use yima_schema::event::{EventData, StoredEvent};
 use yima_schema::time::Time;
 use yima_store::{EventReader, Progress, ResourceIndex, ResourceVersion, StoreError, SubjectScan};
 
-use super::full_scan::{FullScan, Rate, Task};
+use super::full_scan::{FullScan, OtherRegions, Rate, Task};
 use crate::backoff::with_backoff;
 use crate::config::RefoldConfig;
 
@@ -62,7 +62,7 @@ impl<S: SubjectScan + EventReader + ResourceIndex + 'static> FillResourceIndex<S
         }
         let task = Task {
             name: TASK.to_owned(),
-            of_all_regions: false,
+            others: OtherRegions::None,
             rate: Some(Rate(self.config.subjects_per_s)),
             clock: self.clock,
         };

@@ -3,6 +3,7 @@
 mod clock_monitor;
 mod host_monitor;
 mod reading;
+mod region_monitor;
 mod writing;
 
 use std::io::Write;
@@ -229,6 +230,9 @@ async fn start(
     };
     if let Some(store) = process.store.cql() {
         clock_monitor::monitor(store, role, &process.lifecycle);
+    }
+    if embedded.is_none() {
+        region_monitor::monitor(process.store.clone(), &process.lifecycle);
     }
     let signals = Signals::install().map_err(CommandError::Signals)?;
     starting.release();

@@ -71,11 +71,12 @@ impl ReadStore {
         }
     }
 
-    /// The CQL engine, if it was reached at the start.
+    /// The CQL engine, once it was reached.
     pub fn cql(&self) -> Option<Arc<CqlStore>> {
         match self {
             Self::Cql(store) => Some(store.clone()),
-            Self::Embedded(_) | Self::Deferred(_) => None,
+            Self::Deferred(store) => store.reached(),
+            Self::Embedded(_) => None,
         }
     }
 

@@ -12,7 +12,7 @@ use scylla::value::CqlTimestamp;
 use yima_schema::cql::Migration;
 use yima_schema::time::Time;
 
-use super::migration_lease::{MigrationLease, compare_and_set, quorum};
+use super::migration_lease::{MigrationLease, Quorum, compare_and_set};
 use super::region_row::region_row;
 use super::schema::{MIGRATIONS, applied_migrations, check_name, keyspaces, replicas_here, replication};
 use super::schema_changes::{DDL_TIMEOUT, SchemaChanges, create_keyspace};
@@ -46,68 +46,112 @@ pub enum Step {
 /// the region is registered with another datacenter or pseudonym key. Others as the database has it; applied steps
 /// stay.
 pub async fn migrate(options: &CqlOptions, shared: Option<BTreeMap<String, usize>>, now: Time) -> Result<Vec<Step>> {
-    migrate_with(options, shared, None, now).await
+    migrate_by(options, shared, now, Quorum::All).await
 }
 
-/// Drops the region's keyspace, if it exists, and creates it again, empty and with the same replication.
-pub(in crate::cql) async fn recreate(session: &Session, options: &CqlOptions, now: Time) -> Result<()> {
-    let keyspace = options.region_keyspace();
-    let replicas = replication(session, &keyspace);
-    if replicas.is_some() {
-        SchemaChanges::new(session)?.run(&format!("DROP KEYSPACE IF EXISTS {keyspace}")).await?;
-    }
-    migrate_with(options, None, replicas, now).await.map(drop)
-}
-
-/// See [`migrate`]; `region`: replicas of the region's keyspace, where it has to be created.
-async fn migrate_with(
+/// The same while the other regions are down: only this region's replicas take part. Two regions that are cut from each
+/// other must not both do so: on Cassandra they would create one table twice.
+///
+/// # Errors
+/// As [`migrate`].
+pub async fn migrate_alone(
     options: &CqlOptions,
     shared: Option<BTreeMap<String, usize>>,
-    region: Option<BTreeMap<String, usize>>,
     now: Time,
 ) -> Result<Vec<Step>> {
+    migrate_by(options, shared, now, Quorum::Here).await
+}
+
+async fn migrate_by(
+    options: &CqlOptions,
+    shared: Option<BTreeMap<String, usize>>,
+    now: Time,
+    quorum: Quorum,
+) -> Result<Vec<Step>> {
     check_name(options)?;
-    // A node that changes its schema may be silent for a while.
-    let session = connect(&CqlOptions { leave_silent_after: DDL_TIMEOUT, ..options.clone() }).await?;
-    let changes = SchemaChanges::new(&session)?;
+    let session = connect_for_changes(options).await?;
     let nodes = nodes_by_datacenter(&session);
     let everywhere = nodes.iter().map(|(name, nodes)| (name.clone(), REPLICAS.min(*nodes))).collect();
-    let here = REPLICAS.min(nodes.get(&options.datacenter).copied().unwrap_or(1));
+    let here = here(&nodes, options);
     let here = shared.as_ref().and_then(|s| s.get(&options.datacenter).copied()).unwrap_or(here);
-    let here = [(options.datacenter.clone(), here)].into();
-    let wanted = [(shared.is_some(), shared.unwrap_or(everywhere)), (false, region.unwrap_or(here))];
+    let here = BTreeMap::from([(options.datacenter.clone(), here)]);
+    let wanted = [(shared.is_some(), shared.unwrap_or(everywhere)), (false, here)];
     let mut steps = Vec::new();
-    for ((keyspace, migrations), (is_explicit, wanted)) in keyspaces(options).into_iter().zip(wanted) {
-        match replication(&session, &keyspace) {
-            None => {
-                changes.run(&create_keyspace(&keyspace, &wanted)?).await?;
-                steps.push(Step::Keyspace(keyspace.clone(), wanted));
-            }
-            Some(found) if is_explicit && found != wanted => {
-                return Err(StoreError::Rejected(format!(
-                    "the keyspace {keyspace} is replicated {found:?}, not {wanted:?}: `yima migrate` does not change \
-                     that, since data has to be streamed: use ALTER KEYSPACE, then repair"
-                )));
-            }
-            // Without replicas in this datacenter no statement below would be answered.
-            Some(found) => drop(replicas_here(&keyspace, &found, options)?),
-        }
-        changes
-            .run(&format!(
-                "CREATE TABLE IF NOT EXISTS {keyspace}.{MIGRATIONS} (keyspace_name text, number int, name text, \
-                 applied_at timestamp, PRIMARY KEY ((keyspace_name), number))"
-            ))
-            .await?;
-        session.refresh_metadata().await.map_err(|e| from_driver(MIGRATIONS, &e.into()))?;
-        let lease = MigrationLease::take(&session, &keyspace).await?;
-        let applied = apply(&changes, options, &keyspace, migrations, now, &mut steps).await;
-        lease.release().await?;
-        applied?;
+    for (known, (is_explicit, wanted)) in keyspaces(options).into_iter().zip(wanted) {
+        steps.extend(migrate_keyspace(&session, options, known, (is_explicit, wanted), now, quorum).await?);
     }
     if register(&session, options).await? {
         steps.push(Step::Registered);
     }
     Ok(steps)
+}
+
+/// Drops the region's keyspace, if it exists, and creates it again, empty and with the same replication.
+pub(in crate::cql) async fn recreate(options: &CqlOptions, now: Time) -> Result<()> {
+    let session = connect_for_changes(options).await?;
+    let [_, known] = keyspaces(options);
+    let replicas = replication(&session, &known.0);
+    if replicas.is_some() {
+        SchemaChanges::new(&session)?.run(&format!("DROP KEYSPACE IF EXISTS {}", known.0)).await?;
+    }
+    let here = here(&nodes_by_datacenter(&session), options);
+    let replicas = replicas.unwrap_or_else(|| [(options.datacenter.clone(), here)].into());
+    migrate_keyspace(&session, options, known, (false, replicas), now, Quorum::All).await.map(drop)
+}
+
+/// Brings the shared keyspace, which exists, to the newest migration.
+pub(in crate::cql) async fn migrate_shared(session: &Session, options: &CqlOptions, now: Time) -> Result<()> {
+    let [known, _] = keyspaces(options);
+    migrate_keyspace(session, options, known, (false, BTreeMap::new()), now, Quorum::All).await.map(drop)
+}
+
+/// A session for changes of the schema: a node that makes one may be silent for a while.
+pub(in crate::cql) async fn connect_for_changes(options: &CqlOptions) -> Result<Session> {
+    connect(&CqlOptions { leave_silent_after: DDL_TIMEOUT, ..options.clone() }).await
+}
+
+/// Replicas of the region's own keyspace by default.
+fn here(nodes: &BTreeMap<String, usize>, options: &CqlOptions) -> usize {
+    REPLICAS.min(nodes.get(&options.datacenter).copied().unwrap_or(1))
+}
+
+/// Creates a keyspace if it is missing, with the replicas `wanted`, and applies what it lacks. `is_explicit`: an
+/// existing keyspace has to have these replicas.
+async fn migrate_keyspace(
+    session: &Session,
+    options: &CqlOptions,
+    (keyspace, migrations): (String, &'static [Migration]),
+    (is_explicit, wanted): (bool, BTreeMap<String, usize>),
+    now: Time,
+    quorum: Quorum,
+) -> Result<Vec<Step>> {
+    let changes = SchemaChanges::new(session)?;
+    let mut steps = Vec::new();
+    match replication(session, &keyspace) {
+        None => {
+            changes.run(&create_keyspace(&keyspace, &wanted)?).await?;
+            steps.push(Step::Keyspace(keyspace.clone(), wanted));
+        }
+        Some(found) if is_explicit && found != wanted => {
+            return Err(StoreError::Rejected(format!(
+                "the keyspace {keyspace} is replicated {found:?}, not {wanted:?}: `yima migrate` does not change that, \
+                 since data has to be streamed: use ALTER KEYSPACE, then repair"
+            )));
+        }
+        // Without replicas in this datacenter no statement below would be answered.
+        Some(found) => drop(replicas_here(&keyspace, &found, options)?),
+    }
+    changes
+        .run(&format!(
+            "CREATE TABLE IF NOT EXISTS {keyspace}.{MIGRATIONS} (keyspace_name text, number int, name text, \
+             applied_at timestamp, PRIMARY KEY ((keyspace_name), number))"
+        ))
+        .await?;
+    session.refresh_metadata().await.map_err(|e| from_driver(MIGRATIONS, &e.into()))?;
+    let lease = MigrationLease::take(session, &keyspace, quorum).await?;
+    let applied = apply(&changes, options, &keyspace, migrations, (now, quorum), &mut steps).await;
+    lease.release().await?;
+    applied.map(|()| steps)
 }
 
 /// Whether the region's own keyspace exists: only [`migrate`] may change it.
@@ -124,7 +168,7 @@ async fn apply(
     options: &CqlOptions,
     keyspace: &str,
     migrations: &'static [Migration],
-    now: Time,
+    (now, quorum): (Time, Quorum),
     steps: &mut Vec<Step>,
 ) -> Result<()> {
     let newest = migrations.len() as u32;
@@ -143,7 +187,7 @@ async fn apply(
             "INSERT INTO {keyspace}.{MIGRATIONS} (keyspace_name, number, name, applied_at) VALUES (?, ?, ?, ?)"
         );
         let row = (keyspace, migration.number as i32, migration.name, CqlTimestamp(now.as_millis()));
-        changes.session.query_unpaged(quorum(&text), row).await.map_err(|e| from_driver(MIGRATIONS, &e))?;
+        changes.session.query_unpaged(quorum.statement(&text), row).await.map_err(|e| from_driver(MIGRATIONS, &e))?;
         steps.push(Step::Applied(keyspace.to_owned(), migration.number, migration.name));
     }
     Ok(())

@@ -4,5 +4,6 @@
 pub(in crate::cql) mod migrate;
 mod migration_lease;
 pub(in crate::cql) mod region_row;
+pub(in crate::cql) mod replicas;
 pub(in crate::cql) mod schema;
-mod schema_changes;
+pub(in crate::cql) mod schema_changes;

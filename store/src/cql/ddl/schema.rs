@@ -22,7 +22,7 @@ pub(in crate::cql) struct Identity {
 }
 
 /// Both keyspaces with their migrations.
-pub(super) fn keyspaces(options: &CqlOptions) -> [(String, &'static [Migration]); 2] {
+pub(in crate::cql) fn keyspaces(options: &CqlOptions) -> [(String, &'static [Migration]); 2] {
     [(options.keyspace.clone(), SHARED), (options.region_keyspace(), REGION)]
 }
 
@@ -31,7 +31,8 @@ pub(in crate::cql) fn replication(session: &Session, keyspace: &str) -> Option<B
     let state = session.get_cluster_state();
     match &state.get_keyspace(keyspace)?.strategy {
         Strategy::NetworkTopologyStrategy { datacenter_repfactors } => {
-            Some(datacenter_repfactors.iter().map(|(name, replicas)| (name.clone(), *replicas)).collect())
+            let replicas = datacenter_repfactors.iter().filter(|(_, replicas)| **replicas > 0);
+            Some(replicas.map(|(name, replicas)| (name.clone(), *replicas)).collect())
         }
         Strategy::SimpleStrategy { .. } | Strategy::LocalStrategy | Strategy::Other { .. } | _ => Some(BTreeMap::new()),
     }
@@ -43,8 +44,8 @@ pub(in crate::cql) fn replication(session: &Session, keyspace: &str) -> Option<B
 /// `Rejected` if there are none: a region's data has to be near it.
 pub(super) fn replicas_here(keyspace: &str, replicas: &BTreeMap<String, usize>, options: &CqlOptions) -> Result<usize> {
     match replicas.get(&options.datacenter) {
-        Some(here) if *here > 0 => Ok(*here),
-        Some(_) | None => Err(StoreError::Rejected(format!(
+        Some(here) => Ok(*here),
+        None => Err(StoreError::Rejected(format!(
             "the keyspace {keyspace} has no replicas in datacenter {} (store.cql.datacenter): alter its replication, \
              then repair it",
             options.datacenter
@@ -73,16 +74,25 @@ pub(in crate::cql) async fn check(session: &Session, options: &CqlOptions) -> Re
                 options.datacenter, options.min_replicas
             )));
         }
-        let wanted = known.len() as u32;
-        let found = applied_migrations(session, &keyspace).await?.into_iter().max().unwrap_or(0);
-        if found != wanted {
-            let advice = if found < wanted { "run `yima migrate`" } else { "use a newer program" };
-            return Err(StoreError::Rejected(format!(
-                "the schema of keyspace {keyspace} is at migration {found} and this program wants {wanted}: {advice}"
-            )));
-        }
+        check_migrated(session, &(keyspace, known)).await?;
     }
     region(session, options).await
+}
+
+/// Checks that a keyspace has the migrations that this program knows.
+pub(in crate::cql) async fn check_migrated(
+    session: &Session,
+    (keyspace, known): &(String, &'static [Migration]),
+) -> Result<()> {
+    let wanted = known.len() as u32;
+    let found = applied_migrations(session, keyspace).await?.into_iter().max().unwrap_or(0);
+    if found == wanted {
+        return Ok(());
+    }
+    let advice = if found < wanted { "run `yima migrate`" } else { "use a newer program" };
+    Err(StoreError::Rejected(format!(
+        "the schema of keyspace {keyspace} is at migration {found} and this program wants {wanted}: {advice}"
+    )))
 }
 
 /// Checks the names: a region's name is part of keyspaces' names and of header fields.

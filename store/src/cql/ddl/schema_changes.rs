@@ -13,10 +13,10 @@ use crate::cql::error::from_driver;
 use crate::{Result, StoreError};
 
 /// A schema change waits for every node.
-pub(super) const DDL_TIMEOUT: Duration = Duration::from_secs(60);
+pub(in crate::cql) const DDL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs schema changes through one node.
-pub(super) struct SchemaChanges<'a> {
+pub(in crate::cql) struct SchemaChanges<'a> {
     pub(super) session: &'a Session,
     target: Arc<dyn LoadBalancingPolicy>,
 }
@@ -24,14 +24,14 @@ pub(super) struct SchemaChanges<'a> {
 impl<'a> SchemaChanges<'a> {
     /// Takes the node with the lowest id of those that are connected, in any datacenter, so that all processes take the
     /// same one.
-    pub(super) fn new(session: &'a Session) -> Result<Self> {
+    pub(in crate::cql) fn new(session: &'a Session) -> Result<Self> {
         let state = session.get_cluster_state();
         let first = state.get_nodes_info().iter().filter(|node| node.is_connected()).map(|node| node.host_id).min();
         let first = first.ok_or_else(|| StoreError::Unavailable("no node is connected".into()))?;
         Ok(Self { session, target: SingleTargetLoadBalancingPolicy::new(NodeIdentifier::HostId(first), None) })
     }
 
-    pub(super) async fn run(&self, text: &str) -> Result<()> {
+    pub(in crate::cql) async fn run(&self, text: &str) -> Result<()> {
         let mut statement = Statement::new(text);
         statement.set_load_balancing_policy(Some(Arc::clone(&self.target)));
         statement.set_request_timeout(Some(DDL_TIMEOUT));

@@ -18,11 +18,12 @@ use yima_schema::time::Time;
 use super::living_writers::check_no_writer_lives;
 use crate::cql::ddl::migrate;
 use crate::cql::ddl::region_row::{RegionRow, region_row};
-use crate::cql::ddl::schema::{check_name, replication};
+use crate::cql::ddl::schema::{check_migrated, check_name, keyspaces, replication};
 use crate::cql::error::from_driver;
 use crate::cql::log::log_segments::SEGMENT_ROWS;
 use crate::cql::outcome::{rows, was_applied};
 use crate::cql::region::rebuilding;
+use crate::cql::retirement::fence;
 use crate::cql::session::connect;
 use crate::cql::{CqlOptions, CqlStore, Inner, RegionStream};
 use crate::{Progress, Result, StoreError, SubjectScan};
@@ -36,6 +37,9 @@ use crate::{Progress, Result, StoreError, SubjectScan};
 pub async fn begin_rebuild(options: &CqlOptions, now: Time) -> Result<Arc<CqlStore>> {
     check_name(options)?;
     let session = connect(options).await?;
+    if !options.rejoins {
+        fence::check_at_start(&session, options).await?;
+    }
     if replication(&session, &options.keyspace).is_none() {
         return Err(StoreError::Rejected(format!(
             "the keyspace {} does not exist, and with it all events: restore it first (store.cql.keyspace)",
@@ -50,13 +54,14 @@ pub async fn begin_rebuild(options: &CqlOptions, now: Time) -> Result<Arc<CqlSto
         )));
     };
     row.check(options)?;
+    check_migrated(&session, &keyspaces(options)[0]).await?;
     let dead = check_no_writer_lives(&session, options, &[].into()).await?;
     let epoch = if row.is_rebuilding() { row.epoch } else { announce(&session, options, &row).await? };
     check_no_writer_lives(&session, options, &dead).await?;
     let task = task(epoch);
     let resumed = is_recreated(&session, &options.region_keyspace(), &task).await?;
     if !resumed {
-        migrate::recreate(&session, options, now).await?;
+        migrate::recreate(options, now).await?;
     }
     drop(session);
     let store = CqlStore::open_as(options.clone(), true).await?;
@@ -144,9 +149,12 @@ impl Inner {
     /// It is unknown whether every expired mark was followed: `yima reconcile` finds the events that were
     /// missed.
     async fn positions_from_oldest_marks(&self) -> Result<()> {
-        for (region, _) in self.other_regions().await? {
-            for (stream, heartbeat) in self.heartbeats(&region).await? {
-                let stream = RegionStream { region: region.clone(), stream };
+        for region in self.other_regions().await? {
+            if let Err(error) = self.copy_unknown_heartbeats(&region.name, &region.datacenter).await {
+                tracing::warn!(%error, region = region.name, "a region's streams were not compared: is it down?");
+            }
+            for (stream, heartbeat) in self.heartbeats(&region.name).await? {
+                let stream = RegionStream { region: region.name.clone(), stream };
                 let position = self.before_oldest_mark(&stream, heartbeat.marks_written).await?;
                 self.save_position(&stream, position, Time::MIN).await?;
                 if position > 0 {

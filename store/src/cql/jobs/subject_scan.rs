@@ -18,7 +18,7 @@ const TABLE: &str = "events";
 #[async_trait]
 impl SubjectScan for CqlStore {
     async fn other_regions(&self) -> Result<Vec<String>> {
-        Ok(self.inner.other_regions().await?.into_iter().map(|(name, _)| name).collect())
+        Ok(self.inner.other_regions().await?.into_iter().map(|region| region.name).collect())
     }
 
     async fn subjects(&self, region: Option<&str>, after: i64, limit: usize) -> Result<Page> {
@@ -61,8 +61,8 @@ impl SubjectScan for CqlStore {
         self.inner.release(&lease_name(task)).await
     }
 
-    async fn reconciled(&self, since: Time) -> Result<()> {
-        self.inner.note_reconciled(since).await
+    async fn reconciled(&self, regions: &[String], since: Time) -> Result<()> {
+        self.inner.note_reconciled(regions, since).await
     }
 
     async fn oldest_rules(&self) -> Result<Option<u32>> {

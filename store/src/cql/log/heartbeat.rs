@@ -13,6 +13,7 @@ use yima_schema::time::Time;
 use super::local_stream::LocalStream;
 use super::log_segments::LogTable;
 use crate::cql::marks::positions::Position;
+use crate::cql::session::routed;
 use crate::cql::statements::ttl;
 use crate::cql::{Inner, RegionStream};
 use crate::{Result, StoreError, StreamId};
@@ -54,6 +55,9 @@ pub(in crate::cql) struct Heartbeat {
 pub(in crate::cql) async fn send_heartbeats(inner: Weak<Inner>, published: Arc<Notify>) {
     loop {
         let Some(store) = inner.upgrade() else { return };
+        if store.fence.check().is_err() {
+            return; // for good
+        }
         for stream in store.local_streams.all() {
             if let Err(error) = store.send_heartbeat(&stream).await {
                 tracing::warn!(
@@ -137,9 +141,26 @@ impl Inner {
 
     /// The newest heartbeat of each of a region's streams.
     pub(in crate::cql) async fn heartbeats(&self, region: &str) -> Result<BTreeMap<StreamId, Heartbeat>> {
+        self.heartbeats_at(None, region).await
+    }
+
+    /// Writes here the heartbeats of streams that this datacenter never heard of: those that another region opened and
+    /// sealed while there were no replicas here. No hint and no later heartbeat brings them.
+    pub(in crate::cql) async fn copy_unknown_heartbeats(&self, region: &str, datacenter: &str) -> Result<()> {
+        let known = self.heartbeats(region).await?;
+        for (stream, heartbeat) in self.heartbeats_at(Some(datacenter), region).await? {
+            if !known.contains_key(&stream) {
+                self.write_heartbeat(&RegionStream { region: region.to_owned(), stream }, heartbeat).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn heartbeats_at(&self, datacenter: Option<&str>, region: &str) -> Result<BTreeMap<StreamId, Heartbeat>> {
         type Columns = (i32, bool, i64, CqlTimestamp, i32, i64, i64, i64, i64, Option<i32>);
         let corrupt = || StoreError::Corrupt { table: TABLE, what: "a row".into() };
-        let rows = self.query(TABLE, &self.statements.streams.heartbeats, (region,)).await?;
+        let statement = routed(&self.statements.streams.heartbeats, datacenter);
+        let rows = self.query(TABLE, &statement, (region,)).await?;
         let mut heartbeats = BTreeMap::new();
         for row in rows.rows::<Columns>().map_err(|_| corrupt())? {
             let (stream, closed, beats, at, newest, changes_written, marks_written, taken, settled, rules) =

@@ -132,6 +132,7 @@ impl Inner {
         batch.set_consistency(Consistency::LocalQuorum);
         batch.set_is_idempotent(true);
         rows.iter().for_each(|_| batch.append_statement(insert.clone()));
+        self.fence.check()?;
         self.session.batch(&batch, rows).await.map(drop).map_err(|e| from_driver(table.name(), &e))
     }
 

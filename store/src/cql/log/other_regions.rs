@@ -3,23 +3,35 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use futures::future::try_join;
 use parking_lot::Mutex;
 use yima_schema::time::Time;
 
 use super::heartbeat::Heartbeat;
 use crate::cql::Inner;
 use crate::cql::marks::positions::Position;
+use crate::cql::retirement::Retirement;
 use crate::{Result, StoreError, StreamId};
 
 /// How long the other regions' progress is used before it is read again, and how long their names. The first bounds the
-/// reads of a follower that this process' publications wake.
+/// reads of a follower that this process' publications wake, the second how long a retired region is still followed.
 const PROGRESS_LASTS: Duration = Duration::from_millis(100);
-const NAMES_LAST: Duration = Duration::from_secs(30);
+const NAMES_LAST: Duration = Duration::from_secs(5);
+
+/// Another region that is followed here.
+#[derive(Clone)]
+pub(in crate::cql) struct OtherRegion {
+    pub(in crate::cql) name: String,
+    pub(in crate::cql) datacenter: String,
+    /// It was retired and came back with this stream: one below that never became known here holds nothing back, since
+    /// the rejoin has marked again what this region lacked.
+    first_stream: StreamId,
+}
 
 /// The other regions as they were last read.
 #[derive(Default)]
 pub(in crate::cql) struct OtherRegions {
-    names: Mutex<Cached<(String, String)>>,
+    active: Mutex<Cached<OtherRegion>>,
     as_of: Mutex<Cached<(String, Option<Time>)>>,
 }
 
@@ -43,25 +55,40 @@ impl<T: Clone> Cached<T> {
 }
 
 impl Inner {
-    /// The other regions and their datacenters.
-    pub(in crate::cql) async fn other_regions(&self) -> Result<Vec<(String, String)>> {
+    /// Every registered region and its datacenter, retired ones too.
+    pub(in crate::cql) async fn registered_regions(&self) -> Result<Vec<(String, String)>> {
         const TABLE: &str = "regions";
-        if let Some(names) = self.other_regions.names.lock().younger_than(NAMES_LAST) {
-            return Ok(names);
-        }
         let corrupt = || StoreError::Corrupt { table: TABLE, what: "a row".into() };
         let rows = self.query(TABLE, &self.statements.regions.regions, ()).await?;
-        let names: std::result::Result<Vec<(String, String)>, _> = rows.rows().map_err(|_| corrupt())?.collect();
-        let mut names = names.map_err(|_| corrupt())?;
-        names.retain(|(name, _)| *name != self.options.region);
-        names.sort_unstable();
-        self.other_regions.names.lock().set(&names);
-        Ok(names)
+        // A row without a datacenter is what is left of an expired or deleted one.
+        let regions: std::result::Result<Vec<(String, Option<String>)>, _> =
+            rows.rows().map_err(|_| corrupt())?.collect();
+        let regions = regions.map_err(|_| corrupt())?;
+        Ok(regions.into_iter().filter_map(|(name, datacenter)| Some((name, datacenter?))).collect())
+    }
+
+    /// The other regions that are not retired, in the order of their names.
+    pub(in crate::cql) async fn other_regions(&self) -> Result<Vec<OtherRegion>> {
+        if let Some(active) = self.other_regions.active.lock().younger_than(NAMES_LAST) {
+            return Ok(active);
+        }
+        let (regions, retirements) = try_join(self.registered_regions(), self.retirements()).await?;
+        let active = |(name, datacenter): (String, String)| {
+            let retirement = retirements.iter().find(|row| row.region == name);
+            let is_other = name != self.options.region && !retirement.is_some_and(Retirement::is_out_of_service);
+            let first_stream = retirement.map_or(StreamId(0), |row| row.first_stream);
+            is_other.then_some(OtherRegion { name, datacenter, first_stream })
+        };
+        let mut active: Vec<OtherRegion> = regions.into_iter().filter_map(active).collect();
+        active.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        self.other_regions.active.lock().set(&active);
+        Ok(active)
     }
 
     /// Another region's datacenter; `None` for this one's.
     pub(in crate::cql) async fn datacenter_of(&self, region: &str) -> Result<Option<String>> {
-        Ok(self.other_regions().await?.into_iter().find(|(name, _)| name == region).map(|(_, datacenter)| datacenter))
+        let mut regions = self.other_regions().await?.into_iter();
+        Ok(regions.find(|other| other.name == region).map(|other| other.datacenter))
     }
 
     /// See [`crate::Registry::regions`].
@@ -70,9 +97,9 @@ impl Inner {
             return Ok(as_of);
         }
         let mut as_of = Vec::new();
-        for (name, _) in self.other_regions().await? {
-            let (heartbeats, positions) = self.heartbeats_and_positions(&name).await?;
-            as_of.push((name, region_as_of(&heartbeats, &positions)));
+        for region in self.other_regions().await? {
+            let (heartbeats, positions) = self.heartbeats_and_positions(&region.name).await?;
+            as_of.push((region.name, region_as_of(&heartbeats, &positions, region.first_stream)));
         }
         self.other_regions.as_of.lock().set(&as_of);
         Ok(as_of)
@@ -80,10 +107,15 @@ impl Inner {
 }
 
 /// The moment before which everything acknowledged in a region is folded and published here. `None`: unknown, because a
-/// stream is not followed yet, or its heartbeat has not reached this region.
-fn region_as_of(heartbeats: &BTreeMap<StreamId, Heartbeat>, positions: &BTreeMap<StreamId, Position>) -> Option<Time> {
+/// stream is not followed yet, or its heartbeat has not reached this region. Below `first_stream` only known streams
+/// count.
+pub(in crate::cql) fn region_as_of(
+    heartbeats: &BTreeMap<StreamId, Heartbeat>,
+    positions: &BTreeMap<StreamId, Position>,
+    first_stream: StreamId,
+) -> Option<Time> {
     let newest = heartbeats.values().map(|heartbeat| heartbeat.newest).max()?;
-    let lowest = heartbeats.keys().chain(positions.keys()).min()?.0;
+    let lowest = heartbeats.keys().chain(positions.keys()).min()?.max(&first_stream).0;
     let is_known = |id: u32| heartbeats.contains_key(&StreamId(id)) || positions.contains_key(&StreamId(id));
     if !(lowest..=newest).all(is_known) {
         return None;
@@ -125,28 +157,31 @@ mod tests {
     fn a_region_is_folded_up_to_its_slowest_stream() {
         type Heartbeats = &'static [(u32, bool, u32, u64, i64)];
         type Positions = &'static [(u32, u64, i64, bool)];
-        let rows: [(Heartbeats, Positions, Option<i64>); 9] = [
-            (&[], &[], None),
-            (&[(1, false, 1, 5, 90)], &[], None),
-            (&[(1, false, 1, 5, 90)], &[(1, 5, 80, false)], Some(80)),
-            (&[(1, false, 2, 5, 90), (2, false, 2, 5, 95)], &[(1, 5, 80, false), (2, 3, 70, false)], Some(70)),
+        let rows: [(Heartbeats, Positions, u32, Option<i64>); 11] = [
+            (&[], &[], 0, None),
+            (&[(1, false, 1, 5, 90)], &[], 0, None),
+            (&[(1, false, 1, 5, 90)], &[(1, 5, 80, false)], 0, Some(80)),
+            (&[(1, false, 2, 5, 90), (2, false, 2, 5, 95)], &[(1, 5, 80, false), (2, 3, 70, false)], 0, Some(70)),
             // A stream whose heartbeat has not reached this region may hold anything.
-            (&[(1, false, 2, 5, 90)], &[(1, 5, 80, false)], None),
+            (&[(1, false, 2, 5, 90)], &[(1, 5, 80, false)], 0, None),
+            // Unless the region has come back with a later one.
+            (&[(1, true, 3, 5, 90), (3, false, 3, 5, 95)], &[(1, 5, 60, false), (3, 5, 80, false)], 3, Some(80)),
+            (&[(1, true, 4, 5, 90), (3, false, 4, 5, 95)], &[(1, 5, 60, false), (3, 5, 80, false)], 3, None),
             // Sealed and followed to its end: it holds nothing back.
-            (&[(1, true, 1, 5, 90), (2, false, 2, 5, 95)], &[(1, 5, 60, false), (2, 3, 70, false)], Some(70)),
-            (&[(1, true, 1, 5, 90), (2, false, 2, 5, 95)], &[(1, 4, 60, false), (2, 3, 70, false)], Some(60)),
-            (&[(1, true, 2, 5, 90), (2, true, 2, 5, 95)], &[(1, 5, 60, false), (2, 5, 70, false)], Some(95)),
+            (&[(1, true, 1, 5, 90), (2, false, 2, 5, 95)], &[(1, 5, 60, false), (2, 3, 70, false)], 0, Some(70)),
+            (&[(1, true, 1, 5, 90), (2, false, 2, 5, 95)], &[(1, 4, 60, false), (2, 3, 70, false)], 0, Some(60)),
+            (&[(1, true, 2, 5, 90), (2, true, 2, 5, 95)], &[(1, 5, 60, false), (2, 5, 70, false)], 0, Some(95)),
             // Unless marks of it were lost.
-            (&[(1, true, 1, 5, 90), (2, false, 2, 5, 95)], &[(1, 5, 60, true), (2, 3, 70, false)], Some(60)),
+            (&[(1, true, 1, 5, 90), (2, false, 2, 5, 95)], &[(1, 5, 60, true), (2, 3, 70, false)], 0, Some(60)),
         ];
-        for (heartbeats, positions, expected) in rows {
+        for (heartbeats, positions, first, expected) in rows {
             let of_heartbeats = heartbeats
                 .iter()
                 .map(|(id, closed, newest, written, at)| (StreamId(*id), heartbeat(*closed, *newest, *written, *at)));
             let of_positions = positions.iter().map(|(id, number, at, missed)| {
                 (StreamId(*id), Position { number: *number, as_of: Time::from_secs(*at), missed: *missed })
             });
-            let found = region_as_of(&of_heartbeats.collect(), &of_positions.collect());
+            let found = region_as_of(&of_heartbeats.collect(), &of_positions.collect(), StreamId(first));
             assert_eq!(found, expected.map(Time::from_secs), "{heartbeats:?} {positions:?}");
         }
     }

@@ -1,5 +1,7 @@
 //! The feed of marks: which streams have to be followed here, their marks, and the events that those name.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use yima_schema::mark::EventName;
@@ -14,9 +16,10 @@ use crate::{MarkFeed, Place, Result, Source, StoreError, StreamId};
 #[async_trait]
 impl MarkFeed for CqlStore {
     async fn sources(&self) -> Result<Vec<Source>> {
-        let mut sources = self.inner.sources_of(&self.inner.options.region).await?;
-        for (region, _) in self.inner.other_regions().await? {
-            sources.extend(self.inner.sources_of(&region).await?);
+        let mut sources = self.inner.own_sources().await?;
+        for region in self.inner.other_regions().await? {
+            let (heartbeats, positions) = self.inner.heartbeats_and_positions(&region.name).await?;
+            sources.extend(unfinished(&region.name, false, heartbeats, &positions));
         }
         Ok(sources)
     }
@@ -79,35 +82,11 @@ fn stream_of(source: &Source) -> RegionStream {
 }
 
 impl Inner {
-    /// A region's streams that are not followed to their end. Of this region only sealed ones: the writer of an open
-    /// one folds for itself.
-    pub(super) async fn sources_of(&self, region: &str) -> Result<Vec<Source>> {
-        let is_own_region = region == self.options.region;
+    /// This region's sealed streams that are not followed to their end: the writer of an open one folds for itself.
+    pub(super) async fn own_sources(&self) -> Result<Vec<Source>> {
+        let region = &self.options.region;
         let (heartbeats, positions) = self.heartbeats_and_positions(region).await?;
-        let source = |(stream, heartbeat): (StreamId, Heartbeat)| {
-            let settled = if is_own_region { heartbeat.marks_settled } else { 0 };
-            let Position { number, as_of: settled_as_of, missed } = positions.get(&stream).copied().unwrap_or_default();
-            Source {
-                region: region.to_owned(),
-                stream,
-                position: number.max(settled),
-                settled_as_of,
-                missed,
-                written: heartbeat.marks_written,
-                open: !heartbeat.closed,
-                taken: heartbeat.marks_taken,
-                as_of: heartbeat.at,
-            }
-        };
-        let is_unfinished = |source: &Source| {
-            let is_known = positions.contains_key(&source.stream);
-            if is_own_region {
-                !source.open && source.position < source.written
-            } else {
-                source.open || !is_known || source.position < source.written
-            }
-        };
-        Ok(heartbeats.into_iter().map(source).filter(is_unfinished).collect())
+        Ok(unfinished(region, true, heartbeats, &positions))
     }
 
     /// Reads one event in another datacenter and writes it here. `false`: that datacenter does not have it.
@@ -116,4 +95,37 @@ impl Inner {
         self.insert_event(&event).await?;
         Ok(true)
     }
+}
+
+/// The streams of a region that are not followed to their end.
+fn unfinished(
+    region: &str,
+    is_own_region: bool,
+    heartbeats: BTreeMap<StreamId, Heartbeat>,
+    positions: &BTreeMap<StreamId, Position>,
+) -> Vec<Source> {
+    let source = |(stream, heartbeat): (StreamId, Heartbeat)| {
+        let settled = if is_own_region { heartbeat.marks_settled } else { 0 };
+        let Position { number, as_of: settled_as_of, missed } = positions.get(&stream).copied().unwrap_or_default();
+        Source {
+            region: region.to_owned(),
+            stream,
+            position: number.max(settled),
+            settled_as_of,
+            missed,
+            written: heartbeat.marks_written,
+            open: !heartbeat.closed,
+            taken: heartbeat.marks_taken,
+            as_of: heartbeat.at,
+        }
+    };
+    let is_unfinished = |source: &Source| {
+        let is_known = positions.contains_key(&source.stream);
+        if is_own_region {
+            !source.open && source.position < source.written
+        } else {
+            source.open || !is_known || source.position < source.written
+        }
+    };
+    heartbeats.into_iter().map(source).filter(is_unfinished).collect()
 }

@@ -62,9 +62,9 @@ impl Inner {
     }
 
     /// See [`crate::SubjectScan::reconciled`].
-    pub(in crate::cql) async fn note_reconciled(&self, since: Time) -> Result<()> {
-        for (region, _) in self.other_regions().await? {
-            for (stream, _) in self.positions(&region).await?.into_iter().filter(|(_, position)| position.missed) {
+    pub(in crate::cql) async fn note_reconciled(&self, regions: &[String], since: Time) -> Result<()> {
+        for region in regions {
+            for (stream, _) in self.positions(region).await?.into_iter().filter(|(_, position)| position.missed) {
                 let row = (CqlTimestamp(since.as_millis()), region.as_str(), stream.0 as i32);
                 self.execute(TABLE, &self.statements.regions.note_reconciled, row).await?;
             }

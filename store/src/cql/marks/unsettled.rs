@@ -64,7 +64,7 @@ impl Inner {
         const PAGE_ROWS: usize = 1_000;
         let corrupt = |e: yima_schema::DecodeError| StoreError::Corrupt { table: "marks", what: e.to_string() };
         let mut found = Vec::new();
-        for source in self.sources_of(&self.options.region).await? {
+        for source in self.own_sources().await? {
             let (mut after, mut numbers) = (source.position, BTreeSet::new());
             let stream = self.own_region_stream(source.stream);
             while after < source.written {

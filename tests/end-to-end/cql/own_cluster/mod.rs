@@ -6,4 +6,5 @@ mod keyspace_restore;
 mod node_clock_skew;
 mod outage;
 mod reconcile;
+mod retired_region;
 mod tls_and_login;

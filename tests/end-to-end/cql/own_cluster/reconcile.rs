@@ -18,7 +18,7 @@ use crate::until_async;
 
 async fn reconciled(store: &Arc<CqlStore>, report: bool) -> Report {
     let settle = Duration::from_millis(100);
-    let options = reconcile::Options { report, rate: None, restart: false, settle, clock: now };
+    let options = reconcile::Options { report, rate: None, without: Vec::new(), restart: false, settle, clock: now };
     reconcile(store, Arc::new(Rules::built_in()), yima_harness::samples::token_keys(), options, |_| ()).await.unwrap()
 }
 

@@ -44,12 +44,20 @@ impl Rate {
 pub(crate) struct Task {
     /// The task's name in the table of progress; its lease has the same name.
     pub(crate) name: String,
-    /// Scans the subjects of every region; otherwise only those of this region.
-    pub(crate) of_all_regions: bool,
+    /// Which subjects it scans, besides those of this region.
+    pub(crate) others: OtherRegions,
     /// `None`: as fast as the store answers.
     pub(crate) rate: Option<Rate>,
     /// The current time.
     pub(crate) clock: fn() -> Time,
+}
+
+/// The other regions whose subjects a scan covers.
+pub(crate) enum OtherRegions {
+    /// None.
+    None,
+    /// All that are not retired, except these.
+    AllBut(Vec<String>),
 }
 
 /// A scan that holds its task's lease.
@@ -82,8 +90,13 @@ impl FullScan {
         let progress = saved.filter(|saved| !restart && !saved.is_done());
         let progress = progress.unwrap_or_else(|| Progress::begin((task.clock)()));
         let mut regions = vec![None];
-        if task.of_all_regions {
-            regions.extend(with_backoff(|| store.other_regions()).await?.into_iter().map(Some));
+        if let OtherRegions::AllBut(without) = &task.others {
+            let mut others = with_backoff(|| store.other_regions()).await?;
+            if let Some(unknown) = without.iter().find(|name| !others.contains(name)) {
+                return Err(StoreError::Rejected(format!("the region {unknown} is not another active region")));
+            }
+            others.retain(|name| !without.contains(name));
+            regions.extend(others.into_iter().map(Some));
         }
         Ok(Self { store, task, regions, returned_upto: progress.upto, progress, next_page_at: Instant::now() })
     }

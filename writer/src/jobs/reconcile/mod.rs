@@ -19,18 +19,20 @@ use yima_schema::subject::SubjectId;
 use yima_schema::time::Time;
 use yima_store::{Copied, EventReader, StoreError, SubjectScan, WriterStore};
 
-use super::full_scan::{FullScan, Rate, Task};
+use super::full_scan::{FullScan, OtherRegions, Rate, Task};
 use crate::backoff::with_backoff;
 use crate::fold::Folder;
 use compare::{Comparison, compare};
 
 /// Options of a reconciliation.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Options {
     /// Only counts; changes nothing but the row of its progress.
     pub report: bool,
     /// Subjects per second; `None`: as fast as the store answers.
     pub rate: Option<Rate>,
+    /// Regions to leave out, because they are down.
+    pub without: Vec<String>,
     /// Begins at the first subject, also if an earlier run was interrupted.
     pub restart: bool,
     /// Time that an event may take between regions: differences are read again after it.
@@ -76,7 +78,7 @@ impl Report {
     }
 }
 
-/// Scans the subjects of all regions. Calls `on_progress` after each page and returns the last report.
+/// Scans the subjects of all regions that are not retired or left out. Calls `on_progress` after each page and returns the last report.
 ///
 /// # Errors
 /// The store's, of this region or another: progress is saved, and the next run continues from there. `Rejected` if
@@ -97,7 +99,10 @@ pub async fn reconcile<S: SubjectScan + WriterStore + 'static>(
         )));
     }
     let name = if options.report { "reconcile --report" } else { "reconcile" };
-    let task = Task { name: name.into(), of_all_regions: true, rate: options.rate, clock: options.clock };
+    // A run with fewer regions must not go on where one with more was interrupted, nor the other way round.
+    let name = options.without.iter().fold(name.to_owned(), |name, region| name + " --without " + region);
+    let others = OtherRegions::AllBut(options.without);
+    let task = Task { name, others, rate: options.rate, clock: options.clock };
     let subjects: Arc<dyn SubjectScan> = store.clone();
     let scan = FullScan::begin(subjects, task, options.restart).await?;
     let writer: Arc<dyn WriterStore> = store.clone();
@@ -114,7 +119,8 @@ pub async fn reconcile<S: SubjectScan + WriterStore + 'static>(
     result.and(closed)?;
     if !options.report {
         let since = run.scan.progress().started_at;
-        with_backoff(|| store.reconciled(since)).await?;
+        let compared: Vec<String> = run.scan.regions().iter().flatten().cloned().collect();
+        with_backoff(|| store.reconciled(&compared, since)).await?;
     }
     Ok(Report::of(&run.scan))
 }
