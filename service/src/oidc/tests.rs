@@ -128,18 +128,16 @@ struct Key {
 
 impl Key {
     fn new(algorithm: Algorithm, id: &str) -> Self {
-        let private = match algorithm {
-            Algorithm::ES256 => EncodingKey::from_ec_der(&Issuer::generate().unwrap().0),
-            Algorithm::EdDSA => {
-                EncodingKey::from_ed_der(Ed25519KeyPair::generate().unwrap().to_pkcs8v1().unwrap().as_ref())
-            }
-            Algorithm::RS256 => {
-                let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
-                let pkcs8: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().unwrap();
-                // Behind the head of PKCS #8, of 26 bytes for this size, is the key as PKCS #1 has it.
-                EncodingKey::from_rsa_der(&pkcs8.as_ref()[26..])
-            }
-            other => panic!("{other:?} is no algorithm of these tests"),
+        let private = if algorithm == Algorithm::ES256 {
+            EncodingKey::from_ec_der(&Issuer::generate().unwrap().0)
+        } else if algorithm == Algorithm::EdDSA {
+            EncodingKey::from_ed_der(Ed25519KeyPair::generate().unwrap().to_pkcs8v1().unwrap().as_ref())
+        } else {
+            assert_eq!(algorithm, Algorithm::RS256);
+            let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+            let pkcs8: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().unwrap();
+            // Behind the head of PKCS #8, of 26 bytes for this size, is the key as PKCS #1 has it.
+            EncodingKey::from_rsa_der(&pkcs8.as_ref()[26..])
         };
         let mut public = Jwk::from_encoding_key(&private, algorithm).unwrap();
         public.common.key_id = Some(id.to_owned());

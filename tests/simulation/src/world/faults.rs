@@ -31,18 +31,17 @@ impl World {
             let node = chance::below(nodes as u64) as usize;
             let process = Arc::clone(&self.nodes.lock()[node].process);
             match chance::below(8) {
+                0 | 1 if process.is_dead() => {}
                 0 | 1 => {
-                    if !process.is_dead() {
-                        self.kill(node);
-                        let world = Arc::clone(&self);
-                        let back_in = chance::pick(&[20, 300, 3_000, 8_000]);
-                        drop(tokio::spawn(async move {
-                            wait(chance::between(back_in / 2, back_in)).await;
-                            if world.nodes.lock()[node].process.is_dead() {
-                                world.restart(node);
-                            }
-                        }));
-                    }
+                    self.kill(node);
+                    let world = Arc::clone(&self);
+                    let back_in = chance::pick(&[20, 300, 3_000, 8_000]);
+                    drop(tokio::spawn(async move {
+                        wait(chance::between(back_in / 2, back_in)).await;
+                        if world.nodes.lock()[node].process.is_dead() {
+                            world.restart(node);
+                        }
+                    }));
                 }
                 2 => process.pause(ms() + lasting()),
                 3 => process.cut(ms() + lasting()),
