@@ -120,7 +120,7 @@ impl Inner {
         Ok(Time::from_millis(now.0))
     }
 
-    /// Writes a heartbeat.
+    /// Writes a heartbeat. One of an open stream never hides a later one, nor the last, whatever clocks the nodes have.
     pub(super) async fn write_heartbeat(&self, stream: &RegionStream, heartbeat: Heartbeat) -> Result<()> {
         let row = (
             stream.region.as_str(),
@@ -136,7 +136,13 @@ impl Inner {
             heartbeat.rules_version as i32,
             ttl(SEALED_STREAMS_STAY),
         );
-        self.execute(TABLE, &self.statements.streams.beat, row).await.map(drop)
+        let streams = &self.statements.streams;
+        if heartbeat.closed {
+            return self.execute(TABLE, &streams.last_beat, row).await.map(drop);
+        }
+        let (region, stream, closed, beats, at, newest, changes, marks, taken, settled, rules, ttl) = row;
+        let row = (region, stream, closed, beats, at, newest, changes, marks, taken, settled, rules, ttl, beats);
+        self.execute(TABLE, &streams.beat, row).await.map(drop)
     }
 
     /// The newest heartbeat of each of a region's streams.

@@ -5,6 +5,10 @@ use scylla::statement::prepared::PreparedStatement;
 use super::Preparing;
 use crate::Result;
 
+const BEAT: &str = "INSERT INTO {shared}.heartbeats (region, stream, closed, beats, beat_at, newest, changes_written, \
+                    marks_written, marks_taken, marks_settled, rules_version) \
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?";
+
 /// Prepared statements on streams and heartbeats.
 pub(in crate::cql) struct Streams {
     pub(in crate::cql) newest_stream: PreparedStatement,
@@ -15,7 +19,11 @@ pub(in crate::cql) struct Streams {
     pub(in crate::cql) streams: PreparedStatement,
     pub(in crate::cql) begin_closing: PreparedStatement,
     pub(in crate::cql) finish_closing: PreparedStatement,
+    /// Of an open stream: the number of the heartbeat is the timestamp, or one of a node whose clock is ahead would hide
+    /// those after it.
     pub(in crate::cql) beat: PreparedStatement,
+    /// Of a sealed stream: any node's clock is above those numbers, so no other heartbeat hides it.
+    pub(in crate::cql) last_beat: PreparedStatement,
     pub(in crate::cql) heartbeats: PreparedStatement,
     pub(in crate::cql) clock: PreparedStatement,
 }
@@ -57,13 +65,8 @@ impl Streams {
                      WHERE region = ? AND stream = ? IF state = 'closing'",
                 )
                 .await?,
-            beat: p
-                .write(
-                    "INSERT INTO {shared}.heartbeats (region, stream, closed, beats, beat_at, newest, \
-                     changes_written, marks_written, marks_taken, marks_settled, rules_version) \
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?",
-                )
-                .await?,
+            beat: p.write(&format!("{BEAT} AND TIMESTAMP ?")).await?,
+            last_beat: p.write(BEAT).await?,
             heartbeats: p
                 .hedged_read(
                     "SELECT stream, closed, beats, beat_at, newest, changes_written, marks_written, marks_taken, \

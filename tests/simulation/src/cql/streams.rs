@@ -118,7 +118,8 @@ impl CqlModel {
             marks_written: stream.marks.lock().written.upto(),
             marks_settled: stream.settled.lock().upto(),
         };
-        self.database.heartbeats.write(&self.process, stream.id, heartbeat).await
+        // The engine takes the number for the timestamp.
+        self.database.heartbeats.write_at(&self.process, stream.id, heartbeat, heartbeat.beats).await
     }
 
     pub(super) async fn heartbeats(&self) -> Result<BTreeMap<StreamId, Heartbeat>> {

@@ -48,6 +48,13 @@ impl<K: Ord + Clone + Send + 'static, V: Clone + Send + 'static> Table<K, V> {
         process.receive().await
     }
 
+    /// The same with a timestamp of its own.
+    pub async fn write_at(self: &Arc<Self>, process: &Process, key: K, value: V, at: i64) -> Result<()> {
+        process.send().await?;
+        self.replicate(key, Cell { at, value }).await?;
+        process.receive().await
+    }
+
     /// Brings a value to every replica, sooner or later (hints), and returns once two of them have it.
     async fn replicate(self: &Arc<Self>, key: K, cell: Cell<V>) -> Result<()> {
         let mut arrivals: [u64; REPLICAS] = std::array::from_fn(arrival);
