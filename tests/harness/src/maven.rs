@@ -14,7 +14,7 @@ pub(crate) fn target_dir() -> PathBuf {
 /// The directory of Cassandra's jars.
 ///
 /// # Panics
-/// See [`fetch`].
+/// When Maven cannot fetch it.
 pub fn fetch_cassandra() -> PathBuf {
     fetch("cassandra", "dependency:copy-dependencies")
 }
@@ -22,7 +22,7 @@ pub fn fetch_cassandra() -> PathBuf {
 /// The directory with Keycloak's own directory in it.
 ///
 /// # Panics
-/// See [`fetch`].
+/// When Maven cannot fetch it.
 pub(crate) fn fetch_keycloak() -> PathBuf {
     fetch("keycloak", "dependency:unpack-dependencies")
 }
