@@ -107,6 +107,7 @@ impl JwtConfig {
         const ISSUER: &str = "identity_provider.issuer";
         const DISCOVERY: &str = "identity_provider.discovery";
         const CLIENT_ID: &str = "identity_provider.client_id";
+        const REFETCH_AFTER: &str = "identity_provider.refetch_after_s";
         let holds = !self.discovery || oidc::is_secure(&self.issuer);
         checks.expect(holds, ISSUER, &[DISCOVERY], "expected an https URL, since identity_provider.discovery is true");
         let holds = !self.discovery || self.keys_file.is_none();
@@ -116,9 +117,10 @@ impl JwtConfig {
         let holds = self.client_id.is_some() || self.client_secret.is_none();
         checks.expect(holds, "identity_provider.client_secret", &[CLIENT_ID], "expected with client_id only");
         let holds = self.refetch_after >= Duration::from_secs(1);
-        checks.expect(holds, "identity_provider.refetch_after_s", &[], "expected at least 1");
+        checks.expect(holds, REFETCH_AFTER, &[], "expected at least 1");
         let holds = self.refresh >= self.refetch_after;
-        checks.expect(holds, "identity_provider.refresh_s", &[], "expected no less than refetch_after_s");
+        let expected = format!("expected no less than {REFETCH_AFTER}");
+        checks.expect(holds, "identity_provider.refresh_s", &[REFETCH_AFTER], expected);
     }
 }
 
