@@ -38,6 +38,8 @@ pub struct AuditConfig {
     /// `Yima-As-Of` is later than the acknowledgement by more than this.
     #[serde(rename = "clock_margin_ms", with = "config::Ms")]
     pub clock_margin: Duration,
+    /// Whether the nodes expect the PROXY protocol from this machine, since it is one of their `trusted_proxies`.
+    pub proxy_protocol: bool,
     /// Certificates of the authorities that sign those of nodes and writer, for `https` URLs. PEM, read at start.
     pub ca_file: Option<PathBuf>,
     /// Canaries.
@@ -82,6 +84,7 @@ impl Default for AuditConfig {
             people_per_s: 1,
             answer_timeout: Duration::from_secs(1),
             clock_margin: Duration::from_secs(1),
+            proxy_protocol: false,
             ca_file: None,
             canary: CanaryConfig::default(),
         }

@@ -7,6 +7,7 @@ exit code 1 if there is one.
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -76,7 +77,8 @@ def pod_faults(pod):
         if not container.get("resources", {}).get("limits", {}).get("memory"):
             yield "a container has no limit of memory"
         for variable in container.get("env", []):
-            if any(word in variable["name"] for word in ("PASSWORD", "SECRET", "PIN")) and "value" in variable:
+            is_secret = any(word in variable["name"] for word in ("PASSWORD", "SECRET", "PIN"))
+            if is_secret and not variable.get("value", "{ file = ").startswith("{ file = "):
                 yield f"{variable['name']} is written out: secrets are named, not given"
 
 
@@ -84,6 +86,29 @@ def selects(selector, labels):
     expressions = selector.get("matchExpressions", [])
     return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items()) and all(
         labels.get(each["key"]) in each["values"] for each in expressions if each["operator"] == "In")
+
+
+def allows(policies, direction, ours, theirs, port):
+    """Whether a policy of the pods labelled `ours` allows `port`, its name or number, from or to those of `theirs`."""
+    peers = {"ingress": "from", "egress": "to"}[direction]
+    rules = [rule for policy in policies if selects(policy["podSelector"], ours) for rule in policy.get(direction, [])]
+    return any(
+        any(selects(peer["podSelector"], theirs) for peer in rule.get(peers, []) if "podSelector" in peer)
+        and {each["port"] for each in rule["ports"]} & set(port) for rule in rules)
+
+
+def unreachable(pods, policies):
+    """Addresses of other pods in a container's variables that the policies keep it from reaching."""
+    for name, pod in pods.items():
+        variables = [v.get("value", "") for each in pod["spec"]["containers"] for v in each.get("env", [])]
+        found = re.findall(r"([a-z-]+?)(?:-\d+\.[a-z-]+\.[a-z]+\.svc\.cluster\.local)?:(\d+)", " ".join(variables))
+        for workload, number in sorted({each for each in found if each[0] in pods}):
+            ports = [p for each in pods[workload]["spec"]["containers"] for p in each["ports"]]
+            port = [key for p in ports if p["containerPort"] == int(number) for key in (p["name"], int(number))]
+            ours, theirs = (p["metadata"]["labels"] for p in (pod, pods[workload]))
+            both = allows(policies, "egress", ours, theirs, port), allows(policies, "ingress", theirs, ours, port)
+            if not all(both):
+                yield f"{name}: does not reach {workload}:{number}"
 
 
 def chart_faults(objects):
@@ -126,6 +151,7 @@ def chart_faults(objects):
                       for d in policy["policyTypes"]}
         if policies and directions != {"Ingress", "Egress"}:
             yield f"{name}: may send or receive whatever it likes"
+    yield from unreachable(pods, policies)
 
 
 def main(crds, files):

@@ -61,6 +61,31 @@ fn changes_people_and_canaries_are_seen_in_every_window_and_the_process_stops() 
 }
 
 #[test]
+fn nodes_that_take_it_for_an_edge_are_asked_and_its_page_shows_their_state() {
+    let edges_name_clients = Options::default()
+        .population(50)
+        .env("YIMA_READ_API__HTTP__TRUSTED_PROXIES", "[\"127.0.0.0/8\"]")
+        .env("YIMA_READ_API__HTTP__PROXY_PROTOCOL", true);
+    let yima = Yima::start(edges_name_clients);
+    let nodes = format!("[{{ url = '{}', name = 'only' }}]", yima.read_url());
+    let admins = format!("['{}']", yima.admin_url().trim_start_matches("http://"));
+    let more = [("YIMA_AUDIT__PEOPLE_PER_S", "10"), ("YIMA_ADMIN__NODES", &admins)];
+    let counts = |auditor: &Yima, outcome| windows(auditor, &[("node", "only"), ("outcome", outcome)]);
+    let mut auditor = start(&yima, &nodes, &more);
+    until("connections that are not an edge's are closed", SOON, || counts(&auditor, "unanswered") >= 3.0);
+    assert_eq!(counts(&auditor, "consistent"), 0.0);
+    auditor.stop();
+
+    let auditor = start(&yima, &nodes, &[&more[..], &[("YIMA_AUDIT__PROXY_PROTOCOL", "true")]].concat());
+    until("people are asked about", SOON, || counts(&auditor, "consistent") >= 3.0);
+    assert_eq!(counts(&auditor, "unanswered"), 0.0);
+    let get = |path: &str| auditor.http().get(&format!("{}{path}", auditor.admin_url()), "");
+    assert_eq!(get("/status").json(200)["role"], "auditor");
+    assert_eq!(get("/status/nodes").json(200)["nodes"][0]["status"]["role"], "everything");
+    assert!(get("/").text().contains("<title>yima: nodes</title>"));
+}
+
+#[test]
 fn a_node_that_is_down_is_unanswered_and_never_inconsistent() {
     let mut yima = Yima::start(Options::default().population(2_000));
     let up = yima.read_url();

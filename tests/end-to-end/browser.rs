@@ -17,6 +17,7 @@ mod line;
 mod live_display;
 mod offline_bundles;
 mod offline_checkpoint;
+mod operator;
 mod page_performance;
 mod paper;
 mod phone_codes;

@@ -43,7 +43,7 @@ async fn open(options: &CqlOptions) -> Arc<CqlStore> {
 }
 
 /// Makes the keys of a data directory: `yima migrate` does so before it connects to a database.
-fn make_keys(options: &Options) {
+pub fn make_keys(options: &Options) {
     let without_nodes = options.clone().env("YIMA_STORE__CQL__CONTACT_POINTS", "[]");
     let migrated = without_nodes.command().arg("migrate").output().expect("yima can be run");
     assert_eq!(migrated.status.code(), Some(3));

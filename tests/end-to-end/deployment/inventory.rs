@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use yima_harness::{Options, render, require_root, variables};
 
 use super::{assert_haproxy_accepts, multi_region, output};
+use crate::cql::make_keys;
 
 /// The example that operators start from, rendered.
 fn example() -> (TempDir, PathBuf) {
@@ -57,21 +58,29 @@ fn as_root_the_kernel_accepts_the_rendered_firewall() {
         );
     }
     let reader = read(&machines.join("xian-read-1/etc/nftables.d/yima.nft"));
-    assert!(reader.contains("tcp dport 8080 ip saddr { 10.1.0.11, 10.1.0.12 } accept\n        tcp dport 8080 drop"));
+    let edges_and_auditor = "tcp dport 8080 ip saddr { 10.1.0.11, 10.1.0.12, 10.1.0.51 } accept";
+    assert!(reader.contains(&format!("{edges_and_auditor}\n        tcp dport 8080 drop")), "{reader}");
 }
 
 #[test]
 fn yima_knows_every_setting_that_is_rendered() {
     let (directory, machines) = example();
-    for (machine, service) in [("xian-read-1", "read-api"), ("xian-writer-1", "writer")] {
+    // Keys are the operator's to copy.
+    let options = Options::default();
+    make_keys(&options);
+    for (machine, service) in [("xian-read-1", "read-api"), ("xian-writer-1", "writer"), ("xian-monitoring", "audit")] {
         let etc = machines.join(machine).join("etc/yima");
         // The files that settings name are the operator's.
-        let settings = read(&etc.join("yima.toml")).replace("/etc/yima", &directory.path().display().to_string());
+        let here = |text: &str| text.replace("/etc/yima", &directory.path().display().to_string());
         let file = directory.path().join("yima.toml");
-        fs::write(&file, settings).expect("a file");
-        fs::write(directory.path().join("cql-password"), "secret\n").expect("a file");
-        let mut command = Options::default().command();
-        command.arg("--config").arg(&file).arg(service).envs(variables(&etc.join(format!("{service}.env"))));
+        fs::write(&file, here(&read(&etc.join("yima.toml")))).expect("a file");
+        for secret in ["cql-password", "client-secret"] {
+            fs::write(directory.path().join(secret), "secret\n").expect("a file");
+        }
+        let variables = variables(&etc.join(format!("{service}.env")));
+        let mut command = options.command();
+        command.arg("--config").arg(&file).arg(service);
+        command.envs(variables.into_iter().map(|(name, value)| (name, here(&value))));
         let refused = command.output().expect("yima can be run");
         let said = String::from_utf8_lossy(&refused.stderr);
         // It lacks a file of the operator's, and knows all settings: faults of those come first.
@@ -86,6 +95,7 @@ fn systemd_accepts_the_drop_ins() {
     for (machine, unit) in [
         ("xian-read-1", "yima-read-api.service"),
         ("xian-writer-1", "yima-writer.service"),
+        ("xian-monitoring", "yima-audit.service"),
         ("xian-edge-1", "haproxy.service"),
     ] {
         let units = directory.path().join(unit);
@@ -143,8 +153,9 @@ fn an_inventory_with_faults_changes_nothing_and_every_fault_is_named() {
         .replace("issuer =", "isuer =")
         .replace("region = \"chengdu\"\naddress = \"10.2.0.21\"", "region = \"chendu\"\naddress = \"10.2.0\"")
         .replace("[regions.arbiter]", "[regions.Arbiter]")
-        .replace("roles = [\"monitoring\", \"collector\"]", "roles = [\"monitor\"]")
+        .replace("roles = [\"monitoring\", \"collector\", \"auditor\"]", "roles = [\"monitor\"]")
         .replace("agencies = \"agencies.xian.example.org\"", "")
+        .replace("people = \"code.xian.example.org\"", "")
         .replace("address = \"10.1.0.12\"", "address = \"10.1.0.11\"\nports = { https = 443 }\nport = 1");
     fs::write(&inventory, broken).expect("a file");
     let (code, said) = render(&inventory, &machines).expect_err("faults");
@@ -157,6 +168,7 @@ fn an_inventory_with_faults_changes_nothing_and_every_fault_is_named() {
         "regions.Arbiter: expected",
         "machines.xian-monitoring.roles: expected",
         "regions.xian.agencies: expected",
+        "regions.xian.people: expected",
         "machines.xian-edge-2.port: unknown",
     ] {
         assert!(said.contains(fault), "{fault} is not in:\n{said}");

@@ -16,6 +16,7 @@ use yima_auditor::{
 use yima_schema::subject::PseudonymKey;
 use yima_service::admin;
 use yima_service::clock::now;
+use yima_service::http::client::{client, client_among_proxies};
 use yima_service::http::{HostNames, HttpLimits, serve};
 use yima_service::lifecycle::{Lifecycle, Signals};
 use yima_service::telemetry::{self, Telemetry};
@@ -28,6 +29,7 @@ use crate::demo::identity_provider;
 use crate::error::CommandError;
 use crate::keys::KeyDir;
 use crate::serve::listen;
+use crate::status::{Nodes, ThisNode};
 
 pub use socket::serve_samples;
 
@@ -97,15 +99,19 @@ impl Process<'_> {
     ) -> Result<u8, CommandError> {
         let Self { options, config, lifecycle } = self;
         let region = &config.region.name;
+        let signals = Signals::install().map_err(CommandError::Signals)?;
         telemetry.upkeep(lifecycle);
         let listener = listen("admin.listen", config.admin.listen).await?;
-        let router = admin::router(lifecycle.readiness().clone(), telemetry.metrics().clone());
+        let (readiness, metrics) = (lifecycle.readiness().clone(), telemetry.metrics().clone());
+        let this_node = ThisNode { role: "auditor", region: region.clone(), readiness, metrics };
+        let router = admin::router(this_node.readiness.clone(), this_node.metrics.clone());
+        let router = router.merge(this_node.router(Nodes::new(&config.admin, &[])));
         let router = HostNames::new(&config.admin.host_names).guard(router);
         lifecycle.spawn_critical("admin", serve(listener, None, router, None, &HttpLimits::default(), lifecycle));
 
         let tls = trusting(config.audit.ca_file.as_deref(), "audit.ca_file")?.with_no_client_auth();
-        let client = yima_service::http::client::client(tls);
-        let auditor = Auditor::new(&config.audit, region, client.clone(), Arc::clone(&sessions), lifecycle, now);
+        let nodes = if config.audit.proxy_protocol { client_among_proxies(tls.clone()) } else { client(tls.clone()) };
+        let auditor = Auditor::new(&config.audit, region, nodes, Arc::clone(&sessions), lifecycle, now);
         let read_api = config.read_api.clone();
         lifecycle.spawn_until_stop("session keys", async move {
             loop {
@@ -133,12 +139,11 @@ impl Process<'_> {
         });
         lifecycle.spawn_critical_until_stop("looks", watch(samples, Arc::clone(&auditor), rates, region.clone()));
         if let Some((agency, pseudonyms)) = canary {
-            let canary = Canary::new(client, agency, region.clone(), pseudonyms, now);
+            let canary = Canary::new(client(tls), agency, region.clone(), pseudonyms, now);
             lifecycle.spawn_critical_until_stop("canaries", canary.run(auditor, config.audit.canary.every));
         }
         let nodes = config.audit.nodes.len();
         tracing::info!(address = %config.admin.listen, nodes, "the auditor is ready");
-        let signals = Signals::install().map_err(CommandError::Signals)?;
         Ok(lifecycle.run_until_stopped(signals).await.exit_code())
     }
 }

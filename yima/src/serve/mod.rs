@@ -137,7 +137,7 @@ async fn start(
         router = router.merge(level.router());
     }
     let this_node = ThisNode {
-        role,
+        role: role.name(),
         region: config.region.name.clone(),
         readiness: lifecycle.readiness().clone(),
         metrics: telemetry.metrics().clone(),

@@ -22,7 +22,7 @@ use self::findings::{Finding, Severity};
 pub use self::overview::Nodes;
 use self::samples::Samples;
 use crate::cli::{Options, Status};
-use crate::config::{Config, Role};
+use crate::config::Config;
 use crate::error::CommandError;
 
 /// The state of one node, by itself.
@@ -30,7 +30,7 @@ use crate::error::CommandError;
 pub struct NodeStatus {
     version: String,
     region: String,
-    /// `everything`, `read-api` or `writer`.
+    /// `everything`, `read-api`, `writer` or `auditor`.
     role: String,
     ready: bool,
     /// Of a read service.
@@ -54,7 +54,8 @@ pub struct NodeStatus {
 /// What a node knows of itself.
 #[derive(Clone)]
 pub struct ThisNode {
-    pub role: Role,
+    /// As [`NodeStatus::role`] has it.
+    pub role: &'static str,
     pub region: String,
     pub readiness: Readiness,
     pub metrics: Metrics,
@@ -81,7 +82,7 @@ impl ThisNode {
         NodeStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             region: self.region.clone(),
-            role: self.role.name().to_owned(),
+            role: self.role.to_owned(),
             ready: waiting_for.is_empty(),
             level: samples.value("level").map(|level| level as u8),
             utilization: samples.value("runtime_busy_ratio").and_then(finite).unwrap_or(0.0),

@@ -31,11 +31,11 @@ function row(...cells) {
 function nodeRow({ address, status }) {
   if (!status) return row(address, "?", "?", "no", "", "", "", "", "", "", "");
   const regions = Object.entries(status.regions_lag_s).map(([region, lag]) => `${region} ${span(lag)}`);
-  const reads = status.role !== "writer";
+  const reads = ["everything", "read-api"].includes(status.role);
   return row(
     address, status.role, status.region, status.ready ? "yes" : "no", status.level ?? "",
     `${Math.round(status.utilization * 100)} %`, reads ? span(status.lag_s) : "", regions.join(", "),
-    status.role === "read-api" ? "" : status.marks_waiting, span(status.up_s), status.version,
+    ["everything", "writer"].includes(status.role) ? status.marks_waiting : "", span(status.up_s), status.version,
   );
 }
 

@@ -59,8 +59,22 @@ topologySpreadConstraints:
 {{- define "yima.env" -}}
 - { name: YIMA_REGION__NAME, value: {{ .Values.region.name | quote }} }
 - { name: YIMA_IDENTITY_PROVIDER__ISSUER, value: {{ required "identityProvider.issuer is the iss of its tokens" .Values.identityProvider.issuer | quote }} }
+{{- if .Values.identityProvider.clientId }}
+- { name: YIMA_IDENTITY_PROVIDER__DISCOVERY, value: "true" }
+{{- else }}
+- { name: YIMA_IDENTITY_PROVIDER__KEYS_FILE, value: /etc/yima/jwks.json }
+{{- end }}
 - { name: YIMA_STORE__CQL__CONTACT_POINTS, value: {{ required "database.contactPoints are nodes of the database" .Values.database.contactPoints | toJson | quote }} }
 - { name: YIMA_STORE__CQL__DATACENTER, value: {{ required "database.datacenter is the database's name of it" .Values.database.datacenter | quote }} }
+{{- end }}
+
+{{/* The variables of a service at whose pages people sign in: dict "root" $ "setting" "WRITER" "host" NAME. */}}
+{{- define "yima.signIn" -}}
+{{- with .root.Values.identityProvider.clientId }}
+- { name: YIMA_IDENTITY_PROVIDER__CLIENT_ID, value: {{ . | quote }} }
+- { name: YIMA_IDENTITY_PROVIDER__CLIENT_SECRET, value: '{ file = "/etc/yima/client-secret" }' }
+- { name: YIMA_{{ $.setting }}__PUBLIC_URL, value: "https://{{ required "edge.people and edge.agencies are the host names of the pages" $.host }}" }
+{{- end }}
 {{- end }}
 
 {{- define "yima.extraEnv" -}}
@@ -85,7 +99,13 @@ topologySpreadConstraints:
     defaultMode: 0440
     sources:
       - configMap: { name: {{ .configMap }} }
-      - configMap: { name: {{ $values.identityProvider.keys.configMap }}, items: [{ key: {{ $values.identityProvider.keys.key }}, path: jwks.json }] }
+      {{- with $values.identityProvider }}
+      {{- if .clientId }}
+      - secret: { name: {{ .clientSecret.secret }}, items: [{ key: {{ .clientSecret.key }}, path: client-secret }] }
+      {{- else }}
+      - configMap: { name: {{ .keys.configMap }}, items: [{ key: {{ .keys.key }}, path: jwks.json }] }
+      {{- end }}
+      {{- end }}
       - configMap: { name: {{ $values.agencies.configMap }}, items: [{ key: {{ $values.agencies.key }}, path: agencies.toml }] }
       - secret: { name: {{ $values.database.password.secret }}, items: [{ key: {{ $values.database.password.key }}, path: cql-password }] }
       - secret: { name: {{ $values.database.authority.secret }}, items: [{ key: {{ $values.database.authority.key }}, path: cql-ca.pem }] }
