@@ -86,7 +86,7 @@ start_hyper() { "$bin/bare-hyper" "${port[hyper]}" "$body" "$header" & pid[hyper
 # nginx and Varnish answer every request from their caches with the answer that bare hyper gave once.
 start_nginx() {
     local nginx_tls=
-    [[ $secure ]] && nginx_tls="ssl; ssl_certificate $dir/cert.pem; ssl_certificate_key $dir/key.pem
+    [[ $secure ]] && nginx_tls="ssl; ssl_certificate $dir/cert.pem; ssl_certificate_key $dir/key.pem;
         ssl_protocols TLSv1.2 TLSv1.3"
     temporary=$(for kind in client_body proxy fastcgi uwsgi scgi; do echo "${kind}_temp_path $dir/nginx-$kind;"; done)
     cat >"$dir/nginx.conf" <<END
