@@ -54,6 +54,12 @@ fn rights_are_taken_and_given_while_the_process_runs() {
     assert_eq!(answer(&yima, "lab-1", &person.test("t-2", "negative", HOUR)).0, 403, "its rights were taken");
     let again = yima.push(&yima.agency_token("lab-1"), "application/json", positive.to_string().as_bytes()).json(200);
     assert_eq!(again["status"], "duplicate", "what was accepted stays");
+    let audited = || yima.http().get(&format!("{}/audit", yima.admin_url()), "").text().to_owned();
+    until("both readings in the audit log", PATIENCE, || {
+        let of_registry: Vec<_> =
+            audited().lines().filter(|line| line.contains("\"file\":\"agencies\"")).map(str::to_owned).collect();
+        of_registry.len() == 2 && of_registry[0].contains("false") && of_registry[1].contains("true")
+    });
     assert_eq!(yima.display(&yima.citizen_session(&person.document)).json(200)["colour"]["code"], "red");
 }
 

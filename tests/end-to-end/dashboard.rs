@@ -19,12 +19,14 @@ const ON_CQL: [&str; 6] = [
 ];
 
 /// Metrics that need TLS on a public port, the embedded store, or an auditor.
-const NOT_IN_REGIONS: [&str; 8] = [
+const NOT_IN_REGIONS: [&str; 10] = [
     "audit_inconsistencies_total",
     "audit_looks_total",
     "audit_source_up",
     "audit_windows_total",
     "backup_as_of_seconds",
+    "identity_provider_up",
+    "retired_region_nodes_up",
     "store_takes_writes",
     "tls_certificate_expires_seconds",
     "tls_reloads_total",

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use csv::{ReaderBuilder, StringRecord, Trim};
 use yima_read_api::CurrentKeyring;
 use yima_schema::code::{Claims, Handle, Paper, TokenKeys, Validity};
+use yima_schema::limits::MAX_NAME_CHARS;
 use yima_schema::mask::mask_name;
+use yima_schema::plain_text::plain_text;
 use yima_schema::subject::{Document, DocumentType, PseudonymKey};
 use yima_schema::time::Time;
 use yima_schema::view::Version;
@@ -138,8 +140,13 @@ fn person(record: &StringRecord, (kind, number, name): (usize, usize, Option<usi
         format!("document_type: expected one of {}", DocumentType::ALL.map(DocumentType::as_str).join(", "))
     })?;
     let document = Document::new(kind, text(number)).map_err(|error| format!("document_number: {error}"))?;
-    let name = name.map(text).filter(|name| !name.is_empty()).map(mask_name);
-    Ok(Person { document, name })
+    let name = name.map(text).filter(|name| !name.is_empty()).map(|name| {
+        let name = plain_text(name, MAX_NAME_CHARS);
+        name.map(|name| mask_name(&name)).ok_or_else(|| {
+            format!("name: expected at most {MAX_NAME_CHARS} characters, none of them a control or format character")
+        })
+    });
+    Ok(Person { document, name: name.transpose()? })
 }
 
 #[cfg(test)]
@@ -167,6 +174,8 @@ mod tests {
         assert_eq!(error.lines().next(), Some("FILE: nothing was printed"));
         assert!(error.contains("line 2: document_type: expected one of cn_resident_id, passport"), "{error}");
         assert!(error.contains("line 3: document_number: ") && !error.contains("X1") && !error.contains("line 4"));
+        let hidden = read("document_type,document_number,name\npassport,E12345678,A\u{202e}B\n");
+        assert!(hidden.is_err_and(|error| error.contains("line 2: name: expected") && !error.contains('\u{202e}')));
         assert!(read("number\n1\n").is_err_and(|error| error.contains("expected a header")));
     }
 }

@@ -38,5 +38,5 @@ fn thirty_seeds_keep_every_promise() {
         }
     });
     assert!(broken.lock().is_empty(), "{:#?}", broken.lock());
-    assert!(pairs.load(Ordering::Relaxed) > 1_000_000, "{pairs:?} pairs");
+    assert!(pairs.load(Ordering::Relaxed) > 100_000, "{pairs:?} pairs");
 }

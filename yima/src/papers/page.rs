@@ -50,7 +50,7 @@ pub fn add(page: &mut impl Write, printed: &Printed) -> io::Result<()> {
     writeln!(
         page,
         "<section><div class=\"qr\">{svg}</div><div><h1>健康码 <small>Health code</small></h1>\n\
-         <p class=\"who\">{name} {document}</p>\n\
+         <p class=\"who\"><bdi>{name}</bdi> <bdi>{document}</bdi></p>\n\
          <p>须与证件一同核验<br><small>Valid only together with the identity document</small></p>\n\
          <p>有效至 <small>valid to</small> {last_day}</p>\n\
          <p><small>编号 No.</small> <span class=\"number\">{number}</span></p></div></section>",

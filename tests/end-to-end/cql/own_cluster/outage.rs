@@ -78,6 +78,9 @@ fn a_read_node_without_database_and_writer_serves_stale_views_with_their_time() 
     reader.kill9();
     reader.restart();
     assert_shows_everybody(&reader, last_as_of);
+    // A citizen signs in, without database and writer.
+    let anew = reader.citizen_session(&people[1].document);
+    assert_eq!(reader.display_now(&anew).json(200)["colour"]["code"], before[1]);
     // A scan says that the view is unproved.
     let verdict = reader.scan(&reader.checkpoint_session(), &reader.code(&sessions[0]));
     assert_eq!((verdict["verdict"].as_str(), verdict["reason"].as_str()), (Some("check"), Some("unproved")));
