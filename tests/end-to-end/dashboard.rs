@@ -18,7 +18,8 @@ const ON_CQL: [&str; 6] = [
     "marks_waiting",
 ];
 
-/// Metrics that need TLS on a public port, the embedded store, or an auditor.
+/// Metrics that need TLS on a public port, the embedded store, an auditor, a real identity provider, or a region that was
+/// retired.
 const NOT_IN_REGIONS: [&str; 10] = [
     "audit_inconsistencies_total",
     "audit_looks_total",
