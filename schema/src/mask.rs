@@ -1,6 +1,7 @@
 //! Masking of names and numbers, which are never kept in full.
 
-use crate::plain_text::is_mark;
+use crate::limits::MAX_NAME_CHARS;
+use crate::plain_text::{is_mark, plain_text};
 
 /// Most stars of a masked name. It is also the largest number of words that a masked name shows.
 const MAX_STARS: usize = 8;
@@ -14,6 +15,12 @@ pub fn mask_number(number: &str, head: usize, tail: usize) -> String {
     }
     let keep = |at: usize| at < head || at >= chars.len() - tail;
     chars.iter().enumerate().map(|(at, c)| if keep(at) { *c } else { '*' }).collect()
+}
+
+/// The masked form of a name that somebody sent; `None` if it is no plain text of at most [`MAX_NAME_CHARS`] characters,
+/// or has nothing but marks.
+pub fn masked_name(name: &str) -> Option<String> {
+    plain_text(name, MAX_NAME_CHARS).map(|name| mask_name(&name)).filter(|masked| !masked.is_empty())
 }
 
 /// Masks a personal name. A name in Han characters keeps its first one (张三丰 → 张**); any other name keeps the first

@@ -12,8 +12,7 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use yima_read_api::CurrentKeyring;
 use yima_schema::code::{Claims, Handle, Paper, TokenKeys, Validity};
 use yima_schema::limits::MAX_NAME_CHARS;
-use yima_schema::mask::mask_name;
-use yima_schema::plain_text::plain_text;
+use yima_schema::mask::masked_name;
 use yima_schema::subject::{Document, DocumentType, PseudonymKey};
 use yima_schema::time::Time;
 use yima_schema::view::Version;
@@ -141,8 +140,7 @@ fn person(record: &StringRecord, (kind, number, name): (usize, usize, Option<usi
     })?;
     let document = Document::new(kind, text(number)).map_err(|error| format!("document_number: {error}"))?;
     let name = name.map(text).filter(|name| !name.is_empty()).map(|name| {
-        let name = plain_text(name, MAX_NAME_CHARS);
-        name.map(|name| mask_name(&name)).ok_or_else(|| {
+        masked_name(name).ok_or_else(|| {
             format!("name: expected at most {MAX_NAME_CHARS} characters, none of them a control or format character")
         })
     });

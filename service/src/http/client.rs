@@ -31,15 +31,12 @@ pub type Client = HyperClient<HttpsConnector<Tcp>, Full<Bytes>>;
 
 /// A client that trusts what `tls` trusts.
 pub fn client(tls: ClientConfig) -> Client {
-    connecting(tls, false)
+    client_among_proxies(tls, false)
 }
 
-/// The same for services that take this machine for one of their proxies, and so expect the PROXY protocol.
-pub fn client_among_proxies(tls: ClientConfig) -> Client {
-    connecting(tls, true)
-}
-
-fn connecting(tls: ClientConfig, among_proxies: bool) -> Client {
+/// The same; with `among_proxies` for services that take this machine for one of their proxies, and so expect the PROXY
+/// protocol.
+pub fn client_among_proxies(tls: ClientConfig, among_proxies: bool) -> Client {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);

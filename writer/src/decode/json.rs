@@ -5,8 +5,8 @@ use serde_json::Value;
 use yima_schema::event::{
     Colour, Event, EventData, EventKind, GuardianshipChange, StoredEvent, TestKind, TestOutcome, is_event_id,
 };
-use yima_schema::limits::{MAX_NAME_CHARS, MAX_REVISION, MAX_WHY_CHARS};
-use yima_schema::mask::mask_name;
+use yima_schema::limits::{MAX_REVISION, MAX_WHY_CHARS};
+use yima_schema::mask::masked_name;
 use yima_schema::plain_text::plain_text;
 use yima_schema::problem::{FieldError, Problem, ProblemType};
 use yima_schema::subject::{Document, DocumentType};
@@ -227,11 +227,6 @@ fn time(value: &Value) -> Option<Time> {
 
 fn date(text: &str) -> Option<Date> {
     text.parse().ok().filter(|_| text.len() == 10)
-}
-
-/// Masks a name; `None` if it is no plain text, or has nothing but marks.
-pub(super) fn masked_name(name: &str) -> Option<String> {
-    plain_text(name, MAX_NAME_CHARS).map(|name| mask_name(&name)).filter(|masked| !masked.is_empty())
 }
 
 fn is_cvx(code: &str) -> bool {

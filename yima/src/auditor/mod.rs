@@ -14,7 +14,6 @@ use yima_auditor::{
     SourceUp,
 };
 use yima_schema::subject::PseudonymKey;
-use yima_service::admin;
 use yima_service::clock::now;
 use yima_service::http::client::{client, client_among_proxies};
 use yima_service::http::{HostNames, HttpLimits, serve};
@@ -104,13 +103,12 @@ impl Process<'_> {
         let listener = listen("admin.listen", config.admin.listen).await?;
         let (readiness, metrics) = (lifecycle.readiness().clone(), telemetry.metrics().clone());
         let this_node = ThisNode { role: "auditor", region: region.clone(), readiness, metrics };
-        let router = admin::router(this_node.readiness.clone(), this_node.metrics.clone());
-        let router = router.merge(this_node.router(Nodes::new(&config.admin, &[])));
+        let router = this_node.router(Nodes::new(&config.admin, &[]));
         let router = HostNames::new(&config.admin.host_names).guard(router);
         lifecycle.spawn_critical("admin", serve(listener, None, router, None, &HttpLimits::default(), lifecycle));
 
         let tls = trusting(config.audit.ca_file.as_deref(), "audit.ca_file")?.with_no_client_auth();
-        let nodes = if config.audit.proxy_protocol { client_among_proxies(tls.clone()) } else { client(tls.clone()) };
+        let nodes = client_among_proxies(tls.clone(), config.audit.proxy_protocol);
         let auditor = Auditor::new(&config.audit, region, nodes, Arc::clone(&sessions), lifecycle, now);
         let read_api = config.read_api.clone();
         lifecycle.spawn_until_stop("session keys", async move {

@@ -19,7 +19,6 @@ use yima_read_api::{CacheSettings, DiskTier, ForeignFiles, ReadApi, RemoteWriter
 use yima_schema::guidance::Guidance;
 use yima_schema::rules::Rules;
 use yima_schema::subject::PseudonymKey;
-use yima_service::admin;
 use yima_service::clock::now;
 use yima_service::disk_space::DiskSpace;
 use yima_service::http::client::client;
@@ -126,7 +125,13 @@ async fn start(
     let files = if role.writes() { Some(OperatorFiles::load(&config.writer)?) } else { None };
     let cache = if role.reads() { Some(CacheSettings::load(&config.read_api.cache)?) } else { None };
     let foreign = ForeignFiles::load(&config.read_api.foreign)?;
-    let mut router = admin::router(lifecycle.readiness().clone(), telemetry.metrics().clone());
+    let this_node = ThisNode {
+        role: role.name(),
+        region: config.region.name.clone(),
+        readiness: lifecycle.readiness().clone(),
+        metrics: telemetry.metrics().clone(),
+    };
+    let mut router = this_node.router(Nodes::new(&config.admin, &[]));
     if let Some(cache) = cache.clone() {
         router = router.route("/cache", get(async move || Json(cache.report())));
     }
@@ -136,13 +141,6 @@ async fn start(
     if role.reads() {
         router = router.merge(level.router());
     }
-    let this_node = ThisNode {
-        role: role.name(),
-        region: config.region.name.clone(),
-        readiness: lifecycle.readiness().clone(),
-        metrics: telemetry.metrics().clone(),
-    };
-    let router = router.merge(this_node.router(Nodes::new(&config.admin, &[])));
     let router = router.merge(audit::router(audit_log.clone()));
     let host_names = HostNames::new(&config.admin.host_names);
     let router = host_names.guard(router);

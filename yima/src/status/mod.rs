@@ -14,6 +14,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
+use yima_service::admin;
 use yima_service::clock::now;
 use yima_service::ready::Readiness;
 use yima_service::telemetry::Metrics;
@@ -99,9 +100,10 @@ impl ThisNode {
         }
     }
 
-    /// `GET /status` (this node), `GET /status/nodes` (all of `admin.nodes`), and the operator's page at `/`.
+    /// What each admin port has: health and metrics, `GET /status` (this node), `GET /status/nodes` (all of
+    /// `admin.nodes`), and the operator's page at `/`.
     pub fn router(self, nodes: Nodes) -> Router {
-        Router::new()
+        admin::router(self.readiness.clone(), self.metrics.clone())
             .route("/status", get(async move || (no_store(), Json(self.status()))))
             .route("/status/nodes", get(async move || (no_store(), Json(nodes.overview().await))))
             .route("/", get(async || page("text/html; charset=utf-8", include_str!("page.html"))))

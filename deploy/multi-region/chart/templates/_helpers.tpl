@@ -77,6 +77,19 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
+{{/* Where a process sends its traces. */}}
+{{- define "yima.traces" -}}
+{{- if .Values.collector.enabled }}
+- { name: YIMA_TELEMETRY__OTLP_ENDPOINT, value: "http://{{ .Release.Name }}-collector:4318/v1/traces" }
+{{- end }}
+{{- end }}
+
+{{/* The name by which the auditor asks a pod of a set for its state: dict "root" $ "component" "writer". */}}
+{{- define "yima.ownName" -}}
+- { name: POD, valueFrom: { fieldRef: { fieldPath: metadata.name } } }
+- { name: YIMA_ADMIN__HOST_NAMES, value: '["$(POD).{{ include "yima.name" . }}.{{ .root.Release.Namespace }}.svc.cluster.local"]' }
+{{- end }}
+
 {{- define "yima.extraEnv" -}}
 {{- range $name, $value := . }}
 - { name: {{ $name }}, value: {{ $value | toString | quote }} }

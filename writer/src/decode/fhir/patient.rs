@@ -2,9 +2,8 @@
 
 use serde_json::Value;
 use yima_schema::event::EventData;
-use yima_schema::mask::is_han;
+use yima_schema::mask::{is_han, masked_name};
 
-use super::super::json::masked_name;
 use super::super::plausibility::is_birth_date;
 use super::time::first_day;
 use super::{Context, DATE_TIME, Fact, Person, RowError, Statement, date_time, invalid, not_in_the_future, text};
